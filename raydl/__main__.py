@@ -1,0 +1,5 @@
+"""``python -m raydl``."""
+
+from raydl.cli import main
+
+main()

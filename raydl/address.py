@@ -1,0 +1,157 @@
+"""Which cluster is meant, found out without importing ray: a file, a variable, a socket."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from raydl.errors import ClusterError, UsageError
+
+DEFAULT_PORT = 6379
+CLIENT_SCHEME = "ray://"
+CONNECT_SECONDS = 3.0
+
+_HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+"""The client's connection preface with an empty SETTINGS frame (RFC 9113, section 3.4)."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The cluster to use.
+
+    ``how`` is ``none`` (this machine alone), ``session`` (this process is connected already),
+    ``cluster`` (``address`` is HOST:PORT), ``client`` (``ray://…``) or ``local`` (start one).
+    ``required`` tells whether it is an error when it cannot be used; ``note`` is the one line
+    that tells a person which it is and why.
+    """
+
+    how: str
+    address: str
+    required: bool
+    note: str
+
+
+def choose(address: str) -> Choice:
+    """The cluster that ``--address`` means.
+
+    Raises UsageError for a malformed address, and ClusterError where an address was given, by
+    flag or RAY_ADDRESS, and nothing that could be a Ray head listens there.
+    """
+    if address == "none":
+        return Choice("none", "", False, "this machine alone (--address none)")
+    if address == "auto":
+        return _automatic()
+    if address == "local":
+        return Choice("local", "", True, "a Ray of its own on this machine")
+    return _named(address, "--address")
+
+
+def _automatic() -> Choice:
+    if _session_is_open():
+        return Choice("session", "", True, "the Ray session of this process")
+    named = os.environ.get("RAY_ADDRESS", "").strip()
+    if named == "local":
+        return Choice("local", "", True, "a Ray of its own on this machine (RAY_ADDRESS)")
+    if named and named != "auto":
+        return _named(named, "RAY_ADDRESS")
+    left = _left_by_ray_start()
+    if left is None:
+        return Choice("none", "", False, "this machine alone: no Ray cluster runs here")
+    try:
+        host, port = parse_address(left)
+        check_listener(host, port)
+    except (ClusterError, UsageError):
+        note = f"this machine alone: the Ray cluster that was at {left} is gone"
+        return Choice("none", "", False, note)
+    return Choice("cluster", left, False, f"the Ray cluster at {left} (ray start)")
+
+
+def _named(address: str, source: str) -> Choice:
+    how = "client" if address.startswith(CLIENT_SCHEME) else "cluster"
+    host, port = parse_address(address.removeprefix(CLIENT_SCHEME), 10001 if how == "client" else 0)
+    check_listener(host, port)
+    plain = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    plain = CLIENT_SCHEME + plain if how == "client" else plain
+    return Choice(how, plain, True, f"the Ray cluster at {plain} ({source})")
+
+
+def parse_address(address: str, default_port: int = 0) -> tuple[str, int]:
+    """``host:port`` or ``[v6]:port`` as (host, port); UsageError for anything else."""
+    match = re.fullmatch(r"(?:\[([0-9a-fA-F:.%]+)\]|([\w.-]+))(?::(\d{1,5}))?", address)
+    port = int(match[3]) if match and match[3] else default_port or DEFAULT_PORT
+    if match is None or not 0 < port < 65536:
+        raise UsageError(
+            f"{address!r} is no Ray address",
+            f"write HOST:PORT (Ray's port is usually {DEFAULT_PORT}), auto, none or local",
+        )
+    return match[1] or match[2], port
+
+
+def check_listener(host: str, port: int) -> None:
+    """Raise ClusterError unless something that speaks HTTP/2, as Ray's head does, listens.
+
+    Ray itself tries a dead address for 20 seconds; this takes milliseconds.
+    """
+    where = f"{host}:{port}"
+    start = f"start one there with: ray start --head --port={port}"
+    try:
+        with socket.create_connection((host, port), timeout=CONNECT_SECONDS) as link:
+            if os.environ.get("RAY_USE_TLS", "").lower() in ("1", "true"):
+                return
+            link.sendall(_HTTP2_HELLO)
+            answer = _receive(link, 9)
+    except ConnectionRefusedError:
+        raise ClusterError(f"no Ray cluster at {where}: nothing listens there", start) from None
+    except socket.gaierror:
+        raise ClusterError(
+            f"no Ray cluster at {where}: the name {host} cannot be resolved",
+            "give the head's address, as `ray start --head` printed it",
+        ) from None
+    except TimeoutError:
+        raise ClusterError(
+            f"no Ray cluster at {where}: no answer in {CONNECT_SECONDS:g}s",
+            "check the address, and that no firewall is between",
+        ) from None
+    except OSError as error:
+        raise ClusterError(f"no Ray cluster at {where}: {error.strerror or error}", start) from None
+    # Length (3), type (1): the first frame of a server is SETTINGS, type 4.
+    if len(answer) < 9 or answer[3] != 4:
+        raise ClusterError(
+            f"what listens at {where} is no Ray head",
+            "give the head's address, as `ray start --head` printed it",
+        )
+
+
+def _receive(link: socket.socket, count: int) -> bytes:
+    answer = b""
+    while len(answer) < count:
+        try:
+            more = link.recv(count - len(answer))
+        except ConnectionResetError:
+            break
+        if not more:
+            break
+        answer += more
+    return answer
+
+
+def _left_by_ray_start() -> str | None:
+    """The address in the file that `ray start` leaves, by default /tmp/ray/ray_current_cluster."""
+    base = os.environ.get("RAY_TMPDIR")
+    if base is None:
+        base = "/tmp" if sys.platform != "win32" else tempfile.gettempdir()  # noqa: S108
+    try:
+        text = (Path(base) / "ray" / "ray_current_cluster").read_text().strip()
+    except OSError:
+        return None
+    return text or None
+
+
+def _session_is_open() -> bool:
+    ray = sys.modules.get("ray")
+    return ray is not None and bool(ray.is_initialized())

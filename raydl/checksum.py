@@ -1,0 +1,56 @@
+"""Digests: the text ``sha256:HEX`` and the running computation."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from raydl.errors import ChecksumError, UsageError
+
+ALGORITHMS = ("sha256", "sha512", "sha1", "md5", "blake2b")
+
+
+@dataclass(frozen=True)
+class Checksum:
+    """An expected digest: ``algorithm`` is one of ALGORITHMS, ``hex`` is lower case."""
+
+    algorithm: str
+    hex: str
+
+    @classmethod
+    def parse(cls, text: str) -> Checksum:
+        """From ``sha256:HEX``; also with ``=`` or ``-`` between, as aria2 and npm write it.
+
+        Raises UsageError for an unknown algorithm and for a digest of the wrong length.
+        """
+        for separator in ":=-":
+            algorithm, found, digest = text.strip().partition(separator)
+            algorithm = algorithm.strip().lower().replace("-", "")
+            if found and algorithm in ALGORITHMS:
+                break
+        else:
+            raise UsageError(
+                f"{text!r} is not a checksum",
+                f"write ALGORITHM:HEX with one of {', '.join(ALGORITHMS)}",
+            )
+        digest = digest.strip().lower()
+        wanted = 2 * new_hash(algorithm).digest_size
+        if len(digest) != wanted or any(c not in "0123456789abcdef" for c in digest):
+            raise UsageError(f"a {algorithm} digest has {wanted} hex digits, not {digest!r}")
+        return cls(algorithm, digest)
+
+    def __str__(self) -> str:
+        return f"{self.algorithm}:{self.hex}"
+
+    def verify(self, digest: str, what: str) -> None:
+        """Raise ChecksumError when ``digest`` (hex) is another one."""
+        if digest != self.hex:
+            raise ChecksumError(
+                f"{what} has {self.algorithm} {digest}, not {self.hex}",
+                "the origin's file is another one, or the checksum is",
+            )
+
+
+def new_hash(algorithm: str) -> hashlib._Hash:
+    """A running hash. Not for security: md5 and sha1 are there because origins publish them."""
+    return hashlib.new(algorithm, usedforsecurity=False)

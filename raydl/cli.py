@@ -1,0 +1,290 @@
+"""The command line: flags to Options to the API to an exit code; nothing else."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from raydl._version import __version__
+from raydl.config import config_file, options_from, settings
+from raydl.errors import INTERRUPTED, TERMINATED, RaydlError, UsageError, exit_codes
+from raydl.options import Options, option_fields
+from raydl.units import format_size
+
+# A lone \b keeps the lines of the paragraph after it as they are.
+EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"{c:>4}  {text}" for c, text in exit_codes().items())
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Download one file with every machine of a Ray cluster at once.",
+)
+
+Url = Annotated[str, typer.Argument(metavar="URL", help="An http or https URL.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to standard output.")]
+Address = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="auto, none, local, HOST:PORT or ray://HOST:PORT."),
+]
+
+
+def _with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the flags of Options; the ones given arrive in its ``flags`` argument."""
+    names = option_fields()
+
+    def wrapped(**given: Any) -> None:
+        flags = {name: given.pop(name) for name in names if name in given}
+        command(**given, flags={k: v for k, v in flags.items() if v is not None})
+
+    parameters = [
+        p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "flags"
+    ]
+    for name, field in names.items():
+        flag = "--" + name.replace("_", "-")
+        is_switch = isinstance(field.default, bool)
+        has_no = is_switch and field.default
+        declaration = f"{flag}/--no-{flag[2:]}" if has_no else flag
+        default = _default_text(name, field.default)
+        option = typer.Option(
+            declaration,
+            help=field.metadata["help"] + (f" [default: {default}]" if default else ""),
+            metavar=None if is_switch else field.metadata["metavar"],
+            show_default=False,
+        )
+        kind = bool if is_switch else str
+        parameters.append(
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=None,
+                annotation=Annotated[kind | None, option],
+            )
+        )
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
+    wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
+    wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
+    return wrapped
+
+
+def _default_text(name: str, default: Any) -> str:
+    if default is None or isinstance(default, bool):
+        return ""
+    if name in ("part_size", "max_memory"):
+        return format_size(default).replace(" ", "")
+    return f"{default:g}s" if isinstance(default, float) else str(default)
+
+
+def _options(flags: dict[str, Any]) -> Options:
+    return options_from(settings(flags, file=config_file()))
+
+
+@app.command(epilog=EXIT_CODES)
+@_with_options
+def fetch(
+    url: Url,
+    flags: dict[str, Any],
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="PATH",
+            help="A file, a directory/, or - for standard output [default: the origin's name].",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Download URL with every node of the Ray cluster, or with this machine alone."""
+    from raydl.api import run  # noqa: PLC0415 - keeps --help quick
+
+    if as_json and output == "-":
+        raise UsageError(
+            "--json and -o - both want standard output", "use --progress json: it has the report"
+        )
+    report = run(url, output, _options(flags))
+    if as_json:
+        print(json.dumps(report.to_dict()))
+
+
+@app.command()
+def probe(
+    url: Url,
+    timeout: Annotated[str | None, typer.Option(metavar="TIME", help="Longest wait.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what the origin offers: size, byte ranges, version, file name."""
+    from raydl.api import probe as ask  # noqa: PLC0415
+
+    options = _options({} if timeout is None else {"timeout": timeout})
+    remote = ask(url, timeout=options.timeout, retries=options.retries)
+    record = remote.to_dict()
+    if as_json:
+        print(json.dumps(record))
+        return
+    size = "not told" if remote.size is None else f"{format_size(remote.size)} ({remote.size:,} bytes)"
+    ranges = "yes: many parts at once" if remote.ranges else f"no: {remote.why_no_ranges}"
+    rows = [
+        ("name", remote.name),
+        ("size", size),
+        ("byte ranges", ranges),
+        ("ETag", remote.etag or "none that proves anything"),
+        ("Last-Modified", remote.last_modified or "none"),
+        ("resume", "yes" if remote.ranges and remote.validator else "only with --checksum"),
+        ("final URL", record["final_url"]),
+    ]
+    if not remote.ranges:
+        rows[5] = ("resume", "no")
+    for label, text in rows:
+        print(f"{label:<14} {text}")
+
+
+@app.command()
+def nodes(address: Address = None, as_json: Json = False) -> None:
+    """Show the cluster's nodes, and what raydl would use of them."""
+    from raydl.api import nodes as list_nodes  # noqa: PLC0415
+
+    flags = {} if address is None else {"address": address}
+    options = _options(flags)
+    found = list_nodes(options.address)
+    records = [
+        {
+            "node": node.name,
+            "host": node.host,
+            "this_machine": node.is_driver,
+            "head": node.is_head,
+            "lanes": options.connections if options.fetch_here or not node.is_driver else 0,
+            "object_store": node.object_store,
+        }
+        for node in found
+    ]
+    if as_json:
+        print(json.dumps(records))
+        return
+    if not records:
+        print(f"no Ray cluster: raydl uses this machine alone, {options.connections} lanes")
+        print("start one with: ray start --head")
+        return
+    width = max(len(str(r["node"])) for r in records)
+    print(f"{'node':<{width}}  lanes  object store  role")
+    for record in records:
+        roles = [word for word in ("head", "this_machine") if record[word]]
+        role = ", ".join(roles).replace("_", " ") or "worker"
+        store = format_size(int(record["object_store"]))
+        print(f"{record['node']:<{width}}  {record['lanes']:>5}  {store:>12}  {role}")
+
+
+@app.command()
+def config(as_json: Json = False) -> None:
+    """Print the values in force, and where each came from."""
+    found = settings({}, file=config_file())
+    options_from(found)
+    if as_json:
+        plain = {k: {"value": _plain(s.value), "where": s.where} for k, s in found.items()}
+        print(json.dumps(plain))
+        return
+    width = max(map(len, found))
+    for name, setting in found.items():
+        value = setting.value
+        shown = _default_text(name, value) or str(_plain(value)).lower()
+        print(f"{name:<{width}}  {shown:<10}  {setting.where}")
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, bool | int | float) else str(value)
+
+
+@app.command()
+def demo() -> None:
+    """Fetch a file from an origin on this machine that caps each connection: once with one
+    part, once with several. Needs no network and takes less than half a minute."""
+    from raydl.demo import main as show  # noqa: PLC0415
+
+    show()
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    if version:
+        print(f"raydl {__version__}")
+        raise typer.Exit
+
+
+class _Terminated(BaseException):
+    """SIGTERM arrived."""
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with the documented code."""
+    signal.signal(signal.SIGTERM, _terminate)
+    _leave(_run())
+
+
+def _run() -> int:
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(prog_name="raydl", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except RaydlError as error:
+        _say(f"raydl: {error}")
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        _say("raydl: interrupted; run the same command again to go on from here")
+        return INTERRUPTED
+    except _Terminated:
+        _say("raydl: ended by SIGTERM; run the same command again to go on from here")
+        return TERMINATED
+    except BrokenPipeError:
+        return 8
+    except Exception as error:  # noqa: BLE001 - the last line of defence
+        shown = getattr(error, "show", None)
+        if callable(shown):  # a usage error of the command line itself
+            shown()
+            return 2
+        if os.environ.get("RAYDL_DEBUG"):
+            raise
+        _say(f"raydl: unexpected {type(error).__name__}: {error}; RAYDL_DEBUG=1 shows where")
+        return 1
+
+
+def _terminate(signum: int, frame: object) -> NoReturn:  # noqa: ARG001 - the signature of handlers
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    raise _Terminated
+
+
+def _say(line: str) -> None:
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:
+        pass
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit; at once where a thread that can't be interrupted would hold the process."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        code = code or 8
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    held = [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
+    if held:
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

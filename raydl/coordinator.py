@@ -1,0 +1,343 @@
+"""The moving window at work: parts to free lanes, retries, and the bytes in order.
+
+One thread owns all state and reads one inbox; lanes and the consumer only post to it. So
+nothing here needs a lock, and every decision is taken in one place.
+"""
+
+from __future__ import annotations
+
+import heapq
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from itertools import count
+from typing import NamedTuple
+
+from raydl import backoff
+from raydl.errors import CancelledError, ClusterError
+from raydl.event import (
+    ClusterChosen,
+    Emit,
+    LanesJoined,
+    LanesLeft,
+    Notice,
+    PartFailed,
+    PartFetched,
+    PartStarted,
+    PartWritten,
+    Progress,
+)
+from raydl.fleet import Connected, ConnectFailed, Fetched, Joined, Lane, Left, Message, Payload
+from raydl.models import Failure, NodeShare, Part, Plan
+from raydl.window import Task, Window
+
+PROGRESS_SECONDS = 0.1
+
+PULL_AHEAD = 64 << 20
+"""Bytes beyond the head that are brought here from the nodes before their turn: enough to keep
+a link between nodes busy, little enough for the smallest object store."""
+
+
+class _Pulled(NamedTuple):
+    part: Part
+    problem: str
+
+
+class _Wrote(NamedTuple):
+    part: Part
+    payload: Payload
+
+
+class _Closed(NamedTuple):
+    pass
+
+
+class Inbox:
+    """Where lanes, fleets and the consumer post what happened."""
+
+    def __init__(self) -> None:
+        self.queue: queue.SimpleQueue[Message | _Pulled | _Wrote | _Closed] = queue.SimpleQueue()
+
+    def post(self, message: Message) -> None:
+        """Leave a message; from any thread."""
+        self.queue.put(message)
+
+
+class Coordinator:
+    """Fetches a plan's parts through whatever lanes join the inbox.
+
+    ``limit`` bounds the window in bytes; ``patience`` is how long it waits, in seconds, when
+    there is no lane at all; ``required`` makes a cluster that fails an error of the download.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        inbox: Inbox,
+        emit: Emit,
+        *,
+        limit: int,
+        retries: int,
+        patience: float,
+        required: bool,
+    ) -> None:
+        self._plan = plan
+        self._inbox = inbox
+        self._emit = emit
+        self._retries = retries
+        self._patience = patience
+        self._required = required
+        self._window: Window[Payload] = Window(plan, limit)
+        self._out: queue.SimpleQueue[tuple[Part, Payload] | BaseException | None] = (
+            queue.SimpleQueue()
+        )
+        self._lanes: set[Lane] = set()
+        self._free: list[Lane] = []
+        self._busy: dict[Lane, Task] = {}
+        self._resting: list[tuple[float, int, Lane]] = []
+        self._strikes: Counter[Lane] = Counter()
+        self._order = count()
+        self._unfit: set[str] = set()
+        self._to_pull: list[tuple[int, Part, Payload]] = []
+        self._arrived = 0
+        self._last_progress = 0.0
+        self._alone_since = time.monotonic()
+        self._is_closed = False
+        self.bytes_by_node: Counter[str] = Counter()
+        self.lanes_by_node: Counter[str] = Counter()
+        self.retried = 0
+        self._thread = threading.Thread(target=self._run, name="raydl-coordinator", daemon=True)
+
+    def chunks(self) -> Iterator[tuple[Part, memoryview]]:
+        """The file's bytes, in order. A view is good until the next one is asked for.
+
+        Raises RaydlError when the download cannot be finished.
+        """
+        self._thread.start()
+        while True:
+            item = self._out.get()
+            if item is None:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            part, payload = item
+            yield part, payload.view()
+            self._inbox.queue.put(_Wrote(part, payload))
+
+    def cancel(self) -> None:
+        """Let ``chunks`` raise CancelledError; from any thread."""
+        self._out.put(CancelledError("the download was cancelled", "start it again to go on"))
+
+    def close(self) -> None:
+        """Stop giving out parts; returns when the coordinator's thread has ended."""
+        self._inbox.queue.put(_Closed())
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def shares(self) -> tuple[NodeShare, ...]:
+        """Who fetched how much, the largest share first."""
+        return tuple(
+            NodeShare(node, size, self.lanes_by_node[node])
+            for node, size in self.bytes_by_node.most_common()
+        )
+
+    def _run(self) -> None:
+        try:
+            while not self._is_closed:
+                self._dispatch()
+                self._deliver()
+                self._show_progress()
+                if self._window.done:
+                    self._show_progress(last=True)
+                    self._out.put(None)
+                    return
+                try:
+                    self._handle(self._inbox.queue.get(timeout=self._idle_seconds()))
+                    while True:
+                        self._handle(self._inbox.queue.get_nowait())
+                except queue.Empty:
+                    pass
+        except BaseException as error:  # noqa: BLE001 - the consumer's thread raises it
+            self._out.put(error)
+
+    def _idle_seconds(self) -> float:
+        """How long nothing but a message can matter."""
+        now = time.monotonic()
+        due = [now + PROGRESS_SECONDS]
+        if self._resting:
+            due.append(self._resting[0][0])
+        retry = self._window.next_due()
+        if retry is not None and self._free and retry > now:
+            due.append(retry)
+        return max(0.001, min(due) - now)
+
+    def _handle(self, message: Message | _Pulled | _Wrote | _Closed) -> None:
+        match message:
+            case Fetched():
+                self._fetched(message)
+            case _Wrote(part, payload):
+                payload.release()
+                self._window.wrote(part.size)
+                self._emit(PartWritten(*part))
+            case _Pulled(part, problem):
+                if problem:
+                    self._lost(part, problem)
+            case Joined():
+                self._joined(message)
+            case Left(node, reason):
+                self._left(node, reason)
+            case Connected():
+                self._connected(message)
+            case ConnectFailed(error):
+                if self._required:
+                    raise error
+                self._emit(Notice(f"going on without the cluster: {error}"))
+            case _Closed():
+                self._is_closed = True
+
+    def _connected(self, message: Connected) -> None:
+        nodes = f"{message.nodes} node{'s' if message.nodes != 1 else ''}"
+        self._emit(ClusterChosen(message.address, f"connected to {message.address}: {nodes}"))
+        if message.others == 0 and not self._lanes:
+            raise ClusterError(
+                "no node to fetch with: the cluster has only this machine",
+                "start Ray on another machine, or leave out --no-fetch-here",
+            )
+
+    def _joined(self, message: Joined) -> None:
+        if message.instead_of:
+            for lane in [lane for lane in self._lanes if lane.node == message.instead_of]:
+                self._dismiss(lane)
+        self._lanes.update(message.lanes)
+        self._free.extend(message.lanes)
+        self.lanes_by_node[message.node] = len(message.lanes)
+        self._emit(LanesJoined(message.node, len(message.lanes)))
+
+    def _left(self, node: str, reason: str) -> None:
+        gone = [lane for lane in self._lanes if lane.node == node]
+        for lane in gone:
+            self._dismiss(lane)
+        if gone:
+            self._emit(LanesLeft(node, len(gone), reason))
+        elif node not in self._unfit:
+            self._unfit.add(node)
+            self._emit(Notice(f"{node} cannot fetch: {reason}"))
+
+    def _dismiss(self, lane: Lane) -> None:
+        """No more tasks for this lane; what it has in flight still counts."""
+        self._lanes.discard(lane)
+        if lane in self._free:
+            self._free.remove(lane)
+        if not self._lanes:
+            self._alone_since = time.monotonic()
+
+    def _dispatch(self) -> None:
+        now = time.monotonic()
+        while self._resting and self._resting[0][0] <= now:
+            lane = heapq.heappop(self._resting)[2]
+            if lane in self._lanes:
+                self._free.append(lane)
+        while self._free:
+            task = self._window.take(now)
+            if task is None:
+                break
+            urgent = task.part.start == self._window.head
+            lane = next((ln for ln in self._free if ln.accepts(task.part, urgent)), None)
+            if lane is None:
+                self._window.put_back(task)
+                break
+            self._free.remove(lane)
+            self._busy[lane] = task
+            self._emit(PartStarted(*task.part, lane.node))
+            lane.start(task)
+        if not self._lanes and not self._busy and now - self._alone_since > self._patience:
+            raise ClusterError(
+                f"no node has been there to fetch with for {self._patience:g}s",
+                "see `raydl nodes`; the same command goes on from here",
+            )
+
+    def _fetched(self, message: Fetched) -> None:
+        lane, task, failure = message.lane, message.task, message.failure
+        self._busy.pop(lane, None)
+        if message.got and message.payload is not None:
+            self._accept(message, message.payload)
+        elif failure is not None:
+            self._retry(task.part, task.tries + 1, failure, lane.node)
+        if lane not in self._lanes:
+            return
+        if failure is None:
+            del self._strikes[lane]
+            self._free.append(lane)
+        else:
+            # A lane that fails rests too, so that one broken node does not use up the tries.
+            self._strikes[lane] += 1
+            until = time.monotonic() + backoff.delay(self._strikes[lane], failure.retry_after)
+            heapq.heappush(self._resting, (until, next(self._order), lane))
+
+    def _accept(self, message: Fetched, payload: Payload) -> None:
+        task, node, got = message.task, message.lane.node, message.got
+        rest = self._window.arrived(task.part, got, payload)
+        here = task.part._replace(stop=task.part.start + got)
+        self._arrived += got
+        self.bytes_by_node[node] += got
+        self._emit(PartFetched(*here, node, round(message.seconds, 4)))
+        if not payload.here:
+            heapq.heappush(self._to_pull, (here.start, here, payload))
+        if rest is None:
+            return
+        if message.failure is None:
+            # The origin may send less than asked (RFC 9110, section 15.3.7).
+            self._window.put_back(Task(rest))
+        else:
+            self._retry(rest, 1, message.failure, node)
+
+    def _retry(self, part: Part, tries: int, failure: Failure, node: str) -> None:
+        if failure.kind == "cancelled":
+            self._window.put_back(Task(part, tries - 1))
+            return
+        if not failure.retryable:
+            raise failure.to_error()
+        if tries > self._retries:
+            raise failure.to_error(f" ({tries} tries)" if tries > 1 else "")
+        lost = failure.kind == "lane"
+        delay = 0.0 if lost else backoff.delay(tries, failure.retry_after)
+        self.retried += 1
+        self._window.put_back(Task(part, tries), time.monotonic() + delay)
+        self._emit(PartFailed(*part, node, failure.message, tries, round(delay, 2)))
+
+    def _lost(self, part: Part, problem: str) -> None:
+        """An object that a node had fetched is gone: fetch it again."""
+        self._window.lost(part)
+        self._arrived -= part.size
+        self._retry(part, 1, Failure("lane", f"the fetched bytes are lost: {problem}"), "the store")
+
+    def _deliver(self) -> None:
+        near = self._window.head + PULL_AHEAD
+        while self._to_pull and self._to_pull[0][0] < near:
+            _, part, payload = heapq.heappop(self._to_pull)
+
+            def done(problem: str, part: Part = part) -> None:
+                self._inbox.queue.put(_Pulled(part, problem))
+
+            payload.pull(done)
+        while (payload_at_head := self._window.peek()) is not None and payload_at_head.here:
+            self._out.put(self._window.pop())
+
+    def _show_progress(self, last: bool = False) -> None:
+        now = time.monotonic()
+        if not last and now - self._last_progress < PROGRESS_SECONDS:
+            return
+        self._last_progress = now
+        in_flight = sum(lane.received() for lane in self._busy)
+        self._emit(
+            Progress(
+                fetched=min(self._plan.size, self._plan.start + self._arrived + in_flight),
+                written=self._window.written,
+                size=self._plan.size,
+                lanes=len(self._busy),
+                nodes=len({lane.node for lane in self._lanes}),
+                retries=self.retried,
+            )
+        )

@@ -1,0 +1,117 @@
+"""Every way a download can fail: one class an exit code, plain data, safe to pickle.
+
+The table in the README and in ``raydl fetch --help`` is made from these classes.
+"""
+
+from __future__ import annotations
+
+
+class RaydlError(Exception):
+    """Base of every error that raydl raises on purpose.
+
+    ``message`` says what happened and where; ``hint`` says what to do about it (it may be
+    empty). Both are plain strings without credentials, so an error can be logged as it is.
+    """
+
+    exit_code = 1
+    meaning = "an unexpected error: please report it"
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        # Exactly the arguments of __init__ go to Exception: pickle calls the class with them.
+        super().__init__(message, hint)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+class UsageError(RaydlError):
+    """An option, an address or a configuration key that does not fit."""
+
+    exit_code = 2
+    meaning = "wrong usage: a flag, a value or a configuration key"
+
+
+class NetworkError(RaydlError):
+    """The origin could not be reached, or stopped answering, and the retries ran out."""
+
+    exit_code = 3
+    meaning = "the origin could not be reached, or went silent, and the retries ran out"
+
+
+class HttpError(RaydlError):
+    """The origin answered with an error status (``status``), such as 404."""
+
+    exit_code = 4
+    meaning = "the origin answered with an error status"
+
+    def __init__(self, message: str, hint: str = "", status: int = 0) -> None:
+        super().__init__(message, hint)
+        self.args = (message, hint, status)
+        self.status = status
+
+
+class WrongAnswerError(RaydlError):
+    """The origin's answer does not fit what was asked: other bytes, length, version."""
+
+    exit_code = 5
+    meaning = "the origin's answers do not fit together: nothing was guessed"
+
+
+class OriginChangedError(WrongAnswerError):
+    """The file changed on the origin while it was downloaded."""
+
+
+class RangesIgnoredError(WrongAnswerError):
+    """The origin promised byte ranges and then ignored them; one stream still works."""
+
+
+class ChecksumError(RaydlError):
+    """The file is complete, but its digest is not the one that was asked for."""
+
+    exit_code = 6
+    meaning = "the digest is not the one given with --checksum"
+
+
+class TargetError(RaydlError):
+    """The target exists already, or another raydl is writing it."""
+
+    exit_code = 7
+    meaning = "the target exists already, or another raydl is writing it"
+
+
+class OutputError(RaydlError):
+    """The bytes could not be written: disk full, no permission, reader gone."""
+
+    exit_code = 8
+    meaning = "the output cannot be written: disk full, no permission, directory gone"
+
+
+class ClusterError(RaydlError):
+    """The Ray cluster cannot be reached or used."""
+
+    exit_code = 9
+    meaning = "the Ray cluster cannot be reached or used"
+
+
+INTERRUPTED = 130
+
+
+class CancelledError(RaydlError):
+    """The download was cancelled; what was written stays, to go on from."""
+
+    exit_code = INTERRUPTED
+    meaning = "interrupted by Ctrl-C or cancelled; the same command goes on"
+
+
+TERMINATED = 143
+
+
+def exit_codes() -> dict[int, str]:
+    """The documented exit codes, in order: code to meaning."""
+    table = {0: "the file is there, whole and verified"}
+    classes = [RaydlError, *RaydlError.__subclasses__()]
+    table.update({cls.exit_code: cls.meaning for cls in classes})
+    table[TERMINATED] = "ended by SIGTERM; the same command goes on"
+    return dict(sorted(table.items()))

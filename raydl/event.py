@@ -1,0 +1,243 @@
+"""What happens during a download, as frozen values.
+
+``str(event)`` is a line for a log or a terminal; ``event.to_dict()`` is its JSON record
+(docs/events.md has the schema). Progress bars, JSON lines and windows are renderings of these
+and see nothing else. No event holds a credential. (The module is not called ``events``, for
+that is the name of a function of the package.)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+from raydl.models import Plan, Remote, Report, redact
+from raydl.units import format_duration, format_size
+
+SCHEMA = 1
+
+Emit = Callable[["Event"], None]
+
+
+@dataclass(frozen=True)
+class Event:
+    """Base of all events. ``level`` says how loud: ``info``, ``warning`` or ``detail``."""
+
+    level: ClassVar[str] = "detail"
+
+    @classmethod
+    def kind(cls) -> str:
+        """The record's ``event`` field: the class name in snake case."""
+        return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data: ``event`` and the fields."""
+        return {"event": self.kind(), **asdict(self)}
+
+
+@dataclass(frozen=True)
+class Probed(Event):
+    """The origin answered the probe."""
+
+    remote: Remote
+    level: ClassVar[str] = "info"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The remote's fields, flat."""
+        return {"event": self.kind(), "schema": SCHEMA, **self.remote.to_dict()}
+
+    def __str__(self) -> str:
+        size = "size unknown" if self.remote.size is None else format_size(self.remote.size)
+        line = f"{redact(self.remote.url)}: {size}"
+        if not self.remote.ranges:
+            line += f"; one stream, because {self.remote.why_no_ranges}"
+        return line
+
+
+@dataclass(frozen=True)
+class Planned(Event):
+    """The file is divided into ``parts`` parts of at most ``part_size`` bytes."""
+
+    start: int
+    size: int
+    parts: int
+    part_size: int
+    note: str
+    level: ClassVar[str] = "info"
+
+    @classmethod
+    def of(cls, plan: Plan) -> Planned:
+        """The event that tells of a plan."""
+        return cls(plan.start, plan.size, plan.count, plan.part_size, plan.note)
+
+    def __str__(self) -> str:
+        return self.note or f"{self.parts} parts of up to {format_size(self.part_size)}"
+
+
+@dataclass(frozen=True)
+class Resumed(Event):
+    """``kept`` bytes of an earlier run stay (0 when it starts over); ``note`` says why."""
+
+    kept: int
+    note: str
+    level: ClassVar[str] = "info"
+
+    def __str__(self) -> str:
+        return self.note
+
+
+@dataclass(frozen=True)
+class ClusterChosen(Event):
+    """Which machines take part: ``address`` is empty for this machine alone."""
+
+    address: str
+    note: str
+    level: ClassVar[str] = "info"
+
+    def __str__(self) -> str:
+        return self.note
+
+
+@dataclass(frozen=True)
+class LanesJoined(Event):
+    """A node's lanes are ready."""
+
+    node: str
+    lanes: int
+
+    def __str__(self) -> str:
+        return f"{self.node}: {self.lanes} lanes"
+
+
+@dataclass(frozen=True)
+class LanesLeft(Event):
+    """A node's lanes are gone."""
+
+    node: str
+    lanes: int
+    reason: str
+    level: ClassVar[str] = "warning"
+
+    def __str__(self) -> str:
+        return f"{self.node} is lost: {self.reason}; its parts go to others"
+
+
+@dataclass(frozen=True)
+class PartStarted(Event):
+    """A lane of ``node`` asks for ``[start, stop)``."""
+
+    part: int
+    start: int
+    stop: int
+    node: str
+
+
+@dataclass(frozen=True)
+class PartFetched(Event):
+    """``[start, stop)`` has arrived at ``node``."""
+
+    part: int
+    start: int
+    stop: int
+    node: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class PartFailed(Event):
+    """``[start, stop)`` did not arrive from ``node`` and is tried again after ``delay`` s."""
+
+    part: int
+    start: int
+    stop: int
+    node: str
+    reason: str
+    tries: int
+    delay: float
+
+    def __str__(self) -> str:
+        again = f" in {format_duration(self.delay)}" if self.delay else ""
+        return f"part {self.part} from {self.node}: {self.reason}; again{again}"
+
+
+@dataclass(frozen=True)
+class PartWritten(Event):
+    """``[start, stop)`` is in the output."""
+
+    part: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Progress(Event):
+    """A few times a second: bytes of the file fetched and written so far, lanes at work."""
+
+    fetched: int
+    written: int
+    size: int | None
+    lanes: int
+    nodes: int
+    retries: int
+
+
+@dataclass(frozen=True)
+class Verifying(Event):
+    """All bytes are there; length and digest are compared, data goes to the disk."""
+
+
+@dataclass(frozen=True)
+class Notice(Event):
+    """Something a person should know; the download goes on."""
+
+    text: str
+    level: ClassVar[str] = "warning"
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Finished(Event):
+    """The file is there."""
+
+    report: Report
+    level: ClassVar[str] = "info"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report's fields, flat."""
+        return {"event": self.kind(), **self.report.to_dict()}
+
+    def __str__(self) -> str:
+        r = self.report
+        where = r.path or "standard output"
+        if r.skipped:
+            return f"{where} exists, {format_size(r.size)}: skipped"
+        line = f"{where}: {format_size(r.size)} in {format_duration(r.seconds)}"
+        if r.fetched:
+            line += f", {format_size(r.speed)}/s"
+        if len(r.nodes) > 1:
+            line += f", {len(r.nodes)} nodes"
+        if r.resumed:
+            line += f", {format_size(r.resumed)} kept from before"
+        if r.retries:
+            line += f", {r.retries} retries"
+        for algorithm in r.digests:
+            line += f", {algorithm} verified"
+        return line
+
+
+@dataclass(frozen=True)
+class Failed(Event):
+    """The download ended without the file. ``exit_code`` is the CLI's."""
+
+    error: str
+    message: str
+    hint: str
+    exit_code: int
+    level: ClassVar[str] = "warning"
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message

@@ -1,0 +1,211 @@
+"""The frozen values that move between the stages."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit, urlunsplit
+
+from raydl.errors import HttpError, NetworkError, OriginChangedError, RangesIgnoredError
+from raydl.errors import RaydlError, WrongAnswerError
+
+
+def redact(url: str) -> str:
+    """The URL without user, password, query and fragment: all that may hold a secret."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    query = "…" if parts.query else ""
+    return urlunsplit((parts.scheme, host, parts.path, query, ""))
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a lane needs to ask for byte ranges: handed to threads and to actors alike.
+
+    ``url`` is the URL after all redirects; it and ``auth`` can hold secrets, so neither is
+    part of the repr.
+    """
+
+    url: str = field(repr=False)
+    size: int | None
+    etag: str | None
+    last_modified: str | None
+    auth: tuple[str, str] | None = field(repr=False, default=None)
+    timeout: float = 30.0
+
+
+@dataclass(frozen=True)
+class Remote:
+    """What a probe learned about the file.
+
+    ``size`` is in bytes, ``None`` where the origin does not say. ``ranges`` tells whether it
+    serves byte ranges (RFC 9110, section 14). ``etag`` is kept only when it is strong: a weak
+    one does not prove that bytes are the same (RFC 9110, section 8.8.1).
+    """
+
+    url: str = field(repr=False)
+    final_url: str = field(repr=False)
+    size: int | None
+    ranges: bool
+    etag: str | None
+    last_modified: str | None
+    name: str
+    why_no_ranges: str = ""
+    auth: tuple[str, str] | None = field(repr=False, default=None)
+
+    @property
+    def validator(self) -> str | None:
+        """The strong ETag, else Last-Modified, else None: how a changed file is noticed."""
+        return self.etag or self.last_modified
+
+    def to_dict(self) -> dict[str, Any]:
+        """The public part as plain data, URLs without their secrets."""
+        return {
+            "url": redact(self.url),
+            "final_url": redact(self.final_url),
+            "name": self.name,
+            "size": self.size,
+            "ranges": self.ranges,
+            "why_no_ranges": self.why_no_ranges,
+            "etag": self.etag,
+            "last_modified": self.last_modified,
+        }
+
+
+class Part(NamedTuple):
+    """The bytes ``[start, stop)`` of the file; ``index`` counts the plan's parts from 0."""
+
+    index: int
+    start: int
+    stop: int
+
+    @property
+    def size(self) -> int:
+        """Bytes in this part."""
+        return self.stop - self.start
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a lane did not deliver (all of) a part. Plain data: it crosses Ray as a tuple.
+
+    ``kind`` is one of ``connect``, ``timeout``, ``broken`` (the connection ended early), ``tls``
+    (no trust), ``status``, ``no-range``, ``changed``, ``wrong``, ``cancelled`` and ``lane`` (the worker
+    itself was lost). ``retry_after`` is in seconds.
+    """
+
+    kind: str
+    message: str
+    status: int = 0
+    retry_after: float | None = None
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same request may well succeed later.
+
+        Statuses: 408 (RFC 9110, 15.5.9), 429 (RFC 6585, section 4) and every 5xx but 501 and
+        505, which say that the request will never be served.
+        """
+        if self.kind == "status":
+            return self.status in (408, 429) or (
+                self.status >= 500 and self.status not in (501, 505)
+            )
+        return self.kind in ("connect", "timeout", "broken", "lane")
+
+    def to_error(self, after: str = "") -> RaydlError:
+        """The error a caller sees; ``after`` says how often it was tried."""
+        message = f"{self.message}{after}"
+        match self.kind:
+            case "status":
+                return HttpError(message, status_hint(self.status), self.status)
+            case "changed":
+                return OriginChangedError(message, "run the same command again to start over")
+            case "no-range":
+                return RangesIgnoredError(message)
+            case "wrong":
+                return WrongAnswerError(message)
+            case "tls":
+                return NetworkError(message, "check the host, the clock and the CA certificates")
+            case _:
+                return NetworkError(message, "run the same command again to go on from here")
+
+
+def status_hint(status: int) -> str:
+    """What a person can do about an HTTP error status."""
+    match status:
+        case 401 | 407:
+            return "it wants a user and password: https://USER:PASSWORD@host/…"
+        case 403:
+            return "access is refused; a signed URL may have expired"
+        case 404 | 410:
+            return "check the URL"
+        case 408 | 429 | 500 | 502 | 503 | 504:
+            return "the origin is busy; try later, or with fewer --connections"
+        case _:
+            return ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How bytes ``[start, size)`` are divided into ``count`` parts, as even as can be.
+
+    Parts are computed, not stored: a plan of a 1 TiB file is as small as one of 1 MiB.
+    """
+
+    start: int
+    size: int
+    count: int
+    note: str = ""
+
+    def part(self, index: int) -> Part:
+        """Part ``index`` of ``count``; together they cover every byte exactly once."""
+        span = self.size - self.start
+        first = self.start + span * index // self.count
+        return Part(index, first, self.start + span * (index + 1) // self.count)
+
+    @property
+    def part_size(self) -> int:
+        """Bytes in the largest part."""
+        return -(-(self.size - self.start) // self.count) if self.count else 0
+
+
+@dataclass(frozen=True)
+class NodeShare:
+    """What one machine contributed: ``bytes`` of the file, over ``lanes`` lanes."""
+
+    node: str
+    bytes: int
+    lanes: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """A finished download.
+
+    ``path`` is None when the bytes went to standard output. ``size``, ``fetched`` (over the
+    network in this run) and ``resumed`` (kept from an earlier run) are bytes, ``seconds`` is
+    wall time and ``transfer_seconds`` the time from the first request for a part to the last
+    byte. ``digests`` maps an algorithm to the hex digest that was computed and compared.
+    """
+
+    url: str
+    path: str | None
+    size: int
+    fetched: int = 0
+    resumed: int = 0
+    seconds: float = 0.0
+    transfer_seconds: float = 0.0
+    parts: int = 0
+    retries: int = 0
+    digests: dict[str, str] = field(default_factory=dict)
+    nodes: tuple[NodeShare, ...] = ()
+    skipped: bool = False
+
+    @property
+    def speed(self) -> float:
+        """Bytes a second over the transfer; 0 when nothing was transferred."""
+        return self.fetched / self.transfer_seconds if self.transfer_seconds > 0 else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON, the speed included."""
+        return {**asdict(self), "speed": self.speed}

@@ -1,0 +1,136 @@
+"""One stream: for origins that serve no byte ranges, or do not tell the size."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Iterator
+
+from raydl import backoff
+from raydl.errors import CancelledError, RaydlError
+from raydl.event import Emit, PartFailed, Progress
+from raydl.fleet import HERE
+from raydl.models import Failure, NodeShare, Part, Source
+from raydl.origin import Origin
+
+BUFFER_SIZE = 4 << 20
+BUFFERS = 4
+PROGRESS_SECONDS = 0.1
+
+
+class OneStream:
+    """The file's bytes through one connection, in order; the counterpart of the coordinator.
+
+    A thread reads ahead by a few buffers. When the connection breaks, the file is asked for
+    again and what was there already is passed over, provided that the validator proves it to
+    be the same file; else the download fails.
+    """
+
+    def __init__(self, source: Source, emit: Emit, *, retries: int) -> None:
+        self._source, self._emit, self._retries = source, emit, retries
+        self._origin = Origin(source.auth, source.timeout)
+        self._free: queue.SimpleQueue[bytearray | None] = queue.SimpleQueue()
+        self._out: queue.SimpleQueue[tuple[bytearray, int, int] | RaydlError | None] = (
+            queue.SimpleQueue()
+        )
+        self._taken: bytearray = bytearray()
+        self._delivered = 0
+        self._position = 0
+        self._stop = threading.Event()
+        self.retried = 0
+        self._thread = threading.Thread(target=self._run, name="raydl-stream", daemon=True)
+
+    def chunks(self) -> Iterator[tuple[Part, memoryview]]:
+        """The bytes, in order. A view is good until the next one is asked for."""
+        for _ in range(BUFFERS):
+            self._free.put(bytearray(BUFFER_SIZE))
+        self._thread.start()
+        written, shown, index = 0, 0.0, 0
+        while (item := self._out.get()) is not None:
+            if isinstance(item, RaydlError):
+                raise item
+            buffer, start, stop = item
+            yield Part(index, written, written + stop - start), memoryview(buffer)[start:stop]
+            written += stop - start
+            index += 1
+            self._free.put(buffer)
+            if time.monotonic() - shown >= PROGRESS_SECONDS:
+                shown = time.monotonic()
+                self._show(written)
+        self._show(written)
+
+    def cancel(self) -> None:
+        """Let ``chunks`` raise CancelledError; from any thread."""
+        self._out.put(CancelledError("the download was cancelled", "start it again"))
+
+    def close(self) -> None:
+        """End the connection and the thread."""
+        self._stop.set()
+        self._origin.abort()
+        self._free.put(None)
+        if self._thread.is_alive():
+            self._thread.join(0.3)
+
+    def shares(self) -> tuple[NodeShare, ...]:
+        """Who fetched: this machine, over one lane."""
+        return (NodeShare(HERE, self._delivered, 1),)
+
+    def _show(self, written: int) -> None:
+        self._emit(Progress(written, written, self._source.size, 1, 1, self.retried))
+
+    def _run(self) -> None:
+        tries = 0
+        while not self._stop.is_set():
+            before = self._delivered
+            self._position = 0
+            failure = self._origin.read_whole(self._source, self._take, self._give)
+            if failure is None:
+                self._out.put(None)
+                return
+            tries = 1 if self._delivered > before else tries + 1
+            if failure.kind == "cancelled":
+                return
+            provable = bool(self._source.etag or self._source.last_modified)
+            if (
+                not failure.retryable
+                or tries > self._retries
+                or (self._delivered and not provable)
+            ):
+                self._out.put(self._error(failure, tries))
+                return
+            delay = backoff.delay(tries, failure.retry_after)
+            self.retried += 1
+            self._emit(
+                PartFailed(
+                    0, self._delivered, self._source.size or 0, HERE, failure.message, tries, delay
+                )
+            )
+            if self._taken:
+                self._free.put(self._taken)
+                self._taken = bytearray()
+            self._stop.wait(delay)
+
+    def _error(self, failure: Failure, tries: int) -> RaydlError:
+        error = failure.to_error(f" ({tries} tries)" if tries > 1 else "")
+        if failure.retryable:
+            error.hint = "the origin serves no byte ranges: running it again starts over"
+        return error
+
+    def _take(self) -> memoryview:
+        buffer = self._free.get()
+        if buffer is None or self._stop.is_set():
+            self._origin.abort()
+            buffer = bytearray(BUFFER_SIZE)
+        self._taken = buffer
+        return memoryview(buffer)
+
+    def _give(self, count: int) -> None:
+        start = min(count, max(0, self._delivered - self._position))
+        self._position += count
+        if start == count:
+            self._free.put(self._taken)
+        else:
+            self._delivered += count - start
+            self._out.put((self._taken, start, count))
+        self._taken = bytearray()

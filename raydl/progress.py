@@ -1,0 +1,169 @@
+"""Events to what a person or a program sees: a bar, plain lines, JSON lines. All on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TextIO
+
+from raydl.event import (
+    ClusterChosen,
+    Event,
+    Failed,
+    Finished,
+    LanesJoined,
+    PartFailed,
+    Planned,
+    Progress,
+    Verifying,
+)
+from raydl.units import format_duration, format_size
+
+PLAIN_SECONDS = 5.0
+
+Render = Callable[[Event], None]
+
+
+@contextlib.contextmanager
+def renderer(style: str, stream: TextIO | None = None) -> Iterator[Render]:
+    """A function that shows events in ``style``: ``auto`` is a bar on a terminal, else plain."""
+    out = stream if stream is not None else sys.stderr
+    if style == "auto":
+        style = "bar" if out.isatty() else "plain"
+    shown = {"bar": Bar, "plain": Plain, "json": JsonLines, "none": Silent}[style](out)
+    try:
+        yield shown
+    finally:
+        shown.close()
+
+
+class Silent:
+    """Shows nothing."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __call__(self, event: Event) -> None:
+        """Show an event."""
+
+    def close(self) -> None:
+        """Nothing more comes."""
+
+    def _line(self, text: str) -> None:
+        # Whoever read standard error may have gone: that is no reason to stop a download.
+        with contextlib.suppress(OSError, ValueError):
+            print(text, file=self._stream, flush=True)
+
+
+class JsonLines(Silent):
+    """Every event as one JSON object a line; docs/events.md has the schema."""
+
+    def __call__(self, event: Event) -> None:
+        """Write the event's record."""
+        record: dict[str, Any] = {"time": round(time.time(), 3), **event.to_dict()}
+        self._line(json.dumps(record, ensure_ascii=False))
+
+
+class Plain(Silent):
+    """Lines for a log: what matters once, progress every few seconds."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._shown_at = time.monotonic()
+        self._before = (self._shown_at, 0)
+        self._nodes = 0
+
+    def __call__(self, event: Event) -> None:
+        """Write a line if the event is worth one."""
+        if isinstance(event, Progress):
+            self._progress(event)
+        elif _is_told(event):
+            self._line(str(event))
+
+    def _progress(self, event: Progress) -> None:
+        now = time.monotonic()
+        if now - self._shown_at < PLAIN_SECONDS:
+            return
+        then, fetched = self._before
+        speed = (event.fetched - fetched) / (now - then) if now > then else 0.0
+        self._shown_at, self._before = now, (now, event.fetched)
+        line = format_size(event.fetched)
+        if event.size:
+            line = f"{100 * event.fetched / event.size:3.0f} %, {line} of {format_size(event.size)}"
+            if speed > 0:
+                line += f", {format_duration((event.size - event.fetched) / speed)} left"
+        lanes = f"{event.lanes} lane{'s' if event.lanes != 1 else ''}"
+        self._line(f"{line}, {format_size(speed)}/s, {lanes} on {_machines(event.nodes)}")
+
+
+class Bar(Silent):
+    """One tqdm bar for the file; lines above it for what a person should know."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._bar: Any = None
+        self._state = ""
+
+    def __call__(self, event: Event) -> None:
+        """Move the bar, or write a line above it."""
+        match event:
+            case Progress():
+                self._move(event)
+            case Verifying():
+                if self._bar is not None:
+                    self._bar.set_postfix_str("verifying")
+            case Finished() | Failed():
+                self.close()
+                if isinstance(event, Finished):
+                    self._line(str(event))
+            case _ if _is_told(event):
+                self._above(str(event))
+
+    def close(self) -> None:
+        """Leave the bar as it stands."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _above(self, text: str) -> None:
+        if self._bar is None:
+            self._line(text)
+        else:
+            self._bar.write(text, file=self._stream)
+
+    def _move(self, event: Progress) -> None:
+        if self._bar is None:
+            from tqdm import tqdm  # noqa: PLC0415 - only where a bar is drawn
+
+            self._bar = tqdm(
+                total=event.size,
+                initial=event.fetched,
+                unit="B",
+                unit_scale=True,
+                unit_divisor=1024,
+                smoothing=0.1,
+                dynamic_ncols=True,
+                file=self._stream,
+            )
+        lanes = f"{event.lanes} lanes on {_machines(event.nodes)}"
+        if lanes != self._state:
+            self._state = lanes
+            self._bar.set_postfix_str(lanes, refresh=False)
+        # Not below what is shown: bytes of a broken connection are fetched again.
+        self._bar.update(max(0, event.fetched - self._bar.n))
+
+
+def _machines(nodes: int) -> str:
+    return f"{nodes} node{'s' if nodes != 1 else ''}"
+
+
+def _is_told(event: Event) -> bool:
+    """Whether a person wants a line for it."""
+    if isinstance(event, Planned):
+        return bool(event.note)
+    if isinstance(event, Failed):
+        return False  # whoever called gets the error itself
+    return event.level != "detail" or isinstance(event, LanesJoined | ClusterChosen | PartFailed)

@@ -1,0 +1,390 @@
+"""Where the bytes go, in order: a ``.part`` file that becomes the target, or standard output."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol
+
+from raydl.checksum import Checksum, new_hash
+from raydl.errors import OutputError, TargetError
+from raydl.journal import Journal
+from raydl.models import Remote
+from raydl.target import check_space, lock_file, output_error
+
+SYNC_SECONDS = 2.0
+SYNC_BYTES = 256 << 20
+"""The data goes to the disk in the background after this many bytes or seconds, whichever is
+first: what a crash of the machine loses, besides the window."""
+
+_READ_SIZE = 8 << 20
+
+STDOUT_FD, STDERR_FD = 1, 2
+
+
+class Sink(Protocol):
+    """Takes the bytes in order and, at the end, makes them count.
+
+    ``kept`` bytes are there from an earlier run, ``note`` says so, ``written`` counts both.
+    """
+
+    kept: int
+    note: str
+    written: int
+
+    def write(self, data: memoryview) -> None:
+        """Take the next bytes. Raises OutputError."""
+
+    def finish(self) -> dict[str, str]:
+        """All bytes were written: verify, and deliver. Returns the digests that were verified."""
+
+    def close(self) -> None:
+        """Let go, whatever happened; what can be resumed later is kept."""
+
+
+class _Digest:
+    """The running digest, one step behind in a thread of its own; nothing without a checksum."""
+
+    def __init__(self, checksum: Checksum | None) -> None:
+        self._checksum = checksum
+        self._hash = new_hash(checksum.algorithm) if checksum else None
+        self._thread = ThreadPoolExecutor(1, "raydl-digest") if checksum else None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is anything to compute."""
+        return self._hash is not None
+
+    def take(self, data: memoryview) -> None:
+        """Take ``data`` in, now."""
+        if self._hash is not None:
+            self._hash.update(data)
+
+    def update(self, data: memoryview) -> Future[None] | None:
+        """Start to take ``data`` in; it must stay as it is until the future is done."""
+        if self._hash is None or self._thread is None:
+            return None
+        return self._thread.submit(self._hash.update, data)
+
+    def verify(self, what: str) -> dict[str, str]:
+        """Raise ChecksumError for another digest than the one expected."""
+        if self._hash is None or self._checksum is None:
+            return {}
+        digest = self._hash.hexdigest()
+        self._checksum.verify(digest, what)
+        return {self._checksum.algorithm: digest}
+
+    def close(self) -> None:
+        """End the thread."""
+        if self._thread is not None:
+            self._thread.shutdown()
+
+
+class FileSink:
+    """``NAME.part`` with its journal; renamed to ``NAME`` when it is whole and verified.
+
+    The target path is not touched before. ``kept`` is the number of bytes taken over from an
+    earlier run and ``note`` the line that tells of it. Raises TargetError while another raydl
+    writes the same target, OutputError for what the file system refuses.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        remote: Remote,
+        *,
+        checksum: Checksum | None,
+        resume: bool,
+        overwrite: bool,
+    ) -> None:
+        self._target = target
+        self._part = target.with_name(target.name + ".part")
+        self._journal_path = target.with_name(target.name + ".part.journal")
+        self._overwrite = overwrite
+        self._size = remote.size
+        self._digest = _Digest(checksum)
+        # Without ranges nothing can be resumed, so there is nothing to record.
+        self._journal = (
+            Journal.of(remote, remote.size) if remote.size is not None and remote.ranges else None
+        )
+        self.kept, self.note = 0, ""
+        try:
+            self._fd = self._open()
+            try:
+                self._take_over(remote, resume, checksum is not None)
+            except BaseException:
+                os.close(self._fd)
+                raise
+        except OSError as error:
+            self._digest.close()
+            raise output_error(error, self._part) from None
+        except BaseException:
+            self._digest.close()
+            raise
+        self.written = self.kept
+        self._syncer = _Syncer(self._fd, self._journal, self._journal_path, self.kept)
+        self._finished = False
+
+    def write(self, data: memoryview) -> None:
+        """Append the next bytes. Raises OutputError; what was written before stays."""
+        hashed = self._digest.update(data)
+        try:
+            _write_all(self._fd, data)
+        except OSError as error:
+            raise output_error(error, self._part, self._how_to_go_on()) from None
+        finally:
+            if hashed is not None:
+                hashed.result()
+        self.written += data.nbytes
+        self._syncer.wrote(self.written)
+
+    def finish(self) -> dict[str, str]:
+        """Check length and digest, sync, and rename onto the target.
+
+        Raises ChecksumError (the bytes are dropped: they would only fail again), TargetError
+        when the target has come into being meanwhile, OutputError.
+        """
+        if self._size is not None and self.written != self._size:
+            raise OutputError(f"{self._part} has {self.written} bytes instead of {self._size}")
+        try:
+            if os.fstat(self._fd).st_size != self.written:
+                raise OutputError(f"{self._part} was changed by someone else", "run it again")
+            try:
+                digests = self._digest.verify(str(self._target))
+            except Exception:
+                self._drop()
+                raise
+            self._syncer.close()
+            os.fsync(self._fd)
+            self._move()
+            _sync_directory(self._target.parent)
+        except OSError as error:
+            raise output_error(error, self._target, self._how_to_go_on()) from None
+        self._finished = True
+        return digests
+
+    def close(self) -> None:
+        """Sync and record what there is, so that the next run goes on from it."""
+        self._syncer.close()
+        self._digest.close()
+        if not self._finished:
+            with contextlib.suppress(OSError):
+                if self._journal is None or os.fstat(self._fd).st_size == 0:
+                    self._drop()
+                else:
+                    os.fsync(self._fd)
+                    self._journal.with_synced(self.written).save(self._journal_path)
+        with contextlib.suppress(OSError):
+            os.close(self._fd)
+
+    def _open(self) -> int:
+        while True:
+            fd = os.open(self._part, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+            if not lock_file(fd):
+                os.close(fd)
+                raise TargetError(
+                    f"another raydl is writing {self._target}", "wait for it, or save elsewhere"
+                )
+            # Between open and lock the other raydl may have finished and renamed this file: then
+            # what is locked here is its target.
+            with contextlib.suppress(FileNotFoundError):
+                here, there = os.fstat(fd), self._part.stat()
+                if (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino):
+                    return fd
+            os.close(fd)
+
+    def _take_over(self, remote: Remote, resume: bool, proven: bool) -> None:
+        """Find out what of an earlier run can stay, and bring the digest up to it."""
+        length = os.fstat(self._fd).st_size
+        if length and self._journal is not None:
+            self.kept, self.note = self._keepable(remote, length, resume, proven)
+        if self._size is not None:
+            check_space(self._target, self._size - self.kept)
+        os.ftruncate(self._fd, self.kept)
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        self._rehash()
+        os.lseek(self._fd, self.kept, os.SEEK_SET)
+        if self._journal is not None:
+            old = Journal.load(self._journal_path) if self.kept else None
+            synced = min(old.synced, self.kept) if old else 0
+            self._journal.with_synced(synced).save(self._journal_path)
+        else:
+            self._journal_path.unlink(missing_ok=True)
+
+    def _keepable(
+        self, remote: Remote, length: int, resume: bool, proven: bool
+    ) -> tuple[int, str]:
+        if not resume:
+            return 0, "starting over (--no-resume)"
+        assert self._size is not None
+        old = Journal.load(self._journal_path)
+        if old is None:
+            return 0, f"starting over: {self._part.name} has no journal that can be read"
+        objection = old.objection(remote, self._size, proven)
+        if objection:
+            return 0, f"starting over: {objection}"
+        kept = old.kept(length)
+        if not kept:
+            return 0, f"starting over: nothing in {self._part.name} is certain"
+        percent = 100 * kept / self._size
+        return kept, f"going on from {kept:,} bytes ({percent:.0f} %) kept from before"
+
+    def _rehash(self) -> None:
+        """Bring the digest up to the bytes that are kept: its state cannot be stored."""
+        left = self.kept if self._digest.wanted else 0
+        while left:
+            data = os.read(self._fd, min(left, _READ_SIZE))
+            if not data:
+                raise OutputError(f"{self._part} became shorter while it was read")
+            self._digest.take(memoryview(data))
+            left -= len(data)
+
+    def _move(self) -> None:
+        if self._overwrite:
+            self._part.replace(self._target)
+        else:
+            try:
+                # A link, unlike a rename, never replaces what came into being meanwhile.
+                os.link(self._part, self._target)
+            except FileExistsError:
+                raise TargetError(
+                    f"{self._target} has come into being meanwhile",
+                    f"the download is whole in {self._part}; --overwrite replaces it",
+                ) from None
+            except OSError:
+                if self._target.exists():
+                    raise
+                self._part.replace(self._target)  # a file system without hard links
+            else:
+                self._part.unlink()
+        self._journal_path.unlink(missing_ok=True)
+
+    def _drop(self) -> None:
+        """Remove the part file and its journal."""
+        self._part.unlink(missing_ok=True)
+        self._journal_path.unlink(missing_ok=True)
+
+    def _how_to_go_on(self) -> str:
+        return "run the same command again to go on" if self._journal else ""
+
+
+class StdoutSink:
+    """Standard output; what is out cannot be taken back.
+
+    While it is open, nothing else gets there: file descriptor 1 leads to standard error, so a
+    line that any library prints cannot land in the middle of the file.
+    """
+
+    kept, note = 0, ""
+
+    def __init__(self, checksum: Checksum | None) -> None:
+        self._digest = _Digest(checksum)
+        self.written = 0
+        sys.stdout.flush()
+        self._fd = os.dup(STDOUT_FD)
+        if os.path.sameopenfile(STDOUT_FD, STDERR_FD):
+            elsewhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(elsewhere, STDOUT_FD)
+            os.close(elsewhere)
+        else:
+            os.dup2(STDERR_FD, STDOUT_FD)
+
+    def write(self, data: memoryview) -> None:
+        """Write the next bytes. Raises OutputError when the reader has gone."""
+        hashed = self._digest.update(data)
+        try:
+            _write_all(self._fd, data)
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise OutputError("the reader of standard output has gone") from None
+            raise output_error(error, Path("standard output")) from None
+        finally:
+            if hashed is not None:
+                hashed.result()
+        self.written += data.nbytes
+
+    def finish(self) -> dict[str, str]:
+        """Check the digest. Raises ChecksumError, with the bytes already out."""
+        return self._digest.verify("what was written to standard output")
+
+    def close(self) -> None:
+        """Give standard output back."""
+        self._digest.close()
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+        os.dup2(self._fd, STDOUT_FD)
+        os.close(self._fd)
+
+
+class _Syncer:
+    """Brings data to the disk in the background and records in the journal how far it is."""
+
+    def __init__(self, fd: int, journal: Journal | None, path: Path, synced: int) -> None:
+        self._fd, self._journal, self._path = fd, journal, path
+        self._synced = self._written = synced
+        self._synced_at = time.monotonic()
+        self._wake = threading.Condition()
+        self._stopped = False
+        self._thread: threading.Thread | None = None
+
+    def wrote(self, written: int) -> None:
+        """``written`` bytes of the file are with the operating system."""
+        if self._journal is None:
+            return
+        self._written = written
+        late = time.monotonic() - self._synced_at > SYNC_SECONDS
+        if late or written - self._synced > SYNC_BYTES:
+            with self._wake:
+                if self._thread is None:
+                    self._thread = threading.Thread(
+                        target=self._run, name="raydl-sync", daemon=True
+                    )
+                    self._thread.start()
+                self._wake.notify()
+
+    def close(self) -> None:
+        """Stop; returns when nothing touches the file any more."""
+        with self._wake:
+            self._stopped = True
+            self._wake.notify()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        assert self._journal is not None
+        while True:
+            with self._wake:
+                if self._stopped:
+                    return
+                written = self._written
+                self._synced_at = time.monotonic()
+            try:
+                getattr(os, "fdatasync", os.fsync)(self._fd)
+                self._journal.with_synced(written).save(self._path)
+            except OSError:
+                pass  # the write itself will tell; the journal stays as it was
+            with self._wake:
+                self._synced = written
+                if not self._stopped:
+                    self._wake.wait()
+
+
+def _write_all(fd: int, data: memoryview) -> None:
+    while data.nbytes:
+        data = data[os.write(fd, data) :]
+
+
+def _sync_directory(path: Path) -> None:
+    """Make the rename itself durable, where directories can be synced."""
+    with contextlib.suppress(OSError):
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)

@@ -1,0 +1,103 @@
+"""Where the file is to go: the path, what may be there already, and who else writes it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from pathlib import Path
+
+from raydl.errors import OutputError, TargetError
+from raydl.models import Remote
+from raydl.options import Options
+from raydl.units import format_size
+
+STDOUT = "-"
+
+
+def planned_path(output: str | os.PathLike[str] | None) -> Path | None:
+    """The target path where it is known before the probe: not for None or a directory."""
+    if output is None:
+        return None
+    path = Path(output)
+    is_directory = str(output).endswith(("/", os.sep)) or path.is_dir()
+    return None if is_directory else path
+
+
+def target_path(output: str | os.PathLike[str] | None, remote: Remote) -> Path:
+    """The target path: ``output``, or the remote's name in that directory or the current one."""
+    path = planned_path(output)
+    return path if path is not None else Path(output or ".") / remote.name
+
+
+def check_target(path: Path, options: Options) -> bool:
+    """Whether the target is there and to be skipped.
+
+    Raises TargetError when it is there and neither option allows for that, and OutputError
+    when its directory cannot take it.
+    """
+    if path.is_dir():
+        raise OutputError(f"{path} is a directory", f"write -o {path}/ to save into it")
+    if path.exists() or path.is_symlink():
+        if options.skip_existing:
+            return True
+        if not options.overwrite:
+            raise TargetError(f"{path} exists already", "--overwrite replaces it")
+    parent = path.parent
+    if not parent.is_dir():
+        raise OutputError(f"the directory {parent} does not exist", f"create it: mkdir -p {parent}")
+    if not os.access(parent, os.W_OK):
+        raise OutputError(f"no permission to write into {parent}")
+    return False
+
+
+def check_space(path: Path, needed: int) -> None:
+    """Raise OutputError when the disk has not ``needed`` bytes left."""
+    try:
+        stats = os.statvfs(path.parent)
+    except (OSError, AttributeError):
+        return
+    free = stats.f_bavail * stats.f_frsize
+    if free < needed:
+        raise OutputError(
+            f"{path.parent} has {format_size(free)} free, {format_size(needed)} are needed",
+            "free some space, or save elsewhere with -o",
+        )
+
+
+def output_error(error: OSError, path: Path, kept: str = "") -> OutputError:
+    """Our error for what the operating system said of a write to ``path``."""
+    reasons = {
+        errno.ENOSPC: ("the disk is full", "free some space"),
+        errno.EDQUOT: ("the quota is used up", "free some space"),
+        errno.EFBIG: ("the file system takes no file that large", "save elsewhere with -o"),
+        errno.EACCES: ("no permission", "save elsewhere with -o"),
+        errno.EPERM: ("no permission", "save elsewhere with -o"),
+        errno.EROFS: ("the file system is read-only", "save elsewhere with -o"),
+        errno.ENOENT: ("its directory is gone", "save elsewhere with -o"),
+        errno.ENAMETOOLONG: ("the name is too long", "give a shorter one with -o"),
+    }
+    what, cure = reasons.get(error.errno or 0, (error.strerror or type(error).__name__, ""))
+    hint = ", ".join(part for part in (cure, kept) if part)
+    return OutputError(f"cannot write {path}: {what}", hint)
+
+
+def lock_file(descriptor: int) -> bool:
+    """Whether this process now has the file to itself; the lock ends with the process."""
+    if sys.platform == "win32":
+        import msvcrt  # noqa: PLC0415
+
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+    import fcntl  # noqa: PLC0415
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # a file system without locks
+    return True
