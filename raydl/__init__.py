@@ -63,7 +63,7 @@ def __getattr__(name: str) -> Any:
     """Import what is asked for when it is asked for, so that ``import raydl`` costs nothing."""
     if name not in __all__:
         raise AttributeError(f"module 'raydl' has no attribute {name!r}")
-    from importlib import import_module  # noqa: PLC0415
+    from importlib import import_module
 
     home = import_module(f"raydl.{_HOMES.get(name, 'errors')}")
     value = getattr(home, name)

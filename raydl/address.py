@@ -144,7 +144,7 @@ def _left_by_ray_start() -> str | None:
     """The address in the file that `ray start` leaves, by default /tmp/ray/ray_current_cluster."""
     base = os.environ.get("RAY_TMPDIR")
     if base is None:
-        base = "/tmp" if sys.platform != "win32" else tempfile.gettempdir()  # noqa: S108
+        base = "/tmp" if sys.platform != "win32" else tempfile.gettempdir()
     try:
         text = (Path(base) / "ray" / "ray_current_cluster").read_text().strip()
     except OSError:

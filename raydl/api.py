@@ -42,11 +42,11 @@ from raydl.event import (
 )
 from raydl.fleet import BufferPool, ClusterFleet, LocalFleet
 from raydl.models import Plan, Remote, Report, Source, redact
+from raydl.onestream import OneStream
 from raydl.options import OptionKeywords, Options, Unpack
 from raydl.origin import Origin, OriginFailure, split_auth
 from raydl.plan import make_plan
 from raydl.sink import FileSink, Sink, StdoutSink
-from raydl.onestream import OneStream
 from raydl.target import STDOUT, check_target, planned_path, target_path
 from raydl.units import format_duration
 
@@ -84,9 +84,7 @@ def fetch(
     return run(url, output, Options.of(options), on_event)
 
 
-def events(
-    url: str, output: Output = None, **options: Unpack[OptionKeywords]
-) -> Iterator[Event]:
+def events(url: str, output: Output = None, **options: Unpack[OptionKeywords]) -> Iterator[Event]:
     """Download like ``fetch``, and yield every event as it happens; the last is Finished.
 
     Raises what ``fetch`` raises, after a Failed event. Closing the iterator (leaving its loop)
@@ -100,7 +98,7 @@ def events(
         try:
             run(url, output, chosen, happened.put, control)
             happened.put(None)
-        except BaseException as error:  # noqa: BLE001 - the iterating thread raises it
+        except BaseException as error:
             happened.put(error)
 
     thread = threading.Thread(target=work, name="raydl-events")
@@ -167,7 +165,7 @@ def run(
     control: Control | None = None,
 ) -> Report:
     """``fetch`` with ready-made options."""
-    from raydl.progress import renderer  # noqa: PLC0415 - tqdm only where a bar is drawn
+    from raydl.progress import renderer
 
     lock = threading.Lock()
     with renderer(options.progress) as render:
@@ -188,9 +186,7 @@ def run(
         return report
 
 
-def _download(
-    url: str, output: Output, options: Options, emit: Emit, control: Control
-) -> Report:
+def _download(url: str, output: Output, options: Options, emit: Emit, control: Control) -> Report:
     began = time.monotonic()
     path = planned_path(output) if output != STDOUT else None
     if path is not None and check_target(path, options):

@@ -16,6 +16,6 @@ def delay(tries: int, retry_after: float | None = None) -> float:
     to five minutes, plus a little jitter so that not every lane comes back at once.
     """
     if retry_after is not None:
-        return min(retry_after, LONGEST_ASKED) + random.uniform(0, FIRST)  # noqa: S311
+        return min(retry_after, LONGEST_ASKED) + random.uniform(0, FIRST)
     ceiling = min(LONGEST, FIRST * 2.0 ** max(0, tries - 1))
-    return random.uniform(ceiling / 2, ceiling)  # noqa: S311
+    return random.uniform(ceiling / 2, ceiling)

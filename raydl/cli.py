@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import os
@@ -48,7 +49,9 @@ def _with_options(command: Callable[..., None]) -> Callable[..., None]:
         command(**given, flags={k: v for k, v in flags.items() if v is not None})
 
     parameters = [
-        p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "flags"
+        p
+        for p in inspect.signature(command, eval_str=True).parameters.values()
+        if p.name != "flags"
     ]
     for name, field in names.items():
         flag = "--" + name.replace("_", "-")
@@ -107,7 +110,7 @@ def fetch(
     as_json: Json = False,
 ) -> None:
     """Download URL with every node of the Ray cluster, or with this machine alone."""
-    from raydl.api import run  # noqa: PLC0415 - keeps --help quick
+    from raydl.api import run
 
     if as_json and output == "-":
         raise UsageError(
@@ -125,7 +128,7 @@ def probe(
     as_json: Json = False,
 ) -> None:
     """Show what the origin offers: size, byte ranges, version, file name."""
-    from raydl.api import probe as ask  # noqa: PLC0415
+    from raydl.api import probe as ask
 
     options = _options({} if timeout is None else {"timeout": timeout})
     remote = ask(url, timeout=options.timeout, retries=options.retries)
@@ -133,7 +136,9 @@ def probe(
     if as_json:
         print(json.dumps(record))
         return
-    size = "not told" if remote.size is None else f"{format_size(remote.size)} ({remote.size:,} bytes)"
+    size = (
+        "not told" if remote.size is None else f"{format_size(remote.size)} ({remote.size:,} bytes)"
+    )
     ranges = "yes: many parts at once" if remote.ranges else f"no: {remote.why_no_ranges}"
     rows = [
         ("name", remote.name),
@@ -153,12 +158,12 @@ def probe(
 @app.command()
 def nodes(address: Address = None, as_json: Json = False) -> None:
     """Show the cluster's nodes, and what raydl would use of them."""
-    from raydl.api import nodes as list_nodes  # noqa: PLC0415
+    from raydl.api import nodes as list_nodes
 
     flags = {} if address is None else {"address": address}
     options = _options(flags)
     found = list_nodes(options.address)
-    records = [
+    records: list[dict[str, Any]] = [
         {
             "node": node.name,
             "host": node.host,
@@ -181,7 +186,7 @@ def nodes(address: Address = None, as_json: Json = False) -> None:
     for record in records:
         roles = [word for word in ("head", "this_machine") if record[word]]
         role = ", ".join(roles).replace("_", " ") or "worker"
-        store = format_size(int(record["object_store"]))
+        store = format_size(record["object_store"])
         print(f"{record['node']:<{width}}  {record['lanes']:>5}  {store:>12}  {role}")
 
 
@@ -209,7 +214,7 @@ def _plain(value: Any) -> Any:
 def demo() -> None:
     """Fetch a file from an origin on this machine that caps each connection: once with one
     part, once with several. Needs no network and takes less than half a minute."""
-    from raydl.demo import main as show  # noqa: PLC0415
+    from raydl.demo import main as show
 
     show()
 
@@ -249,7 +254,7 @@ def _run() -> int:
         return TERMINATED
     except BrokenPipeError:
         return 8
-    except Exception as error:  # noqa: BLE001 - the last line of defence
+    except Exception as error:
         shown = getattr(error, "show", None)
         if callable(shown):  # a usage error of the command line itself
             shown()
@@ -266,10 +271,8 @@ def _terminate(signum: int, frame: object) -> NoReturn:  # noqa: ARG001 - the si
 
 
 def _say(line: str) -> None:
-    try:
+    with contextlib.suppress(OSError):
         print(line, file=sys.stderr, flush=True)
-    except OSError:
-        pass
 
 
 def _leave(code: int) -> NoReturn:

@@ -12,6 +12,7 @@ import logging
 import os
 import platform
 import secrets
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -32,15 +33,15 @@ _export_lock = threading.Lock()
 
 def _import_ray() -> ModuleType:
     """Import ray, quietly: what it prints on its own goes to standard output."""
-    if "ray" not in sys.modules:
-        os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
-        os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        # No line about an accelerator setting that will change in a later version.
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        logging.getLogger("ray").setLevel(logging.CRITICAL)
-    import ray  # noqa: PLC0415
-
+    if "ray" in sys.modules:
+        return sys.modules["ray"]
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # No line about an accelerator setting that will change in a later version.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    ray: ModuleType = importlib.import_module("ray")
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
     return ray
 
 
@@ -90,9 +91,36 @@ def connect(choice: Choice) -> Session:
             ray.init(choice.address, namespace=NAMESPACE)
         else:
             ray.init(choice.address, namespace=NAMESPACE, **quiet)
-    except Exception as error:  # noqa: BLE001 - Ray raises what it likes
+    except Exception as error:
         raise _connect_error(choice, error) from None
     return Session(ray, choice, ours=True)
+
+
+@contextlib.contextmanager
+def several_nodes(count: int) -> Iterator[Session]:
+    """A cluster of ``count`` Ray nodes, all on this machine and out of the way of any other."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="raydl", ignore_cleanup_errors=True) as temp:
+        os.environ["RAY_TMPDIR"] = temp
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        _import_ray()
+        from ray.cluster_utils import Cluster
+
+        node = {"num_cpus": 1, "object_store_memory": 256 << 20, "include_dashboard": False}
+        cluster = Cluster(initialize_head=True, head_node_args=node)
+        try:
+            for _ in range(count - 1):
+                cluster.add_node(wait=False, **node)
+            cluster.wait_for_nodes()
+            session = connect(Choice("cluster", cluster.address, True, ""))
+            try:
+                yield session
+            finally:
+                session.close()
+        finally:
+            cluster.shutdown()
 
 
 class Session:
@@ -141,6 +169,18 @@ class Session:
                 .remote(source, self._is_client)
             )
         return Actor(self._ray, handle)
+
+    def stillborn(self) -> ClusterError | None:
+        """The error for workers that ended before they started, where the reason is known.
+
+        A driver with a token connects to a cluster without one, and then no actor starts.
+        """
+        if _sends_token() and _accepts_no_token(self.address):
+            return ClusterError(
+                f"the cluster at {self.address} has no token, and RAY_AUTH_MODE=token is set",
+                "unset RAY_AUTH_MODE here, or start the cluster with it",
+            )
+        return None
 
     def close(self) -> None:
         """Disconnect, if this session made the connection."""
@@ -274,7 +314,6 @@ def _own_token() -> Iterator[None]:
         return
     mine = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     os.environ.update(mine)
-    _reload_auth()
     try:
         yield
     finally:
@@ -282,26 +321,12 @@ def _own_token() -> Iterator[None]:
             os.environ.pop(name, None)
 
 
-def _reload_auth() -> bool:
-    """Let Ray's C++ side read the token variables again; False where this Ray cannot."""
-    try:
-        from ray._raylet import AuthenticationTokenLoader, Config  # noqa: PLC0415
-
-        Config.initialize("")
-        AuthenticationTokenLoader.instance().reset_cache()
-    except (ImportError, AttributeError):
-        return False
-    return True
-
-
 def _require_client() -> None:
-    try:
-        import grpc  # noqa: F401, PLC0415
-    except ImportError:
+    if importlib.util.find_spec("grpc") is None:
         raise ClusterError(
             "ray:// addresses need Ray's client, which is not installed",
             'pip install "ray[client]", or give the head as HOST:PORT',
-        ) from None
+        )
 
 
 def _check_head(address: str) -> None:
@@ -311,8 +336,8 @@ def _check_head(address: str) -> None:
     store answers the same questions in milliseconds.
     """
     try:
-        from ray._raylet import GcsClient  # noqa: PLC0415
-        from ray.exceptions import AuthenticationError  # noqa: PLC0415
+        from ray._raylet import GcsClient
+        from ray.exceptions import AuthenticationError
     except ImportError:
         return
     outcome: list[ClusterError | None] = []
@@ -324,7 +349,7 @@ def _check_head(address: str) -> None:
             outcome.append(version_error(address, json.loads(metadata)) if metadata else None)
         except AuthenticationError:
             outcome.append(_token_error(address))
-        except Exception:  # noqa: BLE001 - anything else is for ray.init to tell
+        except Exception:
             outcome.append(None)
 
     thread = threading.Thread(target=ask, name="raydl-check", daemon=True)
@@ -337,34 +362,40 @@ def _check_head(address: str) -> None:
         )
     if outcome[0] is not None:
         raise outcome[0]
-    if os.environ.get("RAY_AUTH_MODE", "").lower() == "token" and not _wants_token(
-        GcsClient, AuthenticationError, address
-    ):
-        raise ClusterError(
-            f"the Ray cluster at {address} runs without a token, but RAY_AUTH_MODE=token is set",
-            "unset RAY_AUTH_MODE, or start the cluster with it",
-        )
 
 
-def _wants_token(client: Any, refused: type[Exception], address: str) -> bool:
-    """Whether the head turns away a client without a token; True where that can't be found out."""
-    os.environ["RAY_AUTH_MODE"] = "disabled"
+_ASK_WITHOUT_TOKEN = """
+import sys
+from ray._raylet import GcsClient
+GcsClient(address=sys.argv[1])
+"""
+
+
+def _accepts_no_token(address: str) -> bool:
+    """Whether the head takes a client without a token.
+
+    Asked by a process of its own: Ray reads the token once a process, and logs a refusal.
+    """
     try:
-        if not _reload_auth():
-            return True
-        client(address=address)
-    except refused:
-        return True
-    except Exception:  # noqa: BLE001 - no answer is no proof
-        return True
-    finally:
-        os.environ["RAY_AUTH_MODE"] = "token"
-        _reload_auth()
-    return False
+        done = subprocess.run(
+            [sys.executable, "-c", _ASK_WITHOUT_TOKEN, address],
+            env={**os.environ, "RAY_AUTH_MODE": "disabled"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=CHECK_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
+
+
+def _sends_token() -> bool:
+    return os.environ.get("RAY_AUTH_MODE", "").lower() == "token"
 
 
 def _token_error(address: str) -> ClusterError:
-    if os.environ.get("RAY_AUTH_MODE", "").lower() == "token":
+    if _sends_token():
         return ClusterError(
             f"the Ray cluster at {address} refuses this machine's token",
             "copy the head's ~/.ray/auth_token here, or point RAY_AUTH_TOKEN_PATH to it",

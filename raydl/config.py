@@ -34,7 +34,7 @@ class Setting(NamedTuple):
 
 def config_file() -> Path | None:
     """The configuration file in force, or None."""
-    from platformdirs import user_config_path  # noqa: PLC0415 - only the CLI needs it
+    from platformdirs import user_config_path
 
     for path in (Path(FILE_NAME), user_config_path("raydl") / FILE_NAME):
         if path.is_file():

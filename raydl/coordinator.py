@@ -31,6 +31,7 @@ from raydl.event import (
 )
 from raydl.fleet import Connected, ConnectFailed, Fetched, Joined, Lane, Left, Message, Payload
 from raydl.models import Failure, NodeShare, Part, Plan
+from raydl.units import counted
 from raydl.window import Task, Window
 
 PROGRESS_SECONDS = 0.1
@@ -159,7 +160,7 @@ class Coordinator:
                         self._handle(self._inbox.queue.get_nowait())
                 except queue.Empty:
                     pass
-        except BaseException as error:  # noqa: BLE001 - the consumer's thread raises it
+        except BaseException as error:
             self._out.put(error)
 
     def _idle_seconds(self) -> float:
@@ -198,7 +199,7 @@ class Coordinator:
                 self._is_closed = True
 
     def _connected(self, message: Connected) -> None:
-        nodes = f"{message.nodes} node{'s' if message.nodes != 1 else ''}"
+        nodes = counted(message.nodes, "node")
         self._emit(ClusterChosen(message.address, f"connected to {message.address}: {nodes}"))
         if message.others == 0 and not self._lanes:
             raise ClusterError(
@@ -207,9 +208,8 @@ class Coordinator:
             )
 
     def _joined(self, message: Joined) -> None:
-        if message.instead_of:
-            for lane in [lane for lane in self._lanes if lane.node == message.instead_of]:
-                self._dismiss(lane)
+        for lane in [lane for lane in self._lanes if lane.node == message.node]:
+            self._dismiss(lane)
         self._lanes.update(message.lanes)
         self._free.extend(message.lanes)
         self.lanes_by_node[message.node] = len(message.lanes)
@@ -236,9 +236,9 @@ class Coordinator:
     def _dispatch(self) -> None:
         now = time.monotonic()
         while self._resting and self._resting[0][0] <= now:
-            lane = heapq.heappop(self._resting)[2]
-            if lane in self._lanes:
-                self._free.append(lane)
+            rested = heapq.heappop(self._resting)[2]
+            if rested in self._lanes:
+                self._free.append(rested)
         while self._free:
             task = self._window.take(now)
             if task is None:

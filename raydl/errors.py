@@ -111,7 +111,7 @@ TERMINATED = 143
 def exit_codes() -> dict[int, str]:
     """The documented exit codes, in order: code to meaning."""
     table = {0: "the file is there, whole and verified"}
-    classes = [RaydlError, *RaydlError.__subclasses__()]
+    classes: list[type[RaydlError]] = [RaydlError, *RaydlError.__subclasses__()]
     table.update({cls.exit_code: cls.meaning for cls in classes})
     table[TERMINATED] = "ended by SIGTERM; the same command goes on"
     return dict(sorted(table.items()))

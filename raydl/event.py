@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from raydl.models import Plan, Remote, Report, redact
-from raydl.units import format_duration, format_size
+from raydl.units import counted, format_duration, format_size
 
 SCHEMA = 1
 
@@ -108,7 +108,7 @@ class LanesJoined(Event):
     lanes: int
 
     def __str__(self) -> str:
-        return f"{self.node}: {self.lanes} lanes"
+        return f"{self.node}: {counted(self.lanes, 'lane')}"
 
 
 @dataclass(frozen=True)
@@ -219,7 +219,7 @@ class Finished(Event):
         if r.fetched:
             line += f", {format_size(r.speed)}/s"
         if len(r.nodes) > 1:
-            line += f", {len(r.nodes)} nodes"
+            line += f", {counted(len(r.nodes), 'node')}"
         if r.resumed:
             line += f", {format_size(r.resumed)} kept from before"
         if r.retries:

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import NamedTuple, Protocol
 
-from raydl.cluster import Actor, ActorLost, Choice, Node, Session, connect
+from raydl.address import Choice
+from raydl.cluster import Actor, ActorLost, Node, Session, connect
 from raydl.errors import ClusterError, RaydlError
 from raydl.models import Failure, Part, Source
 from raydl.window import Task
@@ -55,11 +56,10 @@ class Lane(Protocol):
 
 
 class Joined(NamedTuple):
-    """Lanes of a node are ready. They take over from those of ``instead_of``, if named."""
+    """Lanes of a node are ready; they take over from any that the node had."""
 
     node: str
     lanes: list[Lane]
-    instead_of: str = ""
 
 
 class Left(NamedTuple):
@@ -262,7 +262,7 @@ class ClusterFleet:
         self._lock = threading.Lock()
         self._actors: dict[str, tuple[Node, Actor]] = {}
         self._failed: dict[str, float] = {}
-        self._connected = False
+        self._connected = self._born = self._stillborn = False
         # Not a daemon: an interpreter that ends while Ray connects in a thread crashes.
         self._thread = threading.Thread(target=self._run, name="raydl-cluster")
         self._thread.start()
@@ -286,7 +286,7 @@ class ClusterFleet:
         self._connected = True
         try:
             self._tend(session)
-        except Exception as error:  # noqa: BLE001 - whatever Ray throws ends the cluster's part
+        except Exception as error:
             if not self._stop.is_set():
                 text = f"the connection to the cluster broke ({type(error).__name__})"
                 self._post(ConnectFailed(ClusterError(text)))
@@ -302,8 +302,14 @@ class ClusterFleet:
         known: set[str] = set()
         first = True
         while not self._stop.is_set():
+            if self._stillborn and not self._born:
+                self._stillborn = False
+                error = session.stillborn()
+                if error is not None:
+                    self._post(ConnectFailed(error))
+                    return
             nodes = {node.id: node for node in session.nodes()}
-            wanted = {i: n for i, n in nodes.items() if self._wants(n, len(nodes))}
+            wanted = {i: n for i, n in nodes.items() if self._wants(n)}
             if first:
                 self._post(Connected(session.address, len(nodes), len(wanted)))
                 first = False
@@ -317,14 +323,15 @@ class ClusterFleet:
             known = set(nodes)
             self._stop.wait(self.POLL_SECONDS)
 
-    def _wants(self, node: Node, total: int) -> bool:
+    def _wants(self, node: Node) -> bool:
         # This machine's threads do what an actor here would do, without a copy through the
-        # object store; on a cluster of this one node alone there would be nothing to send.
+        # object store. Only who asks for a Ray of its own on one machine gets an actor here.
         if node.is_driver:
-            return self._here and total == 1
+            return self._here and self._choice.how == "local"
         return True
 
     def _hire(self, session: Session, node: Node) -> None:
+        name = HERE if node.is_driver else node.name
         actor = session.start_worker(node, asdict(self._source), self._lanes)
         with self._lock:
             self._actors[node.id] = (node, actor)
@@ -334,12 +341,14 @@ class ClusterFleet:
 
         def ready(problem: str) -> None:
             if problem:
+                self._stillborn = True
                 lost(problem)
             else:
+                self._born = True
                 lanes: list[Lane] = [
-                    ActorLane(actor, node.name, self._post, lost) for _ in range(self._lanes)
+                    ActorLane(actor, name, self._post, lost) for _ in range(self._lanes)
                 ]
-                self._post(Joined(node.name, lanes, HERE if node.is_driver else ""))
+                self._post(Joined(name, lanes))
 
         actor.when_ready(ready)
 
@@ -349,5 +358,3 @@ class ClusterFleet:
             self._failed[node_id] = time.monotonic() + 5.0
         if entry is not None and not self._stop.is_set():
             self._post(Left(entry[0].name, reason))
-
-

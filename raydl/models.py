@@ -6,8 +6,14 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
-from raydl.errors import HttpError, NetworkError, OriginChangedError, RangesIgnoredError
-from raydl.errors import RaydlError, WrongAnswerError
+from raydl.errors import (
+    HttpError,
+    NetworkError,
+    OriginChangedError,
+    RangesIgnoredError,
+    RaydlError,
+    WrongAnswerError,
+)
 
 
 def redact(url: str) -> str:
@@ -73,9 +79,9 @@ class Remote:
 
 
 class Part(NamedTuple):
-    """The bytes ``[start, stop)`` of the file; ``index`` counts the plan's parts from 0."""
+    """The bytes ``[start, stop)`` of the file; ``number`` counts the plan's parts from 0."""
 
-    index: int
+    number: int
     start: int
     stop: int
 
@@ -90,8 +96,8 @@ class Failure:
     """Why a lane did not deliver (all of) a part. Plain data: it crosses Ray as a tuple.
 
     ``kind`` is one of ``connect``, ``timeout``, ``broken`` (the connection ended early), ``tls``
-    (no trust), ``status``, ``no-range``, ``changed``, ``wrong``, ``cancelled`` and ``lane`` (the worker
-    itself was lost). ``retry_after`` is in seconds.
+    (no trust), ``status``, ``no-range``, ``changed``, ``wrong``, ``cancelled`` and ``lane`` (the
+    worker itself was lost). ``retry_after`` is in seconds.
     """
 
     kind: str

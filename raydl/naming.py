@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from email.message import Message
 from urllib.parse import unquote, urlsplit
@@ -41,10 +42,8 @@ def _disposition_name(header: str | None) -> str:
         return ""
     message = Message()
     # http.client hands headers over as latin-1; many servers send UTF-8 all the same.
-    try:
+    with contextlib.suppress(UnicodeEncodeError, UnicodeDecodeError):
         header = header.encode("latin-1").decode("utf-8")
-    except (UnicodeEncodeError, UnicodeDecodeError):
-        pass
     message["Content-Disposition"] = header.replace("\r", " ").replace("\n", " ")
     name = message.get_filename()
     return name or ""

@@ -92,11 +92,7 @@ class OneStream:
             if failure.kind == "cancelled":
                 return
             provable = bool(self._source.etag or self._source.last_modified)
-            if (
-                not failure.retryable
-                or tries > self._retries
-                or (self._delivered and not provable)
-            ):
+            if not failure.retryable or tries > self._retries or (self._delivered and not provable):
                 self._out.put(self._error(failure, tries))
                 return
             delay = backoff.delay(tries, failure.retry_after)

@@ -80,7 +80,7 @@ def _checksum(value: Any) -> Checksum:
     return value if isinstance(value, Checksum) else Checksum.parse(str(value))
 
 
-def _option(default: Any, help: str, parse: Callable[[Any], Any], metavar: str = "") -> Any:  # noqa: A002
+def _option(default: Any, help: str, parse: Callable[[Any], Any], metavar: str = "") -> Any:
     return field(default=default, metadata={"help": help, "parse": parse, "metavar": metavar})
 
 

@@ -55,7 +55,7 @@ class _Session(requests.Session):
     ) -> None:
         # The inherited one would look up ~/.netrc for the new host, on whatever machine this is.
         url, target = response.request.url or "", prepared_request.url or ""
-        if self.should_strip_auth(url, target):
+        if self.should_strip_auth(url, target):  # type: ignore[no-untyped-call]
             prepared_request.headers.pop("Authorization", None)
 
 
@@ -228,12 +228,10 @@ class Origin:
                         give(filled)
                     if filled < view.nbytes:
                         break
-            if source.size is not None and received != source.size:
-                raise OriginFailure(
-                    Failure("broken", f"the origin sent {received} of {source.size} bytes")
-                )
         except OriginFailure as error:
             return error.failure
+        if source.size is not None and received != source.size:
+            return Failure("broken", f"the origin sent {received} of {source.size} bytes")
         return None
 
     def _fill(
@@ -376,11 +374,11 @@ def _check_part(response: requests.Response, source: Source, start: int, stop: i
             Failure("no-range", "the origin answered a request for a byte range with status 200")
         )
     content_range = parse_content_range(response.headers.get("Content-Range"))
-    if content_range is None or content_range[0] is None or content_range[1] is None:
+    first, last, total = content_range or (None, None, None)
+    if first is None or last is None:
         raise OriginFailure(
             Failure("wrong", "the origin sent part of the file without saying which part")
         )
-    first, last, total = content_range
     if total != source.size:
         raise OriginFailure(
             Failure("changed", f"the file on the origin now has {total} bytes, not {source.size}")
@@ -412,15 +410,16 @@ def _check_whole(response: requests.Response, source: Source) -> None:
 
 
 def _check_version(response: requests.Response, source: Source) -> None:
+    expected: str | None
     coding = _coding(response)
     if coding:
         raise OriginFailure(
             Failure("wrong", f"the origin sent the file in {coding} coding, which was not asked")
         )
     if source.etag is not None:
-        seen, expected = strong_etag(response.headers.get("ETag")), source.etag
+        expected, seen = source.etag, strong_etag(response.headers.get("ETag"))
     else:
-        seen, expected = response.headers.get("Last-Modified"), source.last_modified
+        expected, seen = source.last_modified, response.headers.get("Last-Modified")
     if expected is not None and seen != expected:
         raise OriginFailure(
             Failure(

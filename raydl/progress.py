@@ -20,7 +20,7 @@ from raydl.event import (
     Progress,
     Verifying,
 )
-from raydl.units import format_duration, format_size
+from raydl.units import counted, format_duration, format_size
 
 PLAIN_SECONDS = 5.0
 
@@ -95,8 +95,7 @@ class Plain(Silent):
             line = f"{100 * event.fetched / event.size:3.0f} %, {line} of {format_size(event.size)}"
             if speed > 0:
                 line += f", {format_duration((event.size - event.fetched) / speed)} left"
-        lanes = f"{event.lanes} lane{'s' if event.lanes != 1 else ''}"
-        self._line(f"{line}, {format_size(speed)}/s, {lanes} on {_machines(event.nodes)}")
+        self._line(f"{line}, {format_size(speed)}/s, {_lanes(event)}")
 
 
 class Bar(Silent):
@@ -136,7 +135,7 @@ class Bar(Silent):
 
     def _move(self, event: Progress) -> None:
         if self._bar is None:
-            from tqdm import tqdm  # noqa: PLC0415 - only where a bar is drawn
+            from tqdm import tqdm
 
             self._bar = tqdm(
                 total=event.size,
@@ -148,7 +147,7 @@ class Bar(Silent):
                 dynamic_ncols=True,
                 file=self._stream,
             )
-        lanes = f"{event.lanes} lanes on {_machines(event.nodes)}"
+        lanes = _lanes(event)
         if lanes != self._state:
             self._state = lanes
             self._bar.set_postfix_str(lanes, refresh=False)
@@ -156,8 +155,8 @@ class Bar(Silent):
         self._bar.update(max(0, event.fetched - self._bar.n))
 
 
-def _machines(nodes: int) -> str:
-    return f"{nodes} node{'s' if nodes != 1 else ''}"
+def _lanes(event: Progress) -> str:
+    return f"{counted(event.lanes, 'lane')} on {counted(event.nodes, 'node')}"
 
 
 def _is_told(event: Event) -> bool:

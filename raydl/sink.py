@@ -217,9 +217,7 @@ class FileSink:
         else:
             self._journal_path.unlink(missing_ok=True)
 
-    def _keepable(
-        self, remote: Remote, length: int, resume: bool, proven: bool
-    ) -> tuple[int, str]:
+    def _keepable(self, remote: Remote, length: int, resume: bool, proven: bool) -> tuple[int, str]:
         if not resume:
             return 0, "starting over (--no-resume)"
         assert self._size is not None

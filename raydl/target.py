@@ -85,14 +85,14 @@ def output_error(error: OSError, path: Path, kept: str = "") -> OutputError:
 def lock_file(descriptor: int) -> bool:
     """Whether this process now has the file to itself; the lock ends with the process."""
     if sys.platform == "win32":
-        import msvcrt  # noqa: PLC0415
+        import msvcrt
 
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         except OSError:
             return False
         return True
-    import fcntl  # noqa: PLC0415
+    import fcntl
 
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -75,8 +75,8 @@ class Window(Generic[T]):
     def arrived(self, part: Part, got: int, payload: T) -> Part | None:
         """The first ``got`` bytes of ``part`` are here; returns what is left of it."""
         if got:
-            self._ready[part.start] = (Part(part.index, part.start, part.start + got), payload)
-        return Part(part.index, part.start + got, part.stop) if got < part.size else None
+            self._ready[part.start] = (Part(part.number, part.start, part.start + got), payload)
+        return Part(part.number, part.start + got, part.stop) if got < part.size else None
 
     def lost(self, part: Part) -> None:
         """What had arrived for ``part`` is gone before its turn came."""
