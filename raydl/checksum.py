@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from raydl.errors import ChecksumError, UsageError
@@ -54,3 +55,41 @@ class Checksum:
 def new_hash(algorithm: str) -> hashlib._Hash:
     """A running hash. Not for security: md5 and sha1 are there because origins publish them."""
     return hashlib.new(algorithm, usedforsecurity=False)
+
+
+class RunningDigest:
+    """The running digest, one step behind in a thread of its own; nothing without a checksum."""
+
+    def __init__(self, checksum: Checksum | None) -> None:
+        self._checksum = checksum
+        self._hash = new_hash(checksum.algorithm) if checksum else None
+        self._thread = ThreadPoolExecutor(1, "raydl-digest") if checksum else None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is anything to compute."""
+        return self._hash is not None
+
+    def take(self, data: memoryview) -> None:
+        """Take ``data`` in, now."""
+        if self._hash is not None:
+            self._hash.update(data)
+
+    def update(self, data: memoryview) -> Future[None] | None:
+        """Start to take ``data`` in; it must stay as it is until the future is done."""
+        if self._hash is None or self._thread is None:
+            return None
+        return self._thread.submit(self._hash.update, data)
+
+    def verify(self, what: str) -> dict[str, str]:
+        """Raise ChecksumError for another digest than the one expected."""
+        if self._hash is None or self._checksum is None:
+            return {}
+        digest = self._hash.hexdigest()
+        self._checksum.verify(digest, what)
+        return {self._checksum.algorithm: digest}
+
+    def close(self) -> None:
+        """End the thread."""
+        if self._thread is not None:
+            self._thread.shutdown()

@@ -29,7 +29,7 @@ from raydl.event import (
     PartWritten,
     Progress,
 )
-from raydl.fleet import Connected, ConnectFailed, Fetched, Joined, Lane, Left, Message, Payload
+from raydl.lane import Connected, ConnectFailed, Fetched, Joined, Lane, Left, Message, Payload
 from raydl.models import Failure, NodeShare, Part, Plan
 from raydl.units import counted
 from raydl.window import Task, Window

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from raydl import backoff
 from raydl.errors import CancelledError, RaydlError
 from raydl.event import Emit, PartFailed, Progress
-from raydl.fleet import HERE
+from raydl.lane import HERE
 from raydl.models import Failure, NodeShare, Part, Source
 from raydl.origin import Origin
 

@@ -6,22 +6,15 @@ import contextlib
 import errno
 import os
 import sys
-import threading
-import time
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
-from raydl.checksum import Checksum, new_hash
+from raydl.checksum import Checksum, RunningDigest
 from raydl.errors import OutputError, TargetError
 from raydl.journal import Journal
 from raydl.models import Remote
+from raydl.syncer import Syncer
 from raydl.target import check_space, lock_file, output_error
-
-SYNC_SECONDS = 2.0
-SYNC_BYTES = 256 << 20
-"""The data goes to the disk in the background after this many bytes or seconds, whichever is
-first: what a crash of the machine loses, besides the window."""
 
 _READ_SIZE = 8 << 20
 
@@ -48,44 +41,6 @@ class Sink(Protocol):
         """Let go, whatever happened; what can be resumed later is kept."""
 
 
-class _Digest:
-    """The running digest, one step behind in a thread of its own; nothing without a checksum."""
-
-    def __init__(self, checksum: Checksum | None) -> None:
-        self._checksum = checksum
-        self._hash = new_hash(checksum.algorithm) if checksum else None
-        self._thread = ThreadPoolExecutor(1, "raydl-digest") if checksum else None
-
-    @property
-    def wanted(self) -> bool:
-        """Whether there is anything to compute."""
-        return self._hash is not None
-
-    def take(self, data: memoryview) -> None:
-        """Take ``data`` in, now."""
-        if self._hash is not None:
-            self._hash.update(data)
-
-    def update(self, data: memoryview) -> Future[None] | None:
-        """Start to take ``data`` in; it must stay as it is until the future is done."""
-        if self._hash is None or self._thread is None:
-            return None
-        return self._thread.submit(self._hash.update, data)
-
-    def verify(self, what: str) -> dict[str, str]:
-        """Raise ChecksumError for another digest than the one expected."""
-        if self._hash is None or self._checksum is None:
-            return {}
-        digest = self._hash.hexdigest()
-        self._checksum.verify(digest, what)
-        return {self._checksum.algorithm: digest}
-
-    def close(self) -> None:
-        """End the thread."""
-        if self._thread is not None:
-            self._thread.shutdown()
-
-
 class FileSink:
     """``NAME.part`` with its journal; renamed to ``NAME`` when it is whole and verified.
 
@@ -108,7 +63,7 @@ class FileSink:
         self._journal_path = target.with_name(target.name + ".part.journal")
         self._overwrite = overwrite
         self._size = remote.size
-        self._digest = _Digest(checksum)
+        self._digest = RunningDigest(checksum)
         # Without ranges nothing can be resumed, so there is nothing to record.
         self._journal = (
             Journal.of(remote, remote.size) if remote.size is not None and remote.ranges else None
@@ -128,7 +83,7 @@ class FileSink:
             self._digest.close()
             raise
         self.written = self.kept
-        self._syncer = _Syncer(self._fd, self._journal, self._journal_path, self.kept)
+        self._syncer = Syncer(self._fd, self._journal, self._journal_path, self.kept)
         self._finished = False
 
     def write(self, data: memoryview) -> None:
@@ -282,7 +237,7 @@ class StdoutSink:
     kept, note = 0, ""
 
     def __init__(self, checksum: Checksum | None) -> None:
-        self._digest = _Digest(checksum)
+        self._digest = RunningDigest(checksum)
         self.written = 0
         sys.stdout.flush()
         self._fd = os.dup(STDOUT_FD)
@@ -318,59 +273,6 @@ class StdoutSink:
             sys.stdout.flush()
         os.dup2(self._fd, STDOUT_FD)
         os.close(self._fd)
-
-
-class _Syncer:
-    """Brings data to the disk in the background and records in the journal how far it is."""
-
-    def __init__(self, fd: int, journal: Journal | None, path: Path, synced: int) -> None:
-        self._fd, self._journal, self._path = fd, journal, path
-        self._synced = self._written = synced
-        self._synced_at = time.monotonic()
-        self._wake = threading.Condition()
-        self._stopped = False
-        self._thread: threading.Thread | None = None
-
-    def wrote(self, written: int) -> None:
-        """``written`` bytes of the file are with the operating system."""
-        if self._journal is None:
-            return
-        self._written = written
-        late = time.monotonic() - self._synced_at > SYNC_SECONDS
-        if late or written - self._synced > SYNC_BYTES:
-            with self._wake:
-                if self._thread is None:
-                    self._thread = threading.Thread(
-                        target=self._run, name="raydl-sync", daemon=True
-                    )
-                    self._thread.start()
-                self._wake.notify()
-
-    def close(self) -> None:
-        """Stop; returns when nothing touches the file any more."""
-        with self._wake:
-            self._stopped = True
-            self._wake.notify()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _run(self) -> None:
-        assert self._journal is not None
-        while True:
-            with self._wake:
-                if self._stopped:
-                    return
-                written = self._written
-                self._synced_at = time.monotonic()
-            try:
-                getattr(os, "fdatasync", os.fsync)(self._fd)
-                self._journal.with_synced(written).save(self._path)
-            except OSError:
-                pass  # the write itself will tell; the journal stays as it was
-            with self._wake:
-                self._synced = written
-                if not self._stopped:
-                    self._wake.wait()
 
 
 def _write_all(fd: int, data: memoryview) -> None:

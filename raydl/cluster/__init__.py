@@ -1,0 +1,10 @@
+"""Ray: connect, nodes, actors, objects. The only package that imports ray, and only when used.
+
+Ray's errors become ours here. Whatever it starts it also ends; a session that the process had
+before stays as it was.
+"""
+
+from raydl.cluster.actors import Actor, ActorLost, ObjectPayload
+from raydl.cluster.session import Node, Session, connect, several_nodes
+
+__all__ = ["Actor", "ActorLost", "Node", "ObjectPayload", "Session", "connect", "several_nodes"]

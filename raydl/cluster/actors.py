@@ -1,0 +1,135 @@
+"""Workers on nodes, seen from the coordinator: actors, their answers, their objects."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+from raydl.models import Failure
+
+_export_lock = threading.Lock()
+
+
+class ActorLost(Exception):  # noqa: N818 - an outcome, handed to a callback
+    """The actor will never answer."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Actor:
+    """A worker on a node, seen from the coordinator. Callbacks come on Ray's own thread."""
+
+    def __init__(self, ray: ModuleType, handle: Any) -> None:
+        self._ray, self._handle = ray, handle
+
+    def when_ready(self, done: Callable[[str], None]) -> None:
+        """Call ``done`` with an empty text once the actor has started, or with why it can't."""
+
+        def answered(future: Any) -> None:
+            error = future.exception()
+            done("" if error is None else reason_of(error))
+
+        self._handle.ready.remote().future().add_done_callback(answered)
+
+    def fetch(
+        self,
+        start: int,
+        stop: int,
+        done: Callable[[tuple[int, float, Failure | None] | ActorLost, ObjectPayload], None],
+    ) -> None:
+        """Fetch ``[start, stop)``: ``done`` gets (bytes, seconds, failure) and the payload."""
+        meta, data = self._handle.fetch.options(num_returns=2).remote(start, stop)
+        payload = ObjectPayload(data)
+
+        def answered(future: Any) -> None:
+            error = future.exception()
+            if error is not None:
+                done(ActorLost(reason_of(error)), payload)
+                return
+            got, seconds, problem = future.result()
+            done((got, seconds, Failure(*problem) if problem else None), payload)
+
+        meta.future().add_done_callback(answered)
+
+    def kill(self) -> None:
+        """End the actor's process."""
+        with contextlib.suppress(Exception):
+            self._ray.kill(self._handle)
+
+
+class ObjectPayload:
+    """Bytes in a node's object store.
+
+    ``pull`` brings them to this node's store; the view is on that shared memory, without a
+    copy, and pins it until ``release``.
+    """
+
+    def __init__(self, ref: Any) -> None:
+        self._ref = ref
+        self._data: memoryview | None = None
+
+    @property
+    def here(self) -> bool:
+        """Whether ``view`` answers at once."""
+        return self._data is not None
+
+    def pull(self, done: Callable[[str], None]) -> None:
+        """Start to bring the bytes here; ``done`` gets an empty text, or why they are lost."""
+
+        def answered(future: Any) -> None:
+            error = future.exception()
+            if error is None:
+                self._data = memoryview(future.result())
+            done("" if error is None else reason_of(error))
+
+        self._ref.future().add_done_callback(answered)
+
+    def view(self) -> memoryview:
+        """The bytes; only once they are here."""
+        if self._data is None:
+            raise LookupError("the object has not been pulled")
+        return self._data
+
+    def release(self) -> None:
+        """Let go of the object, here and on its node."""
+        self._data = None
+        self._ref = None
+
+
+def reason_of(error: BaseException) -> str:
+    """A few words on why an actor or object is lost, without Ray's pages of advice."""
+    words = {
+        "ActorDiedError": "its process ended",
+        "ActorUnavailableError": "it does not answer",
+        "ActorUnschedulableError": "its node has gone",
+        "NodeDiedError": "its node died",
+        "ObjectLostError": "its memory was lost",
+        "OwnerDiedError": "its owner died",
+        "OutOfMemoryError": "it ran out of memory",
+        "RuntimeEnvSetupError": "its environment could not be set up",
+    }
+    for cls in type(error).__mro__:
+        if cls.__name__ in words:
+            return words[cls.__name__]
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, ImportError):
+        return f"it cannot import {cause.name or 'a module'}"
+    return type(cause if isinstance(cause, BaseException) else error).__name__
+
+
+@contextlib.contextmanager
+def shipped_by_value(ray: ModuleType) -> Iterator[None]:
+    """Within it, classes of raydl are pickled whole, so that nodes need no raydl of their own."""
+    package = sys.modules["raydl"]
+    with _export_lock:
+        ray.cloudpickle.register_pickle_by_value(package)
+        try:
+            yield
+        finally:
+            ray.cloudpickle.unregister_pickle_by_value(package)

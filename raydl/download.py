@@ -1,0 +1,269 @@
+"""One download, from URL to file: the only module that knows every stage.
+
+``probe → plan → coordinator (or one stream) → sink``, with the fleets beside them and one
+stream of events out of all of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+from raydl import backoff
+from raydl.address import Choice, choose
+from raydl.control import Control
+from raydl.coordinator import Coordinator, Inbox
+from raydl.errors import (
+    OriginChangedError,
+    RangesIgnoredError,
+    RaydlError,
+    UsageError,
+    WrongAnswerError,
+)
+from raydl.event import (
+    ClusterChosen,
+    Emit,
+    Event,
+    Failed,
+    Finished,
+    Notice,
+    Planned,
+    Probed,
+    Resumed,
+    Verifying,
+)
+from raydl.fleet import ClusterFleet
+from raydl.models import Plan, Remote, Report, Source, redact
+from raydl.onestream import OneStream
+from raydl.options import Options
+from raydl.origin import Origin, OriginFailure, split_auth
+from raydl.plan import make_plan
+from raydl.sink import FileSink, Sink, StdoutSink
+from raydl.target import STDOUT, check_target, planned_path, target_path
+from raydl.threads import BufferPool, LocalFleet
+from raydl.units import format_duration
+
+WORTH_A_CLUSTER = 8 << 20
+"""A smaller file is there before a cluster has answered: it is fetched by this machine alone,
+unless an address was given or this machine shall not fetch."""
+
+PROBE_RETRIES = 2
+"""Tries for an origin that cannot be reached at all: a person waits for the answer."""
+
+ASSUMED_NODES = 4
+"""Nodes to plan for before the cluster has told how many it has."""
+
+Output = str | os.PathLike[str] | None
+
+
+def run(
+    url: str,
+    output: Output,
+    options: Options,
+    on_event: Callable[[Event], None] | None = None,
+    control: Control | None = None,
+) -> Report:
+    """Download ``url`` to ``output``; see ``raydl.fetch``. Every event goes to ``on_event``."""
+    from raydl.progress import renderer
+
+    lock = threading.Lock()
+    with renderer(options.progress) as render:
+
+        def emit(event: Event) -> None:
+            with lock:
+                render(event)
+                if on_event is not None:
+                    on_event(event)
+
+        try:
+            report = _download(url, output, options, emit, control or Control())
+        except RaydlError as error:
+            name = type(error).__name__
+            emit(Failed(name, error.message, error.hint, error.exit_code))
+            raise
+        emit(Finished(report))
+        return report
+
+
+def _download(url: str, output: Output, options: Options, emit: Emit, control: Control) -> Report:
+    began = time.monotonic()
+    path = planned_path(output) if output != STDOUT else None
+    if path is not None and check_target(path, options):
+        return _skipped(url, str(path), path.stat().st_size)
+    choice = choose(options.address)
+    if choice.how == "none" and not options.fetch_here:
+        raise UsageError(f"no machine is left to fetch: {choice.note}", "give --address HOST:PORT")
+    emit(ClusterChosen(choice.address, choice.note))
+
+    remote = probe_origin(url, options, emit, control)
+    for last_chance in (False, True):
+        emit(Probed(remote))
+        if output != STDOUT:
+            path = target_path(output, remote)
+            if check_target(path, options):
+                return _skipped(url, str(path), path.stat().st_size)
+        sink = _open_sink(path, remote, options)
+        try:
+            with contextlib.closing(sink):
+                report = _transfer(remote, sink, choice, options, emit, control)
+        except WrongAnswerError as error:
+            # What is out on standard output cannot be taken back, so there is no second start.
+            if last_chance or (path is None and sink.written):
+                raise
+            if isinstance(error, RangesIgnoredError):
+                emit(Notice(f"{error.message}: one stream, from the start"))
+                why = "the origin ignores byte ranges"
+                remote = replace(remote, ranges=False, why_no_ranges=why)
+            elif isinstance(error, OriginChangedError):
+                emit(Notice(f"{error.message}: starting over"))
+                remote = probe_origin(url, options, emit, control, trust_head=False)
+            else:
+                raise
+            options = replace(options, resume=False)
+        else:
+            seconds = time.monotonic() - began
+            return replace(report, path=None if path is None else str(path), seconds=seconds)
+    raise AssertionError("unreachable")
+
+
+def _skipped(url: str, path: str, size: int) -> Report:
+    return Report(redact(url), path, size, skipped=True)
+
+
+def _open_sink(path: Path | None, remote: Remote, options: Options) -> Sink:
+    if path is None:
+        return StdoutSink(options.checksum)
+    return FileSink(
+        path,
+        remote,
+        checksum=options.checksum,
+        resume=options.resume,
+        overwrite=options.overwrite,
+    )
+
+
+def probe_origin(
+    url: str, options: Options, emit: Emit, control: Control, trust_head: bool = True
+) -> Remote:
+    """Probe, again and again while that may help."""
+    clean, auth = split_auth(url)
+    for tries in count(1):
+        origin = Origin(auth, options.timeout)
+        try:
+            return origin.probe(clean, trust_head)
+        except OriginFailure as error:
+            failure = error.failure
+            limit = options.retries
+            if failure.kind == "connect":
+                limit = min(limit, PROBE_RETRIES)
+            if not failure.retryable or tries > limit:
+                raised = failure.to_error(f" ({tries} tries)" if tries > 1 else "")
+                if failure.kind == "connect":
+                    raised.hint = "check the URL and this machine's network"
+                raise raised from None
+            delay = backoff.delay(tries, failure.retry_after)
+            emit(Notice(f"{failure.message}; again in {format_duration(delay)}"))
+            control.pause(delay)
+        finally:
+            origin.close()
+    raise AssertionError("unreachable")
+
+
+def _transfer(
+    remote: Remote, sink: Sink, choice: Choice, options: Options, emit: Emit, control: Control
+) -> Report:
+    """Fetch everything that the sink has not yet, and let it finish."""
+    if sink.note:
+        emit(Resumed(sink.kept, sink.note))
+    source = Source(
+        url=remote.final_url,
+        size=remote.size,
+        etag=remote.etag,
+        last_modified=remote.last_modified,
+        auth=remote.auth,
+        timeout=options.timeout,
+    )
+    began = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        fetching: Coordinator | OneStream
+        if remote.ranges and remote.size is not None:
+            plan = _plan(remote.size, sink.kept, choice, options)
+            emit(Planned.of(plan))
+            fetching = _coordinate(plan, source, choice, options, emit, stack)
+            parts = plan.count
+        else:
+            fetching = OneStream(source, emit, retries=options.retries)
+            parts = 1
+        stack.callback(fetching.close)
+        control.watch(fetching.cancel)
+        for _, data in fetching.chunks():
+            sink.write(data)
+            data.release()
+        transferred = time.monotonic()
+        emit(Verifying())
+        digests = sink.finish()
+        return Report(
+            url=redact(remote.url),
+            path=None,
+            size=sink.written,
+            fetched=sink.written - sink.kept,
+            resumed=sink.kept,
+            transfer_seconds=transferred - began,
+            parts=parts,
+            retries=fetching.retried,
+            digests=digests,
+            nodes=fetching.shares(),
+        )
+
+
+def _plan(size: int, start: int, choice: Choice, options: Options) -> Plan:
+    machines = 1 if choice.how in ("none", "local") else ASSUMED_NODES
+    return make_plan(
+        size,
+        start=start,
+        parts=options.parts,
+        part_size=options.part_size,
+        window=_window_limit(choice, options),
+        lanes=options.connections * machines,
+    )
+
+
+def _window_limit(choice: Choice, options: Options) -> int:
+    # Alone, every byte of the window is in this process, which holds at most half of it.
+    return options.max_memory // 2 if choice.how == "none" else options.max_memory
+
+
+def _coordinate(
+    plan: Plan,
+    source: Source,
+    choice: Choice,
+    options: Options,
+    emit: Emit,
+    stack: contextlib.ExitStack,
+) -> Coordinator:
+    """A coordinator with its fleets, which end with ``stack``."""
+    inbox = Inbox()
+    if options.fetch_here:
+        pool = BufferPool(plan.part_size, options.max_memory // 2)
+        lanes = min(options.connections, plan.count)
+        local = LocalFleet(source, lanes, pool, inbox.post)
+        stack.callback(local.close)
+    worth_it = plan.size - plan.start >= WORTH_A_CLUSTER or not options.fetch_here
+    if choice.how != "none" and plan.count and (worth_it or choice.required):
+        cluster = ClusterFleet(choice, source, options.connections, options.fetch_here, inbox.post)
+        stack.callback(cluster.close)
+    return Coordinator(
+        plan,
+        inbox,
+        emit,
+        limit=_window_limit(choice, options),
+        retries=options.retries,
+        patience=options.timeout,
+        required=choice.required,
+    )

@@ -1,0 +1,102 @@
+"""Whether an answer fits what was asked and what the probe saw: guilty until proven."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+import requests
+
+from raydl.models import Failure, Source
+from raydl.origin.faults import OriginFailure
+from raydl.origin.headers import (
+    content_coding,
+    content_length,
+    parse_content_range,
+    parse_retry_after,
+    strong_etag,
+)
+
+
+def check_part(response: requests.Response, source: Source, start: int, stop: int) -> int:
+    """How many bytes of ``[start, stop)`` this answer brings; raises OriginFailure."""
+    status = response.status_code
+    if status == 416:
+        raise OriginFailure(Failure("changed", "the file on the origin has become shorter"))
+    if status not in (200, 206):
+        raise OriginFailure(status_failure(response))
+    _check_version(response, source)
+    length = content_length(response.headers)
+    if status == 200:
+        if start == 0 and stop == source.size and length == source.size:
+            return stop
+        raise OriginFailure(
+            Failure("no-range", "the origin answered a request for a byte range with status 200")
+        )
+    content_range = parse_content_range(response.headers.get("Content-Range"))
+    first, last, total = content_range or (None, None, None)
+    if first is None or last is None:
+        raise OriginFailure(
+            Failure("wrong", "the origin sent part of the file without saying which part")
+        )
+    if total != source.size:
+        raise OriginFailure(
+            Failure("changed", f"the file on the origin now has {total} bytes, not {source.size}")
+        )
+    if first != start or last >= stop:
+        raise OriginFailure(
+            Failure(
+                "wrong",
+                f"asked for bytes {start} to {stop - 1}, the origin sent {first} to {last}",
+            )
+        )
+    wanted = last + 1 - start
+    if length is not None and length != wanted:
+        raise OriginFailure(
+            Failure("wrong", f"the origin announced {length} bytes for a range of {wanted}")
+        )
+    return wanted
+
+
+def check_whole(response: requests.Response, source: Source) -> None:
+    """Raise OriginFailure unless this answer is the whole file that the probe saw."""
+    if response.status_code != 200:
+        raise OriginFailure(status_failure(response))
+    _check_version(response, source)
+    length = content_length(response.headers)
+    if source.size is not None and length != source.size:
+        raise OriginFailure(
+            Failure("changed", f"the file on the origin now has {length} bytes, not {source.size}")
+        )
+
+
+def _check_version(response: requests.Response, source: Source) -> None:
+    expected: str | None
+    coding = content_coding(response.headers)
+    if coding:
+        raise OriginFailure(
+            Failure("wrong", f"the origin sent the file in {coding} coding, which was not asked")
+        )
+    if source.etag is not None:
+        expected, seen = source.etag, strong_etag(response.headers.get("ETag"))
+    else:
+        expected, seen = source.last_modified, response.headers.get("Last-Modified")
+    if expected is not None and seen != expected:
+        raise OriginFailure(
+            Failure(
+                "changed",
+                f"the file on the origin changed: its version was {expected} and is {seen}",
+            )
+        )
+
+
+def status_failure(response: requests.Response) -> Failure:
+    """The failure that an error status means."""
+    reason = response.reason if re.fullmatch(r"[\w '-]{1,60}", response.reason or "") else ""
+    host = urlsplit(response.url).netloc.rpartition("@")[2]
+    return Failure(
+        "status",
+        f"{host} answered {response.status_code} {reason}".rstrip(),
+        response.status_code,
+        parse_retry_after(response.headers.get("Retry-After")),
+    )

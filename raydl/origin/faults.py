@@ -1,0 +1,80 @@
+"""Errors of requests, urllib3, http.client and the socket, as ours.
+
+Their own texts hold URLs with signatures, so none of them is passed on.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from http.client import HTTPException
+from urllib.parse import urlsplit
+
+import requests
+from urllib3.exceptions import HTTPError as Urllib3Error
+from urllib3.exceptions import NameResolutionError
+
+from raydl.models import Failure
+
+FOREIGN = (requests.RequestException, Urllib3Error, HTTPException, OSError)
+"""What any of the libraries below may raise."""
+
+
+class OriginFailure(Exception):  # noqa: N818 - carries a Failure, which callers turn into an error
+    """Leaves this module only towards a caller in the same process."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure)
+        self.failure = failure
+
+
+def failure_of(error: BaseException, timeout: float) -> Failure:
+    """What happened, from the chain of causes; never the text of a foreign error."""
+    chain = _chain(error)
+    host = next((_host_of(e) for e in chain if _host_of(e)), "the origin")
+    for cause in chain:
+        match cause:
+            case NameResolutionError() | socket.gaierror():
+                return Failure("connect", f"the name of {host} cannot be resolved")
+            case ssl.SSLCertVerificationError():
+                return Failure(
+                    "tls", f"the certificate of {host} is not trusted: {cause.verify_message}"
+                )
+            case ConnectionRefusedError():
+                return Failure("connect", f"{host} refuses the connection")
+            case ConnectionResetError() | BrokenPipeError():
+                return Failure("broken", f"{host} reset the connection")
+            case requests.ConnectTimeout():
+                return Failure("timeout", f"{host} did not accept a connection in {timeout:g}s")
+            case requests.Timeout() | TimeoutError():
+                return Failure("timeout", f"{host} sent nothing for {timeout:g}s")
+            case requests.TooManyRedirects():
+                return Failure("wrong", f"{host} redirects in circles")
+            case requests.exceptions.ProxyError():
+                return Failure("connect", "the proxy cannot be reached")
+            case requests.exceptions.InvalidURL() | requests.exceptions.InvalidSchema():
+                return Failure("wrong", f"{host} redirects to a URL that makes no sense")
+            case OSError(errno=int() as number, strerror=str() as text) if number:
+                return Failure("connect", f"{host}: {text}")
+            case _:
+                continue
+    return Failure("broken", f"the connection to {host} broke ({type(chain[-1]).__name__})")
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """The error and its causes, innermost last; also those that urllib3 keeps in fields."""
+    chain: list[BaseException] = []
+    pending: list[object] = [error]
+    while pending and len(chain) < 16:
+        item = pending.pop(0)
+        if not isinstance(item, BaseException) or item in chain:
+            continue
+        chain.append(item)
+        pending += [getattr(item, "reason", None), item.__cause__, item.__context__, *item.args]
+    return chain
+
+
+def _host_of(error: BaseException) -> str:
+    request = getattr(error, "request", None)
+    url = getattr(request, "url", None)
+    return urlsplit(url).netloc.rpartition("@")[2] if isinstance(url, str) else ""

@@ -1,0 +1,67 @@
+"""What HTTP headers say: pure parsing, nothing assumed."""
+
+from __future__ import annotations
+
+import email.utils
+import re
+from collections.abc import Mapping
+from datetime import datetime, timezone
+
+_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)", re.IGNORECASE | re.ASCII)
+
+Headers = Mapping[str, str]
+
+
+def parse_content_range(header: str | None) -> tuple[int | None, int | None, int | None] | None:
+    """``bytes 0-9/100`` as (0, 9, 100); ``*`` is None; None for anything else.
+
+    RFC 9110, section 14.4; a last position before the first, or not below the total, is
+    invalid there and here.
+    """
+    match = _CONTENT_RANGE.fullmatch((header or "").strip())
+    if match is None:
+        return None
+    first = int(match[1]) if match[1] else None
+    last = int(match[2]) if match[2] else None
+    total = None if match[3] == "*" else int(match[3])
+    if first is not None and last is not None:
+        if last < first or (total is not None and last >= total):
+            return None
+    elif total is None:
+        return None
+    return first, last, total
+
+
+def parse_retry_after(header: str | None) -> float | None:
+    """Seconds from a Retry-After header: a number or a date (RFC 9110, section 10.2.3)."""
+    if not header:
+        return None
+    text = header.strip()
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        return float(text)
+    try:
+        when = email.utils.parsedate_to_datetime(text)
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=timezone.utc)
+    return max(0.0, (when - datetime.now(timezone.utc)).total_seconds())
+
+
+def strong_etag(header: str | None) -> str | None:
+    """The ETag when it is a strong one, else None (RFC 9110, section 8.8.3)."""
+    text = (header or "").strip()
+    return text if re.fullmatch(r'"[^"]*"', text) else None
+
+
+def content_coding(headers: Headers) -> str:
+    """The Content-Encoding, empty where there is none."""
+    coding = headers.get("Content-Encoding", "").strip().lower()
+    return "" if coding == "identity" else coding
+
+
+def content_length(headers: Headers) -> int | None:
+    """The Content-Length, None where it is absent, malformed or void (RFC 9112, section 6.3)."""
+    text = headers.get("Content-Length", "").strip()
+    chunked = "chunked" in headers.get("Transfer-Encoding", "").lower()
+    return int(text) if re.fullmatch(r"[0-9]+", text) and not chunked else None
