@@ -110,7 +110,7 @@ def fetch(
     as_json: Json = False,
 ) -> None:
     """Download URL with every node of the Ray cluster, or with this machine alone."""
-    from raydl.api import run
+    from raydl.download import run
 
     if as_json and output == "-":
         raise UsageError(

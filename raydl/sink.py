@@ -84,7 +84,7 @@ class FileSink:
             raise
         self.written = self.kept
         self._syncer = Syncer(self._fd, self._journal, self._journal_path, self.kept)
-        self._finished = False
+        self._ended = False
 
     def write(self, data: memoryview) -> None:
         """Append the next bytes. Raises OutputError; what was written before stays."""
@@ -121,14 +121,14 @@ class FileSink:
             _sync_directory(self._target.parent)
         except OSError as error:
             raise output_error(error, self._target, self._how_to_go_on()) from None
-        self._finished = True
+        self._ended = True
         return digests
 
     def close(self) -> None:
         """Sync and record what there is, so that the next run goes on from it."""
         self._syncer.close()
         self._digest.close()
-        if not self._finished:
+        if not self._ended:
             with contextlib.suppress(OSError):
                 if self._journal is None or os.fstat(self._fd).st_size == 0:
                     self._drop()
@@ -220,6 +220,7 @@ class FileSink:
 
     def _drop(self) -> None:
         """Remove the part file and its journal."""
+        self._ended = True
         self._part.unlink(missing_ok=True)
         self._journal_path.unlink(missing_ok=True)
 

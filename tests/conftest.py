@@ -1,0 +1,148 @@
+"""What many tests share."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.scripted import Origin
+
+RAYDL = [sys.executable, "-m", "raydl"]
+
+
+def random_bytes(count: int, seed: int = 7) -> bytes:
+    return random.Random(seed).randbytes(count)
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No configuration and no cluster of this machine leaks into a test."""
+    for name in list(os.environ):
+        if name.startswith(("RAYDL_", "RAY_")) or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "no-config"))
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / "no-ray"))
+    monkeypatch.setenv("HOME", str(tmp_path / "no-home"))
+
+
+@pytest.fixture
+def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    """An origin with 1 MB and a bit of random bytes."""
+    with Origin(random_bytes(1_000_003)) as origin:
+        yield origin
+
+
+@pytest.fixture
+def make_origin() -> Iterator[Callable[..., Origin]]:
+    opened: list[Origin] = []
+
+    def make(data: bytes, **kwargs: object) -> Origin:
+        origin = Origin(data, **kwargs)  # type: ignore[arg-type]
+        opened.append(origin.__enter__())
+        return origin
+
+    yield make
+    for origin in opened:
+        origin.__exit__(None, None, None)
+
+
+@pytest.fixture
+def no_leaks() -> Iterator[None]:
+    """Every thread that a test starts has ended when it is over."""
+    before = set(threading.enumerate())
+    yield
+    left = [t for t in threading.enumerate() if t not in before and t.name.startswith("raydl")]
+    for thread in left:
+        thread.join(5)
+    assert not [t.name for t in left if t.is_alive()]
+
+
+def run_raydl(
+    *args: str, cwd: Path, env: dict[str, str] | None = None, timeout: float = 60
+) -> subprocess.CompletedProcess[str]:
+    """The command line, as a process of its own."""
+    return subprocess.run(
+        [*RAYDL, *args],
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+
+
+class NodesHere:
+    """Ray nodes on this machine, apart from any other Ray."""
+
+    def __init__(self, count: int, temp: str) -> None:
+        from ray.cluster_utils import Cluster
+
+        self.temp = temp
+        self.node = {
+            "num_cpus": 1,
+            "object_store_memory": 128 << 20,
+            "include_dashboard": False,
+        }
+        self.cluster = Cluster(initialize_head=True, head_node_args=self.node)
+        self.workers = [self.add() for _ in range(count - 1)]
+        self.cluster.wait_for_nodes()
+        self.address: str = self.cluster.address
+
+    def add(self, **changes: object) -> object:
+        return self.cluster.add_node(wait=False, **{**self.node, **changes})
+
+
+@pytest.fixture(scope="session")
+def two_nodes() -> Iterator[NodesHere]:
+    """A head and a worker node that tests share and leave as they are."""
+    yield from _nodes(2)
+
+
+@pytest.fixture
+def own_nodes() -> Iterator[Callable[[int], NodesHere]]:
+    """A cluster that a test may damage."""
+    running: list[Iterator[NodesHere]] = []
+
+    def start(count: int) -> NodesHere:
+        generator = _nodes(count)
+        running.append(generator)
+        return next(generator)
+
+    yield start
+    for generator in running:
+        next(generator, None)
+
+
+def _nodes(count: int) -> Iterator[NodesHere]:
+    # A short path: Ray puts sockets into it, and their names may have 107 bytes.
+    with (
+        tempfile.TemporaryDirectory(prefix="rdl", ignore_cleanup_errors=True) as temp,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        for name in list(os.environ):
+            if name.startswith("RAY_"):
+                patch.delenv(name)
+        patch.setenv("RAY_TMPDIR", temp)
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        nodes = NodesHere(count, temp)
+        try:
+            yield nodes
+        finally:
+            nodes.cluster.shutdown()

@@ -1,0 +1,140 @@
+import socket
+import sys
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from raydl.address import check_listener, choose, parse_address
+from raydl.errors import ClusterError, UsageError
+
+SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+
+
+@pytest.fixture
+def listener():
+    """Answers every connection with ``reply`` and hangs up; ``.port``."""
+    server = socket.create_server(("127.0.0.1", 0))
+    state = SimpleNamespace(port=server.getsockname()[1], reply=SETTINGS)
+
+    def serve():
+        while True:
+            try:
+                link, _ = server.accept()
+            except OSError:
+                return
+            with link:
+                link.recv(100)
+                if state.reply:
+                    link.sendall(state.reply)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield state
+    server.shutdown(socket.SHUT_RDWR)
+    server.close()
+    thread.join()
+
+
+@pytest.fixture
+def dead_port():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        yield unused.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "parsed"),
+    [
+        ("head:1234", ("head", 1234)),
+        ("10.0.0.1", ("10.0.0.1", 6379)),
+        ("[fe80::1]:7", ("fe80::1", 7)),
+        ("[::1]", ("::1", 6379)),
+    ],
+)
+def test_addresses(text, parsed):
+    assert parse_address(text) == parsed
+
+
+@pytest.mark.parametrize("text", ["", "a b", "h:0", "h:70000", "h:port", "http://h:1", "fe80::1"])
+def test_what_is_no_address(text):
+    with pytest.raises(UsageError, match="HOST:PORT"):
+        parse_address(text)
+
+
+def test_something_that_speaks_http2(listener):
+    check_listener("127.0.0.1", listener.port)
+
+
+@pytest.mark.parametrize("reply", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0"])
+def test_something_else_listens(listener, reply):
+    listener.reply = reply
+    with pytest.raises(ClusterError, match="no Ray head"):
+        check_listener("127.0.0.1", listener.port)
+
+
+def test_nothing_listens(dead_port):
+    with pytest.raises(ClusterError, match=f"ray start --head --port={dead_port}"):
+        check_listener("127.0.0.1", dead_port)
+
+
+def test_an_unknown_host():
+    with pytest.raises(ClusterError, match="cannot be resolved"):
+        check_listener("no-such-host.invalid", 1)
+
+
+def test_something_that_accepts_and_says_nothing(monkeypatch):
+    monkeypatch.setattr("raydl.address.CONNECT_SECONDS", 0.1)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        pytest.raises(ClusterError, match=r"no answer in 0\.1s"),
+    ):
+        check_listener("127.0.0.1", silent.getsockname()[1])
+
+
+def test_auto_without_any_cluster():
+    choice = choose("auto")
+    assert (choice.how, choice.required) == ("none", False)
+    assert "no Ray cluster" in choice.note
+
+
+def test_auto_with_ray_address(listener, dead_port, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{listener.port}")
+    choice = choose("auto")
+    assert (choice.how, choice.address) == ("cluster", f"127.0.0.1:{listener.port}")
+    assert choice.required
+    assert "RAY_ADDRESS" in choice.note
+    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{dead_port}")
+    with pytest.raises(ClusterError):
+        choose("auto")
+    monkeypatch.setenv("RAY_ADDRESS", "local")
+    assert choose("auto").how == "local"
+
+
+def test_auto_with_what_ray_start_left(listener, dead_port, monkeypatch, tmp_path):
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    (tmp_path / "ray").mkdir()
+    left = tmp_path / "ray" / "ray_current_cluster"
+    left.write_text(f"127.0.0.1:{listener.port}\n")
+    choice = choose("auto")
+    assert (choice.how, choice.required) == ("cluster", False)
+    assert "ray start" in choice.note
+    left.write_text(f"127.0.0.1:{dead_port}")
+    choice = choose("auto")
+    assert choice.how == "none"
+    assert "is gone" in choice.note
+    left.write_text("")
+    assert choose("auto").how == "none"
+
+
+def test_auto_with_a_session_of_this_process(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: True))
+    assert choose("auto").how == "session"
+
+
+def test_named(listener):
+    assert choose("none").how == "none"
+    assert choose("local").how == "local"
+    assert choose(f"localhost:{listener.port}").address == f"localhost:{listener.port}"
+    client = choose(f"ray://127.0.0.1:{listener.port}")
+    assert (client.how, client.address) == ("client", f"ray://127.0.0.1:{listener.port}")

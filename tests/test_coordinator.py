@@ -1,0 +1,385 @@
+"""The coordinator over made-up lanes: order, bound, retries, lanes that come and go."""
+
+import random
+import threading
+import time
+from dataclasses import dataclass, field
+
+import pytest
+
+from raydl import backoff
+from raydl import coordinator as module
+from raydl.coordinator import Coordinator, Inbox
+from raydl.errors import CancelledError, ClusterError, HttpError, NetworkError
+from raydl.event import LanesJoined, LanesLeft, Notice, PartFailed, PartWritten, Progress
+from raydl.lane import Connected, ConnectFailed, Fetched, Joined, Left
+from raydl.models import Failure, Plan
+
+DATA = random.Random(3).randbytes(10_000)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(backoff, "FIRST", 0.001)
+    monkeypatch.setattr(backoff, "LONGEST", 0.002)
+
+
+class Bytes:
+    """A payload; ``remote`` ones have to be pulled first, and may be lost."""
+
+    def __init__(self, data, remote=False, lost=""):
+        self.data, self.here, self.lost, self.released = data, not remote, lost, False
+
+    def pull(self, done):
+        self.here = not self.lost
+        done(self.lost)
+
+    def view(self):
+        assert self.here
+        return memoryview(self.data)
+
+    def release(self):
+        self.released = True
+
+
+@dataclass(eq=False)
+class FakeLane:
+    """Answers at once with what ``behave`` makes of a task: (got, failure, payload)."""
+
+    node: str
+    inbox: Inbox
+    behave: object = None
+    tasks: list = field(default_factory=list)
+    full: bool = False
+
+    def accepts(self, part, urgent):
+        return urgent or not self.full
+
+    def received(self):
+        return 0
+
+    def start(self, task):
+        self.tasks.append(task)
+        part = task.part
+        got, failure, payload = part.size, None, None
+        if self.behave is not None:
+            outcome = self.behave(self, task)
+            if outcome is None:
+                return
+            got, failure, payload = outcome
+        if got and payload is None:
+            payload = Bytes(DATA[part.start : part.start + got])
+        self.inbox.post(Fetched(self, task, got, payload, failure, 0.0))
+
+
+class Bench:
+    def __init__(self, count=10, *, start=0, limit=4000, retries=3, patience=5.0, required=True):
+        self.inbox = Inbox()
+        self.events = []
+        self.plan = Plan(start, len(DATA), count)
+        self.coordinator = Coordinator(
+            self.plan,
+            self.inbox,
+            self.events.append,
+            limit=limit,
+            retries=retries,
+            patience=patience,
+            required=required,
+        )
+
+    def join(self, node, lanes=1, behave=None):
+        made = [FakeLane(node, self.inbox, behave) for _ in range(lanes)]
+        self.inbox.post(Joined(node, made))
+        return made
+
+    def run(self):
+        out = bytearray(DATA[: self.plan.start])
+        try:
+            for part, view in self.coordinator.chunks():
+                assert part.start == len(out)
+                out += view
+        finally:
+            self.coordinator.close()
+        assert bytes(out) == DATA
+        return self.of(Progress)[-1]
+
+    def of(self, kind):
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+BUSY = Failure("status", "busy", 503)
+
+
+def test_everything_in_order(no_leaks):
+    bench = Bench()
+    bench.join("a", 3)
+    last = bench.run()
+    assert (last.fetched, last.written) == (10_000, 10_000)
+    assert sum(e.stop - e.start for e in bench.of(PartWritten)) == 10_000
+    assert [(s.node, s.bytes, s.lanes) for s in bench.coordinator.shares()] == [("a", 10_000, 3)]
+
+
+def test_an_empty_plan_needs_no_lane():
+    bench = Bench(count=0, start=len(DATA))
+    assert bench.run().written == len(DATA)
+
+
+def test_it_goes_on_from_an_offset():
+    bench = Bench(start=1234)
+    bench.join("a")
+    assert bench.run().fetched == 10_000
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_chaos(seed):
+    """Lanes that fail, deliver part of a part, lose objects, out of order: the same bytes."""
+    chance = random.Random(seed)
+    held = []
+
+    def behave(lane, task):
+        part = task.part
+        dice = chance.random()
+        if dice < 0.15 and task.tries < 3:
+            return 0, BUSY, None
+        if dice < 0.3 and part.size > 1:
+            got = chance.randrange(1, part.size)
+            return got, chance.choice([None, BUSY]), None
+        if dice < 0.4 and task.tries < 3:
+            return part.size, None, Bytes(b"", remote=True, lost="gone")
+        payload = Bytes(DATA[part.start : part.stop], remote=dice < 0.7)
+        if dice < 0.8:
+            held.append(Fetched(lane, task, part.size, payload, None, 0.0))
+            if len(held) > 2 or chance.random() < 0.5:
+                lane.inbox.post(held.pop(chance.randrange(len(held))))
+            return None
+        return part.size, None, payload
+
+    bench = Bench(count=60, limit=3000, retries=50)
+    for node in "abc":
+        bench.join(node, 2, behave)
+    # What is held back for ever would hang: let it go when nothing else moves.
+    stop = threading.Event()
+
+    def release():
+        while not stop.wait(0.01):
+            if held:
+                bench.inbox.post(held.pop())
+
+    thread = threading.Thread(target=release)
+    thread.start()
+    try:
+        bench.run()
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_the_window_is_bounded_while_the_head_is_missing():
+    blocked = []
+
+    def behave(lane, task):
+        if task.part.start == 0:
+            blocked.append((lane, task))
+            return None
+        return task.part.size, None, None
+
+    bench = Bench(count=20, limit=2000)
+    lanes = bench.join("a", 4, behave)
+    seen = {}
+
+    def consume():
+        bench.run()
+        seen["done"] = True
+
+    thread = threading.Thread(target=consume)
+    thread.start()
+    while sum(len(lane.tasks) for lane in lanes) < 4 or not bench.of(Progress):
+        pass
+    deadline = time.monotonic() + 0.3
+    while time.monotonic() < deadline:
+        assert max(task.part.stop for lane in lanes for task in lane.tasks) <= 2000
+    lane, task = blocked[0]
+    bench.inbox.post(Fetched(lane, task, 500, Bytes(DATA[:500]), None, 0.0))
+    thread.join(20)
+    assert seen
+
+
+def test_a_slow_consumer_slows_the_lanes():
+    bench = Bench(count=20, limit=1000)
+    lane = bench.join("a")[0]
+    chunks = bench.coordinator.chunks()
+    next(chunks)
+    deadline = time.monotonic() + 0.2
+    while time.monotonic() < deadline:
+        assert max(task.part.stop for task in lane.tasks) <= 1000 if lane.tasks else True
+    rest = b"".join(bytes(view) for _, view in chunks)
+    assert rest == DATA[500:]
+    bench.coordinator.close()
+
+
+def test_memory_that_is_used_up_stops_a_lane_but_never_the_head():
+    bench = Bench()
+    lane = bench.join("a")[0]
+    lane.full = True
+    bench.run()
+    starts = [task.part.start for task in lane.tasks]
+    assert starts == sorted(starts)
+
+
+def test_a_part_goes_on_from_what_arrived():
+    def behave(lane, task):
+        return (300, BUSY, None) if task.part.size == 1000 else (task.part.size, None, None)
+
+    bench = Bench()
+    lane = bench.join("a", 1, behave)[0]
+    bench.run()
+    assert {task.part.size for task in lane.tasks} == {1000, 700}
+    assert bench.coordinator.retried == 10
+    assert all(e.reason == "busy" for e in bench.of(PartFailed))
+
+
+def test_retries_run_out():
+    bench = Bench(retries=2)
+    bench.join("a", 1, lambda lane, task: (0, BUSY, None))
+    with pytest.raises(HttpError, match=r"busy \(3 tries\)") as caught:
+        bench.run()
+    assert caught.value.status == 503
+
+
+def test_progress_starts_the_count_anew():
+    """A connection that breaks again and again, but always brings something, is no failure."""
+    bench = Bench(count=1, limit=10_000, retries=1)
+    broken = Failure("broken", "broken")
+    bench.join("a", 1, lambda lane, task: (min(task.part.size, 500), broken, None))
+    bench.run()
+    assert bench.coordinator.retried == 19
+
+
+def test_no_retry_for_what_will_not_change():
+    bench = Bench()
+    lanes = bench.join("a", 1, lambda lane, task: (0, Failure("status", "no", 404), None))
+    with pytest.raises(HttpError):
+        bench.run()
+    assert len(lanes[0].tasks) == 1
+
+
+def test_a_lane_that_fails_rests_and_another_takes_over(monkeypatch):
+    monkeypatch.setattr(backoff, "LONGEST", 60.0)
+    monkeypatch.setattr(backoff, "FIRST", 60.0)
+    monkeypatch.setattr(module.backoff, "delay", lambda tries, after=None: 60.0 if tries else 0.0)
+    lost = Failure("lane", "lost")
+    bench = Bench()
+    bad = bench.join("bad", 1, lambda lane, task: (0, lost, None))[0]
+    bench.join("good")
+    bench.run()
+    assert len(bad.tasks) == 1
+
+
+def test_a_node_that_leaves():
+    """Its part in flight comes back as a failure, and goes to another; it gets nothing more."""
+    inflight = []
+
+    def hold(lane, task):
+        inflight.append((lane, task))
+
+    bench = Bench()
+    bad = bench.join("bad", 1, hold)[0]
+    thread = threading.Thread(target=bench.run)
+    thread.start()
+    while not inflight:
+        pass
+    bench.inbox.post(Left("bad", "its process ended"))
+    lane, task = inflight[0]
+    bench.inbox.post(Fetched(lane, task, 0, None, Failure("lane", "lost"), 0.0))
+    bench.join("good")
+    thread.join(20)
+    assert not thread.is_alive()
+    assert len(bad.tasks) == 1
+    assert [(e.node, e.lanes) for e in bench.of(LanesLeft)] == [("bad", 1)]
+    assert [e.node for e in bench.of(LanesJoined)] == ["bad", "good"]
+
+
+def test_new_lanes_of_a_node_take_over_from_the_old():
+    bench = Bench()
+    old = bench.join("a", 2)
+    new = bench.join("a", 2)
+    bench.run()
+    assert not any(lane.tasks for lane in old)
+    assert all(lane.tasks for lane in new)
+
+
+def test_a_node_that_never_could_is_told_once():
+    bench = Bench()
+    for _ in range(3):
+        bench.inbox.post(Left("w", "it cannot import requests"))
+    bench.join("a")
+    bench.run()
+    assert [str(e) for e in bench.of(Notice)] == ["w cannot fetch: it cannot import requests"]
+
+
+def test_no_lane_at_all():
+    bench = Bench(patience=0.05)
+    with pytest.raises(ClusterError, match="no node has been there"):
+        bench.run()
+
+
+def test_a_cluster_that_fails():
+    bench = Bench(required=True)
+    bench.inbox.post(ConnectFailed(ClusterError("no token", "get one")))
+    with pytest.raises(ClusterError, match="no token"):
+        bench.run()
+    bench = Bench(required=False)
+    bench.inbox.post(ConnectFailed(ClusterError("no token", "get one")))
+    bench.join("a")
+    bench.run()
+    assert "going on without the cluster: no token; get one" in map(str, bench.of(Notice))
+
+
+def test_a_cluster_of_this_machine_alone_that_shall_not_fetch():
+    bench = Bench()
+    bench.inbox.post(Connected("h:1", 1, 0))
+    with pytest.raises(ClusterError, match="only this machine"):
+        bench.run()
+
+
+def test_cancel(no_leaks):
+    bench = Bench()
+    bench.join("a", 1, lambda lane, task: None)
+    chunks = bench.coordinator.chunks()
+    bench.coordinator.cancel()
+    with pytest.raises(CancelledError):
+        next(chunks)
+    bench.coordinator.close()
+
+
+def test_an_observer_that_fails_ends_the_download():
+    bench = Bench()
+
+    def emit(event):
+        raise RuntimeError("observer")
+
+    bench.coordinator._emit = emit
+    bench.join("a")
+    with pytest.raises(RuntimeError, match="observer"):
+        bench.run()
+
+
+def test_payloads_are_released():
+    made = []
+
+    def behave(lane, task):
+        made.append(Bytes(DATA[task.part.start : task.part.stop], remote=True))
+        return task.part.size, None, made[-1]
+
+    bench = Bench()
+    bench.join("a", 2, behave)
+    bench.run()
+    assert len(made) == 10
+    assert all(payload.released for payload in made[:-1])
+
+
+def test_network_errors_are_network_errors():
+    bench = Bench(retries=0)
+    bench.join("a", 1, lambda lane, task: (0, Failure("timeout", "slow"), None))
+    with pytest.raises(NetworkError, match="slow; run the same"):
+        bench.run()

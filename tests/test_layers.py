@@ -1,0 +1,117 @@
+"""The rules of docs/architecture.md: who may import whom."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "raydl"
+FRONTS = {"cli", "demo", "__main__"}
+FOREIGN = {
+    "requests": "origin",
+    "urllib3": "origin",
+    "ray": "cluster",
+    "tqdm": "progress",
+    "typer": "cli",
+}
+
+# Each module and what of ours it may import, besides errors and units.
+MAY = {
+    "errors": set(),
+    "units": set(),
+    "_version": set(),
+    "naming": set(),
+    "backoff": set(),
+    "models": set(),
+    "checksum": set(),
+    "options": {"checksum"},
+    "event": {"models"},
+    "config": {"options"},
+    "origin": {"models", "naming", "_version"},
+    "plan": {"models"},
+    "window": {"models"},
+    "worker": {"models", "origin"},
+    "address": set(),
+    "cluster": {"address", "models", "worker"},
+    "lane": {"models", "window"},
+    "threads": {"lane", "models", "window", "worker"},
+    "fleet": {"lane", "address", "cluster", "models", "window"},
+    "coordinator": {"backoff", "event", "lane", "models", "window"},
+    "onestream": {"backoff", "event", "lane", "models", "origin"},
+    "journal": {"models"},
+    "syncer": {"journal"},
+    "target": {"models", "options"},
+    "sink": {"checksum", "journal", "models", "syncer", "target"},
+    "progress": {"event"},
+    "control": set(),
+}
+
+
+def modules():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if name != "__init__":
+            yield path, name
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            if node.module == "raydl":
+                yield from (f"raydl.{alias.name}" for alias in node.names)
+            else:
+                yield node.module or ""
+
+
+@pytest.mark.parametrize(("path", "name"), list(modules()), ids=lambda v: getattr(v, "name", v))
+def test_imports_go_one_way(path, name):
+    for module in imports(path):
+        top, _, rest = module.partition(".")
+        if top in FOREIGN:
+            assert FOREIGN[top] == name, f"{path.name} imports {module}"
+        if top != "raydl":
+            continue
+        ours = rest.partition(".")[0]
+        assert ours not in FRONTS or name in FRONTS, f"{path.name} imports the front {ours}"
+        if name in MAY:
+            assert ours in MAY[name] | {"errors", "units", name}, f"{path.name} imports {ours}"
+
+
+def test_every_module_has_its_rule():
+    free = {"api", "download", *FRONTS}
+    assert {name for _, name in modules()} == set(MAY) | free
+
+
+def test_shipped_code_imports_nothing_of_ours_inside_a_function():
+    """By-value pickling does not carry what a function imports when it runs."""
+    for name in ("worker.py", "models.py", "errors.py", "origin/client.py", "origin/answers.py"):
+        tree = ast.parse((PACKAGE / name).read_text())
+        for function in ast.walk(tree):
+            if isinstance(function, ast.FunctionDef):
+                inner = [
+                    n for n in ast.walk(function) if isinstance(n, ast.Import | ast.ImportFrom)
+                ]
+                assert not inner, f"{name}: {function.name}"
+
+
+def run_python(code):
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_importing_raydl_imports_nothing_heavy():
+    run_python("import raydl, sys; assert not {'ray', 'requests', 'tqdm'} & set(sys.modules)")
+
+
+def test_the_api_does_not_import_ray():
+    run_python("import raydl.api, sys; assert not {'ray', 'tqdm'} & set(sys.modules)")
+
+
+def test_everything_public_is_there():
+    run_python("import raydl\nfor name in raydl.__all__: getattr(raydl, name)")
+    run_python("from raydl import *; assert callable(fetch) and callable(events)")
+    run_python("import raydl.api, raydl; assert callable(raydl.events)")

@@ -1,0 +1,92 @@
+import pytest
+
+from raydl import backoff
+from raydl.errors import CancelledError, NetworkError, OriginChangedError
+from raydl.event import PartFailed, Progress
+from raydl.models import Source
+from raydl.onestream import BUFFER_SIZE, OneStream
+from tests import scripted
+from tests.conftest import random_bytes
+from tests.scripted import cut_off, get
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(backoff, "FIRST", 0.001)
+
+
+@pytest.fixture
+def large(make_origin):
+    return make_origin(random_bytes(3 * BUFFER_SIZE + 17), ranges=False)
+
+
+def stream(origin, *, retries=3, **changes):
+    fields = {"size": len(origin.data), "etag": '"v1"', "last_modified": None}
+    events = []
+    source = Source(origin.url(), **{**fields, **changes}, timeout=5.0)
+    one = OneStream(source, events.append, retries=retries)
+    out, failure = bytearray(), None
+    try:
+        for part, view in one.chunks():
+            assert part.start == len(out)
+            out += view
+    except (NetworkError, OriginChangedError) as error:
+        failure = error
+    one.close()
+    return bytes(out), failure, events
+
+
+def test_the_bytes_in_order(large, no_leaks):
+    out, failure, events = stream(large)
+    assert failure is None
+    assert out == large.data
+    assert isinstance(events[-1], Progress)
+    assert events[-1].written == len(large.data)
+
+
+def test_after_a_broken_connection_it_goes_on_where_it_was(large, no_leaks):
+    large.on(cut_off(2 * BUFFER_SIZE + 5), when=get)
+    large.on(cut_off(BUFFER_SIZE + 5), when=get)
+    out, failure, events = stream(large)
+    assert failure is None
+    assert out == large.data
+    assert len([e for e in events if isinstance(e, PartFailed)]) == 2
+
+
+def test_without_a_validator_nothing_is_pieced_together(large):
+    large.on(cut_off(2 * BUFFER_SIZE), when=get)
+    out, failure, _ = stream(large, etag=None)
+    assert isinstance(failure, NetworkError)
+    assert out == large.data[: len(out)]
+
+
+def test_a_changed_file_is_never_mixed(large):
+    large.on(cut_off(2 * BUFFER_SIZE), when=get)
+    large.on(scripted.changed(headers={"ETag": '"v2"'}), when=get)
+    out, failure, _ = stream(large)
+    assert isinstance(failure, OriginChangedError)
+    assert out == large.data[: len(out)]
+
+
+def test_retries_run_out(large):
+    large.on(cut_off(0), None, get)
+    out, failure, _ = stream(large, retries=2)
+    assert "(3 tries)" in str(failure)
+    assert out == b""
+
+
+def test_leaving_early_ends_the_thread(large, no_leaks):
+    source = Source(large.url(), len(large.data), '"v1"', None)
+    one = OneStream(source, lambda event: None, retries=0)
+    next(one.chunks())
+    one.close()
+
+
+def test_cancel(large, no_leaks):
+    large.on(scripted.stall(10), None, get)
+    source = Source(large.url(), len(large.data), '"v1"', None, timeout=60)
+    one = OneStream(source, lambda event: None, retries=0)
+    one.cancel()
+    with pytest.raises(CancelledError):
+        next(one.chunks())
+    one.close()

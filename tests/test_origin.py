@@ -1,0 +1,466 @@
+"""The origin, answer by answer: right bytes, a fallback, or a failure that says what is wrong."""
+
+import socket
+import threading
+from contextlib import closing
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raydl.errors import UsageError
+from raydl.models import Source
+from raydl.origin import USER_AGENT, Origin, OriginFailure, split_auth
+from raydl.origin.headers import (
+    content_coding,
+    content_length,
+    parse_content_range,
+    parse_retry_after,
+    strong_etag,
+)
+from tests import scripted
+from tests.scripted import anything, changed, cut_off, get, head, redirect, status
+
+TIMEOUT = 5.0
+
+
+def probe(url, timeout=TIMEOUT, **kwargs):
+    clean, auth = split_auth(url)
+    with closing(Origin(auth, timeout)) as client:
+        return client.probe(clean, **kwargs)
+
+
+def read(origin, start, stop, *, timeout=TIMEOUT, **changes):
+    """The bytes read and the failure."""
+    fields = {"url": origin.url(), "size": len(origin.data), "etag": '"v1"', "last_modified": None}
+    source = Source(**{**fields, **changes}, timeout=timeout)
+    buffer = bytearray(stop - start)
+    counted = []
+    with closing(Origin(None, timeout)) as client:
+        got, failure = client.read_part(source, start, stop, memoryview(buffer), counted.append)
+    assert sum(counted) == got
+    assert bytes(buffer[:got]) == origin.data[start : start + got]
+    return got, failure
+
+
+class TestProbe:
+    def test_a_good_origin_answers_with_one_request(self, origin):
+        remote = probe(origin.url("/dir/file.bin?x=1"))
+        assert (remote.size, remote.ranges, remote.etag) == (1_000_003, True, '"v1"')
+        assert remote.name == "file.bin"
+        assert [seen.method for seen in origin.requests] == ["HEAD"]
+        assert origin.requests[0].headers["user-agent"] == USER_AGENT
+        assert origin.requests[0].headers["accept-encoding"] == "identity"
+
+    @pytest.mark.parametrize("code", [403, 404, 405, 500, 501])
+    def test_head_refused(self, origin, code):
+        origin.on(status(code), when=head)
+        remote = probe(origin.url())
+        assert (remote.size, remote.ranges) == (1_000_003, True)
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {"Content-Length": None, "Transfer-Encoding": "chunked"},
+            {"Content-Length": "0"},
+            {"Accept-Ranges": None},
+            {"Content-Encoding": "gzip"},
+        ],
+    )
+    def test_head_silent_or_doubtful(self, origin, headers):
+        origin.on(changed(headers=headers), when=head)
+        remote = probe(origin.url())
+        assert (remote.size, remote.ranges) == (1_000_003, True)
+        assert origin.requests[1].range == (0, 0)
+
+    def test_head_not_trusted(self, origin):
+        origin.on(changed(headers={"Content-Length": "5"}), when=head)
+        assert probe(origin.url()).size == 5
+        assert probe(origin.url(), trust_head=False).size == 1_000_003
+
+    def test_no_ranges(self, make_origin):
+        origin = make_origin(b"abc", ranges=False)
+        remote = probe(origin.url())
+        assert (remote.size, remote.ranges) == (3, False)
+        assert remote.why_no_ranges == "the origin ignores byte ranges"
+
+    def test_no_length(self, origin):
+        origin.on(scripted.chunked, None, anything)
+        remote = probe(origin.url())
+        assert (remote.size, remote.ranges) == (None, False)
+        assert "does not tell the size" in remote.why_no_ranges
+
+    @pytest.mark.parametrize("ranges", [True, False])
+    def test_an_empty_file(self, make_origin, ranges):
+        remote = probe(make_origin(b"", ranges=ranges).url())
+        assert remote.size == 0
+
+    def test_one_byte(self, make_origin):
+        assert probe(make_origin(b"x").url()).size == 1
+
+    def test_total_unknown(self, origin):
+        origin.on(status(405), None, head)
+        origin.on(changed(headers={"Content-Range": "bytes 0-0/*"}), when=get)
+        remote = probe(origin.url())
+        assert (remote.size, remote.ranges) == (None, False)
+
+    def test_a_206_about_other_bytes(self, origin):
+        origin.on(status(405), None, head)
+        origin.on(scripted.shift, when=get)
+        with pytest.raises(OriginFailure) as caught:
+            probe(origin.url())
+        assert caught.value.failure.kind == "wrong"
+
+    def test_416_for_a_file_that_is_not_empty(self, origin):
+        origin.on(status(405), None, head)
+        origin.on(status(416), when=lambda seen: seen.range == (0, 0))
+        remote = probe(origin.url())
+        assert (remote.size, remote.ranges) == (1_000_003, False)
+
+    @pytest.mark.parametrize("code", [401, 403, 404, 410, 500])
+    def test_error_statuses(self, origin, code):
+        origin.on(status(code), None, anything)
+        with pytest.raises(OriginFailure) as caught:
+            probe(origin.url())
+        assert caught.value.failure.status == code
+        assert f"127.0.0.1:{origin.port} answered {code}" in caught.value.failure.message
+
+    def test_a_weak_etag_proves_nothing(self, make_origin):
+        date = "Mon, 01 Jan 2024 00:00:00 GMT"
+        remote = probe(make_origin(b"x", headers={"ETag": 'W/"1"', "Last-Modified": date}).url())
+        assert remote.etag is None
+        assert remote.validator == date
+
+    def test_redirects(self, origin):
+        origin.on(redirect("/two"), when=lambda s: s.path == "/one", times=None)
+        origin.on(redirect("./three.bin"), when=lambda s: s.path == "/two", times=None)
+        remote = probe(origin.url("/one"))
+        assert remote.final_url == origin.url("/three.bin")
+        assert remote.name == "three.bin"
+
+    def test_a_redirect_loop(self, origin):
+        origin.on(redirect("/file.bin"), None, anything)
+        with pytest.raises(OriginFailure) as caught:
+            probe(origin.url())
+        assert "circles" in caught.value.failure.message
+
+    def test_credentials_go_to_the_origin_they_were_given_for_alone(self, make_origin):
+        first, second = make_origin(b"x"), make_origin(b"yy")
+        first.on(redirect(second.url()), None, anything)
+        remote = probe(first.url().replace("http://", "http://anna:hunter2@"))
+        assert remote.size == 2
+        assert remote.auth is None
+        assert first.requests[0].headers["authorization"].startswith("Basic ")
+        assert all("authorization" not in seen.headers for seen in second.requests)
+
+    def test_netrc_is_not_read(self, origin, tmp_path, monkeypatch):
+        netrc = tmp_path / "netrc"
+        netrc.write_text("machine 127.0.0.1 login anna password hunter2\n")
+        monkeypatch.setenv("NETRC", str(netrc))
+        probe(origin.url())
+        assert "authorization" not in origin.requests[0].headers
+
+
+class TestProbeCannotConnect:
+    def test_refused(self):
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            port = unused.getsockname()[1]
+            with pytest.raises(OriginFailure) as caught:
+                probe(f"http://127.0.0.1:{port}/secret?token=hunter2")
+        assert caught.value.failure.kind == "connect"
+        assert caught.value.failure.message == f"127.0.0.1:{port} refuses the connection"
+
+    def test_a_name_that_does_not_exist(self):
+        with pytest.raises(OriginFailure) as caught:
+            probe("http://no-such-host.invalid/x")
+        assert caught.value.failure.message == (
+            "the name of no-such-host.invalid cannot be resolved"
+        )
+
+    def test_nothing_answers(self):
+        with (
+            socket.create_server(("127.0.0.1", 0)) as silent,
+            pytest.raises(OriginFailure) as caught,
+        ):
+            probe(f"http://127.0.0.1:{silent.getsockname()[1]}/", timeout=0.2)
+        assert caught.value.failure.kind == "timeout"
+        assert "sent nothing for 0.2s" in caught.value.failure.message
+
+    def test_what_answers_is_no_http(self):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+
+            def answer():
+                link, _ = server.accept()
+                with link:
+                    link.sendall(b"220 ftp ready\r\n")
+
+            thread = threading.Thread(target=answer)
+            thread.start()
+            with pytest.raises(OriginFailure) as caught:
+                probe(f"http://127.0.0.1:{server.getsockname()[1]}/")
+            thread.join()
+        assert caught.value.failure.kind == "broken"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "example.org/x", "ftp://h/x", "http://", "http:///x", "http://h:99999/", "https://[::1/x"],
+)
+def test_what_is_no_url(url):
+    with pytest.raises(UsageError):
+        split_auth(url)
+
+
+def test_userinfo_is_taken_out_of_the_url():
+    assert split_auth("https://an%40na:p%3Aw@h:1/x?q#f") == ("https://h:1/x?q", ("an@na", "p:w"))
+    assert split_auth("https://h") == ("https://h/", None)
+
+
+class TestReadPart:
+    @pytest.mark.parametrize(
+        ("start", "stop"), [(0, 1), (0, 1_000_003), (77, 700_000), (1_000_002, 1_000_003)]
+    )
+    def test_right_bytes(self, origin, start, stop):
+        assert read(origin, start, stop) == (stop - start, None)
+
+    def test_the_connection_is_kept(self, origin):
+        ports = set()
+        origin.on(lambda h, s: bool(ports.add(h.client_address[1])), None)
+        source = Source(origin.url(), len(origin.data), '"v1"', None)
+        buffer = memoryview(bytearray(1000))
+        with closing(Origin(None, TIMEOUT)) as client:
+            for start in (0, 5000, 9000):
+                assert client.read_part(source, start, start + 1000, buffer, id) == (1000, None)
+        assert len(ports) == 1
+
+    def test_a_200_with_everything_for_everything(self, make_origin):
+        origin = make_origin(b"abcdef")
+        origin.on(scripted.ignore_range)
+        assert read(origin, 0, 6) == (6, None)
+
+    @pytest.mark.parametrize(
+        ("behaviour", "kind", "says"),
+        [
+            (scripted.ignore_range, "no-range", "status 200"),
+            (scripted.shift, "wrong", "asked for bytes 100 to 199, the origin sent 101 to 200"),
+            (changed(headers={"ETag": '"v2"'}), "changed", 'was "v1" and is "v2"'),
+            (changed(headers={"ETag": None}), "changed", "is None"),
+            (changed(headers={"ETag": 'W/"v1"'}), "changed", "is None"),
+            (changed(headers={"Content-Range": "bytes 100-199/1000004"}), "changed", "1000004"),
+            (changed(headers={"Content-Range": "bytes 100-199/*"}), "changed", "None bytes"),
+            (changed(headers={"Content-Range": "bytes 100-200/1000003"}), "wrong", "100 to 200"),
+            (changed(headers={"Content-Range": None}), "wrong", "which part"),
+            (changed(headers={"Content-Range": "bits 1-2/3"}), "wrong", "which part"),
+            (changed(headers={"Content-Length": "101"}), "wrong", "101 bytes for a range of 100"),
+            (changed(headers={"Content-Encoding": "gzip"}), "wrong", "gzip coding"),
+            (
+                changed(status=200, headers={"Content-Range": "bytes 100-199/1000003"}),
+                "no-range",
+                "200",
+            ),
+            (
+                changed(
+                    headers={
+                        "Content-Type": "multipart/byteranges; boundary=x",
+                        "Content-Range": None,
+                    }
+                ),
+                "wrong",
+                "which part",
+            ),
+            (status(416), "changed", "shorter"),
+            (status(404), "status", "answered 404"),
+            (status(503, Retry_After="7"), "status", "answered 503"),
+        ],
+    )
+    def test_wrong_answers(self, origin, behaviour, kind, says):
+        origin.on(behaviour)
+        got, failure = read(origin, 100, 200)
+        assert got == 0
+        assert failure.kind == kind
+        assert says in failure.message
+
+    def test_retry_after_is_passed_on(self, origin):
+        origin.on(status(429, Retry_After="7"))
+        assert read(origin, 0, 10)[1].retry_after == 7
+
+    def test_last_modified_counts_where_there_is_no_etag(self, make_origin):
+        origin = make_origin(b"abcdef", headers={"Last-Modified": "now"})
+        assert read(origin, 0, 3, etag=None, last_modified="now") == (3, None)
+        assert read(origin, 0, 3, etag=None, last_modified="then")[1].kind == "changed"
+
+    def test_less_than_asked_is_no_failure(self, origin):
+        origin.on(scripted.shorter(10))
+        assert read(origin, 100, 200) == (10, None)
+
+    @pytest.mark.parametrize("reset", [False, True])
+    def test_what_a_broken_connection_brought_counts(self, origin, reset):
+        origin.on(cut_off(500_000, reset=reset))
+        got, failure = read(origin, 0, 900_000)
+        assert failure.kind == "broken"
+        assert got <= 500_000
+        if not reset:
+            assert got == 500_000
+
+    def test_a_stall_ends_with_the_timeout(self, origin):
+        origin.on(scripted.stall(1000))
+        got, failure = read(origin, 0, 5000, timeout=0.2)
+        assert failure.kind == "timeout"
+        assert got <= 1000
+
+    def test_more_than_was_said(self, origin):
+        def endless(handler, seen):
+            handler.start(
+                206,
+                {**origin.headers, "Content-Range": "bytes 0-9/1000003", "Connection": "close"},
+            )
+            handler.wfile.write(origin.data[:11])
+            handler.close_connection = True
+            return True
+
+        origin.on(endless)
+        assert read(origin, 0, 10)[1].kind == "wrong"
+
+    def test_chunked_parts(self, origin):
+        def in_chunks(handler, seen):
+            handler.start(
+                206,
+                {
+                    **origin.headers,
+                    "Content-Range": "bytes 0-9/1000003",
+                    "Transfer-Encoding": "chunked",
+                },
+            )
+            handler.wfile.write(b"a\r\n" + origin.data[:10] + b"\r\n0\r\n\r\n")
+            return True
+
+        origin.on(in_chunks)
+        assert read(origin, 0, 10) == (10, None)
+
+    def test_abort_wakes_a_read_that_waits(self, origin):
+        entered = threading.Event()
+
+        def stall(handler, seen):
+            entered.set()
+            return scripted.stall(10)(handler, seen)
+
+        origin.on(stall)
+        source = Source(origin.url(), len(origin.data), '"v1"', None)
+        client = Origin(None, 60.0)
+        result = []
+
+        def work():
+            result.append(client.read_part(source, 0, 1000, memoryview(bytearray(1000)), id))
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        assert entered.wait(10)
+        while client._response is None and thread.is_alive():
+            pass
+        client.abort()
+        thread.join(10)
+        assert not thread.is_alive()
+        assert result[0][1].kind == "cancelled"
+        assert client.read_part(source, 0, 1, memoryview(bytearray(1)), id)[1].kind == "cancelled"
+
+
+class TestReadWhole:
+    def whole(self, origin, size, timeout=TIMEOUT, **changes):
+        chunks = []
+        buffer = bytearray(70_000)
+        source = Source(origin.url(), size, changes.get("etag", '"v1"'), None, timeout=timeout)
+        with closing(Origin(None, timeout)) as client:
+            failure = client.read_whole(
+                source, lambda: memoryview(buffer), lambda n: chunks.append(bytes(buffer[:n]))
+            )
+        return b"".join(chunks), failure
+
+    def test_known_length(self, make_origin):
+        origin = make_origin(b"ab" * 100_000, ranges=False)
+        assert self.whole(origin, 200_000) == (origin.data, None)
+
+    @pytest.mark.parametrize("behaviour", [scripted.chunked, scripted.until_close])
+    def test_unknown_length(self, origin, behaviour):
+        origin.on(behaviour, None, get)
+        assert self.whole(origin, None, etag=None) == (origin.data, None)
+
+    def test_cut_off(self, origin):
+        origin.on(cut_off(100_000), when=get)
+        data, failure = self.whole(origin, len(origin.data))
+        assert failure.kind == "broken"
+        assert data == origin.data[: len(data)]
+
+    def test_chunks_cut_off(self, origin):
+        def broken_chunks(handler, seen):
+            handler.start(200, {"Transfer-Encoding": "chunked"})
+            handler.wfile.write(b"ff\r\n" + b"x" * 10)
+            handler.close_connection = True
+            return True
+
+        origin.on(broken_chunks, when=get)
+        assert self.whole(origin, None, etag=None)[1].kind == "broken"
+
+    def test_another_length_or_version(self, origin):
+        assert self.whole(origin, 5)[1].kind == "changed"
+        assert self.whole(origin, len(origin.data), etag='"v0"')[1].kind == "changed"
+
+
+@given(st.text(max_size=40))
+def test_no_content_range_is_believed_by_accident(text):
+    parsed = parse_content_range(text)
+    if parsed is not None:
+        first, last, total = parsed
+        assert (first is None) == (last is None)
+        assert first is not None or total is not None
+
+
+@given(st.integers(0, 10**18), st.integers(0, 10**18), st.integers(0, 10**18))
+def test_content_range_roundtrip(first, last, total):
+    parsed = parse_content_range(f"bytes {first}-{last}/{total}")
+    assert parsed == ((first, last, total) if first <= last < total else None)
+
+
+@pytest.mark.parametrize(
+    ("text", "parsed"),
+    [
+        ("bytes */10", (None, None, 10)),
+        ("Bytes 0-1/*", (0, 1, None)),
+        ("bytes */*", None),
+        ("bytes 0-1", None),
+        ("bytes=0-1/5", None),
+        ("bytes 0-1/5, bytes 3-4/5", None),
+        ("bytes ٣-٤/9", None),
+        (None, None),
+    ],
+)
+def test_content_ranges(text, parsed):
+    assert parse_content_range(text) == parsed
+
+
+@given(st.text(max_size=40))
+def test_retry_after_never_fails(text):
+    seconds = parse_retry_after(text)
+    assert seconds is None or seconds >= 0
+
+
+def test_retry_after():
+    soon = datetime.now(timezone.utc) + timedelta(seconds=60)
+    assert parse_retry_after("120") == 120
+    assert parse_retry_after(format_datetime(soon, usegmt=True)) == pytest.approx(60, abs=3)
+    assert parse_retry_after("Mon, 01 Jan 2001 00:00:00 GMT") == 0
+    assert parse_retry_after("soon") is None
+    assert parse_retry_after(None) is None
+
+
+def test_small_headers():
+    assert strong_etag('"x"') == '"x"'
+    assert strong_etag('W/"x"') is None
+    assert strong_etag("x") is None
+    assert content_length({"Content-Length": "5"}) == 5
+    assert content_length({"Content-Length": "+5"}) is None
+    assert content_length({"Content-Length": "5", "Transfer-Encoding": "chunked"}) is None
+    assert content_coding({"Content-Encoding": "Identity"}) == ""
+    assert content_coding({"Content-Encoding": "BR"}) == "br"

@@ -1,0 +1,265 @@
+import errno
+import hashlib
+import os
+import subprocess
+import sys
+from contextlib import closing
+
+import pytest
+
+from raydl import sink as module
+from raydl import syncer
+from raydl.checksum import Checksum
+from raydl.errors import ChecksumError, OutputError, TargetError
+from raydl.journal import Journal
+from raydl.models import Remote
+from raydl.sink import FileSink
+
+DATA = bytes(range(256)) * 40
+REMOTE = Remote("http://h/f", "http://h/f", len(DATA), True, '"v1"', None, "f")
+SHA = Checksum("sha256", hashlib.sha256(DATA).hexdigest())
+
+
+def open_sink(path, remote=REMOTE, checksum=None, resume=True, overwrite=False):
+    return FileSink(path, remote, checksum=checksum, resume=resume, overwrite=overwrite)
+
+
+def names(folder):
+    return sorted(p.name for p in folder.iterdir())
+
+
+def put(sink, data):
+    sink.write(memoryview(data))
+
+
+def interrupted(folder, count, **kwargs):
+    with closing(open_sink(folder / "f", **kwargs)) as sink:
+        put(sink, DATA[:count])
+
+
+def test_whole_and_verified_before_it_has_its_name(tmp_path):
+    with closing(open_sink(tmp_path / "f", checksum=SHA)) as sink:
+        put(sink, DATA[:5000])
+        assert names(tmp_path) == ["f.part", "f.part.journal"]
+        put(sink, DATA[5000:])
+        assert sink.finish() == {"sha256": SHA.hex}
+    assert names(tmp_path) == ["f"]
+    assert (tmp_path / "f").read_bytes() == DATA
+
+
+def test_a_wrong_digest_leaves_nothing(tmp_path):
+    wrong = Checksum("md5", "0" * 32)
+    with closing(open_sink(tmp_path / "f", checksum=wrong)) as sink:
+        put(sink, DATA)
+        with pytest.raises(ChecksumError):
+            sink.finish()
+    assert names(tmp_path) == []
+
+
+def test_a_missing_byte_is_noticed(tmp_path):
+    with closing(open_sink(tmp_path / "f")) as sink:
+        put(sink, DATA[:-1])
+        with pytest.raises(OutputError, match="10239 bytes instead of 10240"):
+            sink.finish()
+    assert names(tmp_path) == ["f.part", "f.part.journal"]
+
+
+def test_someone_else_wrote_into_the_part_file(tmp_path):
+    with closing(open_sink(tmp_path / "f")) as sink:
+        put(sink, DATA)
+        with (tmp_path / "f.part").open("ab") as other:
+            other.write(b"x")
+        with pytest.raises(OutputError, match="someone else"):
+            sink.finish()
+
+
+@pytest.mark.parametrize("checksum", [None, SHA])
+def test_it_goes_on(tmp_path, checksum):
+    interrupted(tmp_path, 4000)
+    with closing(open_sink(tmp_path / "f", checksum=checksum)) as sink:
+        assert sink.kept == sink.written == 4000
+        assert sink.note == "going on from 4,000 bytes (39 %) kept from before"
+        put(sink, DATA[4000:])
+        sink.finish()
+    assert (tmp_path / "f").read_bytes() == DATA
+
+
+def test_a_whole_part_file_only_has_to_be_finished(tmp_path):
+    interrupted(tmp_path, len(DATA))
+    with closing(open_sink(tmp_path / "f", checksum=SHA)) as sink:
+        assert sink.kept == len(DATA)
+        sink.finish()
+    assert (tmp_path / "f").read_bytes() == DATA
+
+
+def changed(**changes):
+    return Remote(**{**REMOTE.__dict__, **changes})
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "why"),
+    [
+        ({"resume": False}, "--no-resume"),
+        ({"remote": changed(etag='"v2"')}, "changed"),
+        ({"remote": changed(url="http://h/g")}, "another URL"),
+        ({"remote": changed(size=5)}, "had 10240 bytes and has 5"),
+    ],
+)
+def test_it_starts_over_and_says_why(tmp_path, kwargs, why):
+    interrupted(tmp_path, 4000)
+    with closing(open_sink(tmp_path / "f", **kwargs)) as sink:
+        assert sink.kept == 0
+        assert why in sink.note
+        assert (tmp_path / "f.part").stat().st_size == 0
+
+
+def test_without_a_journal_a_part_file_proves_nothing(tmp_path):
+    (tmp_path / "f.part").write_bytes(b"somebody's")
+    with closing(open_sink(tmp_path / "f")) as sink:
+        assert sink.kept == 0
+        assert "no journal" in sink.note
+
+
+def test_more_than_was_synced_is_dropped_after_a_crash_of_the_machine(tmp_path):
+    interrupted(tmp_path, 4000)
+    path = tmp_path / "f.part.journal"
+    journal = Journal.load(path)
+    path.write_text(
+        path.read_text().replace(journal.boot or "@", "another").replace("4000", "1000")
+    )
+    if not journal.boot:
+        pytest.skip("this system does not tell its boots apart")
+    with closing(open_sink(tmp_path / "f", checksum=SHA)) as sink:
+        assert sink.kept == 1000
+        put(sink, DATA[1000:])
+        sink.finish()
+
+
+def test_nothing_is_kept_where_nothing_can_be_resumed(tmp_path):
+    for remote in (changed(ranges=False), changed(size=None)):
+        interrupted(tmp_path, 4000, remote=remote)
+        assert names(tmp_path) == []
+
+
+def test_an_empty_start_leaves_nothing_behind(tmp_path):
+    interrupted(tmp_path, 0)
+    assert names(tmp_path) == []
+
+
+def test_a_second_raydl_is_refused(tmp_path):
+    with closing(open_sink(tmp_path / "f")) as sink:
+        put(sink, DATA[:100])
+        with pytest.raises(TargetError, match="another raydl"):
+            open_sink(tmp_path / "f")
+        put(sink, DATA[100:])
+        sink.finish()
+    assert (tmp_path / "f").read_bytes() == DATA
+
+
+def test_a_part_file_that_was_renamed_while_it_was_being_locked(tmp_path, monkeypatch):
+    """The other raydl finishes between our open and our lock: its target stays untouched."""
+    interrupted(tmp_path, len(DATA))
+    real = module.lock_file
+
+    def finished_meanwhile(fd):
+        monkeypatch.setattr(module, "lock_file", real)
+        (tmp_path / "f.part").rename(tmp_path / "f")
+        return real(fd)
+
+    monkeypatch.setattr(module, "lock_file", finished_meanwhile)
+    with closing(open_sink(tmp_path / "f", overwrite=True)) as sink:
+        assert sink.kept == 0
+    assert (tmp_path / "f").read_bytes() == DATA
+
+
+def test_a_target_that_comes_into_being_meanwhile_is_not_replaced(tmp_path):
+    with closing(open_sink(tmp_path / "f")) as sink:
+        put(sink, DATA)
+        (tmp_path / "f").write_text("mine")
+        with pytest.raises(TargetError, match="meanwhile"):
+            sink.finish()
+    assert (tmp_path / "f").read_text() == "mine"
+    with closing(open_sink(tmp_path / "f", overwrite=True)) as sink:
+        assert sink.kept == len(DATA)
+        sink.finish()
+    assert (tmp_path / "f").read_bytes() == DATA
+
+
+def test_a_file_system_without_links(tmp_path, monkeypatch):
+    def no_links(*args, **kwargs):
+        raise OSError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", no_links)
+    with closing(open_sink(tmp_path / "f")) as sink:
+        put(sink, DATA)
+        sink.finish()
+    assert names(tmp_path) == ["f"]
+
+
+def test_a_full_disk_keeps_what_is_there(tmp_path, monkeypatch):
+    sink = open_sink(tmp_path / "f")
+    put(sink, DATA[:4000])
+    real = os.write
+    monkeypatch.setattr(
+        module.os, "write", lambda fd, data: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full"))
+    )
+    with pytest.raises(OutputError, match=r"the disk is full; free some space, run the same"):
+        put(sink, DATA[4000:])
+    monkeypatch.setattr(module.os, "write", real)
+    sink.close()
+    with closing(open_sink(tmp_path / "f")) as again:
+        assert again.kept == 4000
+
+
+def test_short_writes_are_continued(tmp_path, monkeypatch):
+    real = os.write
+    monkeypatch.setattr(module.os, "write", lambda fd, data: real(fd, data[:999]))
+    with closing(open_sink(tmp_path / "f", checksum=SHA)) as sink:
+        put(sink, DATA)
+        sink.finish()
+
+
+def test_the_directory_is_gone(tmp_path):
+    with pytest.raises(OutputError, match="directory is gone"):
+        open_sink(tmp_path / "no" / "f")
+
+
+def test_the_journal_follows_the_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr(syncer, "SYNC_BYTES", 1000)
+    with closing(open_sink(tmp_path / "f")) as sink:
+        put(sink, DATA[:5000])
+        journal = None
+        while journal is None or journal.synced == 0:  # bounded by the test's own timeout
+            journal = Journal.load(tmp_path / "f.part.journal")
+        assert journal.synced == 5000
+
+
+STDOUT = """
+import os, sys
+from raydl.sink import StdoutSink
+from raydl.checksum import Checksum
+sink = StdoutSink(None)
+sink.write(memoryview(b"file "))
+print("a stray line")
+os.write(1, b"another")
+os.system("echo child")
+sys.stdout.flush()
+sink.write(memoryview(b"bytes"))
+sink.finish()
+sink.close()
+print("!")
+"""
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_nothing_else_gets_to_standard_output(merged):
+    done = subprocess.run(
+        [sys.executable, "-c", STDOUT],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT if merged else subprocess.PIPE,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout == b"file bytes!\n"
+    if not merged:
+        assert done.stderr.count(b"stray") == 1

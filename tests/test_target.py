@@ -1,0 +1,69 @@
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from raydl.errors import OutputError, TargetError
+from raydl.models import Remote
+from raydl.options import Options
+from raydl.target import check_space, check_target, output_error, planned_path, target_path
+
+REMOTE = Remote("u", "u", 1, True, None, None, "name.bin")
+
+
+def test_where_it_goes(tmp_path, in_tmp):
+    assert target_path(None, REMOTE) == Path("name.bin")
+    assert target_path(tmp_path, REMOTE) == tmp_path / "name.bin"
+    assert target_path("new/", REMOTE) == Path("new/name.bin")
+    assert target_path("other", REMOTE) == Path("other")
+    assert planned_path(None) is None
+    assert planned_path("new/") is None
+    assert planned_path("x/y") == Path("x/y")
+
+
+def test_an_existing_target(tmp_path):
+    target = tmp_path / "f"
+    assert check_target(target, Options()) is False
+    target.write_text("x")
+    with pytest.raises(TargetError, match="--overwrite"):
+        check_target(target, Options())
+    assert check_target(target, Options(overwrite=True)) is False
+    assert check_target(target, Options(skip_existing=True)) is True
+
+
+def test_a_dangling_link_is_an_existing_target(tmp_path):
+    (tmp_path / "f").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(TargetError):
+        check_target(tmp_path / "f", Options())
+
+
+def test_directories(tmp_path, monkeypatch):
+    with pytest.raises(OutputError, match="is a directory"):
+        check_target(tmp_path, Options())
+    with pytest.raises(OutputError, match="mkdir -p"):
+        check_target(tmp_path / "no" / "f", Options())
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(OutputError, match="permission"):
+        check_target(tmp_path / "f", Options())
+
+
+def test_space(tmp_path):
+    check_space(tmp_path / "f", 1)
+    with pytest.raises(OutputError, match="PiB are needed"):
+        check_space(tmp_path / "f", 1 << 60)
+
+
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        (errno.ENOSPC, "the disk is full; free some space, go on"),
+        (errno.EACCES, "no permission"),
+        (errno.EROFS, "read-only"),
+        (errno.ENOENT, "directory is gone"),
+        (errno.EIO, "Input/output error; go on"),
+    ],
+)
+def test_what_the_system_says_in_plain_words(number, says):
+    error = OSError(number, os.strerror(number))
+    assert says in str(output_error(error, Path("f"), "go on"))

@@ -1,0 +1,106 @@
+"""Any order of completion, failure and retry gives the same bytes, within the bound."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raydl.models import Part, Plan
+from raydl.window import Task, Window
+
+
+@settings(max_examples=300)
+@given(
+    size=st.integers(0, 400),
+    start=st.integers(0, 50),
+    count=st.integers(1, 40),
+    limit=st.integers(1, 200),
+    lanes=st.integers(1, 6),
+    data=st.data(),
+)
+def test_any_order_gives_the_same_bytes_within_the_bound(size, start, count, limit, lanes, data):
+    content = bytes(i % 251 for i in range(size))
+    start = min(start, size)
+    plan = Plan(start, size, min(count, size - start))
+    window: Window[bytes] = Window(plan, limit)
+    in_flight: list[Task] = []
+    out = b""
+    unwritten = 0
+    now = 0.0
+    steps = 0
+    while not window.done:
+        steps += 1
+        assert steps < 20_000, "no progress"
+        now += 1.0
+        while len(in_flight) < lanes and (task := window.take(now)) is not None:
+            in_flight.append(task)
+        spread = window.given - window.written
+        assert spread <= max(limit, plan.part_size)
+        assert window.written <= window.head <= window.given
+        if in_flight:
+            task = in_flight.pop(data.draw(st.integers(0, len(in_flight) - 1)))
+            part = task.part
+            # The longer it goes on, the more succeeds, so that it ends.
+            outcome = (
+                data.draw(st.sampled_from(["all", "some", "none", "lost"]))
+                if steps < 200
+                else "all"
+            )
+            got = {"all": part.size, "none": 0}.get(outcome, part.size // 2)
+            if outcome == "lost":
+                got = part.size
+            rest = window.arrived(part, got, content[part.start : part.start + got])
+            if outcome == "lost":
+                assert rest is None
+                window.lost(part)
+                rest = part
+            if rest is not None:
+                assert rest == Part(part.number, part.start + got * (outcome != "lost"), part.stop)
+                window.put_back(Task(rest, task.tries + 1), now + data.draw(st.integers(0, 2)))
+        while window.peek() is not None:
+            part, payload = window.pop()
+            assert len(payload) == part.size
+            assert part.start == start + len(out)
+            out += payload
+            unwritten += len(payload)
+        if unwritten and (steps > 200 or data.draw(st.booleans())):
+            window.wrote(unwritten)
+            unwritten = 0
+    assert out == content[start:]
+    assert not in_flight
+
+
+def test_retries_come_first_the_nearest_to_the_head_before_all():
+    window: Window[bytes] = Window(Plan(0, 30, 3), 30)
+    first, second = window.take(0), window.take(0)
+    assert first is not None
+    assert second is not None
+    window.put_back(second, 5.0)
+    window.put_back(first, 6.0)
+    assert window.next_due() == 5.0
+    assert window.take(4.0) == Task(Part(2, 20, 30))
+    assert window.take(4.0) is None
+    assert window.take(7.0) == first
+    assert window.take(7.0) == second
+
+
+def test_a_part_larger_than_the_window_is_given_out_alone():
+    window: Window[bytes] = Window(Plan(0, 20, 2), 5)
+    task = window.take(0)
+    assert task is not None
+    assert window.take(0) is None
+    window.arrived(task.part, 10, b"x" * 10)
+    window.pop()
+    assert window.take(0) is None
+    window.wrote(10)
+    assert window.take(0) is not None
+
+
+def test_nothing_is_popped_before_its_turn():
+    window: Window[bytes] = Window(Plan(0, 20, 2), 20)
+    window.take(0)
+    second = window.take(0)
+    assert second is not None
+    window.arrived(second.part, 10, b"y" * 10)
+    assert window.peek() is None
+    with pytest.raises(KeyError):
+        window.pop()
