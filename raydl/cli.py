@@ -16,7 +16,7 @@ import typer
 
 from raydl._version import __version__
 from raydl.config import config_file, options_from, settings
-from raydl.errors import INTERRUPTED, TERMINATED, RaydlError, UsageError, exit_codes
+from raydl.errors import INTERRUPTED, TERMINATED, CancelledError, RaydlError, UsageError, exit_codes
 from raydl.options import Options, option_fields
 from raydl.units import format_size
 
@@ -116,7 +116,14 @@ def fetch(
         raise UsageError(
             "--json and -o - both want standard output", "use --progress json: it has the report"
         )
-    report = run(url, output, _options(flags))
+    options = _options(flags)
+    hint = "" if output == "-" else "run the same command again to go on from here"
+    try:
+        report = run(url, output, options)
+    except KeyboardInterrupt:
+        raise CancelledError("interrupted", hint) from None
+    except _Terminated:
+        raise _TerminatedError("ended by SIGTERM", hint) from None
     if as_json:
         print(json.dumps(report.to_dict()))
 
@@ -232,6 +239,12 @@ class _Terminated(BaseException):
     """SIGTERM arrived."""
 
 
+class _TerminatedError(CancelledError):
+    """SIGTERM ended a download."""
+
+    exit_code = TERMINATED
+
+
 def main() -> NoReturn:
     """Run the command line and exit with the documented code."""
     signal.signal(signal.SIGTERM, _terminate)
@@ -247,10 +260,8 @@ def _run() -> int:
         _say(f"raydl: {error}")
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        _say("raydl: interrupted; run the same command again to go on from here")
         return INTERRUPTED
     except _Terminated:
-        _say("raydl: ended by SIGTERM; run the same command again to go on from here")
         return TERMINATED
     except BrokenPipeError:
         return 8

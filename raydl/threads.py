@@ -126,7 +126,8 @@ class LocalFleet:
         for lane in self._lanes:
             lane.stop()
         self._worker.close()
+        # A thread inside a name look-up or a connect, or one that waits for headers, cannot be
+        # woken: it is a daemon and ends on its own, with the timeout.
+        deadline = time.monotonic() + 0.5
         for lane in self._lanes:
-            # A thread inside a name look-up or a connect cannot be woken: it is a daemon and
-            # ends on its own, with the timeout.
-            lane.thread.join(0.3)
+            lane.thread.join(max(0.0, deadline - time.monotonic()))

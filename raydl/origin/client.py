@@ -188,6 +188,8 @@ class Origin:
             with self._translated():
                 count = body.readinto(view[position : position + amount])
             if not count:
+                if self._aborted:
+                    continue
                 if may_end:
                     return
                 raise OriginFailure(Failure("broken", "the origin closed the connection early"))

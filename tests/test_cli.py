@@ -1,0 +1,272 @@
+"""The command line as a process: what it prints where, and how it exits."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+import raydl
+from raydl.cli import app
+from raydl.errors import exit_codes
+from raydl.options import option_fields
+from tests import scripted
+from tests.conftest import RAYDL, run_raydl
+from tests.scripted import anything, status
+
+
+@pytest.fixture
+def here(tmp_path):
+    folder = tmp_path / "work"
+    folder.mkdir()
+    return folder
+
+
+def names(folder):
+    return sorted(p.name for p in folder.iterdir())
+
+
+def test_help_names_every_flag_and_exit_code():
+    text = CliRunner().invoke(app, ["fetch", "--help"]).output
+    for name in option_fields():
+        assert f"--{name.replace('_', '-')}" in text
+    for code, meaning in exit_codes().items():
+        assert f"{code}  {meaning}" in text
+    assert "--no-fetch-here" in text
+    assert "[default: 16MiB]" in text
+
+
+def test_version_and_no_arguments(here):
+    assert run_raydl("--version", cwd=here).stdout == f"raydl {raydl.__version__}\n"
+    assert "fetch" in run_raydl(cwd=here).stdout + run_raydl(cwd=here).stderr
+
+
+def test_fetch_with_its_lines_on_standard_error(origin, here):
+    done = run_raydl("fetch", origin.url(), "--parts", "3", cwd=here)
+    assert done.returncode == 0
+    assert done.stdout == ""
+    assert (here / "file.bin").read_bytes() == origin.data
+    lines = done.stderr.splitlines()
+    assert lines[0] == "this machine alone: no Ray cluster runs here"
+    assert lines[-1].startswith("file.bin: 976.6 KiB in ")
+
+
+def test_json_report_and_json_events(origin, here):
+    sha = hashlib.sha256(origin.data).hexdigest()
+    done = run_raydl(
+        "fetch",
+        origin.url(),
+        "--json",
+        "--progress",
+        "json",
+        "--checksum",
+        f"sha256:{sha}",
+        cwd=here,
+    )
+    report = json.loads(done.stdout)
+    assert report["size"] == report["fetched"] == 1_000_003
+    assert report["digests"] == {"sha256": sha}
+    assert report["nodes"] == [{"node": "this machine", "bytes": 1_000_003, "lanes": 1}]
+    events = [json.loads(line) for line in done.stderr.splitlines()]
+    assert events[-1]["event"] == "finished"
+    assert {**report, "event": "finished", "time": events[-1]["time"]} == events[-1]
+
+
+def test_standard_output_is_the_file_and_nothing_else(origin, here):
+    done = subprocess.run(
+        [*RAYDL, "fetch", origin.url(), "-o", "-"], capture_output=True, cwd=here, timeout=60
+    )
+    assert done.stdout == origin.data
+    assert names(here) == []
+
+
+def test_a_reader_that_goes_away(make_origin, here):
+    origin = make_origin(os.urandom(5_000_000))
+    process = subprocess.Popen(
+        [*RAYDL, "fetch", origin.url(), "-o", "-"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=here,
+    )
+    process.stdout.read(10)
+    process.stdout.close()
+    errors = process.stderr.read().decode()
+    process.stderr.close()
+    assert process.wait(30) == 8
+    assert "the reader of standard output has gone" in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "says"),
+    [
+        (["fetch"], 2, "Missing argument 'URL'"),
+        (["fetch", "URL", "--pats", "3"], 2, "--pats"),
+        (["fetch", "URL", "--parts", "0"], 2, "--parts: parts: 0 is too small; at least 1"),
+        (["fetch", "URL", "--part-size", "big"], 2, "'big' is not a size"),
+        (["fetch", "URL", "--checksum", "sha256:12"], 2, "64 hex digits"),
+        (["fetch", "example.org/x"], 2, "is not a URL"),
+        (["fetch", "URL", "-o", "-", "--json"], 2, "standard output"),
+        (["fetch", "URL", "-o", "no/dir/"], 8, "mkdir -p no/dir"),
+        (["fetch", "URL", "--address", "127.0.0.1:1"], 9, "ray start --head"),
+        (["fetch", "URL", "--checksum", "md5:" + "0" * 32], 6, "has md5"),
+        (["fetch", "http://no-such-host.invalid/"], 3, "cannot be resolved"),
+        (["fetch", "MISSING"], 4, "answered 404"),
+        (["nodes", "--address", "?"], 2, "HOST:PORT"),
+    ],
+)
+def test_one_line_that_says_what_to_do(origin, here, args, code, says):
+    origin.on(status(404), None, lambda seen: seen.path == "/missing")
+    args = [{"URL": origin.url(), "MISSING": origin.url("/missing")}.get(a, a) for a in args]
+    done = run_raydl(*args, cwd=here)
+    assert done.returncode == code
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert "file.bin" not in names(here)
+
+
+def test_an_existing_target(origin, here):
+    (here / "file.bin").write_text("mine")
+    done = run_raydl("fetch", origin.url(), cwd=here)
+    assert done.returncode == 7
+    assert "--overwrite replaces it" in done.stderr
+    assert run_raydl("fetch", origin.url(), "--skip-existing", cwd=here).returncode == 0
+    assert (here / "file.bin").read_text() == "mine"
+    assert run_raydl("fetch", origin.url(), "--overwrite", cwd=here).returncode == 0
+    assert (here / "file.bin").read_bytes() == origin.data
+
+
+def test_a_directory_without_permission(origin, here):
+    if os.geteuid() == 0:
+        pytest.skip("root may write anywhere")
+    here.chmod(0o500)
+    assert run_raydl("fetch", origin.url(), cwd=here).returncode == 8
+
+
+def test_a_full_disk(make_origin, here):
+    """A limit on the file's size stands in for a disk that is full."""
+    origin = make_origin(os.urandom(3_000_000))
+    command = " ".join(map(str, [*RAYDL, "fetch", origin.url(), "--part-size", "100000"]))
+    done = subprocess.run(
+        ["bash", "-c", f"trap '' XFSZ; ulimit -f 1000; exec {command}"],
+        cwd=here,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 8
+    assert "cannot write file.bin.part" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (here / "file.bin.part").stat().st_size > 0
+    again = run_raydl("fetch", origin.url(), "--json", cwd=here)
+    assert json.loads(again.stdout)["resumed"] > 0
+    assert (here / "file.bin").read_bytes() == origin.data
+
+
+class TestInterrupted:
+    """Ctrl-C, SIGTERM and kill -9 in the middle; the same command goes on."""
+
+    def interrupt(self, origin, here, how):
+        """Let half of the file come, then send the signal."""
+        origin.on(scripted.stall(10), None, lambda s: s.is_part and s.range[0] >= 600_000)
+        process = subprocess.Popen(
+            [*RAYDL, "fetch", origin.url(), "--parts", "10"],
+            cwd=here,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        part = here / "file.bin.part"
+        deadline = time.monotonic() + 30
+        while not part.exists() or part.stat().st_size < 600_000:
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+        sent = time.monotonic()
+        process.send_signal(how)
+        code = process.wait(20)
+        errors = process.stderr.read()
+        process.stderr.close()
+        origin.release.set()
+        origin.rules.clear()
+        origin.requests.clear()
+        assert "Traceback" not in errors
+        return code, errors, time.monotonic() - sent
+
+    @pytest.mark.parametrize(
+        ("how", "code", "says"),
+        [
+            (signal.SIGINT, 130, "interrupted; run the same command again to go on"),
+            (signal.SIGTERM, 143, "SIGTERM; run the same command again to go on"),
+            (signal.SIGKILL, -9, ""),
+        ],
+    )
+    def test_it_goes_on(self, origin, here, how, code, says):
+        exited, errors, took = self.interrupt(origin, here, how)
+        assert exited == code
+        assert says in errors
+        assert took < 2.0
+        assert names(here) == ["file.bin.part", "file.bin.part.journal"]
+        kept = (here / "file.bin.part").stat().st_size
+        done = run_raydl("fetch", origin.url(), "--json", cwd=here)
+        assert json.loads(done.stdout)["resumed"] == kept
+        assert f"going on from {kept:,} bytes" in done.stderr
+        assert (here / "file.bin").read_bytes() == origin.data
+        assert names(here) == ["file.bin"]
+
+    def test_a_second_raydl_is_refused_meanwhile(self, origin, here):
+        origin.on(scripted.stall(10), None)
+        first = subprocess.Popen([*RAYDL, "fetch", origin.url()], cwd=here, stderr=subprocess.PIPE)
+        while not origin.parts:
+            assert first.poll() is None
+        second = run_raydl("fetch", origin.url(), cwd=here)
+        assert second.returncode == 7
+        assert "another raydl is writing file.bin" in second.stderr
+        first.kill()
+        first.communicate(timeout=20)
+
+
+def test_probe(origin, here):
+    done = run_raydl("probe", origin.url("/a/file.bin?key=hunter2"), cwd=here)
+    assert done.returncode == 0
+    assert "976.6 KiB (1,000,003 bytes)" in done.stdout
+    assert "yes: many parts at once" in done.stdout
+    assert "hunter2" not in done.stdout
+    record = json.loads(run_raydl("probe", origin.url(), "--json", cwd=here).stdout)
+    assert (record["size"], record["ranges"], record["etag"]) == (1_000_003, True, '"v1"')
+    origin.on(status(404), None, anything)
+    assert run_raydl("probe", origin.url(), cwd=here).returncode == 4
+
+
+def test_nodes_without_a_cluster(here):
+    done = run_raydl("nodes", cwd=here)
+    assert "this machine alone, 4 lanes" in done.stdout
+    assert json.loads(run_raydl("nodes", "--json", cwd=here).stdout) == []
+
+
+def test_config(here):
+    (here / "raydl.toml").write_text('part_size = "8MiB"\n')
+    done = run_raydl("config", cwd=here, env={"RAYDL_PARTS": "12"})
+    rows = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines()}
+    assert rows["part_size"] == ["8MiB", "raydl.toml"]
+    assert rows["parts"] == ["12", "RAYDL_PARTS"]
+    assert rows["retries"] == ["8", "default"]
+    record = json.loads(run_raydl("config", "--json", cwd=here).stdout)
+    assert record["part_size"] == {"value": 8 << 20, "where": "raydl.toml"}
+    assert set(record) == set(option_fields())
+    (here / "raydl.toml").write_text("partsize = 3\n")
+    done = run_raydl("config", cwd=here)
+    assert done.returncode == 2
+    assert "did you mean 'part_size'" in done.stderr
+
+
+def test_configuration_is_used(origin, here):
+    (here / "raydl.toml").write_text("parts = 5\n")
+    done = run_raydl("fetch", origin.url(), "--json", cwd=here)
+    assert json.loads(done.stdout)["parts"] == 5
+    done = run_raydl("fetch", origin.url(), "--json", "--overwrite", "--parts", "2", cwd=here)
+    assert json.loads(done.stdout)["parts"] == 2

@@ -1,0 +1,349 @@
+"""Whole downloads on this machine: every fallback, resume, and the API around them."""
+
+import hashlib
+import json
+import os
+import threading
+
+import pytest
+
+import raydl
+from raydl import backoff
+from raydl.control import Control
+from raydl.download import run
+from raydl.event import ClusterChosen, Failed, Finished, Notice, Planned, Probed, Resumed
+from raydl.options import Options
+from tests import scripted
+from tests.conftest import random_bytes
+from tests.scripted import anything, changed, cut_off, get, head, ignore_range, status
+
+ALONE = {"address": "none", "progress": "none", "timeout": 5.0}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch, no_leaks):
+    monkeypatch.setattr(backoff, "FIRST", 0.001)
+
+
+def fetch(origin, output=None, events=None, url=None, **options):
+    on_event = None if events is None else events.append
+    return raydl.fetch(url or origin.url(), output, on_event=on_event, **{**ALONE, **options})
+
+
+def of(events, kind):
+    return [event for event in events if isinstance(event, kind)]
+
+
+def names(folder):
+    return sorted(p.name for p in folder.iterdir())
+
+
+def test_a_file(origin, in_tmp):
+    events = []
+    report = fetch(origin, events=events, parts=7)
+    assert (in_tmp / "file.bin").read_bytes() == origin.data
+    assert names(in_tmp) == ["file.bin"]
+    assert (report.path, report.size, report.fetched) == ("file.bin", 1_000_003, 1_000_003)
+    assert (report.parts, report.resumed, report.retries) == (7, 0, 0)
+    assert [(share.node, share.bytes) for share in report.nodes] == [("this machine", 1_000_003)]
+    assert len(origin.parts) == 7
+    assert isinstance(events[-1], Finished)
+    assert [type(e) for e in events[:3]] == [ClusterChosen, Probed, Planned]
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3])
+def test_tiny_files_in_many_parts(make_origin, in_tmp, size):
+    origin = make_origin(b"xyz"[:size])
+    report = fetch(origin, parts=5, checksum="sha256:" + hashlib.sha256(origin.data).hexdigest())
+    assert (in_tmp / "file.bin").read_bytes() == origin.data
+    assert report.parts == size
+
+
+def test_many_small_parts_through_a_small_window(make_origin, in_tmp):
+    origin = make_origin(random_bytes(3_000_000))
+    report = fetch(origin, part_size=50_000, max_memory="1MiB", connections=6)
+    assert (in_tmp / "file.bin").read_bytes() == origin.data
+    assert report.parts >= 60
+
+
+@pytest.mark.parametrize(
+    ("ranges", "behaviour"),
+    [(False, None), (True, scripted.chunked), (True, scripted.until_close)],
+)
+def test_one_stream(make_origin, in_tmp, ranges, behaviour):
+    origin = make_origin(random_bytes(500_000), ranges=ranges)
+    if behaviour:
+        origin.on(behaviour, None, anything)
+    events = []
+    report = fetch(origin, events=events)
+    assert (in_tmp / "file.bin").read_bytes() == origin.data
+    assert report.parts == 1
+    assert "one stream, because" in str(of(events, Probed)[0])
+
+
+def test_promised_ranges_that_are_ignored(origin, in_tmp):
+    origin.on(ignore_range, None)
+    events = []
+    fetch(origin, events=events, parts=4)
+    assert (in_tmp / "file.bin").read_bytes() == origin.data
+    assert any("one stream, from the start" in str(e) for e in of(events, Notice))
+
+
+def test_a_head_that_lies_about_the_length(origin, in_tmp):
+    origin.on(changed(headers={"Content-Length": "70000"}), None, head)
+    events = []
+    fetch(origin, events=events)
+    assert (in_tmp / "file.bin").read_bytes() == origin.data
+    assert any("starting over" in str(e) for e in of(events, Notice))
+
+
+def test_a_file_that_changes_half_way_is_fetched_anew_and_never_mixed(make_origin, in_tmp):
+    old, new = random_bytes(400_000, 1), random_bytes(400_000, 2)
+    origin = make_origin(old)
+
+    def change(handler, seen):
+        origin.data, origin.headers = new, {"ETag": '"v2"'}
+        return False
+
+    origin.on(change, when=lambda seen: seen.is_part and seen.range[0] > 200_000)
+    events = []
+    fetch(origin, events=events, parts=8, connections=1)
+    assert (in_tmp / "file.bin").read_bytes() == new
+    assert any("changed" in str(e) for e in of(events, Notice))
+
+
+def test_a_file_that_changes_all_the_time_is_an_error(origin, in_tmp):
+    versions = iter(range(1000))
+
+    def change(handler, seen):
+        handler.serve(seen, headers={"ETag": f'"{next(versions)}"'})
+        return True
+
+    origin.on(change, None, anything)
+    with pytest.raises(raydl.OriginChangedError):
+        fetch(origin)
+    assert names(in_tmp) == []
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        status(503, Retry_After="0"),
+        status(429),
+        status(408),
+        cut_off(10_000),
+        cut_off(10_000, reset=True),
+        scripted.shorter(1234),
+    ],
+)
+def test_faults_that_pass(origin, in_tmp, behaviour):
+    origin.on(behaviour, 5)
+    report = fetch(origin, parts=6)
+    assert (in_tmp / "file.bin").read_bytes() == origin.data
+    assert report.fetched == len(origin.data)
+
+
+def test_a_stall_that_passes(origin, in_tmp):
+    origin.on(scripted.stall(1000), 2)
+    report = fetch(origin, parts=6, timeout=0.3)
+    assert (in_tmp / "file.bin").read_bytes() == origin.data
+    assert report.retries == 2
+
+
+@pytest.mark.parametrize("behaviour", [scripted.shift, status(404), status(403)])
+def test_faults_that_do_not_pass(origin, in_tmp, behaviour):
+    origin.on(behaviour, None)
+    events = []
+    with pytest.raises(raydl.RaydlError):
+        fetch(origin, events=events, parts=4)
+    assert isinstance(events[-1], Failed)
+    assert "file.bin" not in names(in_tmp)
+
+
+def test_retries_run_out(origin, in_tmp):
+    origin.on(status(503), None)
+    with pytest.raises(raydl.HttpError, match=r"503.*\(3 tries\)"):
+        fetch(origin, parts=1, retries=2)
+
+
+def test_a_probe_is_tried_again(origin, in_tmp):
+    origin.on(status(503), 4, anything)
+    events = []
+    fetch(origin, events=events)
+    assert (in_tmp / "file.bin").read_bytes() == origin.data
+    assert any("503" in str(e) for e in of(events, Notice))
+
+
+def test_not_found(origin, in_tmp):
+    origin.on(status(404), None, anything)
+    with pytest.raises(raydl.HttpError, match=r"answered 404.*; check the URL"):
+        fetch(origin)
+
+
+def test_an_origin_that_is_not_there(make_origin, in_tmp):
+    origin = make_origin(b"x")
+    url = origin.url()
+    origin.__exit__()
+    with pytest.raises(raydl.NetworkError, match="refuses the connection"):
+        fetch(None, url=url)
+    origin.__enter__()
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "md5", "blake2b"])
+def test_checksums(origin, in_tmp, algorithm):
+    digest = hashlib.new(algorithm, origin.data, usedforsecurity=False).hexdigest()
+    assert fetch(origin, checksum=f"{algorithm}:{digest}").digests == {algorithm: digest}
+    with pytest.raises(raydl.ChecksumError):
+        fetch(origin, "other", checksum="sha256:" + "0" * 64)
+    assert names(in_tmp) == ["file.bin"]
+
+
+class TestResume:
+    def interrupt(self, origin, **options):
+        """Stop after some parts, as a Ctrl-C would."""
+        origin.on(status(404), None, lambda s: s.is_part and s.range[0] >= 500_000)
+        with pytest.raises(raydl.HttpError):
+            fetch(origin, **{"parts": 10, "connections": 1, **options})
+        origin.rules.clear()
+        origin.requests.clear()
+
+    def test_it_goes_on(self, origin, in_tmp):
+        self.interrupt(origin)
+        assert names(in_tmp) == ["file.bin.part", "file.bin.part.journal"]
+        kept = (in_tmp / "file.bin.part").stat().st_size
+        assert kept >= 400_000
+        events = []
+        checksum = "sha256:" + hashlib.sha256(origin.data).hexdigest()
+        report = fetch(origin, events=events, checksum=checksum)
+        assert (in_tmp / "file.bin").read_bytes() == origin.data
+        assert report.resumed == kept
+        assert report.fetched == len(origin.data) - kept
+        assert f"{kept:,} bytes" in str(of(events, Resumed)[0])
+        assert min(seen.range[0] for seen in origin.parts) == kept
+
+    def test_not_if_the_file_changed(self, origin, in_tmp):
+        self.interrupt(origin)
+        origin.data, origin.headers = random_bytes(1_000_003, 9), {"ETag": '"v2"'}
+        events = []
+        report = fetch(origin, events=events)
+        assert (in_tmp / "file.bin").read_bytes() == origin.data
+        assert report.resumed == 0
+        assert "changed" in str(of(events, Resumed)[0])
+
+    def test_not_if_told_so(self, origin, in_tmp):
+        self.interrupt(origin)
+        assert fetch(origin, resume=False).resumed == 0
+
+    def test_secrets_are_nowhere(self, origin, in_tmp, capfd):
+        url = origin.url("/file.bin?sig=hunter2").replace("http://", "http://anna:hunter3@")
+        events = []
+        self.interrupt(origin, url=url, events=events, progress="json")
+        fetch(origin, url=url, events=events, progress="plain")
+        journal = b"".join(p.read_bytes() for p in in_tmp.glob("*journal*"))
+        seen = capfd.readouterr()
+        everything = str([repr(e) + str(e) + json.dumps(e.to_dict()) for e in events])
+        assert "hunter" not in everything + journal.decode() + seen.out + seen.err
+        assert origin.parts[0].path.endswith("?sig=hunter2")
+        assert origin.parts[0].headers["authorization"]
+
+
+class TestTarget:
+    def test_an_existing_file_is_refused_before_anything_is_fetched(self, origin, in_tmp):
+        (in_tmp / "f").write_text("mine")
+        with pytest.raises(raydl.TargetError, match="--overwrite"):
+            fetch(origin, "f")
+        assert origin.requests == []
+        assert (in_tmp / "f").read_text() == "mine"
+
+    def test_the_origins_name_is_checked_too(self, origin, in_tmp):
+        (in_tmp / "file.bin").write_text("mine")
+        with pytest.raises(raydl.TargetError):
+            fetch(origin)
+        assert origin.parts == []
+
+    def test_skip_and_overwrite(self, origin, in_tmp):
+        (in_tmp / "f").write_text("mine")
+        events = []
+        report = fetch(origin, "f", events=events, skip_existing=True)
+        assert report.skipped
+        assert report.size == 4
+        assert "skipped" in str(events[-1])
+        fetch(origin, "f", overwrite=True)
+        assert (in_tmp / "f").read_bytes() == origin.data
+
+    def test_a_directory(self, origin, in_tmp):
+        (in_tmp / "d").mkdir()
+        assert fetch(origin, "d").path == os.path.join("d", "file.bin")
+        with pytest.raises(raydl.OutputError, match="mkdir"):
+            fetch(origin, "no/")
+
+    def test_a_name_from_the_origin_stays_in_the_directory(self, origin, in_tmp):
+        origin.headers["Content-Disposition"] = 'attachment; filename="../../up.bin"'
+        assert fetch(origin).path == "up.bin"
+
+
+class TestEvents:
+    def test_all_of_them(self, origin, in_tmp):
+        seen = list(raydl.events(origin.url(), **ALONE))
+        assert isinstance(seen[-1], Finished)
+        assert (in_tmp / "file.bin").read_bytes() == origin.data
+
+    def test_an_error_comes_after_its_event(self, origin, in_tmp):
+        origin.on(status(404), None, anything)
+        seen = []
+        with pytest.raises(raydl.HttpError):
+            seen.extend(raydl.events(origin.url(), **ALONE))
+
+    def test_leaving_the_loop_cancels(self, origin, in_tmp):
+        origin.on(scripted.stall(10), None, lambda s: s.is_part and s.range[0] > 600_000)
+        for event in raydl.events(origin.url(), **{**ALONE, "timeout": 60}, parts=5, connections=1):
+            if type(event).__name__ == "PartWritten":
+                break
+        assert names(in_tmp) == ["file.bin.part", "file.bin.part.journal"]
+
+    def test_cancel_from_another_thread(self, origin, in_tmp):
+        origin.on(scripted.stall(10), None)
+        control = Control()
+
+        def on_event(event):
+            if type(event).__name__ == "PartStarted":
+                threading.Thread(target=control.cancel).start()
+
+        with pytest.raises(raydl.CancelledError):
+            run(origin.url(), None, Options.of({**ALONE, "timeout": 60}), on_event, control)
+
+    def test_cancel_during_the_probe(self, origin, in_tmp):
+        origin.on(status(503, Retry_After="100"), None, anything)
+        control = Control()
+
+        def on_event(event):
+            if isinstance(event, Notice):
+                control.cancel()
+
+        with pytest.raises(raydl.CancelledError):
+            run(origin.url(), None, Options.of(ALONE), on_event, control)
+
+    def test_an_observer_that_fails_ends_it(self, origin, in_tmp):
+        def on_event(event):
+            if type(event).__name__ == "PartFetched":
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            raydl.fetch(origin.url(), on_event=on_event, **ALONE)
+
+
+def test_probe(origin):
+    remote = raydl.probe(origin.url())
+    assert (remote.size, remote.name, remote.ranges) == (1_000_003, "file.bin", True)
+    origin.on(get and status(404), None, anything)
+    with pytest.raises(raydl.HttpError):
+        raydl.probe(origin.url())
+
+
+def test_nobody_is_left_to_fetch(origin, in_tmp):
+    with pytest.raises(raydl.UsageError, match="no machine is left"):
+        fetch(origin, fetch_here=False)
+
+
+def test_no_nodes():
+    assert raydl.nodes("none") == []

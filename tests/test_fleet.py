@@ -1,0 +1,243 @@
+"""Downloads over real nodes, and what happens when they go."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+
+import psutil
+import pytest
+
+import raydl
+from raydl.event import LanesJoined, LanesLeft, PartFetched
+from tests import scripted
+from tests.conftest import RAYDL, random_bytes, run_raydl
+from tests.scripted import status
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture
+def slow_origin(make_origin):
+    """20 MB in parts that take a while, so that actors get their share."""
+    origin = make_origin(random_bytes(20_000_000))
+
+    def wait(handler, seen):
+        handler.origin.release.wait(0.05)
+        return False
+
+    origin.on(wait, None)
+    return origin
+
+
+def fetch(nodes, origin, events=None, **options):
+    on_event = None if events is None else events.append
+    base = {"address": nodes.address, "progress": "none", "timeout": 10}
+    return raydl.fetch(origin.url(), on_event=on_event, **{**base, **options})
+
+
+def of(events, kind):
+    return [event for event in events if isinstance(event, kind)]
+
+
+def actors():
+    """The worker processes of raydl on the nodes that this test run started, and no others."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if any("NodeWorker" in word for word in process.cmdline()):
+                found.append(process)
+    return found
+
+
+def gone(processes):
+    return not psutil.wait_procs(processes, timeout=10)[1]
+
+
+def test_every_node_fetches(two_nodes, slow_origin, in_tmp, no_leaks):
+    events = []
+    report = fetch(two_nodes, slow_origin, events, part_size=200_000, connections=2)
+    assert (in_tmp / "file.bin").read_bytes() == slow_origin.data
+    assert [e.lanes for e in of(events, LanesJoined)] == [2, 2]
+    assert len(report.nodes) == 2
+    assert all(share.bytes > 1_000_000 for share in report.nodes)
+    assert sum(share.bytes for share in report.nodes) == len(slow_origin.data)
+    assert gone(actors())
+
+
+def test_bytes_flow_before_the_actors_are_there(two_nodes, slow_origin, in_tmp):
+    events = []
+    fetch(two_nodes, slow_origin, events, part_size=200_000)
+    kinds = [(type(e).__name__, getattr(e, "node", "")) for e in events]
+    joined = kinds.index(("LanesJoined", next(e.node for e in of(events, LanesJoined)[1:])))
+    assert ("PartFetched", "this machine") in kinds[:joined]
+
+
+def test_not_here(two_nodes, slow_origin, in_tmp):
+    events = []
+    report = fetch(two_nodes, slow_origin, events, fetch_here=False, part_size="1MiB")
+    assert (in_tmp / "file.bin").read_bytes() == slow_origin.data
+    assert "this machine" not in {e.node for e in of(events, PartFetched)}
+    assert len(report.nodes) == 1
+
+
+def test_faults_on_a_node(two_nodes, slow_origin, in_tmp):
+    slow_origin.rules.clear()
+    slow_origin.on(status(503, Retry_After="0"), 3)
+    slow_origin.on(scripted.cut_off(50_000), 3)
+    slow_origin.on(scripted.shorter(5_000), 3)
+    report = fetch(two_nodes, slow_origin, fetch_here=False, part_size="1MiB")
+    assert (in_tmp / "file.bin").read_bytes() == slow_origin.data
+    assert report.retries == 6
+
+
+def test_an_error_of_a_node_is_the_same_error(two_nodes, slow_origin, in_tmp):
+    slow_origin.on(status(404), None)
+    slow_origin.rules.reverse()
+    with pytest.raises(raydl.HttpError, match="404") as caught:
+        fetch(two_nodes, slow_origin, fetch_here=False)
+    assert caught.value.status == 404
+    assert gone(actors())
+
+
+def test_a_worker_process_is_killed(two_nodes, slow_origin, in_tmp, no_leaks):
+    """Its parts are fetched again by others, and the file is right."""
+    events, killed = [], []
+
+    def on_event(event):
+        events.append(event)
+        if isinstance(event, PartFetched) and event.node != "this machine" and not killed:
+            killed.extend(actors())
+            for process in killed:
+                process.kill()
+
+    raydl.fetch(
+        slow_origin.url(),
+        on_event=on_event,
+        address=two_nodes.address,
+        progress="none",
+        part_size=200_000,
+    )
+    assert killed
+    assert (in_tmp / "file.bin").read_bytes() == slow_origin.data
+    (left,) = of(events, LanesLeft)
+    assert left.reason == "its process ended"
+
+
+def test_a_node_dies_with_what_it_had_fetched(own_nodes, slow_origin, in_tmp):
+    """The raylet and all its workers at once; objects not yet brought here are lost with it."""
+    nodes = own_nodes(3)
+    events, killed = [], []
+
+    def on_event(event):
+        events.append(event)
+        if isinstance(event, PartFetched) and event.node != "this machine" and not killed:
+            killed.append(event.node)
+            nodes.cluster.remove_node(nodes.workers[0], allow_graceful=False)
+
+    raydl.fetch(
+        slow_origin.url(),
+        on_event=on_event,
+        address=nodes.address,
+        progress="none",
+        part_size=200_000,
+        timeout=10,
+    )
+    assert killed
+    assert (in_tmp / "file.bin").read_bytes() == slow_origin.data
+
+
+def test_a_node_that_joins_later_gets_lanes(own_nodes, make_origin, in_tmp):
+    nodes = own_nodes(1)
+    origin = make_origin(random_bytes(20_000_000))
+
+    def wait(handler, seen):
+        # The file ends only once the new node has had a part of it.
+        if seen.range[0] > 10_000_000:
+            handler.origin.release.wait(30)
+        return False
+
+    origin.on(wait, None)
+    added = False
+    for event in raydl.events(origin.url(), address=nodes.address, part_size=200_000):
+        if isinstance(event, PartFetched) and not added:
+            added = True
+            nodes.add()
+        if isinstance(event, LanesJoined) and event.node != "this machine":
+            origin.release.set()
+    assert len(event.report.nodes) == 2
+    assert (in_tmp / "file.bin").read_bytes() == origin.data
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_the_driver_is_killed_and_resumed(two_nodes, slow_origin, tmp_path, how):
+    env = {**os.environ, "RAY_AUTH_MODE": "disabled"}
+    command = [
+        *RAYDL, "fetch", slow_origin.url(), "--address", two_nodes.address, "--no-fetch-here",
+        "--part-size", "200000",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True)
+    part = tmp_path / "file.bin.part"
+    deadline = time.monotonic() + 30
+    while not part.exists() or part.stat().st_size < 4_000_000:
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+    workers = actors()
+    sent = time.monotonic()
+    process.send_signal(how)
+    _, errors = process.communicate(timeout=20)
+    assert time.monotonic() - sent < 2.0
+    assert process.returncode == (-9 if how == signal.SIGKILL else 130)
+    assert "Traceback" not in errors
+    assert workers
+    assert gone(workers)
+    kept = part.stat().st_size
+    done = run_raydl(*command[3:], "--json", cwd=tmp_path, env={"RAY_AUTH_MODE": "disabled"})
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["resumed"] == kept
+    assert (tmp_path / "file.bin").read_bytes() == slow_origin.data
+
+
+def test_standard_output_from_a_cluster_is_clean(two_nodes, slow_origin, tmp_path):
+    done = subprocess.run(
+        [*RAYDL, "fetch", slow_origin.url(), "--address", two_nodes.address, "-o", "-"],
+        cwd=tmp_path,
+        env={**os.environ, "RAY_AUTH_MODE": "disabled"},
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == slow_origin.data
+    told = done.stderr.decode().splitlines()
+    assert not [line for line in told if "raylet" in line or "SIGTERM" in line or "W " in line]
+
+
+def test_a_ray_of_its_own(slow_origin, tmp_path, monkeypatch):
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="rdl", ignore_cleanup_errors=True) as temp:
+        done = run_raydl(
+            "fetch", slow_origin.url(), "--address", "local", "--json", "--part-size", "200000",
+            "--connections", "2", cwd=tmp_path, env={"RAY_TMPDIR": temp},
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "file.bin").read_bytes() == slow_origin.data
+    assert not (tmp_path / "no-home" / ".ray").exists()
+
+
+def test_auto_finds_what_ray_start_left(two_nodes, slow_origin, tmp_path):
+    env = {"RAY_TMPDIR": two_nodes.temp, "RAY_AUTH_MODE": "disabled"}
+    done = run_raydl(
+        "fetch", slow_origin.url(), "--part-size", "200000", "--json", cwd=tmp_path, env=env
+    )
+    assert "(ray start)" in done.stderr
+    assert len(json.loads(done.stdout)["nodes"]) == 2
+    env = {"RAY_ADDRESS": two_nodes.address, "RAY_AUTH_MODE": "disabled"}
+    done = run_raydl(
+        "fetch", slow_origin.url(), "--overwrite", "--part-size", "200000", "--json",
+        cwd=tmp_path, env=env,
+    )  # fmt: skip
+    assert "(RAY_ADDRESS)" in done.stderr
+    assert len(json.loads(done.stdout)["nodes"]) == 2
