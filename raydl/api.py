@@ -14,6 +14,7 @@ from raydl.download import Output, probe_origin, run
 from raydl.event import Event
 from raydl.models import Remote, Report
 from raydl.options import OptionKeywords, Options, Unpack
+from raydl.waiting import next_item
 
 
 def fetch(
@@ -57,7 +58,7 @@ def events(url: str, output: Output = None, **options: Unpack[OptionKeywords]) -
     thread = threading.Thread(target=work, name="raydl-events")
     thread.start()
     try:
-        while (item := happened.get()) is not None:
+        while (item := next_item(happened)) is not None:
             if isinstance(item, BaseException):
                 raise item
             yield item

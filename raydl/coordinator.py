@@ -32,6 +32,7 @@ from raydl.event import (
 from raydl.lane import Connected, ConnectFailed, Fetched, Joined, Lane, Left, Message, Payload
 from raydl.models import Failure, NodeShare, Part, Plan
 from raydl.units import counted
+from raydl.waiting import next_item
 from raydl.window import Task, Window
 
 PROGRESS_SECONDS = 0.1
@@ -118,7 +119,7 @@ class Coordinator:
         """
         self._thread.start()
         while True:
-            item = self._out.get()
+            item = next_item(self._out)
             if item is None:
                 return
             if isinstance(item, BaseException):

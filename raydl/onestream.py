@@ -13,6 +13,7 @@ from raydl.event import Emit, PartFailed, Progress
 from raydl.lane import HERE
 from raydl.models import Failure, NodeShare, Part, Source
 from raydl.origin import Origin
+from raydl.waiting import next_item
 
 BUFFER_SIZE = 4 << 20
 BUFFERS = 4
@@ -47,7 +48,7 @@ class OneStream:
             self._free.put(bytearray(BUFFER_SIZE))
         self._thread.start()
         written, shown, index = 0, 0.0, 0
-        while (item := self._out.get()) is not None:
+        while (item := next_item(self._out)) is not None:
             if isinstance(item, RaydlError):
                 raise item
             buffer, start, stop = item

@@ -38,14 +38,15 @@ MAY = {
     "lane": {"models", "window"},
     "threads": {"lane", "models", "window", "worker"},
     "fleet": {"lane", "address", "cluster", "models", "window"},
-    "coordinator": {"backoff", "event", "lane", "models", "window"},
-    "onestream": {"backoff", "event", "lane", "models", "origin"},
+    "coordinator": {"waiting", "backoff", "event", "lane", "models", "window"},
+    "onestream": {"waiting", "backoff", "event", "lane", "models", "origin"},
     "journal": {"models"},
     "syncer": {"journal"},
     "target": {"models", "options"},
     "sink": {"checksum", "journal", "models", "syncer", "target"},
     "progress": {"event"},
     "control": set(),
+    "waiting": set(),
 }
 
 

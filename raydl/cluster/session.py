@@ -61,8 +61,6 @@ def connect(choice: Choice) -> Session:
         if choice.how == "local":
             with _own_token():
                 ray.init(address="local", include_dashboard=False, namespace=NAMESPACE, **quiet)
-        elif choice.how == "client":
-            ray.init(choice.address, namespace=NAMESPACE)
         else:
             ray.init(choice.address, namespace=NAMESPACE, **quiet)
     except Exception as error:
