@@ -1,0 +1,313 @@
+"""Compare raydl with curl, aria2c and hf_transfer on this machine, in alternation.
+
+    python benchmarks/run.py embedded checksum small memory cluster
+
+An nginx on loopback serves random bytes. Every command is a new process, its start included.
+Runs of the competitors alternate, and medians and ratios are printed; with --save they also go
+to benchmarks/results/. Files are written to --folder, by default memory (/dev/shm), so that the
+disk is not what is measured. Let nothing else run meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+RAYDL = [sys.executable, "-m", "raydl"]
+GIB = 1 << 30
+
+NGINX = """
+daemon off; pid {folder}/pid; error_log {folder}/error;
+events {{ worker_connections 512; }}
+http {{
+  access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000;
+  server {{ listen 127.0.0.1:{port}; root {folder}/www; }}
+}}
+"""
+
+Command = list[str]
+Measured = dict[str, list[float]]
+
+
+@contextlib.contextmanager
+def nginx(folder: Path) -> Iterator[str]:
+    """Serves ``folder``/www on a free port of loopback."""
+    binary = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if binary is None:
+        sys.exit("nginx is not installed")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    config = folder / "nginx.conf"
+    config.write_text(NGINX.format(folder=folder, port=port))
+    user = ["-g", "user root;"] if os.geteuid() == 0 else []
+    process = subprocess.Popen([binary, "-c", str(config), "-e", str(folder / "error"), *user])
+    try:
+        while True:
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            if process.poll() is not None:
+                sys.exit((folder / "error").read_text())
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def make_file(path: Path, size: int) -> str:
+    """Random bytes, and their sha256."""
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+        for _ in range(0, size, 1 << 24):
+            block = os.urandom(min(1 << 24, size - file.tell()))
+            digest.update(block)
+            file.write(block)
+    return digest.hexdigest()
+
+
+def alternate(
+    commands: dict[str, Command], rounds: int, out: Path, env: dict[str, str]
+) -> Measured:
+    """Seconds of each command, round by round; the folder is empty before each."""
+    seconds: Measured = {name: [] for name in commands}
+    for _ in range(rounds):
+        for name, command in commands.items():
+            for left in out.iterdir():
+                left.unlink()
+            began = time.monotonic()
+            subprocess.run(
+                command,
+                cwd=out,
+                check=True,
+                env={**os.environ, **env},
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            seconds[name].append(time.monotonic() - began)
+            print(f"  {name:<28} {seconds[name][-1]:6.2f} s", flush=True)
+    return seconds
+
+
+def raydl(url: str, *more: str) -> Command:
+    """The command that fetches ``url``, on this machine alone unless ``more`` says otherwise."""
+    return [*RAYDL, "fetch", url, "-o", "out", "--progress", "none", "--address", "none", *more]
+
+
+def peers(url: str) -> dict[str, Command]:
+    """The others that are installed, with the flags of the comparison."""
+    found: dict[str, Command] = {}
+    if shutil.which("curl"):
+        found["curl"] = ["curl", "-s", "-o", "out", url]
+    if shutil.which("aria2c"):
+        found["aria2c -x4 -s4"] = [
+            "aria2c", "-q", "-x4", "-s4", "--file-allocation=none", "-o", "out", url,
+        ]  # fmt: skip
+    if (
+        subprocess.run([sys.executable, "-c", "import hf_transfer"], capture_output=True).returncode
+        == 0
+    ):
+        code = f"import hf_transfer; hf_transfer.download({url!r}, 'out', 4, 16 << 20)"
+        found["hf_transfer"] = [sys.executable, "-c", code]
+    return found
+
+
+class Bench:
+    """What the cases share."""
+
+    def __init__(self, folder: Path, out: Path, url: str, rounds: int) -> None:
+        self.folder, self.out, self.url, self.rounds = folder, out, url, rounds
+
+    def file(self, name: str, size: int) -> tuple[str, str]:
+        """URL and sha256 of a served file of ``size`` random bytes."""
+        path = self.folder / "www" / name
+        return f"{self.url}/{name}", make_file(path, size)
+
+    def compare(self, commands: dict[str, Command], env: dict[str, str] | None = None) -> Measured:
+        """Seconds of each command, in alternation."""
+        return alternate(commands, self.rounds, self.out, env or {})
+
+
+def embedded(bench: Bench) -> Measured:
+    """1 GiB, one machine: raydl beside curl, aria2c and hf_transfer."""
+    url, _ = bench.file("1g", GIB)
+    return bench.compare({"raydl": raydl(url), **peers(url)})
+
+
+def checksum(bench: Bench) -> Measured:
+    """1 GiB with --checksum: what the digest adds, beside the bare hashing of the file."""
+    url, digest = bench.file("1g", GIB)
+    path = bench.folder / "www" / "1g"
+    code = f"import hashlib; hashlib.file_digest(open({str(path)!r}, 'rb'), 'sha256')"
+    return bench.compare(
+        {
+            "raydl": raydl(url),
+            "raydl --checksum": raydl(url, "--checksum", f"sha256:{digest}"),
+            "hashing alone": [sys.executable, "-c", code],
+        }
+    )
+
+
+def small(bench: Bench) -> Measured:
+    """1 MiB all in, and --help."""
+    url, _ = bench.file("1m", 1 << 20)
+    return bench.compare({"raydl 1 MiB": raydl(url), "raydl --help": [*RAYDL, "--help"]})
+
+
+def memory(bench: Bench) -> Measured:
+    """Peak private memory of the driver in MiB for 4 GiB, alone and on two nodes."""
+    url, _ = bench.file("4g", 4 * GIB)
+    peaks: Measured = {"embedded": [], "two nodes": []}
+    with two_nodes() as (address, env):
+        for _ in range(bench.rounds):
+            for name, where in (("embedded", "none"), ("two nodes", address)):
+                for left in bench.out.iterdir():
+                    left.unlink()
+                command = [*raydl(url), "--address", where]
+                peaks[name].append(peak_private(command, bench.out, env))
+                print(f"  {name:<28} {peaks[name][-1]:6.0f} MiB", flush=True)
+    return peaks
+
+
+def cluster(bench: Bench) -> Measured:
+    """1 GiB on a running cluster of two nodes on this machine, beside one machine alone."""
+    url, _ = bench.file("1g", GIB)
+    with two_nodes() as (address, env):
+        return bench.compare(
+            {
+                "embedded": raydl(url),
+                "two nodes": [*raydl(url), "--address", address],
+                "two nodes, not here": [*raydl(url), "--address", address, "--no-fetch-here"],
+            },
+            env,
+        )
+
+
+TWO_NODES = """
+import os, sys
+from ray.cluster_utils import Cluster
+node = {"num_cpus": 1, "object_store_memory": 1 << 30, "include_dashboard": False}
+cluster = Cluster(initialize_head=True, head_node_args=node)
+cluster.add_node(**node)
+print(cluster.address, flush=True)
+sys.stdin.readline()
+cluster.shutdown()
+"""
+
+
+@contextlib.contextmanager
+def two_nodes() -> Iterator[tuple[str, dict[str, str]]]:
+    """The address of a cluster of two nodes, and the environment of its drivers."""
+    with tempfile.TemporaryDirectory(prefix="rdl", ignore_cleanup_errors=True) as temp:
+        env = {"RAY_TMPDIR": temp, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+        process = subprocess.Popen(
+            [sys.executable, "-c", TWO_NODES],
+            env={**os.environ, **env},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip(), env
+        finally:
+            process.communicate("\n")
+
+
+def peak_private(command: Command, out: Path, env: dict[str, str]) -> float:
+    """Peak of private memory (smaps_rollup, clean and dirty) of a command, in MiB."""
+    process = subprocess.Popen(command, cwd=out, env={**os.environ, **env})
+    peak = 0
+    done = threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        rollup = Path(f"/proc/{process.pid}/smaps_rollup")
+        while not done.wait(0.02):
+            with contextlib.suppress(OSError):
+                rows = [line.split() for line in rollup.read_text().splitlines()[1:]]
+                private = sum(int(r[1]) for r in rows if r[0].startswith("Private_"))
+                peak = max(peak, private)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    code = process.wait()
+    done.set()
+    thread.join()
+    if code:
+        sys.exit(f"{' '.join(command)} exited with {code}")
+    return peak / 1024
+
+
+CASES: dict[str, Callable[[Bench], Measured]] = {
+    case.__name__: case for case in (embedded, checksum, small, memory, cluster)
+}
+
+
+def machine() -> dict[str, object]:
+    """What was measured on."""
+    model = ""
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next(line.split(": ")[1] for line in lines if line.startswith("model name"))
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "system": platform.platform(terse=True),
+        "python": platform.python_version(),
+    }
+
+
+def main() -> None:
+    """Run the cases that the command line names."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    cases = "\n".join(f"{name}: {case.__doc__}" for name, case in CASES.items())
+    parser.add_argument("cases", nargs="*", choices=list(CASES), metavar="CASE", help=cases)
+    parser.add_argument("--rounds", type=int, default=5)
+    shm = Path("/dev/shm")
+    parser.add_argument("--folder", type=Path, default=shm if shm.is_dir() else None)
+    parser.add_argument("--save", action="store_true", help="write benchmarks/results/")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="raydl-bench", dir=args.folder) as temp:
+        folder, out = Path(temp), Path(temp) / "out"
+        folder.chmod(0o755)
+        out.mkdir()
+        (folder / "www").mkdir()
+        with nginx(folder) as url:
+            for name in args.cases or CASES:
+                print(f"{name}: {CASES[name].__doc__}")
+                measured = CASES[name](Bench(folder, out, url, args.rounds))
+                first = statistics.median(next(iter(measured.values())))
+                for what, values in measured.items():
+                    median = statistics.median(values)
+                    print(
+                        f"{what:<30} median {median:7.2f}  best {min(values):7.2f}  "
+                        f"ratio {first / median:5.2f}",
+                        flush=True,
+                    )
+                if args.save:
+                    RESULTS.mkdir(exist_ok=True)
+                    record = {"case": name, "machine": machine(), "measured": measured}
+                    (RESULTS / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
