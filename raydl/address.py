@@ -145,13 +145,22 @@ def _left_by_ray_start() -> str | None:
     base = os.environ.get("RAY_TMPDIR")
     if base is None:
         base = "/tmp" if sys.platform != "win32" else tempfile.gettempdir()
+    path = Path(base) / "ray" / "ray_current_cluster"
     try:
-        text = (Path(base) / "ray" / "ray_current_cluster").read_text().strip()
-    except OSError:
+        # In a directory where anyone may write, another user could name a cluster of theirs.
+        text = path.read_text().strip() if is_ours(path) else ""
+    except (OSError, ValueError):
         return None
     return text or None
 
 
+def is_ours(path: Path) -> bool:
+    """Whether a file belongs to this user or to root. Raises OSError."""
+    return sys.platform == "win32" or path.stat().st_uid in (os.getuid(), 0)
+
+
 def _session_is_open() -> bool:
     ray = sys.modules.get("ray")
-    return ray is not None and bool(ray.is_initialized())
+    # Without the attribute, another thread is importing it right now.
+    is_initialized = getattr(ray, "is_initialized", None)
+    return is_initialized is not None and bool(is_initialized())

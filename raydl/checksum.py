@@ -58,7 +58,7 @@ def new_hash(algorithm: str) -> hashlib._Hash:
 
 
 class RunningDigest:
-    """The running digest, one step behind in a thread of its own; nothing without a checksum."""
+    """The running digest, in a thread of its own beside the writing; nothing without a checksum."""
 
     def __init__(self, checksum: Checksum | None) -> None:
         self._checksum = checksum

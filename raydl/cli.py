@@ -15,8 +15,16 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from raydl._version import __version__
-from raydl.config import config_file, options_from, settings
-from raydl.errors import INTERRUPTED, TERMINATED, CancelledError, RaydlError, UsageError, exit_codes
+from raydl.config import DEBUG, config_file, options_from, settings
+from raydl.errors import (
+    INTERRUPTED,
+    TERMINATED,
+    CancelledError,
+    OutputError,
+    RaydlError,
+    UsageError,
+    exit_codes,
+)
 from raydl.options import Options, option_fields
 from raydl.units import format_size
 
@@ -264,15 +272,15 @@ def _run() -> int:
     except _Terminated:
         return TERMINATED
     except BrokenPipeError:
-        return 8
+        return OutputError.exit_code
     except Exception as error:
         shown = getattr(error, "show", None)
         if callable(shown):  # a usage error of the command line itself
             shown()
             return 2
-        if os.environ.get("RAYDL_DEBUG"):
+        if os.environ.get(DEBUG):
             raise
-        _say(f"raydl: unexpected {type(error).__name__}: {error}; RAYDL_DEBUG=1 shows where")
+        _say(f"raydl: unexpected {type(error).__name__}: {error}; {DEBUG}=1 shows where")
         return 1
 
 
@@ -289,13 +297,15 @@ def _say(line: str) -> None:
 def _leave(code: int) -> NoReturn:
     """Exit; at once where a thread that can't be interrupted would hold the process."""
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except OSError:
-        code = code or 8
+        code = code or OutputError.exit_code
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     held = [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
     if held:
-        sys.stderr.flush()
+        with contextlib.suppress(OSError, AttributeError):
+            sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
 

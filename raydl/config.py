@@ -13,6 +13,7 @@ from dataclasses import MISSING
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from raydl.address import is_ours
 from raydl.errors import UsageError
 from raydl.options import Options, option_fields, parse_option
 
@@ -23,6 +24,9 @@ else:
 
 FILE_NAME = "raydl.toml"
 PREFIX = "RAYDL_"
+
+DEBUG = "RAYDL_DEBUG"
+"""Set, an unexpected error shows its traceback. Not an option: it changes no download."""
 
 
 class Setting(NamedTuple):
@@ -38,6 +42,8 @@ def config_file() -> Path | None:
 
     for path in (Path(FILE_NAME), user_config_path("raydl") / FILE_NAME):
         if path.is_file():
+            if not is_ours(path):
+                raise UsageError(f"{path} belongs to another user", "it is not used")
             return path
     return None
 
@@ -60,7 +66,7 @@ def settings(
             name = key.replace("-", "_")
             found[name] = Setting(parse_option(name, value, f"{file}: "), str(file))
     for variable in sorted(environ):
-        if variable.startswith(PREFIX):
+        if variable.startswith(PREFIX) and variable != DEBUG:
             name = variable.removeprefix(PREFIX).lower()
             value = parse_option(name, environ[variable], f"{variable}: ")
             found[name] = Setting(value, variable)

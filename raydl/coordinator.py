@@ -37,13 +37,19 @@ from raydl.window import Task, Window
 
 PROGRESS_SECONDS = 0.1
 
+DOUBTFUL = ("no-range", "changed", "wrong")
+DOUBTFUL_TRIES = 1
+"""An answer that does not fit is asked for once more: one odd answer of one server behind a name
+is no reason to throw everything away."""
+
 PULL_AHEAD = 64 << 20
 """Bytes beyond the head that are brought here from the nodes before their turn: enough to keep
 a link between nodes busy, little enough for the smallest object store."""
 
 
 class _Pulled(NamedTuple):
-    part: Part
+    start: int
+    payload: Payload
     problem: str
 
 
@@ -102,11 +108,12 @@ class Coordinator:
         self._strikes: Counter[Lane] = Counter()
         self._order = count()
         self._unfit: set[str] = set()
-        self._to_pull: list[tuple[int, Part, Payload]] = []
+        self._away: dict[int, tuple[Part, str, Payload]] = {}
+        self._to_pull: list[tuple[int, int, Payload]] = []
         self._arrived = 0
         self._last_progress = 0.0
         self._alone_since = time.monotonic()
-        self._is_closed = False
+        self._is_closed = self._cancelled = False
         self.bytes_by_node: Counter[str] = Counter()
         self.lanes_by_node: Counter[str] = Counter()
         self.retried = 0
@@ -124,12 +131,15 @@ class Coordinator:
                 return
             if isinstance(item, BaseException):
                 raise item
+            if self._cancelled:
+                raise CancelledError("the download was cancelled", "start it again to go on")
             part, payload = item
             yield part, payload.view()
             self._inbox.queue.put(_Wrote(part, payload))
 
     def cancel(self) -> None:
         """Let ``chunks`` raise CancelledError; from any thread."""
+        self._cancelled = True
         self._out.put(CancelledError("the download was cancelled", "start it again to go on"))
 
     def close(self) -> None:
@@ -183,13 +193,15 @@ class Coordinator:
                 payload.release()
                 self._window.wrote(part.size)
                 self._emit(PartWritten(*part))
-            case _Pulled(part, problem):
-                if problem:
-                    self._lost(part, problem)
+            case _Pulled(start, payload, problem):
+                if self._is_away(start, payload):
+                    part = self._away.pop(start)[0]
+                    if problem:
+                        self._lost(part, problem)
             case Joined():
                 self._joined(message)
-            case Left(node, reason):
-                self._left(node, reason)
+            case Left():
+                self._left(message)
             case Connected():
                 self._connected(message)
             case ConnectFailed(error):
@@ -216,12 +228,21 @@ class Coordinator:
         self.lanes_by_node[message.node] = len(message.lanes)
         self._emit(LanesJoined(message.node, len(message.lanes)))
 
-    def _left(self, node: str, reason: str) -> None:
-        gone = [lane for lane in self._lanes if lane.node == node]
-        for lane in gone:
+    def _left(self, message: Left) -> None:
+        node, reason = message.node, message.reason
+        for lane in message.lanes:
             self._dismiss(lane)
-        if gone:
-            self._emit(LanesLeft(node, len(gone), reason))
+            task = self._busy.pop(lane, None)
+            if task is not None:
+                lost = Failure("lane", f"{node} is lost: {reason}")
+                self._retry(task.part, task.tries + 1, lost, node)
+        if message.unreachable:
+            for start, (part, owner, _) in list(self._away.items()):
+                if owner == node:
+                    del self._away[start]
+                    self._lost(part, reason)
+        if message.lanes:
+            self._emit(LanesLeft(node, len(message.lanes), reason))
         elif node not in self._unfit:
             self._unfit.add(node)
             self._emit(Notice(f"{node} cannot fetch: {reason}"))
@@ -244,8 +265,8 @@ class Coordinator:
             task = self._window.take(now)
             if task is None:
                 break
-            urgent = task.part.start == self._window.head
-            lane = next((ln for ln in self._free if ln.accepts(task.part, urgent)), None)
+            urgent = task.part.start == self._window.written
+            lane = next((ln for ln in self._free if ln.accepts(urgent)), None)
             if lane is None:
                 self._window.put_back(task)
                 break
@@ -261,7 +282,11 @@ class Coordinator:
 
     def _fetched(self, message: Fetched) -> None:
         lane, task, failure = message.lane, message.task, message.failure
-        self._busy.pop(lane, None)
+        if self._busy.pop(lane, None) is None:
+            # Its node was given up, and the part went to another.
+            if message.payload is not None:
+                message.payload.release()
+            return
         if message.got and message.payload is not None:
             self._accept(message, message.payload)
         elif failure is not None:
@@ -285,7 +310,8 @@ class Coordinator:
         self.bytes_by_node[node] += got
         self._emit(PartFetched(*here, node, round(message.seconds, 4)))
         if not payload.here:
-            heapq.heappush(self._to_pull, (here.start, here, payload))
+            self._away[here.start] = (here, node, payload)
+            heapq.heappush(self._to_pull, (here.start, next(self._order), payload))
         if rest is None:
             return
         if message.failure is None:
@@ -298,7 +324,7 @@ class Coordinator:
         if failure.kind == "cancelled":
             self._window.put_back(Task(part, tries - 1))
             return
-        if not failure.retryable:
+        if not failure.retryable and (failure.kind not in DOUBTFUL or tries > DOUBTFUL_TRIES):
             raise failure.to_error()
         if tries > self._retries:
             raise failure.to_error(f" ({tries} tries)" if tries > 1 else "")
@@ -317,14 +343,21 @@ class Coordinator:
     def _deliver(self) -> None:
         near = self._window.head + PULL_AHEAD
         while self._to_pull and self._to_pull[0][0] < near:
-            _, part, payload = heapq.heappop(self._to_pull)
-
-            def done(problem: str, part: Part = part) -> None:
-                self._inbox.queue.put(_Pulled(part, problem))
-
-            payload.pull(done)
+            start, _, payload = heapq.heappop(self._to_pull)
+            if self._is_away(start, payload):
+                self._pull(start, payload)
         while (payload_at_head := self._window.peek()) is not None and payload_at_head.here:
             self._out.put(self._window.pop())
+
+    def _pull(self, start: int, payload: Payload) -> None:
+        def done(problem: str) -> None:
+            self._inbox.queue.put(_Pulled(start, payload, problem))
+
+        payload.pull(done)
+
+    def _is_away(self, start: int, payload: Payload) -> bool:
+        """Whether this payload is still the one that is awaited for these bytes."""
+        return start in self._away and self._away[start][2] is payload
 
     def _show_progress(self, last: bool = False) -> None:
         now = time.monotonic()

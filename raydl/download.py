@@ -53,6 +53,11 @@ WORTH_A_CLUSTER = 8 << 20
 """A smaller file is there before a cluster has answered: it is fetched by this machine alone,
 unless an address was given or this machine shall not fetch."""
 
+NO_VALIDATOR = (
+    "the origin gives neither an ETag nor a date: a change of the file while it is downloaded "
+    "could not be noticed; --checksum would prove the bytes"
+)
+
 PROBE_RETRIES = 2
 """Tries for an origin that cannot be reached at all: a person waits for the answer."""
 
@@ -93,6 +98,7 @@ def run(
 
 def _download(url: str, output: Output, options: Options, emit: Emit, control: Control) -> Report:
     began = time.monotonic()
+    split_auth(url)
     path = planned_path(output) if output != STDOUT else None
     if path is not None and check_target(path, options):
         return _skipped(url, str(path), path.stat().st_size)
@@ -121,11 +127,11 @@ def _download(url: str, output: Output, options: Options, emit: Emit, control: C
                 why = "the origin ignores byte ranges"
                 remote = replace(remote, ranges=False, why_no_ranges=why)
             elif isinstance(error, OriginChangedError):
-                emit(Notice(f"{error.message}: starting over"))
+                emit(Notice(f"{error.message}: looking at it again"))
                 remote = probe_origin(url, options, emit, control, trust_head=False)
             else:
                 raise
-            options = replace(options, resume=False)
+            # What is in the .part file stays only if its journal fits what is there now.
         else:
             seconds = time.monotonic() - began
             return replace(report, path=None if path is None else str(path), seconds=seconds)
@@ -195,10 +201,14 @@ def _transfer(
         if remote.ranges and remote.size is not None:
             plan = _plan(remote.size, sink.kept, choice, options)
             emit(Planned.of(plan))
+            if remote.validator is None and plan.count > 1 and options.checksum is None:
+                emit(Notice(NO_VALIDATOR))
             fetching = _coordinate(plan, source, choice, options, emit, stack)
             parts = plan.count
         else:
-            fetching = OneStream(source, emit, retries=options.retries)
+            fetching = OneStream(
+                source, emit, retries=options.retries, memory=options.max_memory // 2
+            )
             parts = 1
         stack.callback(fetching.close)
         control.watch(fetching.cancel)

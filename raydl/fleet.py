@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 
 from raydl.address import Choice
 from raydl.cluster import Actor, ActorLost, Node, Session, connect
 from raydl.errors import ClusterError, RaydlError
 from raydl.lane import HERE, Connected, ConnectFailed, Fetched, Joined, Lane, Left, Payload, Post
-from raydl.models import Failure, Part, Source
+from raydl.models import Failure, Source
 from raydl.window import Task
 
 
@@ -22,7 +23,7 @@ class ActorLane:
         self.node = node
         self._actor, self._post, self._lost = actor, post, lost
 
-    def accepts(self, part: Part, urgent: bool) -> bool:  # noqa: ARG002
+    def accepts(self, urgent: bool) -> bool:  # noqa: ARG002 - the signature of lanes
         """The node's memory is bounded by the window alone."""
         return True
 
@@ -36,30 +37,46 @@ class ActorLane:
         def done(outcome: tuple[int, float, Failure | None] | ActorLost, payload: Payload) -> None:
             if isinstance(outcome, ActorLost):
                 self._lost(outcome.reason)
-                failure = Failure("lane", f"the worker on {self.node} is lost: {outcome.reason}")
-                self._post(Fetched(self, task, 0, None, failure, 0.0))
                 return
             got, seconds, problem = outcome
             self._post(Fetched(self, task, got, payload if got else None, problem, seconds))
 
-        self._actor.fetch(task.part.start, task.part.stop, done)
+        try:
+            self._actor.fetch(task.part.start, task.part.stop, done)
+        except Exception as error:  # the connection to Ray has gone
+            self._lost(type(error).__name__)
+
+
+class _Hand:
+    """A worker on a node, from the moment it is asked for until it is dropped."""
+
+    def __init__(self, node: Node, name: str, actor: Actor) -> None:
+        self.node, self.name, self.actor = node, name, actor
+        self.lanes: list[Lane] = []
+        self.heard_at = time.monotonic()
+        self.asked = False
 
 
 class ClusterFleet:
     """Connects to a cluster in the background and keeps a worker on each of its nodes.
 
-    Nodes that appear later get a worker too; those that go take their lanes with them.
+    Nodes that appear later get a worker too; those that go take their lanes with them. Ray needs
+    14 to 66 s to notice a node that hangs or is cut off, and never notices a process that is
+    frozen: so each worker is asked for a sign of life, and given up without one.
     """
 
     POLL_SECONDS = 1.0
+    SILENCE_SECONDS = 5.0
+    REHIRE_SECONDS = 3.0
 
     def __init__(self, choice: Choice, source: Source, lanes: int, here: bool, post: Post) -> None:
-        self._choice, self._source, self._lanes, self._here = choice, source, lanes, here
+        self._choice, self._source, self._count, self._here = choice, source, lanes, here
         self._post = post
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._actors: dict[str, tuple[Node, Actor]] = {}
-        self._failed: dict[str, float] = {}
+        self._hands: dict[str, _Hand] = {}
+        self._not_before: dict[str, float] = {}
+        self._to_kill: list[Actor] = []
         self._connected = self._born = self._stillborn = False
         # Not a daemon: an interpreter that ends while Ray connects in a thread crashes.
         self._thread = threading.Thread(target=self._run, name="raydl-cluster")
@@ -84,21 +101,25 @@ class ClusterFleet:
         self._connected = True
         try:
             self._tend(session)
-        except Exception as error:
-            if not self._stop.is_set():
-                text = f"the connection to the cluster broke ({type(error).__name__})"
-                self._post(ConnectFailed(ClusterError(text)))
+        except Exception as error:  # whatever Ray throws ends the cluster's part
+            self._fail(f"the connection to the cluster broke ({type(error).__name__})")
         finally:
             with self._lock:
-                actors = [actor for _, actor in self._actors.values()]
-                self._actors.clear()
-            for actor in actors:
-                actor.kill()
+                self._to_kill += [hand.actor for hand in self._hands.values()]
+                self._hands.clear()
+            self._kill_dropped()
             session.close()
 
+    def _fail(self, text: str) -> None:
+        with self._lock:
+            hands = list(self._hands.values())
+        for hand in hands:
+            self._drop(hand, "the connection broke", unreachable=True)
+        if not self._stop.is_set():
+            self._post(ConnectFailed(ClusterError(text, "see `ray status`")))
+
     def _tend(self, session: Session) -> None:
-        known: set[str] = set()
-        first = True
+        told = False
         while not self._stop.is_set():
             if self._stillborn and not self._born:
                 self._stillborn = False
@@ -107,19 +128,43 @@ class ClusterFleet:
                     self._post(ConnectFailed(error))
                     return
             nodes = {node.id: node for node in session.nodes()}
-            wanted = {i: n for i, n in nodes.items() if self._wants(n)}
-            if first:
+            wanted = [node for node in nodes.values() if self._wants(node)]
+            if not told:
+                told = True
                 self._post(Connected(session.address, len(nodes), len(wanted)))
-                first = False
-            for node_id in known - set(nodes):
-                self._drop(node_id, "it left the cluster")
-            with self._lock:
-                missing = [n for i, n in wanted.items() if i not in self._actors]
-            for node in missing:
-                if time.monotonic() >= self._failed.get(node.id, 0.0):
+            self._look_after(nodes)
+            self._kill_dropped()
+            for node in wanted:
+                late_enough = time.monotonic() >= self._not_before.get(node.id, 0.0)
+                if node.id not in self._hands and late_enough:
                     self._hire(session, node)
-            known = set(nodes)
             self._stop.wait(self.POLL_SECONDS)
+
+    def _look_after(self, nodes: Mapping[str, Node]) -> None:
+        """Give up workers whose node has gone, or that are silent; ask the others."""
+        with self._lock:
+            hands = list(self._hands.values())
+        now = time.monotonic()
+        for hand in hands:
+            if hand.node.id not in nodes:
+                self._drop(hand, "it left the cluster", unreachable=True)
+            elif hand.lanes and now - hand.heard_at > self.SILENCE_SECONDS:
+                self._drop(hand, "it does not answer", unreachable=True)
+            elif hand.lanes and not hand.asked:
+                hand.asked = True
+                hand.actor.when_ready(partial(self._heard, hand))
+
+    def _kill_dropped(self) -> None:
+        with self._lock:
+            actors, self._to_kill = self._to_kill, []
+        for actor in actors:
+            actor.kill()
+
+    def _heard(self, hand: _Hand, problem: str) -> None:
+        if problem:
+            self._drop(hand, problem)
+        hand.heard_at = time.monotonic()
+        hand.asked = False
 
     def _wants(self, node: Node) -> bool:
         # This machine's threads do what an actor here would do, without a copy through the
@@ -130,29 +175,38 @@ class ClusterFleet:
 
     def _hire(self, session: Session, node: Node) -> None:
         name = HERE if node.is_driver else node.name
-        actor = session.start_worker(node, asdict(self._source), self._lanes)
+        try:
+            actor = session.start_worker(node, asdict(self._source), self._count)
+        except Exception as error:  # one node's trouble is not the others'
+            self._not_before[node.id] = time.monotonic() + self.REHIRE_SECONDS
+            self._post(Left(name, [], f"{type(error).__name__}"))
+            return
+        hand = _Hand(node, name, actor)
         with self._lock:
-            self._actors[node.id] = (node, actor)
+            self._hands[node.id] = hand
+        actor.when_ready(partial(self._ready, hand))
 
-        def lost(reason: str) -> None:
-            self._drop(node.id, reason)
+    def _ready(self, hand: _Hand, problem: str) -> None:
+        if problem:
+            self._stillborn = True
+            self._drop(hand, problem)
+            return
+        self._born = True
+        lost = partial(self._drop, hand)
+        hand.heard_at = time.monotonic()
+        hand.lanes = [
+            ActorLane(hand.actor, hand.name, self._post, lost) for _ in range(self._count)
+        ]
+        self._post(Joined(hand.name, list(hand.lanes)))
 
-        def ready(problem: str) -> None:
-            if problem:
-                self._stillborn = True
-                lost(problem)
-            else:
-                self._born = True
-                lanes: list[Lane] = [
-                    ActorLane(actor, name, self._post, lost) for _ in range(self._lanes)
-                ]
-                self._post(Joined(name, lanes))
-
-        actor.when_ready(ready)
-
-    def _drop(self, node_id: str, reason: str) -> None:
+    def _drop(self, hand: _Hand, reason: str, unreachable: bool = False) -> None:
+        """Do without this worker; its node may get another one after a while."""
         with self._lock:
-            entry = self._actors.pop(node_id, None)
-            self._failed[node_id] = time.monotonic() + 5.0
-        if entry is not None and not self._stop.is_set():
-            self._post(Left(entry[0].name, reason))
+            if self._hands.get(hand.node.id) is not hand:
+                return  # dropped before, perhaps with a successor
+            del self._hands[hand.node.id]
+            self._not_before[hand.node.id] = time.monotonic() + self.REHIRE_SECONDS
+            # Killed by our own thread: on Ray's, where this may run, Ray would wait for itself.
+            self._to_kill.append(hand.actor)
+        if not self._stop.is_set():
+            self._post(Left(hand.name, hand.lanes, reason, unreachable))

@@ -9,10 +9,13 @@ written in.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
+import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 from raydl.models import Remote, redact
 
@@ -21,9 +24,14 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Journal:
-    """What a ``.part`` file holds. ``synced`` is in bytes; ``url`` has no secrets in it."""
+    """What a ``.part`` file holds. ``synced`` is in bytes; ``url`` has no secrets in it.
+
+    ``query`` is a digest of what names the file in the URL's query: ``?id=1`` and ``?id=2`` are
+    two files. What only signs the request is left out, for it is new each time.
+    """
 
     url: str
+    query: str
     size: int
     etag: str | None
     last_modified: str | None
@@ -34,7 +42,14 @@ class Journal:
     @classmethod
     def of(cls, remote: Remote, size: int) -> Journal:
         """The journal of a download of ``remote`` that starts now."""
-        return cls(redact(remote.url), size, remote.etag, remote.last_modified, boot_id())
+        return cls(
+            url=redact(remote.url),
+            query=query_digest(remote.url),
+            size=size,
+            etag=remote.etag,
+            last_modified=remote.last_modified,
+            boot=boot_id(),
+        )
 
     @classmethod
     def load(cls, path: Path) -> Journal | None:
@@ -44,7 +59,8 @@ class Journal:
             journal = cls(**record)
         except (OSError, ValueError, TypeError):
             return None
-        return journal if journal.version == VERSION else None
+        sound = type(journal.synced) is int and journal.synced >= 0 and journal.version == VERSION
+        return journal if sound else None
 
     def save(self, path: Path) -> None:
         """Replace the journal at ``path`` in one step, durably. Raises OSError."""
@@ -53,8 +69,7 @@ class Journal:
             with fresh.open("w") as file:
                 json.dump(asdict(self), file)
                 file.flush()
-                if self.synced:
-                    os.fsync(file.fileno())
+                os.fsync(file.fileno())
             fresh.replace(path)
         except OSError:
             with contextlib.suppress(OSError):
@@ -77,6 +92,8 @@ class Journal:
         """
         if self.url != redact(remote.url):
             return "it is of another URL"
+        if self.query != query_digest(remote.url) and not proven:
+            return "it is of another URL (the query differs)"
         if self.size != size:
             return f"the file had {self.size} bytes and has {size}"
         if (self.etag, self.last_modified) != (remote.etag, remote.last_modified):
@@ -86,6 +103,21 @@ class Journal:
         elif remote.validator is None and not proven:
             return "the origin gives no way to tell whether the file changed"
         return ""
+
+
+_SIGNING = re.compile(
+    r"(x-amz-.*|x-goog-.*|signature|expires|policy|key-pair-id|awsaccesskeyid|googleaccessid"
+    r"|sig|se|st|sp|sv|sr|skoid|sktid|skt|ske|sks|skv|token|access_token|hmac|auth)",
+    re.IGNORECASE,
+)
+"""Query keys by which S3, GCS, CloudFront, Azure (SAS) and others sign a request."""
+
+
+def query_digest(url: str) -> str:
+    """SHA-256 of the part of the query that says which file is meant; empty without one."""
+    pairs = parse_qsl(urlsplit(url).query, keep_blank_values=True)
+    naming = [pair for pair in pairs if not _SIGNING.fullmatch(pair[0])]
+    return hashlib.sha256(repr(naming).encode()).hexdigest() if naming else ""
 
 
 def boot_id() -> str:

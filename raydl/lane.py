@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from raydl.errors import RaydlError
-from raydl.models import Failure, Part
+from raydl.models import Failure
 from raydl.window import Task
 
 HERE = "this machine"
@@ -38,8 +38,8 @@ class Lane(Protocol):
 
     node: str
 
-    def accepts(self, part: Part, urgent: bool) -> bool:
-        """Whether there is memory for ``part``; an ``urgent`` one is never turned away."""
+    def accepts(self, urgent: bool) -> bool:
+        """Whether there is memory for a part; an ``urgent`` one is never turned away."""
 
     def start(self, task: Task) -> None:
         """Fetch it; returns at once, and a Fetched message follows."""
@@ -56,10 +56,15 @@ class Joined(NamedTuple):
 
 
 class Left(NamedTuple):
-    """A node's lanes are gone; a Fetched with a Failure follows for each task in flight."""
+    """These lanes of a node are gone, with what they had in flight.
+
+    ``unreachable`` tells that what they fetched before cannot be had either.
+    """
 
     node: str
+    lanes: list[Lane]
     reason: str
+    unreachable: bool = False
 
 
 class Fetched(NamedTuple):

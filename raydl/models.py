@@ -18,7 +18,12 @@ from raydl.errors import (
 
 def redact(url: str) -> str:
     """The URL without user, password, query and fragment: all that may hold a secret."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "…"
+    if not parts.netloc:
+        return "…"
     host = parts.netloc.rpartition("@")[2]
     query = "…" if parts.query else ""
     return urlunsplit((parts.scheme, host, parts.path, query, ""))

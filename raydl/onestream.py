@@ -16,6 +16,7 @@ from raydl.origin import Origin
 from raydl.waiting import next_item
 
 BUFFER_SIZE = 4 << 20
+SMALLEST_BUFFER = 64 << 10
 BUFFERS = 4
 PROGRESS_SECONDS = 0.1
 
@@ -23,13 +24,14 @@ PROGRESS_SECONDS = 0.1
 class OneStream:
     """The file's bytes through one connection, in order; the counterpart of the coordinator.
 
-    A thread reads ahead by a few buffers. When the connection breaks, the file is asked for
-    again and what was there already is passed over, provided that the validator proves it to
-    be the same file; else the download fails.
+    A thread reads ahead by a few buffers, ``memory`` bytes at most. When the connection breaks,
+    the file is asked for again and what was there already is passed over, provided that the
+    validator proves it to be the same file; else the download fails.
     """
 
-    def __init__(self, source: Source, emit: Emit, *, retries: int) -> None:
+    def __init__(self, source: Source, emit: Emit, *, retries: int, memory: int) -> None:
         self._source, self._emit, self._retries = source, emit, retries
+        self._buffer_size = max(SMALLEST_BUFFER, min(BUFFER_SIZE, memory // BUFFERS))
         self._origin = Origin(source.auth, source.timeout)
         self._free: queue.SimpleQueue[bytearray | None] = queue.SimpleQueue()
         self._out: queue.SimpleQueue[tuple[bytearray, int, int] | RaydlError | None] = (
@@ -45,7 +47,7 @@ class OneStream:
     def chunks(self) -> Iterator[tuple[Part, memoryview]]:
         """The bytes, in order. A view is good until the next one is asked for."""
         for _ in range(BUFFERS):
-            self._free.put(bytearray(BUFFER_SIZE))
+            self._free.put(bytearray(self._buffer_size))
         self._thread.start()
         written, shown, index = 0, 0.0, 0
         while (item := next_item(self._out)) is not None:
@@ -81,11 +83,21 @@ class OneStream:
         self._emit(Progress(written, written, self._source.size, 1, 1, self.retried))
 
     def _run(self) -> None:
+        try:
+            self._read()
+        except Exception as error:  # a bug must end the download, not hang it
+            self._out.put(
+                Failure("wrong", f"unexpected {type(error).__name__}: {error}").to_error()
+            )
+
+    def _read(self) -> None:
         tries = 0
         while not self._stop.is_set():
             before = self._delivered
             self._position = 0
             failure = self._origin.read_whole(self._source, self._take, self._give)
+            if failure is None and self._position < self._delivered:
+                failure = Failure("changed", "the file on the origin has become shorter")
             if failure is None:
                 self._out.put(None)
                 return
@@ -118,7 +130,7 @@ class OneStream:
         buffer = self._free.get()
         if buffer is None or self._stop.is_set():
             self._origin.abort()
-            buffer = bytearray(BUFFER_SIZE)
+            buffer = bytearray(self._buffer_size)
         self._taken = buffer
         return memoryview(buffer)
 

@@ -26,6 +26,7 @@ else:
 __all__ = ["OptionKeywords", "Options", "Unpack"]
 
 MAX_PART_SIZE = 64 << 20
+LONGEST_TIMEOUT = 24 * 3600.0
 PROGRESS_STYLES = ("auto", "bar", "plain", "json", "none")
 
 
@@ -40,13 +41,13 @@ def _flag(value: Any) -> bool:
     raise UsageError(f"{value!r} is neither true nor false")
 
 
-def _count(least: int) -> Callable[[Any], int]:
+def _count(least: int, most: int) -> Callable[[Any], int]:
     def parse(value: Any) -> int:
-        if isinstance(value, bool) or not re.fullmatch(r"\d+", str(value).strip()):
-            raise UsageError(f"{value!r} is not a whole number of at least {least}")
+        if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,18}", str(value).strip()):
+            raise UsageError(f"{value!r} is not a whole number from {least} to {most}")
         number = int(value)
-        if number < least:
-            raise UsageError(f"{number} is too small", f"at least {least}")
+        if not least <= number <= most:
+            raise UsageError(f"{number} is out of bounds", f"from {least} to {most}")
         return number
 
     return parse
@@ -65,8 +66,8 @@ def _size(least: int, most: int | None = None) -> Callable[[Any], int]:
 
 def _timeout(value: Any) -> float:
     seconds = parse_duration(value)
-    if seconds <= 0:
-        raise UsageError(f"{value!r} is no time at all", "give a positive duration such as 30s")
+    if not 0 < seconds <= LONGEST_TIMEOUT:
+        raise UsageError(f"{value!r} is out of bounds", "more than 0s, at most 24h")
     return seconds
 
 
@@ -92,12 +93,15 @@ class Options:
     """
 
     parts: int | None = _option(
-        None, "Divide the file into this many parts [default: by size and fleet].", _count(1), "N"
+        None,
+        "Divide the file into this many parts [default: by size and fleet].",
+        _count(1, 10**9),
+        "N",
     )
     part_size: int = _option(
         16 << 20, "No part is larger than this; at most 64MiB.", _size(1, MAX_PART_SIZE), "SIZE"
     )
-    connections: int = _option(4, "Connections to the origin, per node.", _count(1), "N")
+    connections: int = _option(4, "Connections to the origin, per node.", _count(1, 256), "N")
     max_memory: int = _option(
         256 << 20,
         "Bytes in flight or waiting for their turn, at most; half of it in this process.",
@@ -121,7 +125,7 @@ class Options:
     skip_existing: bool = _option(False, "Succeed at once if the target exists.", _flag)
     resume: bool = _option(True, "Go on from an interrupted download.", _flag)
     retries: int = _option(
-        8, "Tries after the first for a part that makes no progress.", _count(0), "N"
+        8, "Tries after the first for a part that makes no progress.", _count(0, 10**6), "N"
     )
     timeout: float = _option(
         30.0, "Longest wait for a connection, and for the next byte.", _timeout, "TIME"

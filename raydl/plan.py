@@ -27,13 +27,15 @@ def make_plan(
     if span == 0:
         return Plan(start, size, 0)
     if parts is not None:
-        fitting = -(-span // part_size)
+        largest = min(part_size, max(1, window // 2))
+        fitting = -(-span // largest)
         count = min(max(parts, fitting), span)
         note = ""
         if count > parts:
             note = (
                 f"{count} parts instead of {parts}: "
-                f"a part is at most {format_size(part_size)} (--part-size)"
+                f"a part is at most {format_size(largest)} "
+                f"({'--part-size' if largest == part_size else '--max-memory'})"
             )
         elif count < parts:
             note = f"{count} parts instead of {parts}: there are no more bytes than that"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import sys
 import time
@@ -31,6 +32,8 @@ Render = Callable[[Event], None]
 def renderer(style: str, stream: TextIO | None = None) -> Iterator[Render]:
     """A function that shows events in ``style``: ``auto`` is a bar on a terminal, else plain."""
     out = stream if stream is not None else sys.stderr
+    if out is None:  # closed by who started this process
+        style, out = "none", io.StringIO()
     if style == "auto":
         style = "bar" if out.isatty() else "plain"
     shown = {"bar": Bar, "plain": Plain, "json": JsonLines, "none": Silent}[style](out)

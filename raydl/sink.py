@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Protocol
 
 from raydl.checksum import Checksum, RunningDigest
-from raydl.errors import OutputError, TargetError
+from raydl.errors import OutputError
 from raydl.journal import Journal
 from raydl.models import Remote
+from raydl.partfile import PartFile
 from raydl.syncer import Syncer
-from raydl.target import check_space, lock_file, output_error
+from raydl.target import check_space, output_error
 
 _READ_SIZE = 8 << 20
 
@@ -59,45 +60,40 @@ class FileSink:
         overwrite: bool,
     ) -> None:
         self._target = target
-        self._part = target.with_name(target.name + ".part")
         self._journal_path = target.with_name(target.name + ".part.journal")
         self._overwrite = overwrite
         self._size = remote.size
-        self._digest = RunningDigest(checksum)
+        self._ended = False
         # Without ranges nothing can be resumed, so there is nothing to record.
         self._journal = (
             Journal.of(remote, remote.size) if remote.size is not None and remote.ranges else None
         )
         self.kept, self.note = 0, ""
-        try:
-            self._fd = self._open()
+        with contextlib.ExitStack() as on_error:
+            self._digest = RunningDigest(checksum)
+            on_error.callback(self._digest.close)
             try:
+                self._part = PartFile(target)
+                on_error.callback(self._let_go)
                 self._take_over(remote, resume, checksum is not None)
-            except BaseException:
-                os.close(self._fd)
-                raise
-        except OSError as error:
-            self._digest.close()
-            raise output_error(error, self._part) from None
-        except BaseException:
-            self._digest.close()
-            raise
+            except OSError as error:
+                raise output_error(error, target) from None
+            on_error.pop_all()
         self.written = self.kept
-        self._syncer = Syncer(self._fd, self._journal, self._journal_path, self.kept)
-        self._ended = False
+        self._syncer = Syncer(self._part.fd, self._journal, self._journal_path, self.kept)
 
     def write(self, data: memoryview) -> None:
         """Append the next bytes. Raises OutputError; what was written before stays."""
         hashed = self._digest.update(data)
         try:
-            _write_all(self._fd, data)
+            _write_all(self._part.fd, data)
+            self.written += data.nbytes
+            self._syncer.wrote(self.written)
         except OSError as error:
-            raise output_error(error, self._part, self._how_to_go_on()) from None
+            raise output_error(error, self._part.path, self._how_to_go_on()) from None
         finally:
             if hashed is not None:
                 hashed.result()
-        self.written += data.nbytes
-        self._syncer.wrote(self.written)
 
     def finish(self) -> dict[str, str]:
         """Check length and digest, sync, and rename onto the target.
@@ -105,19 +101,21 @@ class FileSink:
         Raises ChecksumError (the bytes are dropped: they would only fail again), TargetError
         when the target has come into being meanwhile, OutputError.
         """
+        path = self._part.path
         if self._size is not None and self.written != self._size:
-            raise OutputError(f"{self._part} has {self.written} bytes instead of {self._size}")
+            raise OutputError(f"{path} has {self.written} bytes instead of {self._size}")
         try:
-            if os.fstat(self._fd).st_size != self.written:
-                raise OutputError(f"{self._part} was changed by someone else", "run it again")
+            if self._part.length != self.written:
+                raise OutputError(f"{path} was changed by someone else", "run it again")
             try:
                 digests = self._digest.verify(str(self._target))
             except Exception:
                 self._drop()
                 raise
-            self._syncer.close()
-            os.fsync(self._fd)
-            self._move()
+            self._syncer.finish()
+            os.fsync(self._part.fd)
+            self._part.move(self._overwrite)
+            self._journal_path.unlink(missing_ok=True)
             _sync_directory(self._target.parent)
         except OSError as error:
             raise output_error(error, self._target, self._how_to_go_on()) from None
@@ -126,65 +124,56 @@ class FileSink:
 
     def close(self) -> None:
         """Sync and record what there is, so that the next run goes on from it."""
-        self._syncer.close()
+        try:
+            self._syncer.finish()
+            if not self._ended and self._journal is not None and self._part.length:
+                os.fsync(self._part.fd)
+                self._journal.with_synced(self.written).save(self._journal_path)
+        except OSError:
+            pass  # the journal stays behind what was written: less is kept
         self._digest.close()
-        if not self._ended:
-            with contextlib.suppress(OSError):
-                if self._journal is None or os.fstat(self._fd).st_size == 0:
-                    self._drop()
-                else:
-                    os.fsync(self._fd)
-                    self._journal.with_synced(self.written).save(self._journal_path)
-        with contextlib.suppress(OSError):
-            os.close(self._fd)
+        self._let_go()
 
-    def _open(self) -> int:
-        while True:
-            fd = os.open(self._part, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
-            if not lock_file(fd):
-                os.close(fd)
-                raise TargetError(
-                    f"another raydl is writing {self._target}", "wait for it, or save elsewhere"
-                )
-            # Between open and lock the other raydl may have finished and renamed this file: then
-            # what is locked here is its target.
-            with contextlib.suppress(FileNotFoundError):
-                here, there = os.fstat(fd), self._part.stat()
-                if (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino):
-                    return fd
-            os.close(fd)
+    def _let_go(self) -> None:
+        with contextlib.suppress(OSError):
+            if not self._ended and (self._journal is None or self._part.length == 0):
+                self._drop()
+        self._part.close()
 
     def _take_over(self, remote: Remote, resume: bool, proven: bool) -> None:
         """Find out what of an earlier run can stay, and bring the digest up to it."""
-        length = os.fstat(self._fd).st_size
+        length = self._part.length
+        old = Journal.load(self._journal_path)
         if length and self._journal is not None:
-            self.kept, self.note = self._keepable(remote, length, resume, proven)
+            self.kept, self.note = self._keepable(old, remote, length, resume, proven)
         if self._size is not None:
-            check_space(self._target, self._size - self.kept)
-        os.ftruncate(self._fd, self.kept)
-        os.lseek(self._fd, 0, os.SEEK_SET)
-        self._rehash()
-        os.lseek(self._fd, self.kept, os.SEEK_SET)
+            check_space(self._target, self._size - self.kept, freed=length - self.kept)
         if self._journal is not None:
-            old = Journal.load(self._journal_path) if self.kept else None
+            # Before any byte changes: an old record must not describe new bytes.
             synced = min(old.synced, self.kept) if old else 0
             self._journal.with_synced(synced).save(self._journal_path)
         else:
             self._journal_path.unlink(missing_ok=True)
+        os.ftruncate(self._part.fd, self.kept)
+        os.lseek(self._part.fd, 0, os.SEEK_SET)
+        self._rehash()
+        os.lseek(self._part.fd, self.kept, os.SEEK_SET)
 
-    def _keepable(self, remote: Remote, length: int, resume: bool, proven: bool) -> tuple[int, str]:
+    def _keepable(
+        self, old: Journal | None, remote: Remote, length: int, resume: bool, proven: bool
+    ) -> tuple[int, str]:
+        assert self._size is not None
+        name = self._part.path.name
         if not resume:
             return 0, "starting over (--no-resume)"
-        assert self._size is not None
-        old = Journal.load(self._journal_path)
         if old is None:
-            return 0, f"starting over: {self._part.name} has no journal that can be read"
+            return 0, f"starting over: {name} has no journal that can be read"
         objection = old.objection(remote, self._size, proven)
         if objection:
             return 0, f"starting over: {objection}"
         kept = old.kept(length)
         if not kept:
-            return 0, f"starting over: nothing in {self._part.name} is certain"
+            return 0, f"starting over: nothing in {name} is certain"
         percent = 100 * kept / self._size
         return kept, f"going on from {kept:,} bytes ({percent:.0f} %) kept from before"
 
@@ -192,37 +181,18 @@ class FileSink:
         """Bring the digest up to the bytes that are kept: its state cannot be stored."""
         left = self.kept if self._digest.wanted else 0
         while left:
-            data = os.read(self._fd, min(left, _READ_SIZE))
+            data = os.read(self._part.fd, min(left, _READ_SIZE))
             if not data:
-                raise OutputError(f"{self._part} became shorter while it was read")
+                raise OutputError(f"{self._part.path} became shorter while it was read")
             self._digest.take(memoryview(data))
             left -= len(data)
-
-    def _move(self) -> None:
-        if self._overwrite:
-            self._part.replace(self._target)
-        else:
-            try:
-                # A link, unlike a rename, never replaces what came into being meanwhile.
-                os.link(self._part, self._target)
-            except FileExistsError:
-                raise TargetError(
-                    f"{self._target} has come into being meanwhile",
-                    f"the download is whole in {self._part}; --overwrite replaces it",
-                ) from None
-            except OSError:
-                if self._target.exists():
-                    raise
-                self._part.replace(self._target)  # a file system without hard links
-            else:
-                self._part.unlink()
-        self._journal_path.unlink(missing_ok=True)
 
     def _drop(self) -> None:
         """Remove the part file and its journal."""
         self._ended = True
-        self._part.unlink(missing_ok=True)
-        self._journal_path.unlink(missing_ok=True)
+        if self._part.is_in_place():
+            self._part.drop()
+            self._journal_path.unlink(missing_ok=True)
 
     def _how_to_go_on(self) -> str:
         return "run the same command again to go on" if self._journal else ""
@@ -240,7 +210,8 @@ class StdoutSink:
     def __init__(self, checksum: Checksum | None) -> None:
         self._digest = RunningDigest(checksum)
         self.written = 0
-        sys.stdout.flush()
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            sys.stdout.flush()
         self._fd = os.dup(STDOUT_FD)
         if os.path.sameopenfile(STDOUT_FD, STDERR_FD):
             elsewhere = os.open(os.devnull, os.O_WRONLY)
@@ -270,7 +241,7 @@ class StdoutSink:
     def close(self) -> None:
         """Give standard output back."""
         self._digest.close()
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
             sys.stdout.flush()
         os.dup2(self._fd, STDOUT_FD)
         os.close(self._fd)

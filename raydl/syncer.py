@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -24,10 +25,16 @@ class Syncer:
         self._synced_at = time.monotonic()
         self._wake = threading.Condition()
         self._stopped = False
+        self._error: OSError | None = None
         self._thread: threading.Thread | None = None
 
     def wrote(self, written: int) -> None:
-        """``written`` bytes of the file are with the operating system."""
+        """``written`` bytes of the file are with the operating system.
+
+        Raises the OSError with which earlier bytes failed to reach the disk.
+        """
+        if self._error is not None:
+            raise self._error
         if self._journal is None:
             return
         self._written = written
@@ -41,13 +48,15 @@ class Syncer:
                     self._thread.start()
                 self._wake.notify()
 
-    def close(self) -> None:
-        """Stop; returns when nothing touches the file any more."""
+    def finish(self) -> None:
+        """Stop; returns when nothing touches the file any more. Raises as ``wrote`` does."""
         with self._wake:
             self._stopped = True
             self._wake.notify()
         if self._thread is not None:
             self._thread.join()
+        if self._error is not None:
+            raise self._error
 
     def _run(self) -> None:
         assert self._journal is not None
@@ -59,9 +68,12 @@ class Syncer:
                 self._synced_at = time.monotonic()
             try:
                 getattr(os, "fdatasync", os.fsync)(self._fd)
+            except OSError as error:
+                # Told once per open file: who does not keep it takes a file with holes for whole.
+                self._error = error
+                return
+            with contextlib.suppress(OSError):  # an older journal only keeps less
                 self._journal.with_synced(written).save(self._path)
-            except OSError:
-                pass  # the write itself will tell; the journal stays as it was
             with self._wake:
                 self._synced = written
                 if not self._stopped:

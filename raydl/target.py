@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 from pathlib import Path
 
 from raydl.errors import OutputError, TargetError
@@ -36,10 +35,20 @@ def check_target(path: Path, options: Options) -> bool:
     Raises TargetError when it is there and neither option allows for that, and OutputError
     when its directory cannot take it.
     """
+    try:
+        return _check(path, options)
+    except OSError as error:
+        raise output_error(error, path) from None
+
+
+def _check(path: Path, options: Options) -> bool:
     if path.is_dir():
         raise OutputError(f"{path} is a directory", f"write -o {path}/ to save into it")
-    if path.exists() or path.is_symlink():
-        if options.skip_existing:
+    exists = path.exists()
+    if exists and not path.is_file():
+        raise OutputError(f"{path} is no regular file", "save elsewhere, or pipe with -o -")
+    if exists or path.is_symlink():
+        if options.skip_existing and exists:
             return True
         if not options.overwrite:
             raise TargetError(f"{path} exists already", "--overwrite replaces it")
@@ -51,13 +60,13 @@ def check_target(path: Path, options: Options) -> bool:
     return False
 
 
-def check_space(path: Path, needed: int) -> None:
-    """Raise OutputError when the disk has not ``needed`` bytes left."""
+def check_space(path: Path, needed: int, freed: int = 0) -> None:
+    """Raise OutputError when the disk has not ``needed`` bytes left, ``freed`` included."""
     try:
         stats = os.statvfs(path.parent)
     except (OSError, AttributeError):
         return
-    free = stats.f_bavail * stats.f_frsize
+    free = stats.f_bavail * stats.f_frsize + freed
     if free < needed:
         raise OutputError(
             f"{path.parent} has {format_size(free)} free, {format_size(needed)} are needed",
@@ -80,24 +89,3 @@ def output_error(error: OSError, path: Path, kept: str = "") -> OutputError:
     what, cure = reasons.get(error.errno or 0, (error.strerror or type(error).__name__, ""))
     hint = ", ".join(part for part in (cure, kept) if part)
     return OutputError(f"cannot write {path}: {what}", hint)
-
-
-def lock_file(descriptor: int) -> bool:
-    """Whether this process now has the file to itself; the lock ends with the process."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True  # a file system without locks
-    return True

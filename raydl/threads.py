@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from raydl.lane import HERE, Fetched, Joined, Post
-from raydl.models import Part, Source
+from raydl.models import Failure, Source
 from raydl.window import Task
 from raydl.worker import Worker
 
@@ -77,7 +77,7 @@ class ThreadLane:
         self.thread = threading.Thread(target=self._run, name=f"raydl-lane-{index}", daemon=True)
         self.thread.start()
 
-    def accepts(self, part: Part, urgent: bool) -> bool:  # noqa: ARG002
+    def accepts(self, urgent: bool) -> bool:
         """Whether a buffer is free. The part the output waits for always gets one."""
         return urgent or self._pool.has_room
 
@@ -101,9 +101,12 @@ class ThreadLane:
             task, buffer = item
             self._received = 0
             began = time.monotonic()
-            got, failure = self._worker.fetch(
-                task.part.start, task.part.stop, memoryview(buffer), self._tally
-            )
+            try:
+                got, failure = self._worker.fetch(
+                    task.part.start, task.part.stop, memoryview(buffer), self._tally
+                )
+            except Exception as error:  # a bug must end the download, not hang it
+                got, failure = 0, Failure("wrong", f"unexpected {type(error).__name__}: {error}")
             if got:
                 payload = BufferPayload(buffer, got, self._pool)
             else:

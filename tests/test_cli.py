@@ -106,7 +106,7 @@ def test_a_reader_that_goes_away(make_origin, here):
     [
         (["fetch"], 2, "Missing argument 'URL'"),
         (["fetch", "URL", "--pats", "3"], 2, "--pats"),
-        (["fetch", "URL", "--parts", "0"], 2, "--parts: parts: 0 is too small; at least 1"),
+        (["fetch", "URL", "--parts", "0"], 2, "--parts: parts: 0 is out of bounds; from 1 to"),
         (["fetch", "URL", "--part-size", "big"], 2, "'big' is not a size"),
         (["fetch", "URL", "--checksum", "sha256:12"], 2, "64 hex digits"),
         (["fetch", "example.org/x"], 2, "is not a URL"),

@@ -49,7 +49,7 @@ def test_later_wins(file):
             "",
             "RAYDL_TIMEOUTS: unknown option 'timeouts'; did you mean",
         ),
-        ({}, {"RAYDL_PARTS": "0"}, "", "RAYDL_PARTS: parts: 0 is too small; at least 1"),
+        ({}, {"RAYDL_PARTS": "0"}, "", "RAYDL_PARTS: parts: 0 is out of bounds; from 1 to"),
         ({"part_size": "1GiB"}, {}, "", "--part-size: part_size: '1GiB' is out of bounds"),
     ],
 )

@@ -52,7 +52,7 @@ class FakeLane:
     tasks: list = field(default_factory=list)
     full: bool = False
 
-    def accepts(self, part, urgent):
+    def accepts(self, urgent):
         return urgent or not self.full
 
     def received(self):
@@ -288,7 +288,7 @@ def test_a_node_that_leaves():
     thread.start()
     while not inflight:
         pass
-    bench.inbox.post(Left("bad", "its process ended"))
+    bench.inbox.post(Left("bad", [bad], "its process ended"))
     lane, task = inflight[0]
     bench.inbox.post(Fetched(lane, task, 0, None, Failure("lane", "lost"), 0.0))
     bench.join("good")
@@ -311,7 +311,7 @@ def test_new_lanes_of_a_node_take_over_from_the_old():
 def test_a_node_that_never_could_is_told_once():
     bench = Bench()
     for _ in range(3):
-        bench.inbox.post(Left("w", "it cannot import requests"))
+        bench.inbox.post(Left("w", [], "it cannot import requests"))
     bench.join("a")
     bench.run()
     assert [str(e) for e in bench.of(Notice)] == ["w cannot fetch: it cannot import requests"]

@@ -94,7 +94,7 @@ def test_a_head_that_lies_about_the_length(origin, in_tmp):
     events = []
     fetch(origin, events=events)
     assert (in_tmp / "file.bin").read_bytes() == origin.data
-    assert any("starting over" in str(e) for e in of(events, Notice))
+    assert any("looking at it again" in str(e) for e in of(events, Notice))
 
 
 def test_a_file_that_changes_half_way_is_fetched_anew_and_never_mixed(make_origin, in_tmp):

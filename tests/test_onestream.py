@@ -24,7 +24,7 @@ def stream(origin, *, retries=3, **changes):
     fields = {"size": len(origin.data), "etag": '"v1"', "last_modified": None}
     events = []
     source = Source(origin.url(), **{**fields, **changes}, timeout=5.0)
-    one = OneStream(source, events.append, retries=retries)
+    one = OneStream(source, events.append, retries=retries, memory=64 << 20)
     out, failure = bytearray(), None
     try:
         for part, view in one.chunks():
@@ -77,7 +77,7 @@ def test_retries_run_out(large):
 
 def test_leaving_early_ends_the_thread(large, no_leaks):
     source = Source(large.url(), len(large.data), '"v1"', None)
-    one = OneStream(source, lambda event: None, retries=0)
+    one = OneStream(source, lambda event: None, retries=0, memory=64 << 20)
     next(one.chunks())
     one.close()
 
@@ -85,7 +85,7 @@ def test_leaving_early_ends_the_thread(large, no_leaks):
 def test_cancel(large, no_leaks):
     large.on(scripted.stall(10), None, get)
     source = Source(large.url(), len(large.data), '"v1"', None, timeout=60)
-    one = OneStream(source, lambda event: None, retries=0)
+    one = OneStream(source, lambda event: None, retries=0, memory=64 << 20)
     one.cancel()
     with pytest.raises(CancelledError):
         next(one.chunks())

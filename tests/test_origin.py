@@ -40,7 +40,7 @@ def read(origin, start, stop, *, timeout=TIMEOUT, **changes):
     counted = []
     with closing(Origin(None, timeout)) as client:
         got, failure = client.read_part(source, start, stop, memoryview(buffer), counted.append)
-    assert sum(counted) == got
+    assert sum(counted) == got or failure.kind == "wrong"
     assert bytes(buffer[:got]) == origin.data[start : start + got]
     return got, failure
 

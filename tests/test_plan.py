@@ -57,6 +57,12 @@ def test_a_large_file_gets_more_parts_and_a_line_says_so():
     assert made.note == "64 parts instead of 4: a part is at most 16 MiB (--part-size)"
 
 
+def test_no_part_is_larger_than_half_the_window():
+    made = plan(64 << 20, parts=1, part_size=64 << 20, window=8 << 20)
+    assert made.part_size == 4 << 20
+    assert made.note.endswith("a part is at most 4 MiB (--max-memory)")
+
+
 def test_fewer_bytes_than_parts():
     made = plan(3, parts=10)
     assert made.count == 3

@@ -7,8 +7,8 @@ from contextlib import closing
 
 import pytest
 
+from raydl import partfile, syncer
 from raydl import sink as module
-from raydl import syncer
 from raydl.checksum import Checksum
 from raydl.errors import ChecksumError, OutputError, TargetError
 from raydl.journal import Journal
@@ -159,14 +159,14 @@ def test_a_second_raydl_is_refused(tmp_path):
 def test_a_part_file_that_was_renamed_while_it_was_being_locked(tmp_path, monkeypatch):
     """The other raydl finishes between our open and our lock: its target stays untouched."""
     interrupted(tmp_path, len(DATA))
-    real = module.lock_file
+    real = partfile.lock_file
 
     def finished_meanwhile(fd):
-        monkeypatch.setattr(module, "lock_file", real)
+        monkeypatch.setattr(partfile, "lock_file", real)
         (tmp_path / "f.part").rename(tmp_path / "f")
         return real(fd)
 
-    monkeypatch.setattr(module, "lock_file", finished_meanwhile)
+    monkeypatch.setattr(partfile, "lock_file", finished_meanwhile)
     with closing(open_sink(tmp_path / "f", overwrite=True)) as sink:
         assert sink.kept == 0
     assert (tmp_path / "f").read_bytes() == DATA

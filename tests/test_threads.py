@@ -64,8 +64,8 @@ def test_a_failure_gives_the_buffer_back(origin, fleet):
     assert (done.got, done.payload, done.failure.status) == (0, None, 404)
     assert len([pool.take() for _ in range(4)]) == 4
     assert not pool.has_room
-    assert not lane.accepts(Part(0, 0, 10), urgent=False)
-    assert lane.accepts(Part(0, 0, 10), urgent=True)
+    assert not lane.accepts(urgent=False)
+    assert lane.accepts(urgent=True)
 
 
 def test_closing_cuts_off_what_waits(origin, fleet):

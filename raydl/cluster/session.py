@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import secrets
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import ModuleType
@@ -40,18 +41,52 @@ class Node:
     object_store: int
 
 
+class _Connection:
+    """The process's one connection to Ray, shared by all downloads that run in it."""
+
+    lock = threading.RLock()
+    users = 0
+    address = ""
+
+
 def connect(choice: Choice) -> Session:
     """Connect to the chosen cluster, or start a local one.
 
-    Raises ClusterError, within about five seconds where the cluster cannot be used.
+    Several downloads of one process share the connection; the last one ends it. Raises
+    ClusterError, within about five seconds where the cluster cannot be used.
     """
     if choice.how == "client":
         require_client()
-    ray = import_ray()
-    if choice.how == "session" or ray.is_initialized():
-        return Session(ray, choice, ours=False)
-    if choice.how == "cluster":
-        check_head(choice.address)
+    with _Connection.lock:
+        ray = import_ray()
+        if ray.is_initialized():
+            ours = _Connection.users > 0
+            _check_same(choice, ray)
+        else:
+            if choice.how == "session":
+                raise ClusterError("the Ray session of this process has ended", "ray.init() again")
+            if choice.how == "cluster":
+                check_head(choice.address)
+            _init(ray, choice)
+            ours, _Connection.users, _Connection.address = True, 0, choice.address
+        if ours:
+            _Connection.users += 1
+        return Session(ray, choice, ours)
+
+
+def _check_same(choice: Choice, ray: ModuleType) -> None:
+    """Raise ClusterError when another cluster is meant than the one that is connected."""
+    if choice.how not in ("cluster", "client"):
+        return
+    theirs = str(ray.get_runtime_context().gcs_address)
+    if choice.address not in (theirs, _Connection.address):
+        raise ClusterError(
+            f"this process is connected to the Ray cluster at {theirs}, not to {choice.address}",
+            "call ray.shutdown() first, or leave the address out",
+        )
+
+
+def _init(ray: ModuleType, choice: Choice) -> None:
     quiet: dict[str, Any] = {
         "log_to_driver": False,
         "logging_level": logging.CRITICAL,
@@ -65,7 +100,6 @@ def connect(choice: Choice) -> Session:
             ray.init(choice.address, namespace=NAMESPACE, **quiet)
     except Exception as error:
         raise _connect_error(choice, error) from None
-    return Session(ray, choice, ours=True)
 
 
 @contextlib.contextmanager
@@ -133,7 +167,7 @@ class Session:
                 self._ray.remote(NodeWorker)
                 .options(
                     num_cpus=0,
-                    max_concurrency=lanes,
+                    max_concurrency=lanes + 1,  # one to answer while all lanes are busy
                     max_restarts=0,
                     max_task_retries=0,
                     scheduling_strategy=affinity(node.id, soft=False),
@@ -156,9 +190,14 @@ class Session:
 
     def close(self) -> None:
         """Disconnect, if this session made the connection."""
-        if self._ours:
-            with contextlib.suppress(Exception):
-                self._ray.shutdown()
+        if not self._ours:
+            return
+        self._ours = False
+        with _Connection.lock:
+            _Connection.users -= 1
+            if _Connection.users == 0:
+                with contextlib.suppress(Exception):
+                    self._ray.shutdown()
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from raydl.origin.faults import OriginFailure
 from raydl.origin.headers import (
     content_coding,
     content_length,
+    last_modified,
     parse_content_range,
     parse_retry_after,
     strong_etag,
@@ -72,6 +73,12 @@ def check_whole(response: requests.Response, source: Source) -> None:
 
 def _check_version(response: requests.Response, source: Source) -> None:
     expected: str | None
+    transfer = response.headers.get("Transfer-Encoding", "chunked").strip().lower()
+    if transfer != "chunked":
+        # http.client undoes just that one; of any other, its framing would count as data.
+        raise OriginFailure(
+            Failure("wrong", "the origin sent the file in a transfer coding that was not asked")
+        )
     coding = content_coding(response.headers)
     if coding:
         raise OriginFailure(
@@ -80,7 +87,7 @@ def _check_version(response: requests.Response, source: Source) -> None:
     if source.etag is not None:
         expected, seen = source.etag, strong_etag(response.headers.get("ETag"))
     else:
-        expected, seen = source.last_modified, response.headers.get("Last-Modified")
+        expected, seen = source.last_modified, last_modified(response.headers)
     if expected is not None and seen != expected:
         raise OriginFailure(
             Failure(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,7 +17,13 @@ from raydl.models import Failure, Remote, Source
 from raydl.naming import file_name
 from raydl.origin.answers import check_part, check_whole, status_failure
 from raydl.origin.faults import FOREIGN, OriginFailure, failure_of
-from raydl.origin.headers import content_coding, content_length, parse_content_range, strong_etag
+from raydl.origin.headers import (
+    content_coding,
+    content_length,
+    last_modified,
+    parse_content_range,
+    strong_etag,
+)
 
 USER_AGENT = f"raydl/{__version__}"
 
@@ -45,6 +52,22 @@ class _NoAuth(requests.auth.AuthBase):
         return request
 
 
+def _basic(user: str, password: str) -> requests.auth.AuthBase:
+    # Bytes, for requests would encode text as Latin-1; RFC 7617, section 2.1, prefers UTF-8.
+    return requests.auth.HTTPBasicAuth(user.encode(), password.encode())
+
+
+def _is_host(name: str) -> bool:
+    """Whether this can be a host: an address, or labels that DNS can have."""
+    if ":" in name:
+        return True  # urlsplit has checked that it is an IPv6 address
+    try:
+        labels = name.rstrip(".").encode("idna").split(b".")
+    except UnicodeError:
+        return False
+    return all(re.fullmatch(rb"[\w-]{1,63}", label) for label in labels)
+
+
 def split_auth(url: str) -> tuple[str, tuple[str, str] | None]:
     """The URL without its userinfo, and that userinfo as (user, password).
 
@@ -52,10 +75,10 @@ def split_auth(url: str) -> tuple[str, tuple[str, str] | None]:
     """
     try:
         parts = urlsplit(url.strip())
-        port_fits = parts.port is None or parts.port > 0
+        host_fits = parts.port != 0 and _is_host(parts.hostname or "")
     except ValueError:
-        parts, port_fits = None, False
-    if parts is None or not port_fits or not parts.hostname:
+        parts, host_fits = None, False
+    if parts is None or not host_fits:
         raise UsageError("this is not a URL that can be fetched", "write https://host/path")
     if parts.scheme.lower() not in ("http", "https"):
         raise UsageError(f"{parts.scheme}: URLs are not supported", "write http:// or https://")
@@ -80,7 +103,7 @@ class Origin:
         self._response: requests.Response | None = None
         self._session = _Session()
         self._session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
-        self._session.auth = auth or _NoAuth()
+        self._session.auth = _basic(*auth) if auth else _NoAuth()
 
     def close(self) -> None:
         """Close the connection."""
@@ -141,7 +164,8 @@ class Origin:
                     tally(count)
                 self._settle(response)
         except OriginFailure as error:
-            return got, error.failure
+            # Of an answer that turned out not to fit, nothing counts.
+            return 0 if error.failure.kind == "wrong" else got, error.failure
         return got, None
 
     def read_whole(
@@ -203,7 +227,7 @@ class Origin:
 
     def _settle(self, response: requests.Response) -> None:
         """After the last byte that was wanted: keep the connection, if nothing follows."""
-        if response.headers.get("Content-Length") is None:
+        if content_length(response.headers) is None:
             with self._translated():
                 if response.raw.read(1):
                     raise OriginFailure(Failure("wrong", "the origin sent more than it said"))
@@ -283,17 +307,17 @@ class Origin:
         why: str = "",
     ) -> Remote:
         final = response.url
-        same_host = urlsplit(final).netloc == urlsplit(url).netloc
+        elsewhere = self._session.should_strip_auth(url, final)  # type: ignore[no-untyped-call]
         return Remote(
             url=url,
             final_url=final,
             size=size,
             ranges=ranges,
             etag=strong_etag(response.headers.get("ETag")),
-            last_modified=response.headers.get("Last-Modified"),
+            last_modified=last_modified(response.headers),
             name=file_name(response.headers.get("Content-Disposition"), final),
             why_no_ranges=why,
-            auth=self._auth if same_host else None,
+            auth=None if elsewhere else self._auth,
         )
 
 

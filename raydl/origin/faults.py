@@ -16,8 +16,15 @@ from urllib3.exceptions import NameResolutionError
 
 from raydl.models import Failure
 
-FOREIGN = (requests.RequestException, Urllib3Error, HTTPException, OSError)
-"""What any of the libraries below may raise."""
+FOREIGN = (
+    requests.RequestException,
+    Urllib3Error,
+    HTTPException,
+    OSError,
+    ValueError,
+    OverflowError,
+)
+"""What any of the libraries below may raise; ValueError for headers that make no sense."""
 
 
 class OriginFailure(Exception):  # noqa: N818 - carries a Failure, which callers turn into an error
@@ -52,8 +59,14 @@ def failure_of(error: BaseException, timeout: float) -> Failure:
                 return Failure("wrong", f"{host} redirects in circles")
             case requests.exceptions.ProxyError():
                 return Failure("connect", "the proxy cannot be reached")
-            case requests.exceptions.InvalidURL() | requests.exceptions.InvalidSchema():
-                return Failure("wrong", f"{host} redirects to a URL that makes no sense")
+            case (
+                requests.exceptions.InvalidURL()
+                | requests.exceptions.InvalidSchema()
+                | ValueError()
+            ):
+                return Failure("wrong", f"{host} sent headers or a redirect that make no sense")
+            case OSError(errno=None, args=(str() as text,)) if "CA certificate bundle" in text:
+                return Failure("tls", "the CA certificates are not where they should be")
             case OSError(errno=int() as number, strerror=str() as text) if number:
                 return Failure("connect", f"{host}: {text}")
             case _:

@@ -7,7 +7,9 @@ import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
 
-_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)", re.IGNORECASE | re.ASCII)
+_CONTENT_RANGE = re.compile(
+    r"bytes (?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)", re.IGNORECASE | re.ASCII
+)
 
 Headers = Mapping[str, str]
 
@@ -51,17 +53,25 @@ def parse_retry_after(header: str | None) -> float | None:
 def strong_etag(header: str | None) -> str | None:
     """The ETag when it is a strong one, else None (RFC 9110, section 8.8.3)."""
     text = (header or "").strip()
-    return text if re.fullmatch(r'"[^"]*"', text) else None
+    return text if re.fullmatch(r'"[\x21\x23-\x7e\x80-\xff]*"', text) else None
+
+
+def last_modified(headers: Headers) -> str | None:
+    """Last-Modified as it stands, None where it is absent or no plain text."""
+    text = headers.get("Last-Modified", "").strip()
+    return text if re.fullmatch(r"[\x20-\x7e]{1,60}", text) else None
 
 
 def content_coding(headers: Headers) -> str:
     """The Content-Encoding, empty where there is none."""
     coding = headers.get("Content-Encoding", "").strip().lower()
-    return "" if coding == "identity" else coding
+    if coding in ("", "identity"):
+        return ""
+    return coding if re.fullmatch(r"[\w, -]{1,40}", coding, re.ASCII) else "an unknown"
 
 
 def content_length(headers: Headers) -> int | None:
     """The Content-Length, None where it is absent, malformed or void (RFC 9112, section 6.3)."""
     text = headers.get("Content-Length", "").strip()
     chunked = "chunked" in headers.get("Transfer-Encoding", "").lower()
-    return int(text) if re.fullmatch(r"[0-9]+", text) and not chunked else None
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) and not chunked else None
