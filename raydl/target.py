@@ -19,7 +19,10 @@ def planned_path(output: str | os.PathLike[str] | None) -> Path | None:
     if output is None:
         return None
     path = Path(output)
-    is_directory = str(output).endswith(("/", os.sep)) or path.is_dir()
+    try:
+        is_directory = str(output).endswith(("/", os.sep)) or path.is_dir()
+    except OSError as error:
+        raise output_error(error, path) from None
     return None if is_directory else path
 
 

@@ -38,6 +38,7 @@ class Worker:
             origins = list(self._origins)
         for origin in origins:
             origin.abort()
+            origin.close()
 
     def _origin(self) -> Origin:
         origin: Origin | None = getattr(self._mine, "origin", None)

@@ -138,3 +138,22 @@ def test_named(listener):
     assert choose(f"localhost:{listener.port}").address == f"localhost:{listener.port}"
     client = choose(f"ray://127.0.0.1:{listener.port}")
     assert (client.how, client.address) == ("client", f"ray://127.0.0.1:{listener.port}")
+
+
+def test_what_another_user_left_is_not_trusted(listener, monkeypatch, tmp_path):
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    (tmp_path / "ray").mkdir()
+    left = tmp_path / "ray" / "ray_current_cluster"
+    left.write_text(f"127.0.0.1:{listener.port}")
+    monkeypatch.setattr("raydl.address.is_ours", lambda path: False)
+    assert choose("auto").how == "none"
+    monkeypatch.undo()
+    left.write_bytes(b"\xff\xfe")
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert choose("auto").how == "none"
+
+
+def test_ray_that_is_just_being_imported(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace())
+    assert choose("auto").how == "none"

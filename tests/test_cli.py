@@ -270,3 +270,39 @@ def test_configuration_is_used(origin, here):
     assert json.loads(done.stdout)["parts"] == 5
     done = run_raydl("fetch", origin.url(), "--json", "--overwrite", "--parts", "2", cwd=here)
     assert json.loads(done.stdout)["parts"] == 2
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-"])
+def test_closed_standard_streams(origin, here, closed):
+    command = " ".join(map(str, [*RAYDL, "fetch", origin.url(), "--json"]))
+    done = subprocess.run(
+        ["bash", "-c", f"{command} {closed}"],
+        cwd=here,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr + done.stdout
+    assert (here / "file.bin").read_bytes() == origin.data
+
+
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (["--timeout", "9999999999h"], 2),
+        (["--part-size", "9" * 400], 2),
+        (["--connections", "100000"], 2),
+        (["--parts", "1" + "0" * 30], 2),
+        (["-o", "x" * 300], 8),
+    ],
+)
+def test_beyond_all_measure(origin, here, args, code):
+    done = run_raydl("fetch", origin.url(), *args, cwd=here)
+    assert done.returncode == code
+    assert "unexpected" not in done.stderr
+
+
+def test_the_advice_of_an_unexpected_error_works(origin, here):
+    done = run_raydl("fetch", origin.url(), cwd=here, env={"RAYDL_DEBUG": "1"})
+    assert done.returncode == 0

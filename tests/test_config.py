@@ -73,3 +73,14 @@ def test_which_file(in_tmp, monkeypatch):
     assert config_file() == mine
     (in_tmp / "raydl.toml").write_text("")
     assert str(config_file()) == "raydl.toml"
+
+
+def test_a_file_of_another_user_is_not_used(in_tmp, monkeypatch):
+    (in_tmp / "raydl.toml").write_text("")
+    monkeypatch.setattr("raydl.config.is_ours", lambda path: False)
+    with pytest.raises(UsageError, match="belongs to another user"):
+        config_file()
+
+
+def test_the_debug_variable_is_no_option():
+    assert "debug" not in settings({}, {"RAYDL_DEBUG": "1"})

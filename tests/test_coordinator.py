@@ -383,3 +383,63 @@ def test_network_errors_are_network_errors():
     bench.join("a", 1, lambda lane, task: (0, Failure("timeout", "slow"), None))
     with pytest.raises(NetworkError, match="slow; run the same"):
         bench.run()
+
+
+def test_short_answers_do_not_outrun_a_slow_consumer():
+    """An origin may send less than asked each time: no buffer is taken beyond the limit."""
+    held = [0]
+
+    class Counted(Bytes):
+        def release(self):
+            held[0] -= 1
+
+    most = []
+
+    def behave(lane, task):
+        held[0] += 1
+        most.append(held[0])
+        lane.full = held[0] >= 3
+        start = task.part.start
+        return min(task.part.size, 100), None, Counted(DATA[start : start + 100])
+
+    bench = Bench(count=10, limit=4000)
+    bench.join("a", 2, behave)
+    out = b""
+    for _, view in bench.coordinator.chunks():
+        out += view
+        deadline = time.monotonic() + 0.002
+        while time.monotonic() < deadline:
+            pass
+    bench.coordinator.close()
+    assert out == DATA
+    assert max(most) <= 5
+
+
+def test_a_node_that_cannot_be_reached_takes_its_objects_with_it():
+    """What it had fetched, but not delivered, is fetched again; late answers count for nothing."""
+    asked = []
+
+    class Stuck(Bytes):
+        def pull(self, done):
+            asked.append(self)
+
+    def behave(lane, task):
+        if task.part.start == 0:
+            return task.part.size, None, Stuck(DATA[:1000], remote=True)
+        return None
+
+    bench = Bench()
+    (lane, other) = bench.join("far", 2, behave)
+    thread = threading.Thread(target=bench.run)
+    thread.start()
+    while not asked or not (lane.tasks and other.tasks):
+        pass
+    bench.inbox.post(Left("far", [lane, other], "it does not answer", unreachable=True))
+    late = other.tasks[0] if other.tasks[0].part.start else lane.tasks[-1]
+    payload = Bytes(b"wrong" * 200)
+    bench.inbox.post(Fetched(other, late, 1000, payload, None, 0.0))
+    bench.join("near", 1)
+    thread.join(20)
+    assert not thread.is_alive()
+    assert payload.released
+    assert bench.of(LanesLeft)[0].lanes == 2

@@ -1,5 +1,6 @@
 """Whole downloads on this machine: every fallback, resume, and the API around them."""
 
+import gc
 import hashlib
 import json
 import os
@@ -347,3 +348,80 @@ def test_nobody_is_left_to_fetch(origin, in_tmp):
 
 def test_no_nodes():
     assert raydl.nodes("none") == []
+
+
+def test_one_odd_answer_costs_nothing(origin, in_tmp):
+    """A page instead of a part, once, from one of the servers behind a name."""
+    origin.on(
+        changed(status=200, headers={"ETag": None}, body=b"<html>"),
+        when=lambda s: s.is_part and s.range[0] > 0,
+    )
+    report = fetch(origin, parts=8)
+    assert (in_tmp / "file.bin").read_bytes() == origin.data
+    assert report.retries == 1
+
+
+def test_what_was_kept_survives_an_odd_answer(origin, in_tmp):
+    origin.on(status(416), 2, lambda s: s.is_part and s.range[0] > 500_000)
+    events = []
+    report = fetch(origin, events=events, parts=10, connections=1)
+    assert (in_tmp / "file.bin").read_bytes() == origin.data
+    assert report.resumed > 0
+
+
+def test_without_any_validator_a_notice_says_so(make_origin, in_tmp):
+    origin = make_origin(random_bytes(100_000), headers={})
+    events = []
+    fetch(origin, events=events, parts=3)
+    assert any("--checksum would prove" in str(e) for e in of(events, Notice))
+
+
+@pytest.mark.parametrize("codings", ["gzip, chunked", "identity, chunked", "x"])
+def test_transfer_codings_that_cannot_be_undone(origin, in_tmp, codings):
+    origin.on(changed(headers={"Transfer-Encoding": codings}), None, get)
+    with pytest.raises(raydl.RaydlError):
+        fetch(origin, retries=0)
+    assert "file.bin" not in names(in_tmp)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("location", ["http://[bad/", "http://\xe9/x", "//"])
+def test_redirects_that_make_no_sense(origin, in_tmp, location):
+    origin.on(scripted.redirect(location), None)
+    with pytest.raises(raydl.RaydlError):
+        fetch(origin, parts=3, retries=1)
+    origin.on(scripted.redirect(location), None, anything)
+    origin.rules.reverse()
+    with pytest.raises(raydl.RaydlError):
+        fetch(origin, parts=3, retries=1)
+    gc.collect()  # requests leaves the socket of such a redirect to the garbage collector
+
+
+def test_numbers_beyond_all_measure(origin, in_tmp):
+    origin.on(changed(headers={"Content-Range": "bytes 0-1/" + "9" * 5000}), None)
+    with pytest.raises(raydl.WrongAnswerError):
+        fetch(origin, parts=3)
+
+
+def test_what_an_origin_says_cannot_reach_the_terminal(make_origin, in_tmp):
+    origin = make_origin(b"abc", headers={"Last-Modified": "\x1b[31mred", "ETag": '"\x1b[0m"'})
+    remote = raydl.probe(origin.url())
+    assert remote.last_modified is None
+    assert remote.etag is None
+
+
+@pytest.mark.parametrize("url", ["anna:hunter2@h/f", "https://anna:hunter2@ex\u2100mple.com/f"])
+def test_a_bad_url_is_refused_without_its_password(in_tmp, url):
+    (in_tmp / "f").write_text("x")
+    events = []
+    with pytest.raises(raydl.UsageError) as caught:
+        fetch(None, "f", events, url=url, skip_existing=True)
+    assert "hunter" not in str(caught.value) + str([e.to_dict() for e in events])
+
+
+def test_passwords_are_sent_as_utf8(origin, in_tmp):
+    fetch(origin, url=origin.url().replace("http://", "http://anna:p%E2%82%AC@"))
+    import base64
+
+    sent = origin.requests[0].headers["authorization"].removeprefix("Basic ")
+    assert base64.b64decode(sent).decode() == "anna:p€"

@@ -5,12 +5,16 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 
 import psutil
 import pytest
 
 import raydl
+from raydl.address import Choice
+from raydl.cluster import connect
+from raydl.errors import ClusterError
 from raydl.event import LanesJoined, LanesLeft, PartFetched
 from tests import scripted
 from tests.conftest import RAYDL, random_bytes, run_raydl
@@ -241,3 +245,72 @@ def test_auto_finds_what_ray_start_left(two_nodes, slow_origin, tmp_path):
     )  # fmt: skip
     assert "(RAY_ADDRESS)" in done.stderr
     assert len(json.loads(done.stdout)["nodes"]) == 2
+
+
+def test_a_worker_that_is_frozen_is_given_up(two_nodes, slow_origin, in_tmp, no_leaks):
+    """Ray would wait for ever: the process lives, and says nothing."""
+    events, frozen = [], []
+
+    def on_event(event):
+        events.append(event)
+        if isinstance(event, PartFetched) and event.node != "this machine" and not frozen:
+            frozen.extend(actors())
+            for process in frozen:
+                process.suspend()
+
+    try:
+        raydl.fetch(
+            slow_origin.url(),
+            on_event=on_event,
+            address=two_nodes.address,
+            progress="none",
+            part_size=200_000,
+        )
+    finally:
+        for process in frozen:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
+    assert frozen
+    assert (in_tmp / "file.bin").read_bytes() == slow_origin.data
+    assert gone(frozen)
+
+
+def test_two_downloads_share_a_connection(two_nodes, make_origin, in_tmp):
+    """The one that ends first leaves the other its Ray."""
+    quick, slow = make_origin(random_bytes(9_000_000, 1)), make_origin(random_bytes(20_000_000, 2))
+
+    def wait(handler, seen):
+        handler.origin.release.wait(0.05)
+        return False
+
+    slow.on(wait, None)
+    results = {}
+
+    def work(name, origin):
+        options = {"address": two_nodes.address, "progress": "none", "part_size": 200_000}
+        results[name] = raydl.fetch(origin.url(), name, **options)
+
+    threads = [
+        threading.Thread(target=work, args=("slow", slow)),
+        threading.Thread(target=work, args=("quick", quick)),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert set(results) == {"quick", "slow"}
+    assert len(results["slow"].nodes) == 2
+    for name, origin in (("quick", quick), ("slow", slow)):
+        assert (in_tmp / name).read_bytes() == origin.data
+    import ray
+
+    assert not ray.is_initialized()
+
+
+def test_another_address_than_the_open_session(two_nodes, slow_origin, in_tmp):
+    session = connect(Choice("cluster", two_nodes.address, True, ""))
+    try:
+        with pytest.raises(ClusterError, match=r"ray\.shutdown"):
+            connect(Choice("cluster", "127.0.0.1:1", True, ""))
+    finally:
+        session.close()

@@ -90,3 +90,10 @@ def test_size_and_date_and_none_of_them():
     bare = remote(etag=None, last_modified=None)
     assert "no way to tell" in Journal.of(bare, 100).objection(bare, 100, False)
     assert Journal.of(bare, 100).objection(bare, 100, True) == ""
+
+
+@pytest.mark.parametrize("synced", [None, 1.5, -5, "9", True])
+def test_a_journal_that_makes_no_sense_counts_as_none(tmp_path, synced):
+    record = dataclasses.asdict(Journal.of(remote(), 100))
+    (tmp_path / "j").write_text(json.dumps({**record, "synced": synced}))
+    assert Journal.load(tmp_path / "j") is None

@@ -1,7 +1,7 @@
 import pytest
 
 from raydl import backoff
-from raydl.errors import CancelledError, NetworkError, OriginChangedError
+from raydl.errors import CancelledError, NetworkError, OriginChangedError, WrongAnswerError
 from raydl.event import PartFailed, Progress
 from raydl.models import Source
 from raydl.onestream import BUFFER_SIZE, OneStream
@@ -89,4 +89,33 @@ def test_cancel(large, no_leaks):
     one.cancel()
     with pytest.raises(CancelledError):
         next(one.chunks())
+    one.close()
+
+
+def test_a_second_answer_that_is_shorter_is_not_the_whole(origin, no_leaks):
+    """Without lengths, an early end looks like the end."""
+    origin.on(cut_off(700_000, reset=True), when=get)
+
+    def short(handler, seen):
+        handler.start(200, {"ETag": '"v1"', "Connection": "close"})
+        handler.wfile.write(origin.data[:1000])
+        handler.close_connection = True
+        return True
+
+    origin.on(short, when=get)
+    out, failure, _ = stream(origin, size=None)
+    if len(out) > 1000:
+        assert isinstance(failure, OriginChangedError)
+
+
+def test_a_bug_ends_the_stream(large, no_leaks, monkeypatch):
+    source = Source(large.url(), len(large.data), '"v1"', None)
+    one = OneStream(source, lambda event: None, retries=0, memory=1 << 20)
+
+    def broken(*args):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(one._origin, "read_whole", broken)
+    with pytest.raises(WrongAnswerError, match="ZeroDivisionError"):
+        list(one.chunks())
     one.close()

@@ -263,3 +263,76 @@ def test_nothing_else_gets_to_standard_output(merged):
     assert done.stdout == b"file bytes!\n"
     if not merged:
         assert done.stderr.count(b"stray") == 1
+
+
+def test_another_query_is_another_file(tmp_path):
+    one, two = changed(url="http://h/f?id=1&sig=a"), changed(url="http://h/f?id=2&sig=a")
+    interrupted(tmp_path, 4000, remote=one)
+    with closing(open_sink(tmp_path / "f", remote=two)) as sink:
+        assert sink.kept == 0
+        assert "the query differs" in sink.note
+
+
+def test_another_signature_is_the_same_file(tmp_path):
+    one = changed(url="http://h/f?id=1&X-Amz-Signature=a&Expires=1")
+    two = changed(url="http://h/f?id=1&X-Amz-Signature=b&Expires=2")
+    interrupted(tmp_path, 4000, remote=one)
+    with closing(open_sink(tmp_path / "f", remote=two)) as sink:
+        assert sink.kept == 4000
+
+
+def test_a_part_file_that_was_removed_and_made_anew_is_not_delivered(tmp_path):
+    with closing(open_sink(tmp_path / "f")) as first:
+        put(first, DATA)
+        (tmp_path / "f.part").unlink()
+        with closing(open_sink(tmp_path / "f")) as second:
+            put(second, DATA[:30])
+            with pytest.raises(OutputError, match="someone else"):
+                first.finish()
+    assert names(tmp_path) == ["f.part", "f.part.journal"]
+    assert (tmp_path / "f.part").read_bytes() == DATA[:30]
+
+
+def test_a_crash_between_link_and_unlink_does_not_endanger_the_target(tmp_path):
+    interrupted(tmp_path, len(DATA))
+    os.link(tmp_path / "f.part", tmp_path / "f")
+    with closing(open_sink(tmp_path / "f", overwrite=True)) as sink:
+        assert sink.kept == 0
+        put(sink, b"new bytes")
+    assert (tmp_path / "f").read_bytes() == DATA
+
+
+def test_a_symbolic_link_in_place_of_the_part_file_is_not_followed(tmp_path):
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / "f.part").symlink_to(tmp_path / "precious")
+    with pytest.raises(OutputError):
+        open_sink(tmp_path / "f")
+    assert (tmp_path / "precious").read_text() == "precious"
+
+
+def test_bytes_that_did_not_reach_the_disk_are_not_called_safe(tmp_path, monkeypatch):
+    """The system tells of a failed write-back once, to whoever syncs first."""
+    monkeypatch.setattr(syncer, "SYNC_BYTES", 100)
+    failures = [OSError(errno.EIO, "Input/output error")]
+
+    def fdatasync(fd):
+        if failures:
+            raise failures.pop()
+
+    monkeypatch.setattr(syncer.os, "fdatasync", fdatasync)
+    sink = open_sink(tmp_path / "f")
+    put(sink, DATA[:5000])
+    sink._syncer._thread.join(10)
+    with pytest.raises(OutputError, match="Input/output error"):
+        put(sink, DATA[5000:])
+    with pytest.raises(OutputError, match="Input/output error"):
+        sink.finish()
+    sink.close()
+    assert Journal.load(tmp_path / "f.part.journal").synced == 0
+    assert not (tmp_path / "f").exists()
+
+
+def test_no_space_leaves_nothing_behind(tmp_path):
+    with pytest.raises(OutputError, match="are needed"):
+        open_sink(tmp_path / "f", remote=changed(size=1 << 60))
+    assert names(tmp_path) == []

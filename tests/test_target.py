@@ -67,3 +67,18 @@ def test_space(tmp_path):
 def test_what_the_system_says_in_plain_words(number, says):
     error = OSError(number, os.strerror(number))
     assert says in str(output_error(error, Path("f"), "go on"))
+
+
+def test_what_is_no_regular_file_is_never_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/null")):
+        with pytest.raises(OutputError, match="no regular file"):
+            check_target(path, Options(overwrite=True))
+
+
+def test_odd_targets_are_plain_errors(tmp_path):
+    with pytest.raises(OutputError, match="name is too long"):
+        check_target(tmp_path / ("x" * 300), Options())
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(TargetError):
+        check_target(tmp_path / "dangling", Options(skip_existing=True))

@@ -74,3 +74,14 @@ def test_closing_cuts_off_what_waits(origin, fleet):
     fleet[0].get(timeout=5).lanes[0].start(Task(Part(0, 0, 1000)))
     while not origin.parts:
         pass
+
+
+def test_a_bug_in_a_lane_is_reported_not_swallowed(origin, fleet, monkeypatch):
+    def broken(*args):
+        raise ZeroDivisionError("oh")
+
+    inbox, _ = fleet
+    lane = inbox.get(timeout=5).lanes[0]
+    monkeypatch.setattr(lane._worker, "fetch", broken)
+    lane.start(Task(Part(0, 0, 10)))
+    assert "ZeroDivisionError" in inbox.get(timeout=5).failure.message
