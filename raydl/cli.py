@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable
 from typing import Annotated, Any, NoReturn
 
@@ -295,19 +294,18 @@ def _say(line: str) -> None:
 
 
 def _leave(code: int) -> NoReturn:
-    """Exit; at once where a thread that can't be interrupted would hold the process."""
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError:
-        code = code or OutputError.exit_code
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    held = [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
-    if held:
-        with contextlib.suppress(OSError, AttributeError):
-            sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)
+    """Exit at once: all is closed and flushed by now.
+
+    Taking the interpreter down in order costs 80 ms, and waits for threads that cannot be
+    interrupted, such as one inside a name look-up or one that still connects to Ray.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            code = code or OutputError.exit_code
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ nothing here needs a lock, and every decision is taken in one place.
 from __future__ import annotations
 
 import heapq
+import math
 import queue
 import threading
 import time
@@ -36,6 +37,10 @@ from raydl.waiting import next_item
 from raydl.window import Task, Window
 
 PROGRESS_SECONDS = 0.1
+
+LOOK_SECONDS = 0.1
+RAMP_SECONDS = 0.5
+"""The shortest time over which a speed is believed at all, and in full."""
 
 DOUBTFUL = ("no-range", "changed", "wrong")
 DOUBTFUL_TRIES = 1
@@ -111,7 +116,8 @@ class Coordinator:
         self._away: dict[int, tuple[Part, str, Payload]] = {}
         self._to_pull: list[tuple[int, int, Payload]] = []
         self._arrived = 0
-        self._last_progress = 0.0
+        self._have = plan.start
+        self._began = self._last_progress = time.monotonic()
         self._alone_since = time.monotonic()
         self._is_closed = self._cancelled = False
         self.bytes_by_node: Counter[str] = Counter()
@@ -147,6 +153,18 @@ class Coordinator:
         self._inbox.queue.put(_Closed())
         if self._thread.is_alive():
             self._thread.join()
+
+    def seconds_left(self) -> float:
+        """How long the rest takes at the speed so far; 0 while that is unknown. Any thread.
+
+        A speed gets going: at first the estimate is discounted, so that what it says is at
+        least true.
+        """
+        elapsed = time.monotonic() - self._began
+        got = self._have - self._plan.start
+        if elapsed < LOOK_SECONDS or not got:
+            return math.inf if elapsed > 3 * LOOK_SECONDS else 0.0
+        return (self._plan.size - self._have) * elapsed / got * min(1.0, elapsed / RAMP_SECONDS)
 
     def shares(self) -> tuple[NodeShare, ...]:
         """Who fetched how much, the largest share first."""
@@ -365,9 +383,10 @@ class Coordinator:
             return
         self._last_progress = now
         in_flight = sum(lane.received() for lane in self._busy)
+        self._have = min(self._plan.size, self._plan.start + self._arrived + in_flight)
         self._emit(
             Progress(
-                fetched=min(self._plan.size, self._plan.start + self._arrived + in_flight),
+                fetched=self._have,
                 written=self._window.written,
                 size=self._plan.size,
                 lanes=len(self._busy),

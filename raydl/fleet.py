@@ -60,18 +60,29 @@ class _Hand:
 class ClusterFleet:
     """Connects to a cluster in the background and keeps a worker on each of its nodes.
 
+    It does so as soon as it ``pays``: a file that is nearly there needs no cluster.
     Nodes that appear later get a worker too; those that go take their lanes with them. Ray needs
     14 to 66 s to notice a node that hangs or is cut off, and never notices a process that is
     frozen: so each worker is asked for a sign of life, and given up without one.
     """
 
+    LOOK_SECONDS = 0.05
     POLL_SECONDS = 1.0
     SILENCE_SECONDS = 5.0
     REHIRE_SECONDS = 3.0
 
-    def __init__(self, choice: Choice, source: Source, lanes: int, here: bool, post: Post) -> None:
+    def __init__(
+        self,
+        choice: Choice,
+        source: Source,
+        lanes: int,
+        post: Post,
+        *,
+        here: bool,
+        pays: Callable[[], bool],
+    ) -> None:
         self._choice, self._source, self._count, self._here = choice, source, lanes, here
-        self._post = post
+        self._post, self._pays = post, pays
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._hands: dict[str, _Hand] = {}
@@ -93,6 +104,9 @@ class ClusterFleet:
             self._thread.join()
 
     def _run(self) -> None:
+        while not self._pays():
+            if self._stop.wait(self.LOOK_SECONDS):
+                return
         try:
             session = connect(self._choice)
         except RaydlError as error:

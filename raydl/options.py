@@ -99,7 +99,7 @@ class Options:
         "N",
     )
     part_size: int = _option(
-        16 << 20, "No part is larger than this; at most 64MiB.", _size(1, MAX_PART_SIZE), "SIZE"
+        8 << 20, "No part is larger than this; at most 64MiB.", _size(1, MAX_PART_SIZE), "SIZE"
     )
     connections: int = _option(4, "Connections to the origin, per node.", _count(1, 256), "N")
     max_memory: int = _option(

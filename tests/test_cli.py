@@ -37,7 +37,7 @@ def test_help_names_every_flag_and_exit_code():
     for code, meaning in exit_codes().items():
         assert f"{code}  {meaning}" in text
     assert "--no-fetch-here" in text
-    assert "[default: 16MiB]" in text
+    assert "[default: 8MiB]" in text
 
 
 def test_version_and_no_arguments(here):

@@ -25,11 +25,11 @@ pytestmark = pytest.mark.cluster
 
 @pytest.fixture
 def slow_origin(make_origin):
-    """20 MB in parts that take a while, so that actors get their share."""
+    """20 MB in parts that take a while: long enough for a cluster to pay."""
     origin = make_origin(random_bytes(20_000_000))
 
     def wait(handler, seen):
-        handler.origin.release.wait(0.05)
+        handler.origin.release.wait(0.1)
         return False
 
     origin.on(wait, None)
@@ -280,7 +280,7 @@ def test_two_downloads_share_a_connection(two_nodes, make_origin, in_tmp):
     quick, slow = make_origin(random_bytes(9_000_000, 1)), make_origin(random_bytes(20_000_000, 2))
 
     def wait(handler, seen):
-        handler.origin.release.wait(0.05)
+        handler.origin.release.wait(0.1)
         return False
 
     slow.on(wait, None)

@@ -417,7 +417,7 @@ def test_no_content_range_is_believed_by_accident(text):
         assert first is not None or total is not None
 
 
-@given(st.integers(0, 10**18), st.integers(0, 10**18), st.integers(0, 10**18))
+@given(st.integers(0, 10**17), st.integers(0, 10**17), st.integers(0, 10**17))
 def test_content_range_roundtrip(first, last, total):
     parsed = parse_content_range(f"bytes {first}-{last}/{total}")
     assert parsed == ((first, last, total) if first <= last < total else None)
