@@ -86,7 +86,7 @@ def alternate(
 ) -> Measured:
     """Seconds of each command, round by round; the folder is empty before each."""
     seconds: Measured = {name: [] for name in commands}
-    for _ in range(rounds):
+    for number in range(-1, rounds):  # the first round warms caches up and does not count
         for name, command in commands.items():
             for left in out.iterdir():
                 left.unlink()
@@ -99,8 +99,9 @@ def alternate(
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
-            seconds[name].append(time.monotonic() - began)
-            print(f"  {name:<28} {seconds[name][-1]:6.2f} s", flush=True)
+            if number >= 0:
+                seconds[name].append(time.monotonic() - began)
+                print(f"  {name:<28} {seconds[name][-1]:6.2f} s", flush=True)
     return seconds
 
 

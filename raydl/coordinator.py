@@ -164,7 +164,8 @@ class Coordinator:
         got = self._have - self._plan.start
         if elapsed < LOOK_SECONDS or not got:
             return math.inf if elapsed > 3 * LOOK_SECONDS else 0.0
-        return (self._plan.size - self._have) * elapsed / got * min(1.0, elapsed / RAMP_SECONDS)
+        ramp = min(1.0, elapsed / RAMP_SECONDS) ** 2
+        return (self._plan.size - self._have) * elapsed / got * ramp
 
     def shares(self) -> tuple[NodeShare, ...]:
         """Who fetched how much, the largest share first."""
