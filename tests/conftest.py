@@ -90,7 +90,7 @@ def run_raydl(
 class NodesHere:
     """Ray nodes on this machine, apart from any other Ray."""
 
-    def __init__(self, count: int, temp: str) -> None:
+    def __init__(self, count: int, temp: str, **head: object) -> None:
         from ray.cluster_utils import Cluster
 
         self.temp = temp
@@ -99,7 +99,7 @@ class NodesHere:
             "object_store_memory": 128 << 20,
             "include_dashboard": False,
         }
-        self.cluster = Cluster(initialize_head=True, head_node_args=self.node)
+        self.cluster = Cluster(initialize_head=True, head_node_args={**self.node, **head})
         self.workers = [self.add() for _ in range(count - 1)]
         self.cluster.wait_for_nodes()
         self.address: str = self.cluster.address
@@ -115,12 +115,12 @@ def two_nodes() -> Iterator[NodesHere]:
 
 
 @pytest.fixture
-def own_nodes() -> Iterator[Callable[[int], NodesHere]]:
+def own_nodes() -> Iterator[Callable[..., NodesHere]]:
     """A cluster that a test may damage."""
     running: list[Iterator[NodesHere]] = []
 
-    def start(count: int) -> NodesHere:
-        generator = _nodes(count)
+    def start(count: int, **head: object) -> NodesHere:
+        generator = _nodes(count, **head)
         running.append(generator)
         return next(generator)
 
@@ -129,7 +129,7 @@ def own_nodes() -> Iterator[Callable[[int], NodesHere]]:
         next(generator, None)
 
 
-def _nodes(count: int) -> Iterator[NodesHere]:
+def _nodes(count: int, **head: object) -> Iterator[NodesHere]:
     # A short path: Ray puts sockets into it, and their names may have 107 bytes.
     with (
         tempfile.TemporaryDirectory(prefix="rdl", ignore_cleanup_errors=True) as temp,
@@ -141,7 +141,7 @@ def _nodes(count: int) -> Iterator[NodesHere]:
         patch.setenv("RAY_TMPDIR", temp)
         patch.setenv("RAY_AUTH_MODE", "disabled")
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        nodes = NodesHere(count, temp)
+        nodes = NodesHere(count, temp, **head)
         try:
             yield nodes
         finally:

@@ -187,7 +187,7 @@ class TestRefusals:
         metadata = json.loads(client.internal_kv_get(b"CLUSTER_METADATA", b"cluster"))
         for change, says in (
             ({"ray_version": "2.9.1"}, 'pip install "ray==2.9.1"'),
-            ({"python_version": "3.8.1"}, "use Python 3.8.1 here"),
+            ({"python_version": "3.8.1"}, "python3.8 -m venv"),
         ):
             record = json.dumps({**metadata, **change}).encode()
             client.internal_kv_put(b"CLUSTER_METADATA", record, True, b"cluster")

@@ -1,9 +1,11 @@
 """Downloads over real nodes, and what happens when they go."""
 
 import contextlib
+import gc
 import json
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -314,3 +316,25 @@ def test_another_address_than_the_open_session(two_nodes, slow_origin, in_tmp):
             connect(Choice("cluster", "127.0.0.1:1", True, ""))
     finally:
         session.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_through_rays_client(own_nodes, slow_origin, tmp_path):
+    pytest.importorskip("grpc")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    nodes = own_nodes(1, ray_client_server_port=port)
+    gc.collect()  # Ray leaves the log files of its client server to the garbage collector
+    env = {"RAY_AUTH_MODE": "disabled", "RAY_TMPDIR": nodes.temp}
+    options = ["--address", f"ray://127.0.0.1:{port}", "--no-fetch-here", "--json"]
+    deadline = time.monotonic() + 30
+    while True:  # the head's client server starts a little after the head
+        done = run_raydl("fetch", slow_origin.url(), *options, cwd=tmp_path, env=env)
+        if done.returncode == 0 or time.monotonic() > deadline:
+            break
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "file.bin").read_bytes() == slow_origin.data
+    (share,) = json.loads(done.stdout)["nodes"]
+    assert share["node"] != "this machine"
+    assert not [line for line in done.stderr.splitlines() if "INFO" in line or "WARN" in line]

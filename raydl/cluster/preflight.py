@@ -125,6 +125,7 @@ def version_error(address: str, metadata: dict[str, Any]) -> ClusterError | None
     if theirs is not None and theirs.split(".")[:digits] != ours.split(".")[:digits]:
         return ClusterError(
             f"the cluster at {address} runs Python {theirs}, this machine has Python {ours}",
-            f"use Python {theirs} here, for example in a virtual environment of its own",
+            f"python{theirs.rpartition('.')[0]} -m venv .venv && .venv/bin/pip install raydl, "
+            f"with a Python {theirs}",
         )
     return None
