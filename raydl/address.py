@@ -14,6 +14,7 @@ from raydl.errors import ClusterError, UsageError
 
 DEFAULT_PORT = 6379
 CLIENT_SCHEME = "ray://"
+CLIENT_PORT = 10001
 CONNECT_SECONDS = 3.0
 
 _HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
@@ -43,12 +44,12 @@ def choose(address: str) -> Choice:
     flag or RAY_ADDRESS, and nothing that could be a Ray head listens there.
     """
     if address == "none":
-        return Choice("none", "", False, "this machine alone (--address none)")
+        return Choice("none", "", False, "this machine alone, as chosen")
     if address == "auto":
         return _automatic()
     if address == "local":
         return Choice("local", "", True, "a Ray of its own on this machine")
-    return _named(address, "--address")
+    return _named(address, "")
 
 
 def _automatic() -> Choice:
@@ -61,7 +62,7 @@ def _automatic() -> Choice:
         return _named(named, "RAY_ADDRESS")
     left = _left_by_ray_start()
     if left is None:
-        return Choice("none", "", False, "this machine alone: no Ray cluster runs here")
+        return Choice("none", "", False, "this machine alone: no Ray cluster was started here")
     try:
         host, port = parse_address(left)
         check_listener(host, port)
@@ -73,11 +74,25 @@ def _automatic() -> Choice:
 
 def _named(address: str, source: str) -> Choice:
     how = "client" if address.startswith(CLIENT_SCHEME) else "cluster"
-    host, port = parse_address(address.removeprefix(CLIENT_SCHEME), 10001 if how == "client" else 0)
-    check_listener(host, port)
+    host, port = parse_address(
+        address.removeprefix(CLIENT_SCHEME), CLIENT_PORT if how == "client" else 0
+    )
+    start = (
+        'start one there, with "ray[client]" installed: '
+        f"ray start --head --ray-client-server-port={port}"
+        if how == "client"
+        else f"start one there with: ray start --head --port={port}"
+    )
+    try:
+        check_listener(host, port, start)
+    except ClusterError as error:
+        if source:
+            error = ClusterError(f"{source}: {error.message}", error.hint)
+        raise error from None
     plain = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     plain = CLIENT_SCHEME + plain if how == "client" else plain
-    return Choice(how, plain, True, f"the Ray cluster at {plain} ({source})")
+    named_by = f" ({source})" if source else ""
+    return Choice(how, plain, True, f"the Ray cluster at {plain}{named_by}")
 
 
 def parse_address(address: str, default_port: int = 0) -> tuple[str, int]:
@@ -92,13 +107,13 @@ def parse_address(address: str, default_port: int = 0) -> tuple[str, int]:
     return match[1] or match[2], port
 
 
-def check_listener(host: str, port: int) -> None:
+def check_listener(host: str, port: int, start: str = "") -> None:
     """Raise ClusterError unless something that speaks HTTP/2, as Ray's head does, listens.
 
-    Ray itself tries a dead address for 20 seconds; this takes milliseconds.
+    ``start`` tells how to start one. Ray itself tries a dead address for 20 seconds; this takes
+    milliseconds.
     """
     where = f"{host}:{port}"
-    start = f"start one there with: ray start --head --port={port}"
     try:
         with socket.create_connection((host, port), timeout=CONNECT_SECONDS) as link:
             if os.environ.get("RAY_USE_TLS", "").lower() in ("1", "true"):

@@ -13,7 +13,7 @@ from raydl.control import Control
 from raydl.download import Output, probe_origin, run
 from raydl.event import Event
 from raydl.models import Remote, Report
-from raydl.options import OptionKeywords, Options, Unpack
+from raydl.options import OptionKeywords, Options, Unpack, describe_options
 from raydl.waiting import next_item
 
 
@@ -36,6 +36,13 @@ def fetch(
     from there. KeyboardInterrupt leaves the same.
     """
     return run(url, output, Options.of(options), on_event)
+
+
+fetch.__doc__ = f"""{fetch.__doc__}
+    Options, with their defaults:
+
+{describe_options("    ")}
+"""
 
 
 def events(url: str, output: Output = None, **options: Unpack[OptionKeywords]) -> Iterator[Event]:

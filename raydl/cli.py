@@ -15,6 +15,7 @@ import typer
 
 from raydl._version import __version__
 from raydl.config import DEBUG, config_file, options_from, settings
+from raydl.control import Control
 from raydl.errors import (
     INTERRUPTED,
     TERMINATED,
@@ -24,6 +25,7 @@ from raydl.errors import (
     UsageError,
     exit_codes,
 )
+from raydl.models import redact
 from raydl.options import Options, option_fields
 from raydl.units import format_size
 
@@ -63,8 +65,7 @@ def _with_options(command: Callable[..., None]) -> Callable[..., None]:
     for name, field in names.items():
         flag = "--" + name.replace("_", "-")
         is_switch = isinstance(field.default, bool)
-        has_no = is_switch and field.default
-        declaration = f"{flag}/--no-{flag[2:]}" if has_no else flag
+        declaration = f"{flag}/--no-{flag[2:]}" if is_switch else flag
         default = _default_text(name, field.default)
         option = typer.Option(
             declaration,
@@ -123,16 +124,26 @@ def fetch(
         raise UsageError(
             "--json and -o - both want standard output", "use --progress json: it has the report"
         )
+    if output == "":
+        raise UsageError("the output has no name", "leave -o out for the origin's name")
+    if output == "-" and sys.stdout is not None and sys.stdout.isatty():
+        raise UsageError("standard output is a terminal", "pipe it on, or save with -o PATH")
     options = _options(flags)
-    hint = "" if output == "-" else "run the same command again to go on from here"
+    control = Control()
     try:
-        report = run(url, output, options)
+        report = run(url, output, options, control=control)
     except KeyboardInterrupt:
-        raise CancelledError("interrupted", hint) from None
+        raise CancelledError("interrupted", _how_to_go_on(control)) from None
     except _Terminated:
-        raise _TerminatedError("ended by SIGTERM", hint) from None
+        raise _TerminatedError("ended by SIGTERM", _how_to_go_on(control)) from None
     if as_json:
         print(json.dumps(report.to_dict()))
+
+
+def _how_to_go_on(control: Control) -> str:
+    if not control.kept:
+        return "nothing is kept yet"
+    return f"{format_size(control.kept)} are kept: run the same command again to go on"
 
 
 @app.command()
@@ -193,7 +204,7 @@ def nodes(address: Address = None, as_json: Json = False) -> None:
         return
     if not records:
         print(f"no Ray cluster: raydl uses this machine alone, {options.connections} lanes")
-        print("start one with: ray start --head")
+        print("start one with `ray start --head`, or give --address HOST:PORT")
         return
     width = max(len(str(r["node"])) for r in records)
     print(f"{'node':<{width}}  lanes  object store  role")
@@ -276,7 +287,9 @@ def _run() -> int:
         shown = getattr(error, "show", None)
         if callable(shown):  # a usage error of the command line itself
             shown()
-            return 2
+            if len(sys.argv) > 1 and "://" in sys.argv[1]:
+                _say(f"Write: raydl fetch {redact(sys.argv[1])}")
+            return UsageError.exit_code
         if os.environ.get(DEBUG):
             raise
         _say(f"raydl: unexpected {type(error).__name__}: {error}; {DEBUG}=1 shows where")

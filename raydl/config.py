@@ -64,15 +64,20 @@ def settings(
     if file is not None:
         for key, value in _read(file).items():
             name = key.replace("-", "_")
-            found[name] = Setting(parse_option(name, value, f"{file}: "), str(file))
+            found[name] = Setting(parse_option(name, value, where=f"{file}: "), str(file))
     for variable in sorted(environ):
         if variable.startswith(PREFIX) and variable != DEBUG:
             name = variable.removeprefix(PREFIX).lower()
-            value = parse_option(name, environ[variable], f"{variable}: ")
+            value = parse_option(
+                name,
+                environ[variable],
+                variable,
+                f"{variable}: " if name not in option_fields() else "",
+            )
             found[name] = Setting(value, variable)
     for name, value in flags.items():
         flag = "--" + name.replace("_", "-")
-        found[name] = Setting(parse_option(name, value, f"{flag}: "), flag)
+        found[name] = Setting(parse_option(name, value, flag), flag)
     return found
 
 

@@ -9,11 +9,15 @@ from raydl.errors import CancelledError
 
 
 class Control:
-    """Lets another thread cancel a download."""
+    """Lets another thread cancel a download.
+
+    ``kept`` is the number of bytes that the next run can go on from, once it has ended.
+    """
 
     def __init__(self) -> None:
         self._cancelled = threading.Event()
         self._cancel: Callable[[], None] = _nothing
+        self.kept = 0
 
     def cancel(self) -> None:
         """Let the download end with CancelledError, if it has not ended."""

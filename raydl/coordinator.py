@@ -43,9 +43,8 @@ RAMP_SECONDS = 0.5
 """The shortest time over which a speed is believed at all, and in full."""
 
 DOUBTFUL = ("no-range", "changed", "wrong")
-DOUBTFUL_TRIES = 1
-"""An answer that does not fit is asked for once more: one odd answer of one server behind a name
-is no reason to throw everything away."""
+"""Answers that do not fit. One is asked for once more: an odd answer of one server behind a name
+is no reason to throw everything away. A second one is."""
 
 PULL_AHEAD = 64 << 20
 """Bytes beyond the head that are brought here from the nodes before their turn: enough to keep
@@ -113,6 +112,7 @@ class Coordinator:
         self._strikes: Counter[Lane] = Counter()
         self._order = count()
         self._unfit: set[str] = set()
+        self._in_doubt: set[int] = set()
         self._away: dict[int, tuple[Part, str, Payload]] = {}
         self._to_pull: list[tuple[int, int, Payload]] = []
         self._arrived = 0
@@ -326,6 +326,7 @@ class Coordinator:
         rest = self._window.arrived(task.part, got, payload)
         here = task.part._replace(stop=task.part.start + got)
         self._arrived += got
+        self._in_doubt.discard(task.part.number)
         self.bytes_by_node[node] += got
         self._emit(PartFetched(*here, node, round(message.seconds, 4)))
         if not payload.here:
@@ -343,8 +344,8 @@ class Coordinator:
         if failure.kind == "cancelled":
             self._window.put_back(Task(part, tries - 1))
             return
-        if not failure.retryable and (failure.kind not in DOUBTFUL or tries > DOUBTFUL_TRIES):
-            raise failure.to_error()
+        if not failure.retryable:
+            self._doubt(part, failure)
         if tries > self._retries:
             raise failure.to_error(f" ({tries} tries)" if tries > 1 else "")
         lost = failure.kind == "lane"
@@ -352,6 +353,12 @@ class Coordinator:
         self.retried += 1
         self._window.put_back(Task(part, tries), time.monotonic() + delay)
         self._emit(PartFailed(*part, node, failure.message, tries, round(delay, 2)))
+
+    def _doubt(self, part: Part, failure: Failure) -> None:
+        """Raise what this failure means, unless it is the first answer that does not fit."""
+        if failure.kind not in DOUBTFUL or self._in_doubt:
+            raise failure.to_error()
+        self._in_doubt.add(part.number)
 
     def _lost(self, part: Part, problem: str) -> None:
         """An object that a node had fetched is gone: fetch it again."""

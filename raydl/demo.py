@@ -20,10 +20,11 @@ from pathlib import Path
 from raydl.api import fetch
 from raydl.cluster import several_nodes
 from raydl.models import Report
-from raydl.units import format_duration, format_size
+from raydl.units import counted, format_duration, format_size
 
 SIZE = 48 << 20
-CAP = 8 << 20
+CAP = 6 << 20
+CONNECTIONS = 2
 NODES = 3
 PARTS = 24
 
@@ -96,12 +97,20 @@ def main() -> None:
             checksum=checksum,
             progress=style,
         )
-        _tell("one part, this machine alone", one)
+        _tell("one part, one connection, this machine alone", one)
         target.unlink()
         _say(f"Starting a Ray cluster of {NODES} nodes on this machine …")
         with several_nodes(NODES):
-            many = fetch(url, target, parts=PARTS, checksum=checksum, progress=style)
-        _tell(f"{PARTS} parts, {len(many.nodes)} nodes", many)
+            many = fetch(
+                url,
+                target,
+                parts=PARTS,
+                connections=CONNECTIONS,
+                checksum=checksum,
+                progress=style,
+            )
+        nodes = counted(len(many.nodes), "node")
+        _tell(f"{PARTS} parts, {nodes} with {CONNECTIONS} connections each", many)
         for share in many.nodes:
             _say(f"  {share.node:<22} {format_size(share.bytes):>9}")
         _say(f"{many.speed / one.speed:.1f} times as fast; both files have the right sha256.")

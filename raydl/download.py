@@ -10,7 +10,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -117,7 +117,7 @@ def _download(url: str, output: Output, options: Options, emit: Emit, control: C
                 return _skipped(url, str(path), path.stat().st_size)
         sink = _open_sink(path, remote, options)
         try:
-            with contextlib.closing(sink):
+            with contextlib.closing(sink), _noting_kept(sink, path, control):
                 report = _transfer(remote, sink, choice, options, emit, control)
         except WrongAnswerError as error:
             # What is out on standard output cannot be taken back, so there is no second start.
@@ -137,6 +137,14 @@ def _download(url: str, output: Output, options: Options, emit: Emit, control: C
             seconds = time.monotonic() - began
             return replace(report, path=None if path is None else str(path), seconds=seconds)
     raise AssertionError("unreachable")
+
+
+@contextlib.contextmanager
+def _noting_kept(sink: Sink, path: Path | None, control: Control) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        control.kept = sink.written if path is not None and sink.can_resume else 0
 
 
 def _skipped(url: str, path: str, size: int) -> Report:
@@ -167,12 +175,14 @@ def probe_origin(
         except OriginFailure as error:
             failure = error.failure
             limit = options.retries
-            if failure.kind == "connect":
+            if failure.kind in ("connect", "timeout"):
                 limit = min(limit, PROBE_RETRIES)
             if not failure.retryable or tries > limit:
                 raised = failure.to_error(f" ({tries} tries)" if tries > 1 else "")
-                if failure.kind == "connect":
+                if failure.kind in ("connect", "timeout"):
                     raised.hint = "check the URL and this machine's network"
+                if failure.status == 401 and auth is not None:
+                    raised.hint = "the user or the password is wrong"
                 raise raised from None
             delay = backoff.delay(tries, failure.retry_after)
             emit(Notice(f"{failure.message}; again in {format_duration(delay)}"))

@@ -91,9 +91,9 @@ class Journal:
         ``proven`` tells that a checksum will prove the bytes, so no validator is needed.
         """
         if self.url != redact(remote.url):
-            return "it is of another URL"
+            return "another URL"
         if self.query != query_digest(remote.url) and not proven:
-            return "it is of another URL (the query differs)"
+            return "another URL (the query differs)"
         if self.size != size:
             return f"the file had {self.size} bytes and has {size}"
         if (self.etag, self.last_modified) != (remote.etag, remote.last_modified):

@@ -16,7 +16,7 @@ from typing import Any, TypedDict
 
 from raydl.checksum import Checksum
 from raydl.errors import UsageError
-from raydl.units import parse_duration, parse_size
+from raydl.units import format_size, parse_duration, parse_size
 
 if sys.version_info >= (3, 12):
     from typing import Unpack
@@ -57,7 +57,7 @@ def _size(least: int, most: int | None = None) -> Callable[[Any], int]:
     def parse(value: Any) -> int:
         number = parse_size(value)
         if number < least or (most is not None and number > most):
-            bounds = f"from {least} bytes" + (f" to {most >> 20} MiB" if most else "")
+            bounds = f"from {format_size(least)}" + (f" to {format_size(most)}" if most else " on")
             raise UsageError(f"{value!r} is out of bounds", bounds)
         return number
 
@@ -171,8 +171,8 @@ def option_fields() -> dict[str, Field[Any]]:
     return {f.name: f for f in fields(Options)}
 
 
-def parse_option(name: str, value: Any, where: str = "") -> Any:
-    """One option's value, parsed and checked. ``where`` names its source in an error."""
+def parse_option(name: str, value: Any, label: str = "", where: str = "") -> Any:
+    """One option's value, parsed and checked; an error calls it ``label``, and ``where`` it is."""
     known = option_fields()
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
@@ -184,4 +184,12 @@ def parse_option(name: str, value: Any, where: str = "") -> Any:
     try:
         return option.metadata["parse"](value)
     except UsageError as error:
-        raise UsageError(f"{where}{name}: {error.message}", error.hint) from None
+        raise UsageError(f"{where}{label or name}: {error.message}", error.hint) from None
+
+
+def describe_options(indent: str = "") -> str:
+    """A line for each option: name, default and help."""
+    return "\n".join(
+        f"{indent}{name}={field.default!r}: {field.metadata['help']}"
+        for name, field in option_fields().items()
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -138,24 +139,41 @@ class Bar(Silent):
 
     def _move(self, event: Progress) -> None:
         if self._bar is None:
-            from tqdm import tqdm
-
-            self._bar = tqdm(
-                total=event.size,
-                initial=event.fetched,
-                unit="B",
-                unit_scale=True,
-                unit_divisor=1024,
-                smoothing=0.1,
-                dynamic_ncols=True,
-                file=self._stream,
-            )
+            self._bar = _file_bar(event, self._stream)
         lanes = _lanes(event)
         if lanes != self._state:
             self._state = lanes
             self._bar.set_postfix_str(lanes, refresh=False)
+        # Short of the edge, or the ^C that a terminal echoes would wrap the line.
+        self._bar.ncols = shutil.get_terminal_size().columns - 4
         # Not below what is shown: bytes of a broken connection are fetched again.
         self._bar.update(max(0, event.fetched - self._bar.n))
+
+
+def _file_bar(event: Progress, stream: TextIO) -> Any:
+    """A tqdm bar that writes sizes as everything else here does, and goes when it is done."""
+    from tqdm import tqdm  # only where a bar is drawn
+
+    class FileBar(tqdm):  # type: ignore[type-arg]
+        @property
+        def format_dict(self) -> Any:
+            fields = super().format_dict
+            whole = f" of {format_size(self.total)}" if self.total else ""
+            fields["amount"] = f"{format_size(self.n)}{whole}"
+            fields["speed"] = f"{format_size(fields['rate'] or 0)}/s"
+            return fields
+
+    ending = "{amount}, {speed}, {remaining} left{postfix}"
+    return FileBar(
+        total=event.size,
+        initial=event.fetched,
+        smoothing=0.1,
+        leave=False,
+        file=stream,
+        bar_format="{percentage:3.0f} % |{bar}| " + ending
+        if event.size
+        else "{amount}, {speed}{postfix}",
+    )
 
 
 def _lanes(event: Progress) -> str:

@@ -25,12 +25,14 @@ STDOUT_FD, STDERR_FD = 1, 2
 class Sink(Protocol):
     """Takes the bytes in order and, at the end, makes them count.
 
-    ``kept`` bytes are there from an earlier run, ``note`` says so, ``written`` counts both.
+    ``kept`` bytes are there from an earlier run, ``note`` says so, ``written`` counts both;
+    ``can_resume`` tells whether a later run can go on from them.
     """
 
     kept: int
     note: str
     written: int
+    can_resume: bool
 
     def write(self, data: memoryview) -> None:
         """Take the next bytes. Raises OutputError."""
@@ -80,6 +82,7 @@ class FileSink:
                 raise output_error(error, target) from None
             on_error.pop_all()
         self.written = self.kept
+        self.can_resume = self._journal is not None
         self._syncer = Syncer(self._part.fd, self._journal, self._journal_path, self.kept)
 
     def write(self, data: memoryview) -> None:
@@ -170,7 +173,7 @@ class FileSink:
             return 0, f"starting over: {name} has no journal that can be read"
         objection = old.objection(remote, self._size, proven)
         if objection:
-            return 0, f"starting over: {objection}"
+            return 0, f"starting over, {name} does not fit: {objection}"
         kept = old.kept(length)
         if not kept:
             return 0, f"starting over: nothing in {name} is certain"
@@ -205,7 +208,7 @@ class StdoutSink:
     line that any library prints cannot land in the middle of the file.
     """
 
-    kept, note = 0, ""
+    kept, note, can_resume = 0, "", False
 
     def __init__(self, checksum: Checksum | None) -> None:
         self._digest = RunningDigest(checksum)

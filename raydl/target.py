@@ -59,7 +59,7 @@ def _check(path: Path, options: Options) -> bool:
     if not parent.is_dir():
         raise OutputError(f"the directory {parent} does not exist", f"create it: mkdir -p {parent}")
     if not os.access(parent, os.W_OK):
-        raise OutputError(f"no permission to write into {parent}")
+        raise OutputError(f"{parent} cannot be written to: no permission, or read-only")
     return False
 
 

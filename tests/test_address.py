@@ -75,7 +75,9 @@ def test_something_else_listens(listener, reply):
 
 def test_nothing_listens(dead_port):
     with pytest.raises(ClusterError, match=f"ray start --head --port={dead_port}"):
-        check_listener("127.0.0.1", dead_port)
+        choose(f"127.0.0.1:{dead_port}")
+    with pytest.raises(ClusterError, match="--ray-client-server-port"):
+        choose(f"ray://127.0.0.1:{dead_port}")
 
 
 def test_an_unknown_host():

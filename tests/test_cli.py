@@ -51,7 +51,7 @@ def test_fetch_with_its_lines_on_standard_error(origin, here):
     assert done.stdout == ""
     assert (here / "file.bin").read_bytes() == origin.data
     lines = done.stderr.splitlines()
-    assert lines[0] == "this machine alone: no Ray cluster runs here"
+    assert lines[0] == "this machine alone: no Ray cluster was started here"
     assert lines[-1].startswith("file.bin: 976.6 KiB in ")
 
 
@@ -106,7 +106,7 @@ def test_a_reader_that_goes_away(make_origin, here):
     [
         (["fetch"], 2, "Missing argument 'URL'"),
         (["fetch", "URL", "--pats", "3"], 2, "--pats"),
-        (["fetch", "URL", "--parts", "0"], 2, "--parts: parts: 0 is out of bounds; from 1 to"),
+        (["fetch", "URL", "--parts", "0"], 2, "--parts: 0 is out of bounds; from 1 to"),
         (["fetch", "URL", "--part-size", "big"], 2, "'big' is not a size"),
         (["fetch", "URL", "--checksum", "sha256:12"], 2, "64 hex digits"),
         (["fetch", "example.org/x"], 2, "is not a URL"),
@@ -200,8 +200,8 @@ class TestInterrupted:
     @pytest.mark.parametrize(
         ("how", "code", "says"),
         [
-            (signal.SIGINT, 130, "interrupted; run the same command again to go on"),
-            (signal.SIGTERM, 143, "SIGTERM; run the same command again to go on"),
+            (signal.SIGINT, 130, "are kept: run the same command again to go on"),
+            (signal.SIGTERM, 143, "SIGTERM; "),
             (signal.SIGKILL, -9, ""),
         ],
     )

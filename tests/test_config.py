@@ -49,8 +49,8 @@ def test_later_wins(file):
             "",
             "RAYDL_TIMEOUTS: unknown option 'timeouts'; did you mean",
         ),
-        ({}, {"RAYDL_PARTS": "0"}, "", "RAYDL_PARTS: parts: 0 is out of bounds; from 1 to"),
-        ({"part_size": "1GiB"}, {}, "", "--part-size: part_size: '1GiB' is out of bounds"),
+        ({}, {"RAYDL_PARTS": "0"}, "", "RAYDL_PARTS: 0 is out of bounds; from 1 to"),
+        ({"part_size": "1GiB"}, {}, "", "--part-size: '1GiB' is out of bounds"),
     ],
 )
 def test_errors_name_the_place(file, flags, environ, text, says):

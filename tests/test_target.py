@@ -44,7 +44,7 @@ def test_directories(tmp_path, monkeypatch):
     with pytest.raises(OutputError, match="mkdir -p"):
         check_target(tmp_path / "no" / "f", Options())
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(OutputError, match="permission"):
+    with pytest.raises(OutputError, match="no permission"):
         check_target(tmp_path / "f", Options())
 
 
