@@ -7,7 +7,6 @@ nothing here needs a lock, and every decision is taken in one place.
 from __future__ import annotations
 
 import heapq
-import math
 import queue
 import threading
 import time
@@ -31,16 +30,13 @@ from raydl.event import (
     Progress,
 )
 from raydl.lane import Connected, ConnectFailed, Fetched, Joined, Lane, Left, Message, Payload
-from raydl.models import Failure, NodeShare, Part, Plan
+from raydl.meter import Meter
+from raydl.models import Failure, Part, Plan
 from raydl.units import counted
 from raydl.waiting import next_item
 from raydl.window import Task, Window
 
 PROGRESS_SECONDS = 0.1
-
-LOOK_SECONDS = 0.1
-RAMP_SECONDS = 0.5
-"""The shortest time over which a speed is believed at all, and in full."""
 
 DOUBTFUL = ("no-range", "changed", "wrong")
 """Answers that do not fit. One is asked for once more: an odd answer of one server behind a name
@@ -115,14 +111,10 @@ class Coordinator:
         self._in_doubt: set[int] = set()
         self._away: dict[int, tuple[Part, str, Payload]] = {}
         self._to_pull: list[tuple[int, int, Payload]] = []
-        self._arrived = 0
-        self._have = plan.start
-        self._began = self._last_progress = time.monotonic()
+        self.meter = Meter(plan)
+        self._last_progress = time.monotonic()
         self._alone_since = time.monotonic()
         self._is_closed = self._cancelled = False
-        self.bytes_by_node: Counter[str] = Counter()
-        self.lanes_by_node: Counter[str] = Counter()
-        self.retried = 0
         self._thread = threading.Thread(target=self._run, name="raydl-coordinator", daemon=True)
 
     def chunks(self) -> Iterator[tuple[Part, memoryview]]:
@@ -153,26 +145,6 @@ class Coordinator:
         self._inbox.queue.put(_Closed())
         if self._thread.is_alive():
             self._thread.join()
-
-    def seconds_left(self) -> float:
-        """How long the rest takes at the speed so far; 0 while that is unknown. Any thread.
-
-        A speed gets going: at first the estimate is discounted, so that what it says is at
-        least true.
-        """
-        elapsed = time.monotonic() - self._began
-        got = self._have - self._plan.start
-        if elapsed < LOOK_SECONDS or not got:
-            return math.inf if elapsed > 3 * LOOK_SECONDS else 0.0
-        ramp = min(1.0, elapsed / RAMP_SECONDS) ** 2
-        return (self._plan.size - self._have) * elapsed / got * ramp
-
-    def shares(self) -> tuple[NodeShare, ...]:
-        """Who fetched how much, the largest share first."""
-        return tuple(
-            NodeShare(node, size, self.lanes_by_node[node])
-            for node, size in self.bytes_by_node.most_common()
-        )
 
     def _run(self) -> None:
         try:
@@ -244,7 +216,7 @@ class Coordinator:
             self._dismiss(lane)
         self._lanes.update(message.lanes)
         self._free.extend(message.lanes)
-        self.lanes_by_node[message.node] = len(message.lanes)
+        self.meter.joined(message.node, len(message.lanes))
         self._emit(LanesJoined(message.node, len(message.lanes)))
 
     def _left(self, message: Left) -> None:
@@ -325,9 +297,8 @@ class Coordinator:
         task, node, got = message.task, message.lane.node, message.got
         rest = self._window.arrived(task.part, got, payload)
         here = task.part._replace(stop=task.part.start + got)
-        self._arrived += got
         self._in_doubt.discard(task.part.number)
-        self.bytes_by_node[node] += got
+        self.meter.arrived(node, got)
         self._emit(PartFetched(*here, node, round(message.seconds, 4)))
         if not payload.here:
             self._away[here.start] = (here, node, payload)
@@ -350,7 +321,7 @@ class Coordinator:
             raise failure.to_error(f" ({tries} tries)" if tries > 1 else "")
         lost = failure.kind == "lane"
         delay = 0.0 if lost else backoff.delay(tries, failure.retry_after)
-        self.retried += 1
+        self.meter.retried += 1
         self._window.put_back(Task(part, tries), time.monotonic() + delay)
         self._emit(PartFailed(*part, node, failure.message, tries, round(delay, 2)))
 
@@ -363,7 +334,7 @@ class Coordinator:
     def _lost(self, part: Part, problem: str) -> None:
         """An object that a node had fetched is gone: fetch it again."""
         self._window.lost(part)
-        self._arrived -= part.size
+        self.meter.lost(part.size)
         self._retry(part, 1, Failure("lane", f"the fetched bytes are lost: {problem}"), "the store")
 
     def _deliver(self) -> None:
@@ -390,15 +361,13 @@ class Coordinator:
         if not last and now - self._last_progress < PROGRESS_SECONDS:
             return
         self._last_progress = now
-        in_flight = sum(lane.received() for lane in self._busy)
-        self._have = min(self._plan.size, self._plan.start + self._arrived + in_flight)
         self._emit(
             Progress(
-                fetched=self._have,
+                fetched=self.meter.look(sum(lane.received() for lane in self._busy)),
                 written=self._window.written,
                 size=self._plan.size,
                 lanes=len(self._busy),
                 nodes=len({lane.node for lane in self._lanes}),
-                retries=self.retried,
+                retries=self.meter.retried,
             )
         )

@@ -237,9 +237,9 @@ def _transfer(
             resumed=sink.kept,
             transfer_seconds=transferred - began,
             parts=parts,
-            retries=fetching.retried,
+            retries=fetching.meter.retried,
             digests=digests,
-            nodes=fetching.shares(),
+            nodes=fetching.meter.shares(),
         )
 
 
@@ -291,7 +291,7 @@ def _coordinate(
             options.connections,
             inbox.post,
             here=options.fetch_here,
-            pays=lambda: not options.fetch_here or coordinator.seconds_left() > JOIN_SECONDS,
+            pays=lambda: not options.fetch_here or coordinator.meter.seconds_left() > JOIN_SECONDS,
         )
         stack.callback(cluster.close)
     return coordinator

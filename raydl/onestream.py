@@ -11,7 +11,8 @@ from raydl import backoff
 from raydl.errors import CancelledError, RaydlError
 from raydl.event import Emit, PartFailed, Progress
 from raydl.lane import HERE
-from raydl.models import Failure, NodeShare, Part, Source
+from raydl.meter import Meter
+from raydl.models import Failure, Part, Plan, Source
 from raydl.origin import Origin
 from raydl.waiting import next_item
 
@@ -41,7 +42,8 @@ class OneStream:
         self._delivered = 0
         self._position = 0
         self._stop = threading.Event()
-        self.retried = 0
+        self.meter = Meter(Plan(0, source.size or 0, 1))
+        self.meter.joined(HERE, 1)
         self._thread = threading.Thread(target=self._run, name="raydl-stream", daemon=True)
 
     def chunks(self) -> Iterator[tuple[Part, memoryview]]:
@@ -75,12 +77,8 @@ class OneStream:
         if self._thread.is_alive():
             self._thread.join(0.3)
 
-    def shares(self) -> tuple[NodeShare, ...]:
-        """Who fetched: this machine, over one lane."""
-        return (NodeShare(HERE, self._delivered, 1),)
-
     def _show(self, written: int) -> None:
-        self._emit(Progress(written, written, self._source.size, 1, 1, self.retried))
+        self._emit(Progress(written, written, self._source.size, 1, 1, self.meter.retried))
 
     def _run(self) -> None:
         try:
@@ -109,7 +107,7 @@ class OneStream:
                 self._out.put(self._error(failure, tries))
                 return
             delay = backoff.delay(tries, failure.retry_after)
-            self.retried += 1
+            self.meter.retried += 1
             self._emit(
                 PartFailed(
                     0, self._delivered, self._source.size or 0, HERE, failure.message, tries, delay
@@ -141,5 +139,6 @@ class OneStream:
             self._free.put(self._taken)
         else:
             self._delivered += count - start
+            self.meter.arrived(HERE, count - start)
             self._out.put((self._taken, start, count))
         self._taken = bytearray()

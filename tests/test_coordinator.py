@@ -116,7 +116,9 @@ def test_everything_in_order(no_leaks):
     last = bench.run()
     assert (last.fetched, last.written) == (10_000, 10_000)
     assert sum(e.stop - e.start for e in bench.of(PartWritten)) == 10_000
-    assert [(s.node, s.bytes, s.lanes) for s in bench.coordinator.shares()] == [("a", 10_000, 3)]
+    assert [(s.node, s.bytes, s.lanes) for s in bench.coordinator.meter.shares()] == [
+        ("a", 10_000, 3)
+    ]
 
 
 def test_an_empty_plan_needs_no_lane():
@@ -234,7 +236,7 @@ def test_a_part_goes_on_from_what_arrived():
     lane = bench.join("a", 1, behave)[0]
     bench.run()
     assert {task.part.size for task in lane.tasks} == {1000, 700}
-    assert bench.coordinator.retried == 10
+    assert bench.coordinator.meter.retried == 10
     assert all(e.reason == "busy" for e in bench.of(PartFailed))
 
 
@@ -252,7 +254,7 @@ def test_progress_starts_the_count_anew():
     broken = Failure("broken", "broken")
     bench.join("a", 1, lambda lane, task: (min(task.part.size, 500), broken, None))
     bench.run()
-    assert bench.coordinator.retried == 19
+    assert bench.coordinator.meter.retried == 19
 
 
 def test_no_retry_for_what_will_not_change():

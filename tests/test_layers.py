@@ -38,8 +38,8 @@ MAY = {
     "lane": {"models", "window"},
     "threads": {"lane", "models", "window", "worker"},
     "fleet": {"lane", "address", "cluster", "models", "window"},
-    "coordinator": {"waiting", "backoff", "event", "lane", "models", "window"},
-    "onestream": {"waiting", "backoff", "event", "lane", "models", "origin"},
+    "coordinator": {"meter", "waiting", "backoff", "event", "lane", "models", "window"},
+    "onestream": {"meter", "waiting", "backoff", "event", "lane", "models", "origin"},
     "journal": {"models"},
     "syncer": {"journal"},
     "partfile": set(),
@@ -47,6 +47,7 @@ MAY = {
     "sink": {"partfile", "checksum", "journal", "models", "syncer", "target"},
     "progress": {"event"},
     "control": set(),
+    "meter": {"models"},
     "waiting": set(),
 }
 

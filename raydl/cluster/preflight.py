@@ -11,7 +11,7 @@ import sys
 import threading
 from typing import Any
 
-from raydl.cluster.seam import import_ray
+from raydl.cluster.seam import import_ray, ray_module
 from raydl.errors import ClusterError
 
 CHECK_SECONDS = 4.0
@@ -33,18 +33,18 @@ def check_head(address: str) -> None:
     store answers the same questions in milliseconds.
     """
     try:
-        from ray._raylet import GcsClient
-        from ray.exceptions import AuthenticationError
-    except ImportError:
+        make_client = ray_module("_raylet").GcsClient
+        refused = ray_module("exceptions").AuthenticationError
+    except (ImportError, AttributeError):
         return
     outcome: list[ClusterError | None] = []
 
     def ask() -> None:
         try:
-            client = GcsClient(address=address)
+            client = make_client(address=address)
             metadata = client.internal_kv_get(b"CLUSTER_METADATA", b"cluster", timeout=3)
             outcome.append(version_error(address, json.loads(metadata)) if metadata else None)
-        except AuthenticationError:
+        except refused:
             outcome.append(token_error(address))
         except Exception:
             outcome.append(None)

@@ -9,6 +9,12 @@ import sys
 from types import ModuleType
 
 
+def ray_module(name: str) -> ModuleType:
+    """A module of Ray, such as ``_raylet``. Raises ImportError where this Ray has none."""
+    import_ray()
+    return importlib.import_module(f"ray.{name}")
+
+
 def import_ray() -> ModuleType:
     """Import ray, quietly: what it prints on its own goes to standard output."""
     if "ray" in sys.modules:

@@ -21,7 +21,7 @@ from raydl.cluster.preflight import (
     sends_token,
     token_error,
 )
-from raydl.cluster.seam import import_ray
+from raydl.cluster.seam import import_ray, ray_module
 from raydl.errors import ClusterError, RaydlError
 from raydl.worker import NodeWorker
 
@@ -111,11 +111,8 @@ def several_nodes(count: int) -> Iterator[Session]:
         os.environ["RAY_TMPDIR"] = temp
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-        import_ray()
-        from ray.cluster_utils import Cluster
-
         node = {"num_cpus": 1, "object_store_memory": 256 << 20, "include_dashboard": False}
-        cluster = Cluster(initialize_head=True, head_node_args=node)
+        cluster = ray_module("cluster_utils").Cluster(initialize_head=True, head_node_args=node)
         try:
             for _ in range(count - 1):
                 cluster.add_node(wait=False, **node)

@@ -1,0 +1,63 @@
+"""What has arrived, from where, and how fast."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+
+from raydl.models import NodeShare, Plan
+
+LOOK_SECONDS = 0.1
+RAMP_SECONDS = 0.5
+"""The shortest time over which a speed is believed at all, and in full."""
+
+
+class Meter:
+    """Counts for one plan. One thread writes; ``seconds_left`` may be asked by any."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._arrived = 0
+        self._bytes: Counter[str] = Counter()
+        self._lanes: Counter[str] = Counter()
+        self._began = time.monotonic()
+        self.retried = 0
+        self.fetched = plan.start
+
+    def joined(self, node: str, lanes: int) -> None:
+        """``node`` takes part with ``lanes`` lanes."""
+        self._lanes[node] = lanes
+
+    def arrived(self, node: str, count: int) -> None:
+        """``node`` has fetched ``count`` more bytes."""
+        self._arrived += count
+        self._bytes[node] += count
+
+    def lost(self, count: int) -> None:
+        """``count`` bytes that had arrived have to be fetched again."""
+        self._arrived -= count
+
+    def look(self, in_flight: int) -> int:
+        """Bytes of the file that are somewhere, ``in_flight`` of a part under way included."""
+        self.fetched = min(self._plan.size, self._plan.start + self._arrived + in_flight)
+        return self.fetched
+
+    def seconds_left(self) -> float:
+        """How long the rest takes at the speed so far; 0 while that is unknown.
+
+        A speed gets going: at first the estimate is discounted, so that what it says is at
+        least true.
+        """
+        elapsed = time.monotonic() - self._began
+        got = self.fetched - self._plan.start
+        if elapsed < LOOK_SECONDS or not got:
+            return math.inf if elapsed > 3 * LOOK_SECONDS else 0.0
+        ramp = min(1.0, elapsed / RAMP_SECONDS) ** 2
+        return (self._plan.size - self.fetched) * elapsed / got * ramp
+
+    def shares(self) -> tuple[NodeShare, ...]:
+        """Who fetched how much, the largest share first."""
+        return tuple(
+            NodeShare(node, size, self._lanes[node]) for node, size in self._bytes.most_common()
+        )

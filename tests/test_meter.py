@@ -1,0 +1,52 @@
+import math
+
+import pytest
+
+from raydl import meter as module
+from raydl.meter import Meter
+from raydl.models import NodeShare, Plan
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_shares():
+    meter = Meter(Plan(0, 100, 2))
+    meter.joined("a", 2)
+    meter.joined("b", 4)
+    meter.arrived("a", 10)
+    meter.arrived("b", 30)
+    meter.arrived("b", 20)
+    assert meter.shares() == (NodeShare("b", 50, 4), NodeShare("a", 10, 2))
+
+
+def test_what_is_there():
+    meter = Meter(Plan(40, 100, 2))
+    meter.arrived("a", 30)
+    assert meter.look(5) == 75
+    meter.lost(30)
+    assert meter.look(0) == 40
+    assert meter.look(1000) == 100
+
+
+def test_an_estimate_that_is_discounted_at_first(clock):
+    meter = Meter(Plan(0, 1000, 2))
+    assert meter.seconds_left() == 0.0
+    clock[0] += 0.2
+    meter.look(10)
+    assert meter.seconds_left() == pytest.approx(990 * 0.2 / 10 * 0.16)
+    clock[0] += 0.8
+    meter.look(50)
+    assert meter.seconds_left() == pytest.approx(19)
+
+
+def test_nothing_for_a_while_is_slow(clock):
+    meter = Meter(Plan(0, 1000, 2))
+    clock[0] += 0.2
+    assert meter.seconds_left() == 0.0
+    clock[0] += 0.2
+    assert meter.seconds_left() == math.inf
