@@ -13,7 +13,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from itertools import count
-from typing import NamedTuple
 
 from raydl import backoff
 from raydl.errors import CancelledError, ClusterError
@@ -29,6 +28,7 @@ from raydl.event import (
     PartWritten,
     Progress,
 )
+from raydl.inbox import Closed, Inbox, Pulled, Wrote
 from raydl.lane import Connected, ConnectFailed, Fetched, Joined, Lane, Left, Message, Payload
 from raydl.meter import Meter
 from raydl.models import Failure, Part, Plan
@@ -45,32 +45,6 @@ is no reason to throw everything away. A second one is."""
 PULL_AHEAD = 64 << 20
 """Bytes beyond the head that are brought here from the nodes before their turn: enough to keep
 a link between nodes busy, little enough for the smallest object store."""
-
-
-class _Pulled(NamedTuple):
-    start: int
-    payload: Payload
-    problem: str
-
-
-class _Wrote(NamedTuple):
-    part: Part
-    payload: Payload
-
-
-class _Closed(NamedTuple):
-    pass
-
-
-class Inbox:
-    """Where lanes, fleets and the consumer post what happened."""
-
-    def __init__(self) -> None:
-        self.queue: queue.SimpleQueue[Message | _Pulled | _Wrote | _Closed] = queue.SimpleQueue()
-
-    def post(self, message: Message) -> None:
-        """Leave a message; from any thread."""
-        self.queue.put(message)
 
 
 class Coordinator:
@@ -133,7 +107,7 @@ class Coordinator:
                 raise CancelledError("the download was cancelled", "start it again to go on")
             part, payload = item
             yield part, payload.view()
-            self._inbox.queue.put(_Wrote(part, payload))
+            self._inbox.queue.put(Wrote(part, payload))
 
     def cancel(self) -> None:
         """Let ``chunks`` raise CancelledError; from any thread."""
@@ -142,7 +116,7 @@ class Coordinator:
 
     def close(self) -> None:
         """Stop giving out parts; returns when the coordinator's thread has ended."""
-        self._inbox.queue.put(_Closed())
+        self._inbox.queue.put(Closed())
         if self._thread.is_alive():
             self._thread.join()
 
@@ -176,15 +150,15 @@ class Coordinator:
             due.append(retry)
         return max(0.001, min(due) - now)
 
-    def _handle(self, message: Message | _Pulled | _Wrote | _Closed) -> None:
+    def _handle(self, message: Message | Pulled | Wrote | Closed) -> None:
         match message:
             case Fetched():
                 self._fetched(message)
-            case _Wrote(part, payload):
+            case Wrote(part, payload):
                 payload.release()
                 self._window.wrote(part.size)
                 self._emit(PartWritten(*part))
-            case _Pulled(start, payload, problem):
+            case Pulled(start, payload, problem):
                 if self._is_away(start, payload):
                     part = self._away.pop(start)[0]
                     if problem:
@@ -199,7 +173,7 @@ class Coordinator:
                 if self._required:
                     raise error
                 self._emit(Notice(f"going on without the cluster: {error}"))
-            case _Closed():
+            case Closed():
                 self._is_closed = True
 
     def _connected(self, message: Connected) -> None:
@@ -348,7 +322,7 @@ class Coordinator:
 
     def _pull(self, start: int, payload: Payload) -> None:
         def done(problem: str) -> None:
-            self._inbox.queue.put(_Pulled(start, payload, problem))
+            self._inbox.queue.put(Pulled(start, payload, problem))
 
         payload.pull(done)
 

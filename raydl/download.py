@@ -18,7 +18,7 @@ from pathlib import Path
 from raydl import backoff
 from raydl.address import Choice, choose
 from raydl.control import Control
-from raydl.coordinator import Coordinator, Inbox
+from raydl.coordinator import Coordinator
 from raydl.errors import (
     OriginChangedError,
     RangesIgnoredError,
@@ -39,6 +39,7 @@ from raydl.event import (
     Verifying,
 )
 from raydl.fleet import ClusterFleet
+from raydl.inbox import Inbox
 from raydl.models import Plan, Remote, Report, Source, redact
 from raydl.onestream import OneStream
 from raydl.options import Options

@@ -9,9 +9,10 @@ import pytest
 
 from raydl import backoff
 from raydl import coordinator as module
-from raydl.coordinator import Coordinator, Inbox
+from raydl.coordinator import Coordinator
 from raydl.errors import CancelledError, ClusterError, HttpError, NetworkError
 from raydl.event import LanesJoined, LanesLeft, Notice, PartFailed, PartWritten, Progress
+from raydl.inbox import Inbox
 from raydl.lane import Connected, ConnectFailed, Fetched, Joined, Left
 from raydl.models import Failure, Plan
 

@@ -336,7 +336,7 @@ class TestEvents:
 def test_probe(origin):
     remote = raydl.probe(origin.url())
     assert (remote.size, remote.name, remote.ranges) == (1_000_003, "file.bin", True)
-    origin.on(get and status(404), None, anything)
+    origin.on(status(404), None, anything)
     with pytest.raises(raydl.HttpError):
         raydl.probe(origin.url())
 

@@ -38,7 +38,7 @@ MAY = {
     "lane": {"models", "window"},
     "threads": {"lane", "models", "window", "worker"},
     "fleet": {"lane", "address", "cluster", "models", "window"},
-    "coordinator": {"meter", "waiting", "backoff", "event", "lane", "models", "window"},
+    "coordinator": {"inbox", "meter", "waiting", "backoff", "event", "lane", "models", "window"},
     "onestream": {"meter", "waiting", "backoff", "event", "lane", "models", "origin"},
     "journal": {"models"},
     "syncer": {"journal"},
@@ -48,6 +48,7 @@ MAY = {
     "progress": {"event"},
     "control": set(),
     "meter": {"models"},
+    "inbox": {"lane", "models"},
     "waiting": set(),
 }
 

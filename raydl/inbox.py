@@ -1,0 +1,39 @@
+"""Where lanes, fleets and the consumer post what happened, for the coordinator to read."""
+
+from __future__ import annotations
+
+import queue
+from typing import NamedTuple
+
+from raydl.lane import Message, Payload
+from raydl.models import Part
+
+
+class Pulled(NamedTuple):
+    """The payload of the bytes at ``start`` is here, or lost where ``problem`` says so."""
+
+    start: int
+    payload: Payload
+    problem: str
+
+
+class Wrote(NamedTuple):
+    """The output has taken these bytes."""
+
+    part: Part
+    payload: Payload
+
+
+class Closed(NamedTuple):
+    """No more parts are to be given out."""
+
+
+class Inbox:
+    """Where lanes, fleets and the consumer post what happened."""
+
+    def __init__(self) -> None:
+        self.queue: queue.SimpleQueue[Message | Pulled | Wrote | Closed] = queue.SimpleQueue()
+
+    def post(self, message: Message) -> None:
+        """Leave a message; from any thread."""
+        self.queue.put(message)
