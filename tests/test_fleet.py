@@ -318,6 +318,8 @@ def test_another_address_than_the_open_session(two_nodes, slow_origin, in_tmp):
         session.close()
 
 
+@pytest.mark.slow  # a client server can take half a minute to come up
+@pytest.mark.timeout(180)
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_through_rays_client(own_nodes, slow_origin, tmp_path):
     pytest.importorskip("grpc")
@@ -328,7 +330,7 @@ def test_through_rays_client(own_nodes, slow_origin, tmp_path):
     gc.collect()  # Ray leaves the log files of its client server to the garbage collector
     env = {"RAY_AUTH_MODE": "disabled", "RAY_TMPDIR": nodes.temp}
     options = ["--address", f"ray://127.0.0.1:{port}", "--no-fetch-here", "--json"]
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while True:  # the head's client server starts a little after the head
         done = run_raydl("fetch", slow_origin.url(), *options, cwd=tmp_path, env=env)
         if done.returncode == 0 or time.monotonic() > deadline:
