@@ -78,7 +78,6 @@ class Plain(Silent):
         super().__init__(stream)
         self._shown_at = time.monotonic()
         self._before = (self._shown_at, 0)
-        self._nodes = 0
 
     def __call__(self, event: Event) -> None:
         """Write a line if the event is worth one."""

@@ -87,16 +87,12 @@ class FileSink:
 
     def write(self, data: memoryview) -> None:
         """Append the next bytes. Raises OutputError; what was written before stays."""
-        hashed = self._digest.update(data)
         try:
-            _write_all(self._part.fd, data)
+            _write_hashed(self._part.fd, data, self._digest)
             self.written += data.nbytes
             self._syncer.wrote(self.written)
         except OSError as error:
             raise output_error(error, self._part.path, self._how_to_go_on()) from None
-        finally:
-            if hashed is not None:
-                hashed.result()
 
     def finish(self) -> dict[str, str]:
         """Check length and digest, sync, and rename onto the target.
@@ -225,16 +221,12 @@ class StdoutSink:
 
     def write(self, data: memoryview) -> None:
         """Write the next bytes. Raises OutputError when the reader has gone."""
-        hashed = self._digest.update(data)
         try:
-            _write_all(self._fd, data)
+            _write_hashed(self._fd, data, self._digest)
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise OutputError("the reader of standard output has gone") from None
             raise output_error(error, Path("standard output")) from None
-        finally:
-            if hashed is not None:
-                hashed.result()
         self.written += data.nbytes
 
     def finish(self) -> dict[str, str]:
@@ -250,9 +242,15 @@ class StdoutSink:
         os.close(self._fd)
 
 
-def _write_all(fd: int, data: memoryview) -> None:
-    while data.nbytes:
-        data = data[os.write(fd, data) :]
+def _write_hashed(fd: int, data: memoryview, digest: RunningDigest) -> None:
+    """Write all of ``data`` while the digest takes it in. Raises OSError."""
+    hashed = digest.update(data)
+    try:
+        while data.nbytes:
+            data = data[os.write(fd, data) :]
+    finally:
+        if hashed is not None:
+            hashed.result()
 
 
 def _sync_directory(path: Path) -> None:

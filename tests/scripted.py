@@ -238,17 +238,22 @@ def shorter(count: int) -> Behaviour:
     return behave
 
 
+def begin(handler: Handler, seen: Seen, count: int) -> None:
+    """Announce everything that was asked for, and send the first ``count`` bytes of it."""
+    first, last = seen.range or (0, len(handler.origin.data) - 1)
+    body = handler.origin.data[first : last + 1]
+    headers = {**handler.origin.headers, "Content-Length": str(len(body))}
+    if seen.range:
+        headers["Content-Range"] = f"bytes {first}-{last}/{len(handler.origin.data)}"
+    handler.start(206 if seen.range else 200, headers)
+    handler.wfile.write(body[:count])
+
+
 def cut_off(count: int, *, reset: bool = False) -> Behaviour:
     """Announce everything, send ``count`` bytes, close (or reset) the connection."""
 
     def behave(handler: Handler, seen: Seen) -> bool:
-        first, last = seen.range or (0, len(handler.origin.data) - 1)
-        body = handler.origin.data[first : last + 1]
-        headers = {**handler.origin.headers, "Content-Length": str(len(body))}
-        if seen.range:
-            headers["Content-Range"] = f"bytes {first}-{last}/{len(handler.origin.data)}"
-        handler.start(206 if seen.range else 200, headers)
-        handler.wfile.write(body[:count])
+        begin(handler, seen, count)
         if reset:
             handler.reset()
         handler.close_connection = True
@@ -261,13 +266,7 @@ def stall(count: int = 0) -> Behaviour:
     """Announce everything, send ``count`` bytes, then nothing until the test ends."""
 
     def behave(handler: Handler, seen: Seen) -> bool:
-        first, last = seen.range or (0, len(handler.origin.data) - 1)
-        body = handler.origin.data[first : last + 1]
-        headers = {**handler.origin.headers, "Content-Length": str(len(body))}
-        if seen.range:
-            headers["Content-Range"] = f"bytes {first}-{last}/{len(handler.origin.data)}"
-        handler.start(206 if seen.range else 200, headers)
-        handler.wfile.write(body[:count])
+        begin(handler, seen, count)
         handler.wfile.flush()
         handler.origin.release.wait(60)
         handler.close_connection = True
