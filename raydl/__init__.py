@@ -4,7 +4,8 @@
     >>> report = raydl.fetch("https://example.org/big.iso")  # doctest: +SKIP
 
 ``fetch`` downloads, ``events`` does so and tells what happens, ``probe`` asks the origin what
-it offers, ``nodes`` lists the cluster. Errors are subclasses of ``RaydlError``.
+it offers, ``nodes`` lists the cluster and ``disconnect`` lets go of it. Errors are subclasses of
+``RaydlError``.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from raydl._version import __version__
 
 if TYPE_CHECKING:
-    from raydl.api import events, fetch, nodes, probe
+    from raydl.api import disconnect, events, fetch, nodes, probe
     from raydl.checksum import Checksum
     from raydl.cluster import Node
     from raydl.errors import (
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from raydl.options import Options
 
 _HOMES = {
+    "disconnect": "api",
     "events": "api",
     "fetch": "api",
     "nodes": "api",
@@ -50,7 +52,7 @@ _HOMES = {
 }
 
 __all__ = [
-    "fetch", "events", "probe", "nodes",
+    "fetch", "events", "probe", "nodes", "disconnect",
     "Options", "Checksum", "Remote", "Report", "NodeShare", "Node", "Event",
     "RaydlError", "UsageError", "NetworkError", "HttpError", "WrongAnswerError",
     "OriginChangedError", "RangesIgnoredError", "ChecksumError", "TargetError", "OutputError",

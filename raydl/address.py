@@ -9,6 +9,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 from raydl.errors import ClusterError, UsageError
 
@@ -174,8 +175,29 @@ def is_ours(path: Path) -> bool:
     return sys.platform == "win32" or path.stat().st_uid in (os.getuid(), 0)
 
 
+_held: list[str] = [""]
+
+
+def hold(session: str) -> None:
+    """Tell which Ray session of this process is one that raydl keeps for the next download.
+
+    Nobody else chose it, so it does not count as the session of this process. Empty: none.
+    """
+    _held[0] = session
+
+
+def session_id(ray: ModuleType) -> str:
+    """Names the session to which this process is connected."""
+    try:
+        return str(ray.get_runtime_context().get_worker_id())
+    except Exception:  # Ray's client does not tell
+        return "client"
+
+
 def _session_is_open() -> bool:
     ray = sys.modules.get("ray")
     # Without the attribute, another thread is importing it right now.
     is_initialized = getattr(ray, "is_initialized", None)
-    return is_initialized is not None and bool(is_initialized())
+    if ray is None or is_initialized is None or not is_initialized():
+        return False
+    return session_id(ray) != _held[0]

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from raydl.address import choose
 from raydl.cluster import Node, connect
+from raydl.cluster import disconnect as disconnect
 from raydl.control import Control
 from raydl.download import Output, probe_origin, run
 from raydl.event import Event

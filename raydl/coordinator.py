@@ -1,4 +1,4 @@
-"""The moving window at work: parts to free lanes, retries, and the bytes in order.
+"""The moving window at work: parts to free lanes, retries, hedges, and the bytes in order.
 
 One thread owns all state and reads one inbox; lanes and the consumer only post to it. So
 nothing here needs a lock, and every decision is taken in one place.
@@ -6,15 +6,14 @@ nothing here needs a lock, and every decision is taken in one place.
 
 from __future__ import annotations
 
-import heapq
 import queue
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from itertools import count
 
 from raydl import backoff
+from raydl.crew import Crew, Flight
 from raydl.errors import CancelledError, ClusterError
 from raydl.event import (
     ClusterChosen,
@@ -24,34 +23,39 @@ from raydl.event import (
     Notice,
     PartFailed,
     PartFetched,
+    PartHedged,
     PartStarted,
     PartWritten,
     Progress,
 )
 from raydl.inbox import Closed, Inbox, Pulled, Wrote
-from raydl.lane import Connected, ConnectFailed, Fetched, Joined, Lane, Left, Message, Payload
+from raydl.lane import Connected, ConnectFailed, Fetched, Joined, Left, Message, Payload
 from raydl.meter import Meter
 from raydl.models import Failure, Part, Plan
+from raydl.plan import part_size
+from raydl.store import StoreBudget
+from raydl.tuner import Tuner
 from raydl.units import counted
 from raydl.waiting import next_item
 from raydl.window import Task, Window
 
-PROGRESS_SECONDS = 0.1
+TICK_SECONDS = 0.1
 
 DOUBTFUL = ("no-range", "changed", "wrong")
 """Answers that do not fit. One is asked for once more: an odd answer of one server behind a name
 is no reason to throw everything away. A second one is."""
 
-PULL_AHEAD = 64 << 20
-"""Bytes beyond the head that are brought here from the nodes before their turn: enough to keep
-a link between nodes busy, little enough for the smallest object store."""
+_tickets = count()
+"""Never the same twice in a process: a worker that goes from one download to the next must not
+take a late word about one for the other."""
 
 
 class Coordinator:
-    """Fetches a plan's parts through whatever lanes join the inbox.
+    """Fetches a plan's parts through whatever teams join the inbox.
 
-    ``limit`` bounds the window in bytes; ``patience`` is how long it waits, in seconds, when
-    there is no lane at all; ``required`` makes a cluster that fails an error of the download.
+    ``limit`` bounds the window in bytes; ``connections`` fixes the lanes of each node, which
+    else are found by measuring; ``patience`` is how long it waits, in seconds, when there is no
+    lane at all; ``required`` makes a cluster that fails an error of the download.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class Coordinator:
         retries: int,
         patience: float,
         required: bool,
+        connections: int | None = None,
     ) -> None:
         self._plan = plan
         self._inbox = inbox
@@ -75,21 +80,23 @@ class Coordinator:
         self._out: queue.SimpleQueue[tuple[Part, Payload] | BaseException | None] = (
             queue.SimpleQueue()
         )
-        self._lanes: set[Lane] = set()
-        self._free: list[Lane] = []
-        self._busy: dict[Lane, Task] = {}
-        self._resting: list[tuple[float, int, Lane]] = []
-        self._strikes: Counter[Lane] = Counter()
-        self._order = count()
+        self._crews: list[Crew] = []
+        self._flights: dict[int, Flight] = {}
+        self._racing: dict[int, list[Flight]] = {}
+        self._tuner = Tuner(connections)
+        self._store = StoreBudget()
         self._unfit: set[str] = set()
         self._in_doubt: set[int] = set()
         self._away: dict[int, tuple[Part, str, Payload]] = {}
-        self._to_pull: list[tuple[int, int, Payload]] = []
-        self.meter = Meter(plan)
-        self._last_progress = time.monotonic()
-        self._alone_since = time.monotonic()
+        self.meter = Meter(plan.start, plan.size)
+        self._next_tick = self._alone_since = time.monotonic()
         self._is_closed = self._cancelled = False
         self._thread = threading.Thread(target=self._run, name="raydl-coordinator", daemon=True)
+
+    @property
+    def parts(self) -> int:
+        """How many parts the file was cut into so far."""
+        return self._window.cuts
 
     def chunks(self) -> Iterator[tuple[Part, memoryview]]:
         """The file's bytes, in order. A view is good until the next one is asked for.
@@ -123,11 +130,14 @@ class Coordinator:
     def _run(self) -> None:
         try:
             while not self._is_closed:
-                self._dispatch()
+                now = time.monotonic()
+                self._dispatch(now)
                 self._deliver()
-                self._show_progress()
+                if now >= self._next_tick:
+                    self._tick(now)
+                    self._dispatch(now)
                 if self._window.done:
-                    self._show_progress(last=True)
+                    self._show_progress()
                     self._out.put(None)
                     return
                 try:
@@ -142,11 +152,10 @@ class Coordinator:
     def _idle_seconds(self) -> float:
         """How long nothing but a message can matter."""
         now = time.monotonic()
-        due = [now + PROGRESS_SECONDS]
-        if self._resting:
-            due.append(self._resting[0][0])
+        due = [self._next_tick]
+        due += [at for crew in self._crews if (at := crew.next_rested()) is not None]
         retry = self._window.next_due()
-        if retry is not None and self._free and retry > now:
+        if retry is not None and retry > now:
             due.append(retry)
         return max(0.001, min(due) - now)
 
@@ -155,11 +164,13 @@ class Coordinator:
             case Fetched():
                 self._fetched(message)
             case Wrote(part, payload):
+                if payload.in_store:
+                    self._store.released(part.size, time.monotonic())
                 payload.release()
                 self._window.wrote(part.size)
                 self._emit(PartWritten(*part))
             case Pulled(start, payload, problem):
-                if self._is_away(start, payload):
+                if start in self._away and self._away[start][2] is payload:
                     part = self._away.pop(start)[0]
                     if problem:
                         self._lost(part, problem)
@@ -179,96 +190,158 @@ class Coordinator:
     def _connected(self, message: Connected) -> None:
         nodes = counted(message.nodes, "node")
         self._emit(ClusterChosen(message.address, f"connected to {message.address}: {nodes}"))
-        if message.others == 0 and not self._lanes:
+        self._store.size = message.store
+        self._window.limit = self._store.window(self._window.limit)
+        if message.others == 0 and not self._crews:
             raise ClusterError(
                 "no node to fetch with: the cluster has only this machine",
                 "start Ray on another machine, or leave out --no-fetch-here",
             )
 
     def _joined(self, message: Joined) -> None:
-        for lane in [lane for lane in self._lanes if lane.node == message.node]:
-            self._dismiss(lane)
-        self._lanes.update(message.lanes)
-        self._free.extend(message.lanes)
-        self.meter.joined(message.node, len(message.lanes))
-        self._emit(LanesJoined(message.node, len(message.lanes)))
+        node, now = message.team.node, time.monotonic()
+        for crew in [crew for crew in self._crews if crew.node == node]:
+            self._dismiss(crew)
+        self._crews.append(Crew(message.team, now))
+        lanes = min(self._tuner.lanes, message.team.most)
+        self.meter.joined(node, lanes)
+        self._emit(LanesJoined(node, lanes))
 
     def _left(self, message: Left) -> None:
         node, reason = message.node, message.reason
-        for lane in message.lanes:
-            self._dismiss(lane)
-            task = self._busy.pop(lane, None)
-            if task is not None:
+        crews = [*self._crews, *(flight.crew for flight in self._flights.values())]
+        crew = next((c for c in crews if c.team is message.team), None)
+        told = crew is not None and not crew.gone
+        if crew is not None:
+            self._dismiss(crew)
+            for flight in list(crew.flights.values()):
+                self._land(flight)
                 lost = Failure("lane", f"{node} is lost: {reason}")
-                self._retry(task.part, task.tries + 1, lost, node)
+                if self._is_needed(flight):
+                    self._retry(flight.task.part, flight.task.tries + 1, lost, node)
         if message.unreachable:
-            for start, (part, owner, _) in list(self._away.items()):
-                if owner == node:
-                    del self._away[start]
-                    self._lost(part, reason)
-        if message.lanes:
-            self._emit(LanesLeft(node, len(message.lanes), reason))
-        elif node not in self._unfit:
+            self._refetch_what_is_at(node, reason)
+        if told:
+            self._emit(LanesLeft(node, self.meter.lanes(node), reason))
+        elif message.team is None and node not in self._unfit:
             self._unfit.add(node)
             self._emit(Notice(f"{node} cannot fetch: {reason}"))
 
-    def _dismiss(self, lane: Lane) -> None:
-        """No more tasks for this lane; what it has in flight still counts."""
-        self._lanes.discard(lane)
-        if lane in self._free:
-            self._free.remove(lane)
-        if not self._lanes:
+    def _refetch_what_is_at(self, node: str, reason: str) -> None:
+        for start, (part, owner, _) in list(self._away.items()):
+            if owner == node:
+                del self._away[start]
+                self._lost(part, reason)
+
+    def _dismiss(self, crew: Crew) -> None:
+        """No more tasks for this crew; what it has in flight still counts."""
+        if crew.gone:
+            return
+        crew.gone = True
+        self._crews.remove(crew)
+        if not self._crews:
             self._alone_since = time.monotonic()
 
-    def _dispatch(self) -> None:
-        now = time.monotonic()
-        while self._resting and self._resting[0][0] <= now:
-            rested = heapq.heappop(self._resting)[2]
-            if rested in self._lanes:
-                self._free.append(rested)
-        while self._free:
-            task = self._window.take(now)
+    def _dispatch(self, now: float) -> None:
+        while True:
+            free = self._free_crews(now)
+            if not free:
+                break
+            task = self._window.take(now, self._wish(free[0]))
             if task is None:
                 break
             urgent = task.part.start == self._window.written
-            lane = next((ln for ln in self._free if ln.accepts(urgent)), None)
-            if lane is None:
+            size = task.part.size
+            crew = next((c for c in free if self._has_memory(c, size, urgent, now)), None)
+            if crew is None:
                 self._window.put_back(task)
                 break
-            self._free.remove(lane)
-            self._busy[lane] = task
-            self._emit(PartStarted(*task.part, lane.node))
-            lane.start(task)
-        if not self._lanes and not self._busy and now - self._alone_since > self._patience:
+            self._launch(task, crew, now)
+        alone = not self._crews and not self._flights
+        if alone and now - self._alone_since > self._patience:
             raise ClusterError(
                 f"no node has been there to fetch with for {self._patience:g}s",
                 "see `raydl nodes`; the same command goes on from here",
             )
 
+    def _free_crews(self, now: float) -> list[Crew]:
+        """Those with a free lane, the fastest first."""
+        free = [crew for crew in self._crews if crew.free(self._tuner.lanes, now) > 0]
+        free.sort(key=lambda crew: -crew.speed)
+        return free
+
+    def _has_memory(self, crew: Crew, size: int, urgent: bool, now: float) -> bool:
+        if crew.team.in_store and not urgent:
+            return self._store.has_room(self._window.given - self._window.written, now)
+        return crew.team.accepts(size, urgent)
+
+    def _wish(self, crew: Crew) -> int:
+        """Bytes of a part that fits this crew's lanes."""
+        known = [c.speed for c in self._crews if c.speed]
+        usual = sum(known) / len(known) if known else 0.0
+        fleet = sum((c.speed or usual) * max(1, len(c.flights)) for c in self._crews)
+        return part_size(
+            crew.speed or usual, fleet, window=self._window.limit, left=self._window.left
+        )
+
+    def _launch(self, task: Task, crew: Crew, now: float) -> None:
+        flight = Flight(next(_tickets), task, crew, now)
+        self._flights[flight.ticket] = crew.flights[flight.ticket] = flight
+        self._racing.setdefault(task.part.start, []).append(flight)
+        self._emit(PartStarted(*task.part, crew.node))
+        crew.team.start(flight.ticket, task.part)
+
+    def _land(self, flight: Flight) -> None:
+        """It flies no more."""
+        del self._flights[flight.ticket], flight.crew.flights[flight.ticket]
+        start = flight.task.part.start
+        self._racing[start].remove(flight)
+        if not self._racing[start]:
+            del self._racing[start]
+
+    def _is_needed(self, flight: Flight) -> bool:
+        """Whether nobody else has, fetches or will fetch the bytes of a flight that failed."""
+        start = flight.task.part.start
+        rivals = any(not (r.moot or r.replaced) for r in self._racing.get(start, ()))
+        return not (flight.moot or rivals or self._window.is_waiting(start))
+
     def _fetched(self, message: Fetched) -> None:
-        lane, task, failure = message.lane, message.task, message.failure
-        if self._busy.pop(lane, None) is None:
+        flight, now = self._flights.get(message.ticket), time.monotonic()
+        if flight is None:
             # Its node was given up, and the part went to another.
             if message.payload is not None:
                 message.payload.release()
             return
-        if message.got and message.payload is not None:
-            self._accept(message, message.payload)
-        elif failure is not None:
-            self._retry(task.part, task.tries + 1, failure, lane.node)
-        if lane not in self._lanes:
-            return
-        if failure is None:
-            del self._strikes[lane]
-            self._free.append(lane)
+        self._land(flight)
+        crew, task, failure = flight.crew, flight.task, message.failure
+        whole = message.got == task.part.size
+        if message.got and failure is None:
+            crew.delivered(message.got, message.seconds, now)
+        if message.payload is not None and ((whole and not flight.moot) or self._is_needed(flight)):
+            self._accept(flight, message, message.payload)
         else:
-            # A lane that fails rests too, so that one broken node does not use up the tries.
-            self._strikes[lane] += 1
-            until = time.monotonic() + backoff.delay(self._strikes[lane], failure.retry_after)
-            heapq.heappush(self._resting, (until, next(self._order), lane))
+            self.meter.wasted += message.got
+            if message.payload is not None:
+                message.payload.release()
+            elif failure is not None and self._is_needed(flight):
+                self._retry(task.part, task.tries + 1, failure, crew.node)
+        if failure is None:
+            crew.strikes = 0
+        elif not flight.moot and failure.kind != "cancelled":
+            self._strike(crew, failure, now)
 
-    def _accept(self, message: Fetched, payload: Payload) -> None:
-        task, node, got = message.task, message.lane.node, message.got
+    def _strike(self, crew: Crew, failure: Failure, now: float) -> None:
+        """A lane that fails rests, so that one broken node does not use up the tries."""
+        crew.strikes += 1
+        lanes = max(1, self._tuner.lanes)
+        # As many strikes as lanes may come from one event.
+        tries = 1 + (crew.strikes - 1) // lanes
+        crew.rest(now + backoff.delay(tries, failure.retry_after))
+        if failure.status in (429, 503) or failure.kind == "connect":
+            self._tuner.complained(now)
+
+    def _accept(self, flight: Flight, message: Fetched, payload: Payload) -> None:
+        task, node, got = flight.task, flight.crew.node, message.got
         rest = self._window.arrived(task.part, got, payload)
         here = task.part._replace(stop=task.part.start + got)
         self._in_doubt.discard(task.part.number)
@@ -276,7 +349,8 @@ class Coordinator:
         self._emit(PartFetched(*here, node, round(message.seconds, 4)))
         if not payload.here:
             self._away[here.start] = (here, node, payload)
-            heapq.heappush(self._to_pull, (here.start, next(self._order), payload))
+            self._pull(here.start, payload)
+        self._call_off(task.part.start)
         if rest is None:
             return
         if message.failure is None:
@@ -284,6 +358,14 @@ class Coordinator:
             self._window.put_back(Task(rest))
         else:
             self._retry(rest, 1, message.failure, node)
+
+    def _call_off(self, start: int) -> None:
+        """The bytes at ``start`` are there: whoever else fetches them can stop."""
+        self._window.withdraw(start)
+        for rival in self._racing.get(start, ()):
+            if not rival.moot:
+                rival.moot = True
+                rival.crew.team.cancel(rival.ticket)
 
     def _retry(self, part: Part, tries: int, failure: Failure, node: str) -> None:
         if failure.kind == "cancelled":
@@ -312,11 +394,6 @@ class Coordinator:
         self._retry(part, 1, Failure("lane", f"the fetched bytes are lost: {problem}"), "the store")
 
     def _deliver(self) -> None:
-        near = self._window.head + PULL_AHEAD
-        while self._to_pull and self._to_pull[0][0] < near:
-            start, _, payload = heapq.heappop(self._to_pull)
-            if self._is_away(start, payload):
-                self._pull(start, payload)
         while (payload_at_head := self._window.peek()) is not None and payload_at_head.here:
             self._out.put(self._window.pop())
 
@@ -326,22 +403,76 @@ class Coordinator:
 
         payload.pull(done)
 
-    def _is_away(self, start: int, payload: Payload) -> bool:
-        """Whether this payload is still the one that is awaited for these bytes."""
-        return start in self._away and self._away[start][2] is payload
+    def _tick(self, now: float) -> None:
+        """What is decided a few times a second, by how the teams are doing."""
+        self._next_tick = now + TICK_SECONDS
+        for crew in self._crews:
+            crew.look(now)
+            if crew.is_silent(now):
+                self._replace_flights_of(crew)
+        self._hedge(now)
+        free = self._free_crews(now)
+        received = {
+            crew: (crew.pulse.clock, crew.pulse.received)
+            for crew in self._crews
+            if crew.pulse is not None and not crew.is_silent(now)
+        }
+        self._tuner.look(now, received, busy=not free)
+        self._show_progress()
 
-    def _show_progress(self, last: bool = False) -> None:
-        now = time.monotonic()
-        if not last and now - self._last_progress < PROGRESS_SECONDS:
+    def _replace_flights_of(self, crew: Crew) -> None:
+        """Its node is silent: others get what it has in flight; who is first, wins."""
+        for flight in crew.flights.values():
+            if not flight.replaced:
+                self._hedge_flight(flight, f"{crew.node} does not answer")
+        self._refetch_what_is_at(crew.node, "it does not answer")
+
+    def _hedge(self, now: float) -> None:
+        """Let a second lane fetch what holds up the rest, where that one is faster.
+
+        That is every late part when lanes have nothing else to do, and else the part at the
+        head of the window, if the window would be full before it comes.
+        """
+        free = self._free_crews(now)
+        if free:
+            late = [
+                flight
+                for start in sorted(self._racing)
+                if (flight := self._foremost(start, now)) and flight.is_late(now, free[0].speed)
+            ]
+            for flight in late[: sum(crew.free(self._tuner.lanes, now) for crew in free)]:
+                self._hedge_flight(flight, "it is late")
             return
-        self._last_progress = now
+        head = self._foremost(self._window.head, now)
+        rate = sum(crew.rate for crew in self._crews)
+        if head is not None and rate:
+            room = self._window.limit - (self._window.given - self._window.written)
+            best = max(crew.speed for crew in self._crews)
+            if head.is_late(now, best, spare=room / rate):
+                self._hedge_flight(head, "it is late")
+
+    def _foremost(self, start: int, now: float) -> Flight | None:
+        """Who will have the bytes at ``start`` first, unless others were asked for them too."""
+        racing = [flight for flight in self._racing.get(start, ()) if not flight.moot]
+        foremost = min(racing, key=lambda flight: flight.seconds_left(now), default=None)
+        return None if foremost is None or foremost.replaced else foremost
+
+    def _hedge_flight(self, flight: Flight, reason: str) -> None:
+        flight.replaced = True
+        if flight.moot or self._window.is_waiting(flight.task.part.start):
+            return
+        self._window.put_back(flight.task)
+        self._emit(PartHedged(*flight.task.part, flight.crew.node, reason))
+
+    def _show_progress(self) -> None:
+        in_flight = sum(flight.got for flight in self._flights.values() if not flight.moot)
         self._emit(
             Progress(
-                fetched=self.meter.look(sum(lane.received() for lane in self._busy)),
+                fetched=self.meter.look(in_flight),
                 written=self._window.written,
                 size=self._plan.size,
-                lanes=len(self._busy),
-                nodes=len({lane.node for lane in self._lanes}),
+                lanes=len(self._flights),
+                nodes=len(self._crews),
                 retries=self.meter.retried,
             )
         )

@@ -47,7 +47,7 @@ from raydl.origin import Origin, OriginFailure, split_auth
 from raydl.plan import make_plan
 from raydl.sink import FileSink, Sink, StdoutSink
 from raydl.target import STDOUT, check_target, planned_path, target_path
-from raydl.threads import BufferPool, LocalFleet
+from raydl.threads import BufferPool, LocalTeam
 from raydl.units import format_duration
 
 JOIN_SECONDS = 1.5
@@ -62,9 +62,6 @@ NO_VALIDATOR = (
 
 PROBE_RETRIES = 2
 """Tries for an origin that cannot be reached at all: a person waits for the answer."""
-
-ASSUMED_NODES = 4
-"""Nodes to plan for before the cluster has told how many it has."""
 
 Output = str | os.PathLike[str] | None
 
@@ -213,15 +210,13 @@ def _transfer(
         if remote.ranges and remote.size is not None:
             plan = _plan(remote.size, sink.kept, choice, options)
             emit(Planned.of(plan))
-            if remote.validator is None and plan.count > 1 and options.checksum is None:
+            if remote.validator is None and plan.count != 1 and options.checksum is None:
                 emit(Notice(NO_VALIDATOR))
             fetching = _coordinate(plan, source, choice, options, emit, stack)
-            parts = plan.count
         else:
             fetching = OneStream(
                 source, emit, retries=options.retries, memory=options.max_memory // 2
             )
-            parts = 1
         stack.callback(fetching.close)
         control.watch(fetching.cancel)
         for _, data in fetching.chunks():
@@ -237,22 +232,21 @@ def _transfer(
             fetched=sink.written - sink.kept,
             resumed=sink.kept,
             transfer_seconds=transferred - began,
-            parts=parts,
+            parts=fetching.parts,
             retries=fetching.meter.retried,
+            wasted=fetching.meter.wasted,
             digests=digests,
             nodes=fetching.meter.shares(),
         )
 
 
 def _plan(size: int, start: int, choice: Choice, options: Options) -> Plan:
-    machines = 1 if choice.how in ("none", "local") else ASSUMED_NODES
     return make_plan(
         size,
         start=start,
         parts=options.parts,
         part_size=options.part_size,
         window=_window_limit(choice, options),
-        lanes=options.connections * machines,
     )
 
 
@@ -279,17 +273,15 @@ def _coordinate(
         retries=options.retries,
         patience=options.timeout,
         required=choice.required,
+        connections=options.connections,
     )
     if options.fetch_here:
-        pool = BufferPool(plan.part_size, options.max_memory // 2)
-        lanes = min(options.connections, plan.count)
-        local = LocalFleet(source, lanes, pool, inbox.post)
+        local = LocalTeam(source, BufferPool(options.max_memory // 2), inbox.post)
         stack.callback(local.close)
-    if choice.how != "none" and plan.count:
+    if choice.how != "none" and plan.size > plan.start:
         cluster = ClusterFleet(
             choice,
             source,
-            options.connections,
             inbox.post,
             here=options.fetch_here,
             pays=lambda: not options.fetch_here or coordinator.meter.seconds_left() > JOIN_SECONDS,

@@ -58,11 +58,12 @@ class Probed(Event):
 
 @dataclass(frozen=True)
 class Planned(Event):
-    """The file is divided into ``parts`` parts of at most ``part_size`` bytes."""
+    """The file is divided into ``parts`` parts of at most ``part_size`` bytes; ``parts`` is None
+    where they are cut to measure as it goes."""
 
     start: int
     size: int
-    parts: int
+    parts: int | None
     part_size: int
     note: str
     level: ClassVar[str] = "info"
@@ -70,10 +71,11 @@ class Planned(Event):
     @classmethod
     def of(cls, plan: Plan) -> Planned:
         """The event that tells of a plan."""
-        return cls(plan.start, plan.size, plan.count, plan.part_size, plan.note)
+        return cls(plan.start, plan.size, plan.count, plan.largest, plan.note)
 
     def __str__(self) -> str:
-        return self.note or f"{self.parts} parts of up to {format_size(self.part_size)}"
+        parts = "parts" if self.parts is None else counted(self.parts, "part")
+        return self.note or f"{parts} of up to {format_size(self.part_size)}"
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,17 @@ class PartFailed(Event):
     def __str__(self) -> str:
         again = f" in {format_duration(self.delay)}" if self.delay else ""
         return f"part {self.part} from {self.node}: {self.reason}; again{again}"
+
+
+@dataclass(frozen=True)
+class PartHedged(Event):
+    """``[start, stop)`` is to be fetched by another lane too: ``node`` has them late."""
+
+    part: int
+    start: int
+    stop: int
+    node: str
+    reason: str
 
 
 @dataclass(frozen=True)

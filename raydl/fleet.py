@@ -1,59 +1,88 @@
-"""The cluster's lanes: a worker on each node, for as long as the node is there."""
+"""The cluster's teams: a worker on each node, for as long as the node is there."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import astuple
 from functools import partial
+from typing import Any
 
 from raydl.address import Choice
-from raydl.cluster import Actor, ActorLost, Node, Session, connect
+from raydl.cluster import MOST_LANES, Actor, ActorLost, Node, Outcome, Session, connect
 from raydl.errors import ClusterError, RaydlError
-from raydl.lane import HERE, Connected, ConnectFailed, Fetched, Joined, Lane, Left, Payload, Post
-from raydl.models import Failure, Source
-from raydl.window import Task
+from raydl.lane import (
+    HERE,
+    Connected,
+    ConnectFailed,
+    Fetched,
+    Joined,
+    Left,
+    Payload,
+    Post,
+    Pulse,
+)
+from raydl.models import Part, Source
 
 
-class ActorLane:
-    """A lane of an actor on a node."""
+class ActorTeam:
+    """The lanes of a worker on a node, from the moment it is asked for until it is dropped."""
 
-    def __init__(self, actor: Actor, node: str, post: Post, lost: Callable[[str], None]) -> None:
-        self.node = node
-        self._actor, self._post, self._lost = actor, post, lost
+    most = MOST_LANES
+    in_store = True
 
-    def accepts(self, urgent: bool) -> bool:  # noqa: ARG002 - the signature of lanes
+    def __init__(
+        self,
+        node: Node,
+        actor: Actor,
+        source: Source,
+        post: Post,
+        lost: Callable[[ActorTeam, str], None],
+    ) -> None:
+        self.id = node.id
+        self.node = HERE if node.is_driver else node.name
+        self.place = node
+        self.actor = actor
+        self.joined = self.asked = False
+        self.heard_at = time.monotonic()
+        self._source: tuple[Any, ...] = astuple(source)
+        self._post, self._lost = post, lost
+        self._pulse: Pulse | None = None
+
+    def accepts(self, size: int, urgent: bool) -> bool:  # noqa: ARG002 - the signature of teams
         """The node's memory is bounded by the window alone."""
         return True
 
-    def received(self) -> int:
-        """Not known before the task ends."""
-        return 0
+    def start(self, ticket: int, part: Part) -> None:
+        """Send the part to the actor."""
 
-    def start(self, task: Task) -> None:
-        """Send the task to the actor."""
-
-        def done(outcome: tuple[int, float, Failure | None] | ActorLost, payload: Payload) -> None:
+        def done(outcome: Outcome | ActorLost, payload: Payload) -> None:
             if isinstance(outcome, ActorLost):
-                self._lost(outcome.reason)
+                self._lost(self, outcome.reason)
                 return
             got, seconds, problem = outcome
-            self._post(Fetched(self, task, got, payload if got else None, problem, seconds))
+            self._post(Fetched(ticket, got, payload if got else None, problem, seconds))
 
         try:
-            self._actor.fetch(task.part.start, task.part.stop, done)
+            self.actor.fetch(self._source, ticket, part.start, part.stop, done)
         except Exception as error:  # the connection to Ray has gone
-            self._lost(type(error).__name__)
+            self._lost(self, type(error).__name__)
 
+    def cancel(self, ticket: int) -> None:
+        """Let the actor cut it off."""
+        with contextlib.suppress(Exception):
+            self.actor.cancel(ticket)
 
-class _Hand:
-    """A worker on a node, from the moment it is asked for until it is dropped."""
+    def look(self) -> Pulse | None:
+        """What it answered last."""
+        return self._pulse
 
-    def __init__(self, node: Node, name: str, actor: Actor) -> None:
-        self.node, self.name, self.actor = node, name, actor
-        self.lanes: list[Lane] = []
+    def heard(self, answer: tuple[Any, ...]) -> None:
+        """It has answered how it is doing."""
         self.heard_at = time.monotonic()
+        self._pulse = Pulse(self.heard_at, *answer)
         self.asked = False
 
 
@@ -61,31 +90,32 @@ class ClusterFleet:
     """Connects to a cluster in the background and keeps a worker on each of its nodes.
 
     It does so as soon as it ``pays``: a file that is nearly there needs no cluster.
-    Nodes that appear later get a worker too; those that go take their lanes with them. Ray needs
-    14 to 66 s to notice a node that hangs or is cut off, and never notices a process that is
-    frozen: so each worker is asked for a sign of life, and given up without one.
+    Nodes that appear later get a worker too; those that go take their lanes with them. Each
+    worker is asked several times a second how it is doing: Ray needs 14 to 66 s to notice a node
+    that hangs or is cut off, and never notices a process that is frozen. Who is silent for long
+    is given up, and gets a successor.
     """
 
     LOOK_SECONDS = 0.05
-    POLL_SECONDS = 1.0
-    SILENCE_SECONDS = 5.0
+    PULSE_SECONDS = 0.25
+    NODES_SECONDS = 0.5
+    GIVE_UP_SECONDS = 15.0
     REHIRE_SECONDS = 3.0
 
     def __init__(
         self,
         choice: Choice,
         source: Source,
-        lanes: int,
         post: Post,
         *,
         here: bool,
         pays: Callable[[], bool],
     ) -> None:
-        self._choice, self._source, self._count, self._here = choice, source, lanes, here
+        self._choice, self._source, self._here = choice, source, here
         self._post, self._pays = post, pays
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._hands: dict[str, _Hand] = {}
+        self._teams: dict[str, ActorTeam] = {}
         self._not_before: dict[str, float] = {}
         self._to_kill: list[Actor] = []
         self._connected = self._born = self._stillborn = False
@@ -94,7 +124,7 @@ class ClusterFleet:
         self._thread.start()
 
     def close(self) -> None:
-        """End the workers, and leave Ray as it was found.
+        """Let the workers go, and leave Ray as it was found.
 
         While the connection is still being made there is nothing to end yet; then this returns
         at once, and the thread closes what it gets.
@@ -118,22 +148,33 @@ class ClusterFleet:
         except Exception as error:  # whatever Ray throws ends the cluster's part
             self._fail(f"the connection to the cluster broke ({type(error).__name__})")
         finally:
-            with self._lock:
-                self._to_kill += [hand.actor for hand in self._hands.values()]
-                self._hands.clear()
-            self._kill_dropped()
+            self._let_go(session)
             session.close()
 
     def _fail(self, text: str) -> None:
         with self._lock:
-            hands = list(self._hands.values())
-        for hand in hands:
-            self._drop(hand, "the connection broke", unreachable=True)
+            teams = list(self._teams.values())
+        for team in teams:
+            self._drop(team, "the connection broke", unreachable=True)
         if not self._stop.is_set():
             self._post(ConnectFailed(ClusterError(text, "see `ray status`")))
 
+    def _let_go(self, session: Session) -> None:
+        """Keep the workers that are well for the next download, end the others."""
+        with self._lock:
+            teams = list(self._teams.values())
+            self._teams.clear()
+        for team in teams:
+            if team.joined and time.monotonic() - team.heard_at < 2 * self.PULSE_SECONDS + 1:
+                with contextlib.suppress(Exception):  # the connection to Ray has gone
+                    session.dismiss(team.place, team.actor)
+                    continue
+            self._to_kill.append(team.actor)
+        self._kill_dropped()
+
     def _tend(self, session: Session) -> None:
-        told = False
+        told, look_at = False, 0.0
+        nodes: dict[str, Node] = {}
         while not self._stop.is_set():
             if self._stillborn and not self._born:
                 self._stillborn = False
@@ -141,44 +182,49 @@ class ClusterFleet:
                 if error is not None:
                     self._post(ConnectFailed(error))
                     return
-            nodes = {node.id: node for node in session.nodes()}
+            now = time.monotonic()
+            if now >= look_at:
+                look_at = now + self.NODES_SECONDS
+                nodes = {node.id: node for node in session.nodes()}
             wanted = [node for node in nodes.values() if self._wants(node)]
             if not told:
                 told = True
-                self._post(Connected(session.address, len(nodes), len(wanted)))
+                store = min((n.object_store for n in nodes.values() if n.object_store), default=0)
+                self._post(Connected(session.address, len(nodes), len(wanted), store))
             self._look_after(nodes)
             self._kill_dropped()
             for node in wanted:
-                late_enough = time.monotonic() >= self._not_before.get(node.id, 0.0)
-                if node.id not in self._hands and late_enough:
+                late_enough = now >= self._not_before.get(node.id, 0.0)
+                if node.id not in self._teams and late_enough:
                     self._hire(session, node)
-            self._stop.wait(self.POLL_SECONDS)
+            # With many nodes each is asked less often, so that asking stays cheap.
+            self._stop.wait(max(self.PULSE_SECONDS, 0.005 * len(nodes)))
 
     def _look_after(self, nodes: Mapping[str, Node]) -> None:
         """Give up workers whose node has gone, or that are silent; ask the others."""
         with self._lock:
-            hands = list(self._hands.values())
+            teams = list(self._teams.values())
         now = time.monotonic()
-        for hand in hands:
-            if hand.node.id not in nodes:
-                self._drop(hand, "it left the cluster", unreachable=True)
-            elif hand.lanes and now - hand.heard_at > self.SILENCE_SECONDS:
-                self._drop(hand, "it does not answer", unreachable=True)
-            elif hand.lanes and not hand.asked:
-                hand.asked = True
-                hand.actor.when_ready(partial(self._heard, hand))
+        for team in teams:
+            if team.id not in nodes:
+                self._drop(team, "it left the cluster", unreachable=True)
+            elif team.joined and now - team.heard_at > self.GIVE_UP_SECONDS:
+                self._drop(team, "it does not answer", unreachable=True)
+            elif team.joined and not team.asked:
+                team.asked = True
+                team.actor.pulse(partial(self._heard, team))
+
+    def _heard(self, team: ActorTeam, answer: tuple[Any, ...] | ActorLost) -> None:
+        if isinstance(answer, ActorLost):
+            self._drop(team, answer.reason)
+        else:
+            team.heard(answer)
 
     def _kill_dropped(self) -> None:
         with self._lock:
             actors, self._to_kill = self._to_kill, []
         for actor in actors:
             actor.kill()
-
-    def _heard(self, hand: _Hand, problem: str) -> None:
-        if problem:
-            self._drop(hand, problem)
-        hand.heard_at = time.monotonic()
-        hand.asked = False
 
     def _wants(self, node: Node) -> bool:
         # This machine's threads do what an actor here would do, without a copy through the
@@ -188,39 +234,43 @@ class ClusterFleet:
         return True
 
     def _hire(self, session: Session, node: Node) -> None:
-        name = HERE if node.is_driver else node.name
         try:
-            actor = session.start_worker(node, asdict(self._source), self._count)
+            actor, is_warm = session.hire(node)
         except Exception as error:  # one node's trouble is not the others'
             self._not_before[node.id] = time.monotonic() + self.REHIRE_SECONDS
-            self._post(Left(name, [], f"{type(error).__name__}"))
+            name = HERE if node.is_driver else node.name
+            self._post(Left(name, None, f"{type(error).__name__}"))
             return
-        hand = _Hand(node, name, actor)
+        team = ActorTeam(node, actor, self._source, self._post, self._drop)
         with self._lock:
-            self._hands[node.id] = hand
-        actor.when_ready(partial(self._ready, hand))
+            self._teams[node.id] = team
+        actor.pulse(partial(self._ready, team, is_warm))
 
-    def _ready(self, hand: _Hand, problem: str) -> None:
-        if problem:
-            self._stillborn = True
-            self._drop(hand, problem)
+    def _ready(self, team: ActorTeam, is_warm: bool, answer: tuple[Any, ...] | ActorLost) -> None:
+        if isinstance(answer, ActorLost):
+            self._stillborn = not is_warm
+            self._drop(team, answer.reason, again_after=0.0 if is_warm else None)
             return
         self._born = True
-        lost = partial(self._drop, hand)
-        hand.heard_at = time.monotonic()
-        hand.lanes = [
-            ActorLane(hand.actor, hand.name, self._post, lost) for _ in range(self._count)
-        ]
-        self._post(Joined(hand.name, list(hand.lanes)))
+        team.heard(answer)
+        team.joined = True
+        self._post(Joined(team))
 
-    def _drop(self, hand: _Hand, reason: str, unreachable: bool = False) -> None:
+    def _drop(
+        self,
+        team: ActorTeam,
+        reason: str,
+        unreachable: bool = False,
+        again_after: float | None = None,
+    ) -> None:
         """Do without this worker; its node may get another one after a while."""
+        pause = self.REHIRE_SECONDS if again_after is None else again_after
         with self._lock:
-            if self._hands.get(hand.node.id) is not hand:
+            if self._teams.get(team.id) is not team:
                 return  # dropped before, perhaps with a successor
-            del self._hands[hand.node.id]
-            self._not_before[hand.node.id] = time.monotonic() + self.REHIRE_SECONDS
+            del self._teams[team.id]
+            self._not_before[team.id] = time.monotonic() + pause
             # Killed by our own thread: on Ray's, where this may run, Ray would wait for itself.
-            self._to_kill.append(hand.actor)
-        if not self._stop.is_set():
-            self._post(Left(hand.name, hand.lanes, reason, unreachable))
+            self._to_kill.append(team.actor)
+        if not self._stop.is_set() and (team.joined or again_after is None):
+            self._post(Left(team.node, team if team.joined else None, reason, unreachable))

@@ -1,23 +1,26 @@
-"""What a lane is, and what lanes and fleets say to the coordinator.
+"""What the lanes of a node are, and what they and the fleets say to the coordinator.
 
-A lane takes one task at a time and posts what became of it; lanes join, leave and fail while a
-download runs. Everything said to the coordinator is one of the messages below.
+A lane is one request in flight. The lanes of one node are a team: it starts requests and
+cancels them, says how they come on, and posts what became of each. Teams join, leave and fail
+while a download runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from raydl.errors import RaydlError
-from raydl.models import Failure
-from raydl.window import Task
+from raydl.models import Failure, Part
 
 HERE = "this machine"
 
 
 class Payload(Protocol):
     """The bytes of a part, wherever they are."""
+
+    in_store: bool
+    """Whether they are in the object store."""
 
     @property
     def here(self) -> bool:
@@ -33,45 +36,66 @@ class Payload(Protocol):
         """The bytes are no longer needed."""
 
 
-class Lane(Protocol):
-    """One request in flight."""
+class Pulse(NamedTuple):
+    """How a team was doing.
+
+    ``at`` is when that was heard of, by this machine's monotonic clock; ``clock`` when it was so,
+    by the node's. ``received`` counts bytes since the worker started, ``flights`` those of each
+    request in flight, by ticket. ``cpu`` is (busy, all) seconds of the node's processors since
+    some time in the past, where the system tells.
+    """
+
+    at: float
+    clock: float
+    received: int
+    flights: Mapping[int, int]
+    cpu: tuple[float, float] | None
+
+
+class Team(Protocol):
+    """The lanes of one node."""
 
     node: str
+    most: int
+    """Requests that it can have in flight at once."""
+    in_store: bool
+    """Whether what it fetches goes to the object store."""
 
-    def accepts(self, urgent: bool) -> bool:
-        """Whether there is memory for a part; an ``urgent`` one is never turned away."""
+    def accepts(self, size: int, urgent: bool) -> bool:
+        """Whether there is memory for ``size`` bytes; an ``urgent`` part is never turned away."""
 
-    def start(self, task: Task) -> None:
+    def start(self, ticket: int, part: Part) -> None:
         """Fetch it; returns at once, and a Fetched message follows."""
 
-    def received(self) -> int:
-        """Bytes of the task in flight so far, where that is known."""
+    def cancel(self, ticket: int) -> None:
+        """Cut that request off; its Fetched message comes all the same."""
+
+    def look(self) -> Pulse | None:
+        """The latest that is known, or None."""
 
 
 class Joined(NamedTuple):
-    """Lanes of a node are ready; they take over from any that the node had."""
+    """A team is ready; it takes over from any that its node had."""
 
-    node: str
-    lanes: list[Lane]
+    team: Team
 
 
 class Left(NamedTuple):
-    """These lanes of a node are gone, with what they had in flight.
+    """A team is gone, with what it had in flight; None for a node whose team never joined.
 
-    ``unreachable`` tells that what they fetched before cannot be had either.
+    ``unreachable`` tells that what it fetched before cannot be had either.
     """
 
     node: str
-    lanes: list[Lane]
+    team: Team | None
     reason: str
     unreachable: bool = False
 
 
 class Fetched(NamedTuple):
-    """A lane ended a task: ``got`` bytes of it are right, ``payload`` holds them."""
+    """A request ended: ``got`` bytes are right, ``payload`` holds them."""
 
-    lane: Lane
-    task: Task
+    ticket: int
     got: int
     payload: Payload | None
     failure: Failure | None
@@ -79,11 +103,15 @@ class Fetched(NamedTuple):
 
 
 class Connected(NamedTuple):
-    """The cluster answered; ``others`` nodes besides this machine will get workers."""
+    """The cluster answered; ``others`` nodes besides this machine will get workers.
+
+    ``store`` is the size in bytes of the smallest object store, 0 where none is known.
+    """
 
     address: str
     nodes: int
     others: int
+    store: int
 
 
 class ConnectFailed(NamedTuple):

@@ -6,7 +6,7 @@ import math
 import time
 from collections import Counter
 
-from raydl.models import NodeShare, Plan
+from raydl.models import NodeShare
 
 LOOK_SECONDS = 0.1
 RAMP_SECONDS = 0.5
@@ -14,20 +14,26 @@ RAMP_SECONDS = 0.5
 
 
 class Meter:
-    """Counts for one plan. One thread writes; ``seconds_left`` may be asked by any."""
+    """Counts bytes ``[start, size)``. One thread writes; ``seconds_left`` may be asked by any."""
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+    def __init__(self, start: int, size: int) -> None:
+        self._start, self._size = start, size
         self._arrived = 0
         self._bytes: Counter[str] = Counter()
         self._lanes: Counter[str] = Counter()
         self._began = time.monotonic()
         self.retried = 0
-        self.fetched = plan.start
+        self.wasted = 0
+        """Bytes that were fetched twice, or in vain."""
+        self.fetched = start
 
     def joined(self, node: str, lanes: int) -> None:
         """``node`` takes part with ``lanes`` lanes."""
         self._lanes[node] = lanes
+
+    def lanes(self, node: str) -> int:
+        """The lanes with which ``node`` takes part."""
+        return self._lanes[node]
 
     def arrived(self, node: str, count: int) -> None:
         """``node`` has fetched ``count`` more bytes."""
@@ -37,10 +43,11 @@ class Meter:
     def lost(self, count: int) -> None:
         """``count`` bytes that had arrived have to be fetched again."""
         self._arrived -= count
+        self.wasted += count
 
     def look(self, in_flight: int) -> int:
         """Bytes of the file that are somewhere, ``in_flight`` of a part under way included."""
-        self.fetched = min(self._plan.size, self._plan.start + self._arrived + in_flight)
+        self.fetched = min(self._size, self._start + self._arrived + in_flight)
         return self.fetched
 
     def seconds_left(self) -> float:
@@ -50,11 +57,11 @@ class Meter:
         least true.
         """
         elapsed = time.monotonic() - self._began
-        got = self.fetched - self._plan.start
+        got = self.fetched - self._start
         if elapsed < LOOK_SECONDS or not got:
             return math.inf if elapsed > 3 * LOOK_SECONDS else 0.0
         ramp = min(1.0, elapsed / RAMP_SECONDS) ** 2
-        return (self._plan.size - self.fetched) * elapsed / got * ramp
+        return (self._size - self.fetched) * elapsed / got * ramp
 
     def shares(self) -> tuple[NodeShare, ...]:
         """Who fetched how much, the largest share first."""

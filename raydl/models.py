@@ -158,26 +158,28 @@ def status_hint(status: int) -> str:
 
 @dataclass(frozen=True)
 class Plan:
-    """How bytes ``[start, size)`` are divided into ``count`` parts, as even as can be.
+    """How bytes ``[start, size)`` are divided: into ``count`` parts, as even as can be, or, where
+    ``count`` is None, into parts of up to ``largest`` bytes that are cut as it goes.
 
     Parts are computed, not stored: a plan of a 1 TiB file is as small as one of 1 MiB.
     """
 
     start: int
     size: int
-    count: int
+    largest: int
+    count: int | None = None
     note: str = ""
 
-    def part(self, index: int) -> Part:
-        """Part ``index`` of ``count``; together they cover every byte exactly once."""
-        span = self.size - self.start
-        first = self.start + span * index // self.count
-        return Part(index, first, self.start + span * (index + 1) // self.count)
+    def cut(self, number: int, start: int, wish: int) -> Part:
+        """Part ``number``, which starts at ``start``, of about ``wish`` bytes if that is free.
 
-    @property
-    def part_size(self) -> int:
-        """Bytes in the largest part."""
-        return -(-(self.size - self.start) // self.count) if self.count else 0
+        Cut one after the other, the parts cover every byte exactly once.
+        """
+        if self.count is None:
+            stop = start + max(1, min(wish, self.largest))
+        else:
+            stop = self.start + (self.size - self.start) * (number + 1) // self.count
+        return Part(number, start, min(stop, self.size))
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,8 @@ class Report:
     ``path`` is None when the bytes went to standard output. ``size``, ``fetched`` (over the
     network in this run) and ``resumed`` (kept from an earlier run) are bytes, ``seconds`` is
     wall time and ``transfer_seconds`` the time from the first request for a part to the last
-    byte. ``digests`` maps an algorithm to the hex digest that was computed and compared.
+    byte. ``wasted`` bytes came twice or in vain. ``digests`` maps an algorithm to the hex digest
+    that was computed and compared.
     """
 
     url: str
@@ -208,6 +211,7 @@ class Report:
     transfer_seconds: float = 0.0
     parts: int = 0
     retries: int = 0
+    wasted: int = 0
     digests: dict[str, str] = field(default_factory=dict)
     nodes: tuple[NodeShare, ...] = ()
     skipped: bool = False

@@ -12,7 +12,7 @@ from raydl.errors import CancelledError, RaydlError
 from raydl.event import Emit, PartFailed, Progress
 from raydl.lane import HERE
 from raydl.meter import Meter
-from raydl.models import Failure, Part, Plan, Source
+from raydl.models import Failure, Part, Source
 from raydl.origin import Origin
 from raydl.waiting import next_item
 
@@ -42,7 +42,8 @@ class OneStream:
         self._delivered = 0
         self._position = 0
         self._stop = threading.Event()
-        self.meter = Meter(Plan(0, source.size or 0, 1))
+        self.parts = 1
+        self.meter = Meter(0, source.size or 0)
         self.meter.joined(HERE, 1)
         self._thread = threading.Thread(target=self._run, name="raydl-stream", daemon=True)
 

@@ -101,7 +101,12 @@ class Options:
     part_size: int = _option(
         8 << 20, "No part is larger than this; at most 64MiB.", _size(1, MAX_PART_SIZE), "SIZE"
     )
-    connections: int = _option(4, "Connections to the origin, per node.", _count(1, 256), "N")
+    connections: int | None = _option(
+        None,
+        "Connections to the origin, per node [default: by measuring, from 4 on].",
+        _count(1, 256),
+        "N",
+    )
     max_memory: int = _option(
         256 << 20,
         "Bytes in flight or waiting for their turn, at most; half of it in this process.",
@@ -153,7 +158,7 @@ class OptionKeywords(TypedDict, total=False):
 
     parts: int | None
     part_size: int | str
-    connections: int
+    connections: int | None
     max_memory: int | str
     address: str
     fetch_here: bool

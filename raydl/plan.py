@@ -1,47 +1,66 @@
-"""From a size and the options to parts: pure arithmetic."""
+"""From a size and the options to a plan, and from speeds to the size of a part: pure arithmetic."""
 
 from __future__ import annotations
 
 from raydl.models import Plan
 from raydl.units import format_size
 
-MIN_AUTO_PART = 1 << 20
-"""Smaller parts than 1 MiB cost more in requests than they bring in balance (measured on
-loopback: parts of 1 MiB take twice the CPU a byte of parts of 4 MiB and more)."""
+FIRST_PART = 256 << 10
+"""Bytes of a part while no speed is known: soon here, and then one is."""
 
-PARTS_A_LANE = 4
-"""Without --parts, every lane gets at least this many parts where the file allows it, so that
-a slow lane holds up the end by a quarter of its share at most."""
+SMALLEST_PART = 64 << 10
+
+PART_SECONDS = 2.0
+"""A part takes about this long at most, so that little is lost with the connection, the node or
+the process that fetches it."""
+
+TAIL_SECONDS = 0.2
+"""Towards the end parts get smaller, down to what takes this long."""
+
+SHARES = 2
+"""In flight is at most one part in ``SHARES`` of the window (and of what is left of the file):
+the rest is room for parts that wait for a slower one."""
 
 
-def make_plan(
-    size: int, *, start: int = 0, parts: int | None, part_size: int, window: int, lanes: int
-) -> Plan:
+def make_plan(size: int, *, start: int = 0, parts: int | None, part_size: int, window: int) -> Plan:
     """Divide bytes ``[start, size)``.
 
-    ``parts`` is what the user asked for, if anything; ``part_size`` the upper bound; ``window``
-    the bytes that may be in flight at once and ``lanes`` the lanes known at the start. With
-    ``parts`` given there are never fewer than that, unless there are fewer bytes.
+    ``parts`` is what the user asked for, if anything; ``part_size`` the upper bound and
+    ``window`` the bytes that may be in flight at once. With ``parts`` given there are never
+    fewer than that, unless there are fewer bytes; else parts are cut to measure as it goes.
     """
     span = size - start
-    if span == 0:
-        return Plan(start, size, 0)
-    if parts is not None:
-        largest = min(part_size, max(1, window // 2))
-        fitting = -(-span // largest)
-        count = min(max(parts, fitting), span)
-        note = ""
-        if count > parts:
-            note = (
-                f"{count} parts instead of {parts}: "
-                f"a part is at most {format_size(largest)} "
-                f"({'--part-size' if largest == part_size else '--max-memory'})"
-            )
-        elif count < parts:
-            note = f"{count} parts instead of {parts}: there are no more bytes than that"
-        return Plan(start, size, count, note)
-    wanted = span // (lanes * PARTS_A_LANE)
-    # Half the window in flight leaves the other half for parts that wait for a slower one.
-    upper = max(1, min(part_size, window // (2 * lanes)))
-    each = min(max(wanted, MIN_AUTO_PART), upper)
-    return Plan(start, size, -(-span // each))
+    if parts is None or span == 0:
+        largest = min(part_size, max(1, window // (4 * SHARES)))
+        return Plan(start, size, largest, None if span else 0)
+    largest = min(part_size, max(1, window // SHARES))
+    fitting = -(-span // largest)
+    count = min(max(parts, fitting), span)
+    note = ""
+    if count > parts:
+        note = (
+            f"{count} parts instead of {parts}: "
+            f"a part is at most {format_size(largest)} "
+            f"({'--part-size' if largest == part_size else '--max-memory'})"
+        )
+    elif count < parts:
+        note = f"{count} parts instead of {parts}: there are no more bytes than that"
+    return Plan(start, size, -(-span // count), count, note)
+
+
+def part_size(lane: float, fleet: float, *, window: int, left: int) -> int:
+    """Bytes of the next part for a lane of ``lane`` bytes a second (0: unknown).
+
+    ``fleet`` is the speed of all lanes together. Every lane gets what takes it the same time,
+    so that parts that start together end together, whatever the lanes' speeds: no longer than
+    half of the ``window``, or of what is ``left`` of the file, takes the fleet.
+    """
+    if lane <= 0 or fleet <= 0:
+        return FIRST_PART
+    seconds = min(
+        PART_SECONDS,
+        window / (SHARES * fleet),
+        max(TAIL_SECONDS, left / (SHARES * fleet)),
+    )
+    # A power of two, so that buffers of a few sizes serve again and again.
+    return max(SMALLEST_PART, 1 << (max(1, int(lane * seconds)).bit_length() - 1))

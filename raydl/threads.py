@@ -1,4 +1,4 @@
-"""The embedded fleet: lanes that are threads of this process."""
+"""The embedded fleet: one team, whose lanes are threads of this process."""
 
 from __future__ import annotations
 
@@ -7,47 +7,58 @@ import threading
 import time
 from collections.abc import Callable
 
-from raydl.lane import HERE, Fetched, Joined, Post
-from raydl.models import Failure, Source
-from raydl.window import Task
-from raydl.worker import Worker
+from raydl.lane import HERE, Fetched, Joined, Post, Pulse
+from raydl.models import Failure, Part, Source
+from raydl.worker import Worker, cpu_seconds
+
+MOST_THREADS = 256
 
 
 class BufferPool:
-    """Buffers of one size, used again and again, up to ``limit`` bytes of them."""
+    """Buffers, used again and again, up to ``limit`` bytes of them."""
 
-    def __init__(self, size: int, limit: int) -> None:
-        self._size = size
+    def __init__(self, limit: int) -> None:
         self._limit = limit
         self._lock = threading.Lock()
         self._free: list[bytearray] = []
+        self._bytes = 0
         self._out = 0
 
-    @property
-    def has_room(self) -> bool:
-        """Whether one more buffer stays within the limit."""
-        return (self._out + 1) * self._size <= self._limit
+    def has_room(self, size: int) -> bool:
+        """Whether ``size`` more bytes stay within the limit."""
+        return self._out + size <= self._limit
 
-    def take(self) -> bytearray:
-        """A buffer; whether it fits the limit is for the caller to ask first."""
+    def take(self, size: int) -> bytearray:
+        """A buffer of at least ``size`` bytes; whether it fits is for the caller to ask first."""
         with self._lock:
-            self._out += 1
-            if self._free:
-                return self._free.pop()
-        return bytearray(self._size)
+            fitting = [b for b in self._free if size <= len(b) <= 2 * size]
+            if fitting:
+                buffer = min(fitting, key=len)
+                self._remove(buffer)
+            else:
+                buffer = bytearray(size)
+            self._out += len(buffer)
+            return buffer
 
     def give(self, buffer: bytearray) -> None:
-        """The buffer is free again."""
+        """The buffer is free again; the oldest free ones make room for it."""
         with self._lock:
-            self._out -= 1
-            if (self._out + len(self._free) + 1) * self._size <= self._limit:
-                self._free.append(buffer)
+            self._out -= len(buffer)
+            self._free.append(buffer)
+            self._bytes += len(buffer)
+            while self._free and self._out + self._bytes > self._limit:
+                self._remove(self._free[0])
+
+    def _remove(self, buffer: bytearray) -> None:
+        index = next(i for i, b in enumerate(self._free) if b is buffer)
+        self._bytes -= len(self._free.pop(index))
 
 
 class BufferPayload:
     """The first ``size`` bytes of a buffer from the pool."""
 
     here = True
+    in_store = False
 
     def __init__(self, buffer: bytearray, size: int, pool: BufferPool) -> None:
         self._buffer, self._size, self._pool = buffer, size, pool
@@ -65,72 +76,71 @@ class BufferPayload:
         self._pool.give(self._buffer)
 
 
-class ThreadLane:
-    """A lane that is a thread of this process."""
+class LocalTeam:
+    """The lanes of this process; there are as many threads as requests were in flight at once."""
 
     node = HERE
+    most = MOST_THREADS
+    in_store = False
 
-    def __init__(self, worker: Worker, pool: BufferPool, post: Post, index: int) -> None:
-        self._worker, self._pool, self._post = worker, pool, post
-        self._tasks: queue.SimpleQueue[tuple[Task, bytearray] | None] = queue.SimpleQueue()
-        self._received = 0
-        self.thread = threading.Thread(target=self._run, name=f"raydl-lane-{index}", daemon=True)
-        self.thread.start()
+    def __init__(self, source: Source, pool: BufferPool, post: Post) -> None:
+        self._source, self._pool, self._post = source, pool, post
+        self._worker = Worker()
+        self._tasks: queue.SimpleQueue[tuple[int, Part, bytearray] | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._idle = 0
+        self._threads: list[threading.Thread] = []
+        post(Joined(self))
 
-    def accepts(self, urgent: bool) -> bool:
+    def accepts(self, size: int, urgent: bool) -> bool:
         """Whether a buffer is free. The part the output waits for always gets one."""
-        return urgent or self._pool.has_room
+        return urgent or self._pool.has_room(size)
 
-    def start(self, task: Task) -> None:
-        """Hand the task to the thread."""
-        self._tasks.put((task, self._pool.take()))
-
-    def received(self) -> int:
-        """Bytes of the task in flight so far."""
-        return self._received
-
-    def stop(self) -> None:
-        """Let the thread end after what it is doing."""
-        self._tasks.put(None)
-
-    def _tally(self, count: int) -> None:
-        self._received += count
-
-    def _run(self) -> None:
-        while (item := self._tasks.get()) is not None:
-            task, buffer = item
-            self._received = 0
-            began = time.monotonic()
-            try:
-                got, failure = self._worker.fetch(
-                    task.part.start, task.part.stop, memoryview(buffer), self._tally
-                )
-            except Exception as error:  # a bug must end the download, not hang it
-                got, failure = 0, Failure("wrong", f"unexpected {type(error).__name__}: {error}")
-            if got:
-                payload = BufferPayload(buffer, got, self._pool)
+    def start(self, ticket: int, part: Part) -> None:
+        """Hand the part to a thread."""
+        with self._lock:
+            if self._idle:
+                self._idle -= 1
             else:
-                payload = None
-                self._pool.give(buffer)
-            self._received = 0
-            self._post(Fetched(self, task, got, payload, failure, time.monotonic() - began))
+                name = f"raydl-lane-{len(self._threads)}"
+                thread = threading.Thread(target=self._run, name=name, daemon=True)
+                self._threads.append(thread)
+                thread.start()
+        self._tasks.put((ticket, part, self._pool.take(part.size)))
 
+    def cancel(self, ticket: int) -> None:
+        """Cut that request off."""
+        self._worker.cancel(ticket)
 
-class LocalFleet:
-    """The lanes of this process."""
-
-    def __init__(self, source: Source, lanes: int, pool: BufferPool, post: Post) -> None:
-        self._worker = Worker(source)
-        self._lanes = [ThreadLane(self._worker, pool, post, i) for i in range(lanes)]
-        post(Joined(HERE, list(self._lanes)))
+    def look(self) -> Pulse:
+        """How it is now."""
+        now, received, flights = self._worker.pulse()
+        return Pulse(now, now, received, flights, cpu_seconds())
 
     def close(self) -> None:
         """End the threads; what they were reading is cut off."""
-        for lane in self._lanes:
-            lane.stop()
+        for _ in self._threads:
+            self._tasks.put(None)
         self._worker.close()
-        # A thread inside a name look-up or a connect, or one that waits for headers, cannot be
-        # woken: it is a daemon and ends on its own, with the timeout.
+        # A thread inside a name look-up or a connect cannot be woken: it is a daemon and ends on
+        # its own, with the timeout.
         deadline = time.monotonic() + 0.5
-        for lane in self._lanes:
-            lane.thread.join(max(0.0, deadline - time.monotonic()))
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _run(self) -> None:
+        while (item := self._tasks.get()) is not None:
+            ticket, part, buffer = item
+            began = time.monotonic()
+            try:
+                got, failure = self._worker.fetch(
+                    self._source, ticket, part.start, part.stop, memoryview(buffer)
+                )
+            except Exception as error:  # a bug must end the download, not hang it
+                got, failure = 0, Failure("wrong", f"unexpected {type(error).__name__}: {error}")
+            payload = BufferPayload(buffer, got, self._pool) if got else None
+            if payload is None:
+                self._pool.give(buffer)
+            with self._lock:
+                self._idle += 1
+            self._post(Fetched(ticket, got, payload, failure, time.monotonic() - began))

@@ -35,7 +35,7 @@ class Window(Generic[T]):
         self.written = plan.start
         self.given = plan.start
         self.head = plan.start
-        self._next_index = 0
+        self.cuts = 0
         self._waiting: list[tuple[float, int, Task]] = []
         self._ready: dict[int, tuple[Part, T]] = {}
 
@@ -44,8 +44,13 @@ class Window(Generic[T]):
         """Whether every byte is written."""
         return self.written == self.plan.size
 
-    def take(self, now: float) -> Task | None:
-        """The next bytes to fetch: a retry that is due, else the plan's next part that fits.
+    @property
+    def left(self) -> int:
+        """Bytes that were never given out."""
+        return self.plan.size - self.given
+
+    def take(self, now: float, wish: int) -> Task | None:
+        """The next bytes to fetch: a retry that is due, else a part of about ``wish`` bytes.
 
         Retries go first, for they are nearer to the head. A part larger than the whole window
         is given out when nothing else is.
@@ -56,17 +61,31 @@ class Window(Generic[T]):
             self._waiting.remove(entry)
             heapq.heapify(self._waiting)
             return entry[2]
-        if self._next_index < self.plan.count:
-            part = self.plan.part(self._next_index)
-            if part.stop - self.written <= self.limit or self.given == self.written:
-                self._next_index += 1
+        if self.left:
+            part = self.plan.cut(self.cuts, self.given, wish)
+            if self._fits(part.size):
+                self.cuts += 1
                 self.given = part.stop
                 return Task(part)
         return None
 
+    def _fits(self, size: int) -> bool:
+        return self.given + size - self.written <= self.limit or self.given == self.written
+
     def put_back(self, task: Task, not_before: float = 0.0) -> None:
         """These bytes have to be fetched (again), from ``not_before`` on."""
         heapq.heappush(self._waiting, (not_before, task.part.start, task))
+
+    def withdraw(self, start: int) -> None:
+        """The bytes at ``start`` need not be fetched again: they came after all."""
+        kept = [entry for entry in self._waiting if entry[1] != start]
+        if len(kept) < len(self._waiting):
+            self._waiting = kept
+            heapq.heapify(self._waiting)
+
+    def is_waiting(self, start: int) -> bool:
+        """Whether the bytes at ``start`` are to be fetched again."""
+        return any(entry[1] == start for entry in self._waiting)
 
     def next_due(self) -> float | None:
         """When the first retry is due, or None."""

@@ -1,4 +1,4 @@
-"""Downloads one part into a buffer: the same code in a thread here and in an actor on a node.
+"""Downloads parts into buffers: the same code for threads here and in an actor on a node.
 
 Ray ships this module and what it uses to the nodes by value, so machines that only have ray
 installed can run it. That works as long as nothing in here imports raydl inside a function.
@@ -6,72 +6,119 @@ installed can run it. That works as long as nothing in here imports raydl inside
 
 from __future__ import annotations
 
+import os
 import pickle
 import threading
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from raydl.models import Failure, Source
-from raydl.origin import Origin, Tally
+from raydl.origin import Origin
+
+
+class _Request:
+    """A request in flight."""
+
+    def __init__(self, origin: Origin) -> None:
+        self.origin = origin
+        self.got = 0
+
+    def tally(self, count: int) -> None:
+        self.got += count
 
 
 class Worker:
-    """Fetches parts of one source; each thread that calls it has its own connection."""
+    """Fetches parts, as many at once as there are threads that call it.
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._mine = threading.local()
+    Connections are kept from one part to the next. A ticket names a request; no two requests
+    of a process have the same.
+    """
+
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._origins: list[Origin] = []
+        self._requests: dict[int, _Request] = {}
+        self._idle: dict[tuple[Any, float], list[Origin]] = {}
+        self._received = 0
+        self._cancelled: set[int] = set()
         self._closed = False
 
     def fetch(
-        self, start: int, stop: int, into: memoryview, tally: Tally
+        self, source: Source, ticket: int, start: int, stop: int, into: memoryview
     ) -> tuple[int, Failure | None]:
         """Read ``[start, stop)`` into ``into``; see ``Origin.read_part``."""
-        return self._origin().read_part(self._source, start, stop, into, tally)
-
-    def close(self) -> None:
-        """End every request that is under way, from any thread."""
+        kind = (source.auth, source.timeout)
         with self._lock:
-            self._closed = True
-            origins = list(self._origins)
-        for origin in origins:
-            origin.abort()
+            if self._closed or ticket in self._cancelled:
+                self._cancelled.discard(ticket)
+                return 0, Failure("cancelled", "cancelled")
+            idle = self._idle.setdefault(kind, [])
+            origin = idle.pop() if idle else Origin(*kind)
+            request = self._requests[ticket] = _Request(origin)
+        try:
+            return origin.read_part(source, start, stop, into, request.tally)
+        finally:
+            with self._lock:
+                del self._requests[ticket]
+                self._received += request.got
+                if not origin.aborted:
+                    self._idle[kind].append(origin)
+            if origin.aborted:
+                origin.close()
+
+    def cancel(self, ticket: int) -> None:
+        """End that request, from any thread; one that has not begun will not."""
+        with self._lock:
+            request = self._requests.get(ticket)
+            if request is None:
+                self._cancelled.add(ticket)
+        if request is not None:
+            request.origin.abort()
+
+    def pulse(self) -> tuple[float, int, dict[int, int]]:
+        """This node's clock, the bytes received so far, and those of each request in flight."""
+        with self._lock:
+            flights = {ticket: request.got for ticket, request in self._requests.items()}
+            return time.monotonic(), self._received + sum(flights.values()), flights
+
+    def rest(self) -> None:
+        """End every request that is under way, and every connection."""
+        with self._lock:
+            requests = list(self._requests.values())
+            idle = [origin for origins in self._idle.values() for origin in origins]
+            self._idle = {kind: [] for kind in self._idle}
+            self._cancelled.clear()
+        for request in requests:
+            request.origin.abort()
+        for origin in idle:
             origin.close()
 
-    def _origin(self) -> Origin:
-        origin: Origin | None = getattr(self._mine, "origin", None)
-        if origin is None:
-            origin = Origin(self._source.auth, self._source.timeout)
-            self._mine.origin = origin
-            with self._lock:
-                self._origins.append(origin)
-                if self._closed:
-                    origin.abort()
-        return origin
+    def close(self) -> None:
+        """Rest, for good."""
+        with self._lock:
+            self._closed = True
+        self.rest()
 
 
 class NodeWorker:
     """The actor: what runs on a node. Arguments and results are plain data."""
 
-    def __init__(self, source: dict[str, Any], copy: bool) -> None:
-        self._worker = Worker(Source(**source))
+    def __init__(self, copy: bool) -> None:
+        self._worker = Worker()
         self._copy = copy
 
-    def ready(self) -> bool:
-        """Answers once the actor has started."""
-        return True
-
-    def fetch(self, start: int, stop: int) -> tuple[tuple[Any, ...], Any]:
+    def fetch(
+        self, source: tuple[Any, ...], ticket: int, start: int, stop: int
+    ) -> tuple[tuple[Any, ...], Any]:
         """Fetch ``[start, stop)``; returns what happened and the bytes, as two objects.
 
         The first is small, ``(got, seconds, failure or None)``: it reaches the coordinator at
-        once, while the bytes stay in this node's object store until their turn.
+        once, while the bytes go to this node's object store.
         """
         began = time.monotonic()
         buffer = bytearray(stop - start)
-        got, failure = self._worker.fetch(start, stop, memoryview(buffer), _no_tally)
+        view = memoryview(buffer)
+        got, failure = self._worker.fetch(Source(*source), ticket, start, stop, view)
         what = (
             (failure.kind, failure.message, failure.status, failure.retry_after)
             if failure
@@ -80,11 +127,31 @@ class NodeWorker:
         meta = (got, time.monotonic() - began, what)
         if not got:
             return meta, None
-        view = memoryview(buffer)[:got]
         # PickleBuffer goes to the object store and back without a copy by pickle; a Ray Client
         # driver cannot read it and gets bytes.
-        return meta, bytes(view) if self._copy else pickle.PickleBuffer(view)
+        return meta, bytes(view[:got]) if self._copy else pickle.PickleBuffer(view[:got])
+
+    def pulse(self) -> tuple[float, int, dict[int, int], tuple[float, float] | None]:
+        """The fields of a Pulse, but for when it is heard."""
+        return *self._worker.pulse(), cpu_seconds()
+
+    def cancel(self, tickets: Iterable[int]) -> None:
+        """End these requests."""
+        for ticket in tickets:
+            self._worker.cancel(ticket)
+
+    def rest(self) -> None:
+        """End all requests and connections, and wait for the next download."""
+        self._worker.rest()
 
 
-def _no_tally(count: int) -> None:
-    """Nobody counts along on a node."""
+def cpu_seconds() -> tuple[float, float] | None:
+    """(busy, all) seconds of this machine's processors since it started; None where unknown."""
+    try:
+        with open("/proc/stat") as file:  # noqa: PTH123 - Path is not among what is shipped
+            fields = [int(word) for word in file.readline().split()[1:9]]
+    except (OSError, ValueError):
+        return None
+    ticks = os.sysconf("SC_CLK_TCK")
+    idle = fields[3] + fields[4]  # idle and iowait, see proc_stat(5)
+    return (sum(fields) - idle) / ticks, sum(fields) / ticks

@@ -4,7 +4,19 @@ Ray's errors become ours here. Whatever it starts it also ends; a session that t
 before stays as it was.
 """
 
-from raydl.cluster.actors import Actor, ActorLost, ObjectPayload
+from raydl.cluster.actors import MOST_LANES, Actor, ActorLost, ObjectPayload, Outcome
+from raydl.cluster.connection import disconnect
 from raydl.cluster.session import Node, Session, connect, several_nodes
 
-__all__ = ["Actor", "ActorLost", "Node", "ObjectPayload", "Session", "connect", "several_nodes"]
+__all__ = [
+    "MOST_LANES",
+    "Actor",
+    "ActorLost",
+    "Node",
+    "ObjectPayload",
+    "Outcome",
+    "Session",
+    "connect",
+    "disconnect",
+    "several_nodes",
+]

@@ -11,6 +11,12 @@ from typing import Any
 
 from raydl.models import Failure
 
+CONTROL = "control"
+"""The concurrency group for all but fetching."""
+
+MOST_LANES = 64
+"""Threads of an actor that wait for parts to fetch."""
+
 _export_lock = threading.Lock()
 
 
@@ -22,29 +28,43 @@ class ActorLost(Exception):  # noqa: N818 - an outcome, handed to a callback
         self.reason = reason
 
 
+Outcome = tuple[int, float, Failure | None]
+"""Bytes that are right, seconds, and why there are no more."""
+
+
 class Actor:
     """A worker on a node, seen from the coordinator. Callbacks come on Ray's own thread."""
 
     def __init__(self, ray: ModuleType, handle: Any) -> None:
         self._ray, self._handle = ray, handle
+        # A thread of its own in the actor: it answers while all lanes are busy.
+        self._pulse, self._cancel, self._rest = (
+            method.options(concurrency_group=CONTROL)
+            for method in (handle.pulse, handle.cancel, handle.rest)
+        )
 
-    def when_ready(self, done: Callable[[str], None]) -> None:
-        """Call ``done`` with an empty text once the actor has started, or with why it can't."""
+    def pulse(self, done: Callable[[tuple[Any, ...] | ActorLost], None]) -> None:
+        """Ask how it is doing: ``done`` gets the fields of a Pulse, but for when it is heard.
+
+        A worker that has just been made answers as soon as it has started.
+        """
 
         def answered(future: Any) -> None:
             error = future.exception()
-            done("" if error is None else reason_of(error))
+            done(future.result() if error is None else ActorLost(reason_of(error)))
 
-        self._handle.ready.remote().future().add_done_callback(answered)
+        self._pulse.remote().future().add_done_callback(answered)
 
     def fetch(
         self,
+        source: tuple[Any, ...],
+        ticket: int,
         start: int,
         stop: int,
-        done: Callable[[tuple[int, float, Failure | None] | ActorLost, ObjectPayload], None],
+        done: Callable[[Outcome | ActorLost, ObjectPayload], None],
     ) -> None:
-        """Fetch ``[start, stop)``: ``done`` gets (bytes, seconds, failure) and the payload."""
-        meta, data = self._handle.fetch.options(num_returns=2).remote(start, stop)
+        """Fetch ``[start, stop)``: ``done`` gets what became of it, and the payload."""
+        meta, data = self._handle.fetch.remote(source, ticket, start, stop)
         payload = ObjectPayload(data)
 
         def answered(future: Any) -> None:
@@ -56,6 +76,14 @@ class Actor:
             done((got, seconds, Failure(*problem) if problem else None), payload)
 
         meta.future().add_done_callback(answered)
+
+    def cancel(self, ticket: int) -> None:
+        """Cut that request off."""
+        self._cancel.remote([ticket])
+
+    def rest(self) -> None:
+        """Cut everything off, until the next download."""
+        self._rest.remote()
 
     def kill(self) -> None:
         """End the actor's process."""
@@ -69,6 +97,8 @@ class ObjectPayload:
     ``pull`` brings them to this node's store; the view is on that shared memory, without a
     copy, and pins it until ``release``.
     """
+
+    in_store = True
 
     def __init__(self, ref: Any) -> None:
         self._ref = ref

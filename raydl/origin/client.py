@@ -99,7 +99,7 @@ class Origin:
     def __init__(self, auth: tuple[str, str] | None, timeout: float) -> None:
         self._timeout = timeout
         self._auth = auth
-        self._aborted = False
+        self.aborted = False
         self._response: requests.Response | None = None
         self._session = _Session()
         self._session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
@@ -111,7 +111,7 @@ class Origin:
 
     def abort(self) -> None:
         """End the request that is under way, from another thread."""
-        self._aborted = True
+        self.aborted = True
         response = self._response
         if response is not None:
             # Absent before urllib3 2.3; then a waiting read ends with its timeout instead.
@@ -206,13 +206,13 @@ class Origin:
         amount, position = SMALLEST_READ * 4, 0
         body = _body(response)
         while position < view.nbytes:
-            if self._aborted:
+            if self.aborted:
                 raise OriginFailure(Failure("cancelled", "cancelled"))
             began = time.monotonic()
             with self._translated():
                 count = body.readinto(view[position : position + amount])
             if not count:
-                if self._aborted:
+                if self.aborted:
                     continue
                 if may_end:
                     return
@@ -237,7 +237,7 @@ class Origin:
     def _request(
         self, method: str, url: str, headers: dict[str, str] | None = None
     ) -> Iterator[requests.Response]:
-        if self._aborted:
+        if self.aborted:
             raise OriginFailure(Failure("cancelled", "cancelled"))
         with self._translated():
             response = self._session.request(
@@ -263,7 +263,7 @@ class Origin:
         try:
             yield
         except FOREIGN as error:
-            if self._aborted:
+            if self.aborted:
                 failure = Failure("cancelled", "cancelled")
             else:
                 failure = failure_of(error, self._timeout)

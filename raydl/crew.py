@@ -1,0 +1,136 @@
+"""A node's team as the coordinator sees it: what it has in flight, how fast it is, how it does."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+
+from raydl.lane import Pulse, Team
+from raydl.window import Task
+
+SILENCE_SECONDS = 1.5
+"""A node that was not heard of for so long, though asked several times a second, is not counted
+on; a node whose answers take long when it is well gets longer."""
+
+SPEED_SECONDS = 0.25
+"""Shortest time between two looks from which a speed is taken."""
+
+STUCK_SECONDS = 0.5
+"""Shortest pause between two bytes that counts as one."""
+
+
+@dataclass(eq=False)
+class Flight:
+    """A request in flight. ``moot`` means that its bytes are no longer wanted, ``replaced`` that
+    they were asked for once more, because it is late or its node silent."""
+
+    ticket: int
+    task: Task
+    crew: Crew
+    began: float
+    got: int = 0
+    seen_at: float = 0.0
+    moved_at: float = 0.0
+    moot: bool = False
+    replaced: bool = False
+
+    def seen(self, got: int, at: float) -> None:
+        """``got`` bytes had arrived, as was heard ``at``."""
+        if got > self.got or not self.moved_at:
+            self.moved_at = at
+        self.got, self.seen_at = got, at
+
+    def seconds_left(self, now: float) -> float:
+        """How long it will still take, by what it has done so far."""
+        size, age = self.task.part.size, now - self.began
+        flown = self.seen_at - self.began
+        if self.got and flown >= SPEED_SECONDS:
+            left = (size - self.got) * flown / self.got - (now - self.seen_at)
+        elif self.crew.speed:
+            left = size / self.crew.speed - age
+        else:
+            left = 0.0
+        # What is stuck, or overdue, will be so for about as long again.
+        stuck = now - max(self.moved_at, self.began)
+        overdue = age - size / self.crew.speed if self.crew.speed else 0.0
+        return max(left, stuck if stuck > STUCK_SECONDS else 0.0, 0.0 if self.got else overdue)
+
+    def is_late(self, now: float, speed: float, spare: float = 0.0) -> bool:
+        """Whether a lane of ``speed`` bytes a second would have its bytes well before it.
+
+        ``spare`` is how many seconds the download can do without them.
+        """
+        if not speed:
+            return False
+        again = self.task.part.size / speed
+        return self.seconds_left(now) > max(1.5 * again, again + 0.2, spare)
+
+
+class Crew:
+    """A team with its flights. Speeds are bytes a second."""
+
+    def __init__(self, team: Team, now: float) -> None:
+        self.team = team
+        self.node = team.node
+        self.flights: dict[int, Flight] = {}
+        self.strikes = 0
+        self.gone = False
+        self.speed = 0.0
+        """Of one lane; 0 while unknown."""
+        self.rate = 0.0
+        """Of all lanes together, over the last looks."""
+        self.pulse: Pulse | None = None
+        self._resting: list[float] = []
+        self._heard_at = now
+        self._slowest_answer = 0.0
+        self._marked: tuple[float, int] | None = None
+
+    def free(self, lanes: int, now: float) -> int:
+        """How many more requests it can take when each node may have ``lanes``."""
+        while self._resting and self._resting[0] <= now:
+            heapq.heappop(self._resting)
+        if self.gone or self.is_silent(now):
+            return 0
+        return min(lanes, self.team.most) - len(self.flights) - len(self._resting)
+
+    def rest(self, until: float) -> None:
+        """One lane takes a pause."""
+        heapq.heappush(self._resting, until)
+
+    def next_rested(self) -> float | None:
+        """When the first pause ends."""
+        return self._resting[0] if self._resting else None
+
+    def is_silent(self, now: float) -> bool:
+        """Whether it was not heard of for too long."""
+        return now - self._heard_at > max(SILENCE_SECONDS, 3 * self._slowest_answer)
+
+    def delivered(self, got: int, seconds: float, now: float) -> None:
+        """A lane of it brought ``got`` bytes in ``seconds``."""
+        self._heard_at = now
+        if seconds > 0:
+            speed = got / seconds
+            self.speed = (self.speed + speed) / 2 if self.speed else speed
+
+    def look(self, now: float) -> None:
+        """Take in how its team is doing."""
+        pulse = self.team.look()
+        if pulse is None or (self.pulse is not None and pulse.at <= self.pulse.at):
+            return
+        if self.pulse is not None and not self.is_silent(now):
+            self._slowest_answer = max(self._slowest_answer * 0.9, pulse.at - self._heard_at)
+        self.pulse = pulse
+        self._heard_at = max(self._heard_at, pulse.at)
+        for ticket, got in pulse.flights.items():
+            if ticket in self.flights:
+                self.flights[ticket].seen(got, pulse.at)
+        if self._marked is None:
+            self._marked = (pulse.clock, pulse.received)
+            return
+        clock, received = self._marked
+        if pulse.clock - clock >= SPEED_SECONDS:
+            self.rate = (pulse.received - received) / (pulse.clock - clock)
+            self._marked = (pulse.clock, pulse.received)
+            if self.flights and self.rate < self.speed * len(self.flights) / 2:
+                # It has become slow, and no part of it has ended to show it.
+                self.speed = (self.speed + self.rate / len(self.flights)) / 2
