@@ -32,7 +32,7 @@ from raydl.inbox import Closed, Inbox, Pulled, Wrote
 from raydl.lane import Connected, ConnectFailed, Fetched, Joined, Left, Message, Payload
 from raydl.meter import Meter
 from raydl.models import Failure, Part, Plan
-from raydl.plan import part_size
+from raydl.plan import GROWTH, part_size
 from raydl.store import StoreBudget
 from raydl.tuner import Tuner
 from raydl.units import counted
@@ -280,9 +280,11 @@ class Coordinator:
         known = [c.speed for c in self._crews if c.speed]
         usual = sum(known) / len(known) if known else 0.0
         fleet = sum((c.speed or usual) * max(1, len(c.flights)) for c in self._crews)
-        return part_size(
-            crew.speed or usual, fleet, window=self._window.limit, left=self._window.left
+        lanes = self._tuner.lanes_soon * len(self._crews)
+        size = part_size(
+            crew.speed or usual, fleet, lanes, window=self._window.limit, left=self._window.left
         )
+        return min(size, GROWTH * crew.largest)
 
     def _launch(self, task: Task, crew: Crew, now: float) -> None:
         flight = Flight(next(_tickets), task, crew, now)

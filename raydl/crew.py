@@ -6,6 +6,7 @@ import heapq
 from dataclasses import dataclass
 
 from raydl.lane import Pulse, Team
+from raydl.plan import FIRST_PART
 from raydl.window import Task
 
 SILENCE_SECONDS = 1.5
@@ -79,6 +80,8 @@ class Crew:
         """Of one lane; 0 while unknown."""
         self.rate = 0.0
         """Of all lanes together, over the last looks."""
+        self.largest = FIRST_PART
+        """Bytes of the largest part that came, or of a first one."""
         self.pulse: Pulse | None = None
         self._resting: list[float] = []
         self._heard_at = now
@@ -108,6 +111,7 @@ class Crew:
     def delivered(self, got: int, seconds: float, now: float) -> None:
         """A lane of it brought ``got`` bytes in ``seconds``."""
         self._heard_at = now
+        self.largest = max(self.largest, got)
         if seconds > 0:
             speed = got / seconds
             self.speed = (self.speed + speed) / 2 if self.speed else speed

@@ -55,6 +55,9 @@ JOIN_SECONDS = 1.5
 starting actors. A file that this machine alone has sooner is not worth the trouble; measured,
 the trouble more than doubled the time of a file that takes a second."""
 
+JOIN_AT_ONCE = 1 << 30
+"""More bytes than that take longer than joining on all but the fastest of links."""
+
 NO_VALIDATOR = (
     "the origin gives neither an ETag nor a date: a change of the file while it is downloaded "
     "could not be noticed; --checksum would prove the bytes"
@@ -284,7 +287,11 @@ def _coordinate(
             source,
             inbox.post,
             here=options.fetch_here,
-            pays=lambda: not options.fetch_here or coordinator.meter.seconds_left() > JOIN_SECONDS,
+            pays=lambda: (
+                not options.fetch_here
+                or plan.size - plan.start > JOIN_AT_ONCE
+                or coordinator.meter.seconds_left() > JOIN_SECONDS
+            ),
         )
         stack.callback(cluster.close)
     return coordinator

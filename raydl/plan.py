@@ -10,7 +10,11 @@ FIRST_PART = 256 << 10
 
 SMALLEST_PART = 64 << 10
 
-PART_SECONDS = 2.0
+GROWTH = 4
+"""A part is at most this many times as large as any before it from that node: what comes first
+may come out of a buffer, much faster than what follows."""
+
+PART_SECONDS = 1.0
 """A part takes about this long at most, so that little is lost with the connection, the node or
 the process that fetches it."""
 
@@ -18,8 +22,11 @@ TAIL_SECONDS = 0.2
 """Towards the end parts get smaller, down to what takes this long."""
 
 SHARES = 2
-"""In flight is at most one part in ``SHARES`` of the window (and of what is left of the file):
-the rest is room for parts that wait for a slower one."""
+"""In flight is at most one part in ``SHARES`` of the window: the rest is room for parts that wait
+for a slower one."""
+
+TAIL_SHARES = 3
+"""And at most one part in ``TAIL_SHARES`` of what is left of the file, so that none ends late."""
 
 
 def make_plan(size: int, *, start: int = 0, parts: int | None, part_size: int, window: int) -> Plan:
@@ -48,19 +55,20 @@ def make_plan(size: int, *, start: int = 0, parts: int | None, part_size: int, w
     return Plan(start, size, -(-span // count), count, note)
 
 
-def part_size(lane: float, fleet: float, *, window: int, left: int) -> int:
+def part_size(lane: float, fleet: float, lanes: int, *, window: int, left: int) -> int:
     """Bytes of the next part for a lane of ``lane`` bytes a second (0: unknown).
 
-    ``fleet`` is the speed of all lanes together. Every lane gets what takes it the same time,
-    so that parts that start together end together, whatever the lanes' speeds: no longer than
-    half of the ``window``, or of what is ``left`` of the file, takes the fleet.
+    ``fleet`` is the speed of all lanes together and ``lanes`` how many there may soon be. Every
+    lane gets what takes it the same time, so that parts that start together end together,
+    whatever the lanes' speeds.
     """
     if lane <= 0 or fleet <= 0:
         return FIRST_PART
     seconds = min(
         PART_SECONDS,
         window / (SHARES * fleet),
-        max(TAIL_SECONDS, left / (SHARES * fleet)),
+        max(TAIL_SECONDS, left / (TAIL_SHARES * fleet)),
     )
+    size = max(1, int(min(lane * seconds, window / (SHARES * lanes))))
     # A power of two, so that buffers of a few sizes serve again and again.
-    return max(SMALLEST_PART, 1 << (max(1, int(lane * seconds)).bit_length() - 1))
+    return max(SMALLEST_PART, 1 << (size.bit_length() - 1))

@@ -47,6 +47,11 @@ class Tuner:
         self._hold = HOLD_SECONDS
         self._complained_at = -LONGEST_HOLD
 
+    @property
+    def lanes_soon(self) -> int:
+        """How many there may be after the next step."""
+        return self.lanes if self._is_fixed else min(2 * self.lanes, self._limit())
+
     def look(self, now: float, received: Mapping[Any, tuple[float, int]], busy: bool) -> None:
         """Take in each node's (clock, bytes received); ``busy``: all lanes had work since."""
         if self._is_fixed:

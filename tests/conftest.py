@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import raydl
 from tests.scripted import Origin
 
 RAYDL = [sys.executable, "-m", "raydl"]
@@ -65,6 +66,7 @@ def no_leaks() -> Iterator[None]:
     """Every thread that a test starts has ended when it is over."""
     before = set(threading.enumerate())
     yield
+    raydl.disconnect()
     left = [t for t in threading.enumerate() if t not in before and t.name.startswith("raydl")]
     for thread in left:
         thread.join(5)
@@ -145,4 +147,5 @@ def _nodes(count: int, **head: object) -> Iterator[NodesHere]:
         try:
             yield nodes
         finally:
+            raydl.disconnect()
             nodes.cluster.shutdown()

@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import pytest
 
@@ -11,10 +12,18 @@ from raydl import backoff
 from raydl import coordinator as module
 from raydl.coordinator import Coordinator
 from raydl.errors import CancelledError, ClusterError, HttpError, NetworkError
-from raydl.event import LanesJoined, LanesLeft, Notice, PartFailed, PartWritten, Progress
+from raydl.event import (
+    LanesJoined,
+    LanesLeft,
+    Notice,
+    PartFailed,
+    PartHedged,
+    PartWritten,
+    Progress,
+)
 from raydl.inbox import Inbox
-from raydl.lane import Connected, ConnectFailed, Fetched, Joined, Left
-from raydl.models import Failure, Plan
+from raydl.lane import Connected, ConnectFailed, Fetched, Joined, Left, Pulse
+from raydl.models import Failure, Part, Plan
 
 DATA = random.Random(3).randbytes(10_000)
 
@@ -27,6 +36,8 @@ def quick(monkeypatch):
 
 class Bytes:
     """A payload; ``remote`` ones have to be pulled first, and may be lost."""
+
+    in_store = False
 
     def __init__(self, data, remote=False, lost=""):
         self.data, self.here, self.lost, self.released = data, not remote, lost, False
@@ -44,24 +55,33 @@ class Bytes:
 
 
 @dataclass(eq=False)
-class FakeLane:
+class FakeTeam:
     """Answers at once with what ``behave`` makes of a task: (got, failure, payload)."""
 
     node: str
     inbox: Inbox
+    most: int
     behave: object = None
     tasks: list = field(default_factory=list)
+    cancelled: list = field(default_factory=list)
     full: bool = False
+    in_store: bool = False
+    seconds: float = 0.0
+    pulse: object = None
 
-    def accepts(self, urgent):
+    def accepts(self, size, urgent):
         return urgent or not self.full
 
-    def received(self):
-        return 0
+    def look(self):
+        now = time.monotonic()
+        return self.pulse(now) if self.pulse else Pulse(now, now, 0, {}, None)
 
-    def start(self, task):
+    def cancel(self, ticket):
+        self.cancelled.append(ticket)
+
+    def start(self, ticket, part):
+        task = Asked(ticket, part, sum(t.part.start == part.start for t in self.tasks))
         self.tasks.append(task)
-        part = task.part
         got, failure, payload = part.size, None, None
         if self.behave is not None:
             outcome = self.behave(self, task)
@@ -70,14 +90,36 @@ class FakeLane:
             got, failure, payload = outcome
         if got and payload is None:
             payload = Bytes(DATA[part.start : part.start + got])
-        self.inbox.post(Fetched(self, task, got, payload, failure, 0.0))
+        self.answer(task, got, payload, failure)
+
+    def answer(self, task, got, payload=None, failure=None):
+        if got and payload is None:
+            payload = Bytes(DATA[task.part.start : task.part.start + got])
+        self.inbox.post(Fetched(task.ticket, got, payload, failure, self.seconds))
+
+
+class Asked(NamedTuple):
+    ticket: int
+    part: Part
+    tries: int
 
 
 class Bench:
-    def __init__(self, count=10, *, start=0, limit=4000, retries=3, patience=5.0, required=True):
+    def __init__(
+        self,
+        count=10,
+        *,
+        start=0,
+        limit=4000,
+        retries=3,
+        patience=5.0,
+        required=True,
+        connections=64,
+    ):
         self.inbox = Inbox()
         self.events = []
-        self.plan = Plan(start, len(DATA), count)
+        largest = -(-(len(DATA) - start) // count) if count else 1000
+        self.plan = Plan(start, len(DATA), largest, count)
         self.coordinator = Coordinator(
             self.plan,
             self.inbox,
@@ -86,12 +128,13 @@ class Bench:
             retries=retries,
             patience=patience,
             required=required,
+            connections=connections,
         )
 
-    def join(self, node, lanes=1, behave=None):
-        made = [FakeLane(node, self.inbox, behave) for _ in range(lanes)]
-        self.inbox.post(Joined(node, made))
-        return made
+    def join(self, node, lanes=1, behave=None, **more):
+        team = FakeTeam(node, self.inbox, lanes, behave, **more)
+        self.inbox.post(Joined(team))
+        return team
 
     def run(self):
         out = bytearray(DATA[: self.plan.start])
@@ -151,7 +194,7 @@ def test_chaos(seed):
             return part.size, None, Bytes(b"", remote=True, lost="gone")
         payload = Bytes(DATA[part.start : part.stop], remote=dice < 0.7)
         if dice < 0.8:
-            held.append(Fetched(lane, task, part.size, payload, None, 0.0))
+            held.append(Fetched(task.ticket, part.size, payload, None, 0.0))
             if len(held) > 2 or chance.random() < 0.5:
                 lane.inbox.post(held.pop(chance.randrange(len(held))))
             return None
@@ -187,7 +230,7 @@ def test_the_window_is_bounded_while_the_head_is_missing():
         return task.part.size, None, None
 
     bench = Bench(count=20, limit=2000)
-    lanes = bench.join("a", 4, behave)
+    team = bench.join("a", 4, behave)
     seen = {}
 
     def consume():
@@ -196,20 +239,20 @@ def test_the_window_is_bounded_while_the_head_is_missing():
 
     thread = threading.Thread(target=consume)
     thread.start()
-    while sum(len(lane.tasks) for lane in lanes) < 4 or not bench.of(Progress):
+    while len(team.tasks) < 4 or not bench.of(Progress):
         pass
     deadline = time.monotonic() + 0.3
     while time.monotonic() < deadline:
-        assert max(task.part.stop for lane in lanes for task in lane.tasks) <= 2000
+        assert max(task.part.stop for task in team.tasks) <= 2000
     lane, task = blocked[0]
-    bench.inbox.post(Fetched(lane, task, 500, Bytes(DATA[:500]), None, 0.0))
+    lane.answer(task, 500)
     thread.join(20)
     assert seen
 
 
 def test_a_slow_consumer_slows_the_lanes():
     bench = Bench(count=20, limit=1000)
-    lane = bench.join("a")[0]
+    lane = bench.join("a")
     chunks = bench.coordinator.chunks()
     next(chunks)
     deadline = time.monotonic() + 0.2
@@ -222,7 +265,7 @@ def test_a_slow_consumer_slows_the_lanes():
 
 def test_memory_that_is_used_up_stops_a_lane_but_never_the_head():
     bench = Bench()
-    lane = bench.join("a")[0]
+    lane = bench.join("a")
     lane.full = True
     bench.run()
     starts = [task.part.start for task in lane.tasks]
@@ -234,7 +277,7 @@ def test_a_part_goes_on_from_what_arrived():
         return (300, BUSY, None) if task.part.size == 1000 else (task.part.size, None, None)
 
     bench = Bench()
-    lane = bench.join("a", 1, behave)[0]
+    lane = bench.join("a", 1, behave)
     bench.run()
     assert {task.part.size for task in lane.tasks} == {1000, 700}
     assert bench.coordinator.meter.retried == 10
@@ -260,10 +303,10 @@ def test_progress_starts_the_count_anew():
 
 def test_no_retry_for_what_will_not_change():
     bench = Bench()
-    lanes = bench.join("a", 1, lambda lane, task: (0, Failure("status", "no", 404), None))
+    team = bench.join("a", 1, lambda lane, task: (0, Failure("status", "no", 404), None))
     with pytest.raises(HttpError):
         bench.run()
-    assert len(lanes[0].tasks) == 1
+    assert len(team.tasks) == 1
 
 
 def test_a_lane_that_fails_rests_and_another_takes_over(monkeypatch):
@@ -272,7 +315,7 @@ def test_a_lane_that_fails_rests_and_another_takes_over(monkeypatch):
     monkeypatch.setattr(module.backoff, "delay", lambda tries, after=None: 60.0 if tries else 0.0)
     lost = Failure("lane", "lost")
     bench = Bench()
-    bad = bench.join("bad", 1, lambda lane, task: (0, lost, None))[0]
+    bad = bench.join("bad", 1, lambda lane, task: (0, lost, None))
     bench.join("good")
     bench.run()
     assert len(bad.tasks) == 1
@@ -286,14 +329,14 @@ def test_a_node_that_leaves():
         inflight.append((lane, task))
 
     bench = Bench()
-    bad = bench.join("bad", 1, hold)[0]
+    bad = bench.join("bad", 1, hold)
     thread = threading.Thread(target=bench.run)
     thread.start()
     while not inflight:
         pass
-    bench.inbox.post(Left("bad", [bad], "its process ended"))
+    bench.inbox.post(Left("bad", bad, "its process ended"))
     lane, task = inflight[0]
-    bench.inbox.post(Fetched(lane, task, 0, None, Failure("lane", "lost"), 0.0))
+    lane.answer(task, 0, failure=Failure("lane", "lost"))
     bench.join("good")
     thread.join(20)
     assert not thread.is_alive()
@@ -307,14 +350,14 @@ def test_new_lanes_of_a_node_take_over_from_the_old():
     old = bench.join("a", 2)
     new = bench.join("a", 2)
     bench.run()
-    assert not any(lane.tasks for lane in old)
-    assert all(lane.tasks for lane in new)
+    assert not old.tasks
+    assert new.tasks
 
 
 def test_a_node_that_never_could_is_told_once():
     bench = Bench()
     for _ in range(3):
-        bench.inbox.post(Left("w", [], "it cannot import requests"))
+        bench.inbox.post(Left("w", None, "it cannot import requests"))
     bench.join("a")
     bench.run()
     assert [str(e) for e in bench.of(Notice)] == ["w cannot fetch: it cannot import requests"]
@@ -340,7 +383,7 @@ def test_a_cluster_that_fails():
 
 def test_a_cluster_of_this_machine_alone_that_shall_not_fetch():
     bench = Bench()
-    bench.inbox.post(Connected("h:1", 1, 0))
+    bench.inbox.post(Connected("h:1", 1, 0, 0))
     with pytest.raises(ClusterError, match="only this machine"):
         bench.run()
 
@@ -432,17 +475,167 @@ def test_a_node_that_cannot_be_reached_takes_its_objects_with_it():
         return None
 
     bench = Bench()
-    (lane, other) = bench.join("far", 2, behave)
+    far = bench.join("far", 2, behave)
     thread = threading.Thread(target=bench.run)
     thread.start()
-    while not asked or not (lane.tasks and other.tasks):
+    while not asked or len(far.tasks) < 3:
         pass
-    bench.inbox.post(Left("far", [lane, other], "it does not answer", unreachable=True))
-    late = other.tasks[0] if other.tasks[0].part.start else lane.tasks[-1]
+    bench.inbox.post(Left("far", far, "it does not answer", unreachable=True))
     payload = Bytes(b"wrong" * 200)
-    bench.inbox.post(Fetched(other, late, 1000, payload, None, 0.0))
+    far.answer(far.tasks[-1], 1000, payload)
     bench.join("near", 1)
     thread.join(20)
     assert not thread.is_alive()
     assert payload.released
-    assert bench.of(LanesLeft)[0].lanes == 2
+    assert [(e.node, e.lanes) for e in bench.of(LanesLeft)] == [("far", 2)]
+
+
+def in_thread(bench):
+    thread = threading.Thread(target=bench.run)
+    thread.start()
+    return thread
+
+
+def until(condition):
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+
+
+def test_a_late_part_is_hedged_and_the_first_answer_wins():
+    """Its lane has brought nothing for long, the others would have had it by now."""
+    stuck = []
+
+    def behave(lane, task):
+        if task.part.start == 0 and not stuck:
+            stuck.append(task)
+            return None
+        return task.part.size, None, None
+
+    bench = Bench(limit=20_000)
+    bench.thread = in_thread(bench)
+    slow = bench.join("slow", 1, behave, seconds=0.01)
+    until(lambda: stuck)
+    quick = bench.join("quick", 2, behave, seconds=0.01)
+    bench.thread.join(20)
+    assert not bench.thread.is_alive()
+    assert [e.node for e in bench.of(PartHedged)] == ["slow"]
+    assert slow.cancelled == [stuck[0].ticket]
+    assert any(task.part.start == 0 for task in quick.tasks)
+
+
+def test_the_loser_of_a_race_is_not_written_twice_nor_tried_again():
+    stuck = []
+
+    def behave(lane, task):
+        if task.part.start == 9000 or (task.part.start == 0 and lane.node == "slow"):
+            stuck.append((lane, task))
+            return None
+        return task.part.size, None, None
+
+    bench = Bench(limit=20_000)
+    bench.thread = in_thread(bench)
+    slow = bench.join("slow", 1, behave, seconds=0.01)
+    until(lambda: stuck)
+    bench.join("quick", 2, behave, seconds=0.01)
+    until(lambda: slow.cancelled)
+    payload = Bytes(b"?" * 1000)
+    slow.answer(slow.tasks[0], 1000, payload)
+    until(lambda: payload.released)
+    for lane, task in stuck[1:]:
+        lane.answer(task, 1000)
+    bench.thread.join(20)
+    assert not bench.thread.is_alive()
+    assert bench.coordinator.meter.retried == 0
+    assert bench.coordinator.meter.wasted >= 1000
+
+
+def test_a_silent_node_loses_its_parts_at_once_and_comes_back(monkeypatch):
+    """Nothing is said of it: it was merely frozen. Later it takes part again."""
+    monkeypatch.setattr("raydl.crew.SILENCE_SECONDS", 0.15)
+    held = []
+    thawed = threading.Event()
+
+    def frozen(lane, task):
+        if thawed.is_set():
+            return task.part.size, None, None
+        held.append(task)
+        return None
+
+    def steady(lane, task):
+        if not thawed.is_set() and task.part.start == 9000:
+            return None
+        return task.part.size, None, None
+
+    last = [time.monotonic()]
+
+    def pulse(now):
+        if thawed.is_set():
+            last[0] = now
+        return Pulse(last[0], last[0], 0, {}, None)
+
+    bench = Bench(limit=20_000)
+    bench.thread = in_thread(bench)
+    far = bench.join("far", 2, frozen, pulse=pulse)
+    until(lambda: len(held) == 2)
+    near = bench.join("near", 2, steady, seconds=0.001)
+    until(lambda: len(bench.of(PartHedged)) == 2)
+    assert {e.reason for e in bench.of(PartHedged)} == {"far does not answer"}
+    assert len(far.tasks) == 2
+    thawed.set()
+    near.answer(next(task for task in near.tasks if task.part.start == 9000), 500)
+    bench.thread.join(20)
+    assert not bench.thread.is_alive()
+    assert not bench.of(LanesLeft)
+
+
+def test_the_window_is_a_quarter_of_the_smallest_store():
+    bench = Bench(count=20, limit=8000)
+    bench.inbox.post(Connected("h:1", 2, 1, 8000))
+    blocked = []
+
+    def behave(lane, task):
+        if task.part.start == 0 and not blocked:
+            blocked.append(task)
+            return None
+        return task.part.size, None, None
+
+    team = bench.join("far", 8, behave, in_store=True)
+    bench.thread = in_thread(bench)
+    until(lambda: len(team.tasks) == 4)
+    until(lambda: len(bench.of(Progress)) > 2)
+    assert max(task.part.stop for task in team.tasks) == 2000
+    team.answer(blocked[0], 500)
+    bench.thread.join(20)
+    assert not bench.thread.is_alive()
+
+
+def test_lanes_are_found_by_measuring():
+    """Every lane brings the same, up to eight: no more than sixteen are ever tried."""
+    bench = Bench(count=2000, limit=20_000, connections=None)
+    stop = threading.Event()
+    waiting = []
+    total = [0]
+
+    def behave(lane, task):
+        waiting.append(task)
+
+    most = [0]
+
+    def work():
+        while not stop.wait(0.005):
+            most[0] = max(most[0], len(waiting))
+            for task in [waiting.pop(0) for _ in range(min(8, len(waiting)))]:
+                total[0] += task.part.size
+                team.answer(task, task.part.size)
+
+    team = bench.join("a", 64, behave, seconds=0.005)
+    team.pulse = lambda now: Pulse(now, now, total[0], {}, None)
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        bench.run()
+    finally:
+        stop.set()
+        thread.join()
+    assert 8 <= most[0] <= 16

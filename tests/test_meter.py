@@ -4,7 +4,7 @@ import pytest
 
 from raydl import meter as module
 from raydl.meter import Meter
-from raydl.models import NodeShare, Plan
+from raydl.models import NodeShare
 
 
 @pytest.fixture
@@ -15,26 +15,28 @@ def clock(monkeypatch):
 
 
 def test_shares():
-    meter = Meter(Plan(0, 100, 2))
+    meter = Meter(0, 100)
     meter.joined("a", 2)
     meter.joined("b", 4)
     meter.arrived("a", 10)
     meter.arrived("b", 30)
     meter.arrived("b", 20)
     assert meter.shares() == (NodeShare("b", 50, 4), NodeShare("a", 10, 2))
+    assert meter.lanes("b") == 4
 
 
 def test_what_is_there():
-    meter = Meter(Plan(40, 100, 2))
+    meter = Meter(40, 100)
     meter.arrived("a", 30)
     assert meter.look(5) == 75
     meter.lost(30)
     assert meter.look(0) == 40
     assert meter.look(1000) == 100
+    assert meter.wasted == 30
 
 
 def test_an_estimate_that_is_discounted_at_first(clock):
-    meter = Meter(Plan(0, 1000, 2))
+    meter = Meter(0, 1000)
     assert meter.seconds_left() == 0.0
     clock[0] += 0.2
     meter.look(10)
@@ -45,7 +47,7 @@ def test_an_estimate_that_is_discounted_at_first(clock):
 
 
 def test_nothing_for_a_while_is_slow(clock):
-    meter = Meter(Plan(0, 1000, 2))
+    meter = Meter(0, 1000)
     clock[0] += 0.2
     assert meter.seconds_left() == 0.0
     clock[0] += 0.2

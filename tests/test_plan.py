@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydl.plan import make_plan
+from raydl.plan import FIRST_PART, PART_SECONDS, SMALLEST_PART, make_plan, part_size
 
 sizes = st.one_of(st.integers(0, 300), st.integers(0, 1 << 45))
 
@@ -10,38 +10,35 @@ sizes = st.one_of(st.integers(0, 300), st.integers(0, 1 << 45))
     size=sizes,
     start=sizes,
     parts=st.none() | st.integers(1, 1000),
-    part_size=st.integers(1, 64 << 20),
+    largest=st.integers(1, 64 << 20),
     window=st.integers(1 << 20, 1 << 32),
-    lanes=st.integers(1, 512),
+    data=st.data(),
 )
 def test_parts_cover_the_file_exactly_once_in_order_and_within_bounds(
-    size, start, parts, part_size, window, lanes
+    size, start, parts, largest, window, data
 ):
     start = min(start, size)
-    plan = make_plan(
-        size, start=start, parts=parts, part_size=part_size, window=window, lanes=lanes
-    )
+    plan = make_plan(size, start=start, parts=parts, part_size=largest, window=window)
     span = size - start
-    if parts is not None and span:
+    if span == 0:
+        assert plan.count == 0
+        return
+    if parts is not None:
         assert plan.count >= min(parts, span)
-    indexes = range(plan.count) if plan.count <= 2000 else [0, 1, 999, plan.count - 1]
-    before = None
-    for index in indexes:
-        part = plan.part(index)
-        assert part.number == index
-        assert 0 < part.size <= min(part_size, plan.part_size)
-        if index == 0:
-            assert part.start == start
-        elif before is not None and before.number == index - 1:
-            assert part.start == before.stop
-        if index == plan.count - 1:
-            assert part.stop == size
-        before = part
-    assert (plan.count == 0) == (span == 0)
+    at, number = start, 0
+    while at < size and number < 300:
+        part = plan.cut(number, at, data.draw(st.integers(1, 1 << 40)) if number < 20 else 1 << 40)
+        assert part.number == number
+        assert part.start == at
+        assert 0 < part.size <= min(largest, plan.largest)
+        at, number = part.stop, number + 1
+    assert at == size or number == 300
+    if plan.count is not None and plan.count <= 300:
+        assert (at, number) == (size, plan.count)
 
 
 def plan(size, **changes):
-    defaults = {"parts": None, "part_size": 16 << 20, "window": 128 << 20, "lanes": 4}
+    defaults = {"parts": None, "part_size": 16 << 20, "window": 128 << 20}
     return make_plan(size, **{**defaults, **changes})
 
 
@@ -59,7 +56,7 @@ def test_a_large_file_gets_more_parts_and_a_line_says_so():
 
 def test_no_part_is_larger_than_half_the_window():
     made = plan(64 << 20, parts=1, part_size=64 << 20, window=8 << 20)
-    assert made.part_size == 4 << 20
+    assert made.largest == 4 << 20
     assert made.note.endswith("a part is at most 4 MiB (--max-memory)")
 
 
@@ -71,9 +68,43 @@ def test_fewer_bytes_than_parts():
     assert plan(0, parts=10).count == 0
 
 
-def test_without_a_wish_size_and_lanes_decide():
-    assert plan(1000).count == 1
-    assert plan(32 << 20).part_size == 2 << 20
-    assert plan(1 << 30).part_size == 16 << 20
-    # Sixteen lanes share the window: smaller parts, so that twice as many fit.
-    assert plan(1 << 30, lanes=16).part_size == 4 << 20
+def test_without_a_wish_parts_are_cut_as_it_goes():
+    assert plan(1000).count is None
+    assert plan(1 << 30).largest == 16 << 20
+    assert plan(1 << 30, window=8 << 20).largest == 1 << 20
+    assert plan(1 << 30).cut(3, 100, 50) == (3, 100, 150)
+
+
+GB = 10**9
+
+
+def size(lane, fleet=None, lanes=4, window=256 << 20, left=1000 * GB):
+    return part_size(lane, fleet or lane * lanes, lanes, window=window, left=left)
+
+
+def test_a_part_takes_a_lane_a_second_or_less():
+    for speed in (1e5, 1e6, 3e6, 7e6):
+        assert speed * PART_SECONDS / 2 < size(speed) <= speed * PART_SECONDS
+
+
+def test_a_slow_lane_gets_a_smaller_part_so_that_all_take_the_same_time():
+    fast, slow = size(8e6, 35e6), size(1e6, 35e6)
+    assert fast == 8 * slow
+
+
+def test_parts_shrink_with_the_window_the_lanes_and_what_is_left():
+    assert size(100e6, lanes=64) <= (256 << 20) / (2 * 64)
+    assert size(1e6, fleet=10 * GB, window=64 << 20) == SMALLEST_PART
+    assert size(8e6, left=GB // 100) < size(8e6) / 2
+    assert size(8e6, left=1) >= 8e6 * 0.2 / 2
+
+
+def test_the_first_part_of_all():
+    assert part_size(0.0, 0.0, 4, window=256 << 20, left=GB) == FIRST_PART
+
+
+def test_a_tebibyte_is_planned_in_constant_memory():
+    made = plan(1 << 40)
+    assert made.cut(131_071, (1 << 40) - 5, 1 << 23).stop == 1 << 40
+    fixed = plan(1 << 40, parts=200_000, part_size=64 << 20)
+    assert fixed.cut(199_999, (1 << 40) // 200_000 * 199_999, 1).stop == 1 << 40

@@ -4,84 +4,120 @@ import pytest
 
 from raydl.lane import HERE, Fetched, Joined
 from raydl.models import Part, Source
-from raydl.threads import BufferPayload, BufferPool, LocalFleet
-from raydl.window import Task
+from raydl.threads import BufferPayload, BufferPool, LocalTeam
 from tests import scripted
 
 
 def test_buffers_are_used_again_and_counted():
-    pool = BufferPool(10, 25)
-    first = pool.take()
-    assert pool.has_room
-    second = pool.take()
-    assert not pool.has_room
-    third = pool.take()  # the part that the output waits for always gets one
+    pool = BufferPool(25)
+    first = pool.take(10)
+    assert pool.has_room(10)
+    second = pool.take(10)
+    assert not pool.has_room(10)
+    third = pool.take(10)  # the part that the output waits for always gets one
     for buffer in (first, second, third):
         pool.give(buffer)
-    assert pool.has_room
-    assert pool.take() in (first, second)
+    assert pool.has_room(25)
+    assert any(pool.take(9) is buffer for buffer in (second, third))
+    assert not pool.has_room(16)
+
+
+def test_a_small_part_does_not_take_a_large_buffer():
+    pool = BufferPool(100)
+    large = pool.take(60)
+    pool.give(large)
+    assert len(pool.take(20)) == 20
+    assert pool.take(40) is large
+
+
+def test_free_buffers_make_room_the_oldest_first():
+    pool = BufferPool(100)
+    buffers = [pool.take(40) for _ in range(2)]
+    for buffer in buffers:
+        pool.give(buffer)
+    big = pool.take(90)
+    pool.give(big)
+    assert pool.take(50) is big
 
 
 def test_a_payload_is_the_prefix_that_arrived():
-    pool = BufferPool(10, 10)
-    buffer = pool.take()
+    pool = BufferPool(10)
+    buffer = pool.take(10)
     buffer[:3] = b"abc"
     payload = BufferPayload(buffer, 3, pool)
     assert payload.here
     assert payload.view() == b"abc"
     payload.release()
-    assert pool.has_room
+    assert pool.has_room(10)
 
 
 @pytest.fixture
-def fleet(origin, no_leaks):
+def team(origin, no_leaks):
     inbox = queue.SimpleQueue()
     source = Source(origin.url(), len(origin.data), '"v1"', None, timeout=60)
-    pool = BufferPool(1000, 4000)
-    fleet = LocalFleet(source, 2, pool, inbox.put)
-    yield inbox, pool
-    fleet.close()
+    team = LocalTeam(source, BufferPool(4000), inbox.put)
+    assert inbox.get() == Joined(team)
+    yield team, inbox
+    team.close()
 
 
-def test_a_lane_fetches_and_reports(origin, fleet):
-    inbox, _ = fleet
-    joined = inbox.get(timeout=5)
-    assert isinstance(joined, Joined)
-    assert (joined.node, len(joined.lanes)) == (HERE, 2)
-    joined.lanes[0].start(Task(Part(0, 50, 1050)))
+def test_a_lane_fetches_and_reports(origin, team):
+    team, inbox = team
+    assert team.node == HERE
+    team.start(7, Part(0, 50, 1050))
     done = inbox.get(timeout=5)
     assert isinstance(done, Fetched)
-    assert (done.got, done.failure) == (1000, None)
+    assert (done.ticket, done.got, done.failure) == (7, 1000, None)
     assert bytes(done.payload.view()) == origin.data[50:1050]
 
 
-def test_a_failure_gives_the_buffer_back(origin, fleet):
+def test_threads_are_used_again(origin, team):
+    team, inbox = team
+    for ticket in range(5):
+        team.start(ticket, Part(0, 0, 10))
+        assert inbox.get(timeout=5).got == 10
+    assert len(team._threads) == 1
+    assert len({id(seen) for seen in origin.parts}) == 5
+    assert team.look().received == 50
+
+
+def test_a_failure_gives_the_buffer_back(origin, team):
     origin.on(scripted.status(404))
-    inbox, pool = fleet
-    lane = inbox.get(timeout=5).lanes[0]
-    lane.start(Task(Part(0, 0, 10)))
+    team, inbox = team
+    team.start(1, Part(0, 0, 10))
     done = inbox.get(timeout=5)
     assert (done.got, done.payload, done.failure.status) == (0, None, 404)
-    assert len([pool.take() for _ in range(4)]) == 4
-    assert not pool.has_room
-    assert not lane.accepts(urgent=False)
-    assert lane.accepts(urgent=True)
+    assert team.accepts(4000, urgent=False)
+    assert not team.accepts(4001, urgent=False)
+    assert team.accepts(4001, urgent=True)
 
 
-def test_closing_cuts_off_what_waits(origin, fleet):
+def test_closing_cuts_off_what_waits(origin, team):
     """The fixture's close comes while this request stalls; it does not wait 60 seconds."""
     origin.on(scripted.stall(10))
-    fleet[0].get(timeout=5).lanes[0].start(Task(Part(0, 0, 1000)))
+    team[0].start(1, Part(0, 0, 1000))
     while not origin.parts:
         pass
 
 
-def test_a_bug_in_a_lane_is_reported_not_swallowed(origin, fleet, monkeypatch):
+def test_one_request_is_cut_off_and_the_next_one_works(origin, team):
+    team, inbox = team
+    origin.on(scripted.stall(65_536))
+    team.start(1, Part(0, 0, 100_000))
+    while team.look().flights != {1: 65_536}:
+        pass
+    team.cancel(1)
+    done = inbox.get(timeout=5)
+    assert (done.got, done.failure.kind) == (65_536, "cancelled")
+    team.start(2, Part(0, 0, 100_000))
+    assert inbox.get(timeout=5).got == 100_000
+
+
+def test_a_bug_in_a_lane_is_reported_not_swallowed(team, monkeypatch):
     def broken(*args):
         raise ZeroDivisionError("oh")
 
-    inbox, _ = fleet
-    lane = inbox.get(timeout=5).lanes[0]
-    monkeypatch.setattr(lane._worker, "fetch", broken)
-    lane.start(Task(Part(0, 0, 10)))
+    team, inbox = team
+    monkeypatch.setattr(team._worker, "fetch", broken)
+    team.start(1, Part(0, 0, 10))
     assert "ZeroDivisionError" in inbox.get(timeout=5).failure.message

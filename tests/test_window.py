@@ -20,7 +20,8 @@ from raydl.window import Task, Window
 def test_any_order_gives_the_same_bytes_within_the_bound(size, start, count, limit, lanes, data):
     content = bytes(i % 251 for i in range(size))
     start = min(start, size)
-    plan = Plan(start, size, min(count, size - start))
+    count = min(count, size - start)
+    plan = Plan(start, size, -(-(size - start) // count) if count else 0, count)
     window: Window[bytes] = Window(plan, limit)
     in_flight: list[Task] = []
     out = b""
@@ -31,10 +32,10 @@ def test_any_order_gives_the_same_bytes_within_the_bound(size, start, count, lim
         steps += 1
         assert steps < 20_000, "no progress"
         now += 1.0
-        while len(in_flight) < lanes and (task := window.take(now)) is not None:
+        while len(in_flight) < lanes and (task := window.take(now, 7)) is not None:
             in_flight.append(task)
         spread = window.given - window.written
-        assert spread <= max(limit, plan.part_size)
+        assert spread <= max(limit, plan.largest)
         assert window.written <= window.head <= window.given
         if in_flight:
             task = in_flight.pop(data.draw(st.integers(0, len(in_flight) - 1)))
@@ -70,37 +71,60 @@ def test_any_order_gives_the_same_bytes_within_the_bound(size, start, count, lim
 
 
 def test_retries_come_first_the_nearest_to_the_head_before_all():
-    window: Window[bytes] = Window(Plan(0, 30, 3), 30)
-    first, second = window.take(0), window.take(0)
+    window: Window[bytes] = Window(Plan(0, 30, 10, 3), 30)
+    first, second = window.take(0, 1), window.take(0, 1)
     assert first is not None
     assert second is not None
     window.put_back(second, 5.0)
     window.put_back(first, 6.0)
     assert window.next_due() == 5.0
-    assert window.take(4.0) == Task(Part(2, 20, 30))
-    assert window.take(4.0) is None
-    assert window.take(7.0) == first
-    assert window.take(7.0) == second
+    assert window.take(4.0, 1) == Task(Part(2, 20, 30))
+    assert window.take(4.0, 1) is None
+    assert window.take(7.0, 1) == first
+    assert window.take(7.0, 1) == second
 
 
 def test_a_part_larger_than_the_window_is_given_out_alone():
-    window: Window[bytes] = Window(Plan(0, 20, 2), 5)
-    task = window.take(0)
+    window: Window[bytes] = Window(Plan(0, 20, 10, 2), 5)
+    task = window.take(0, 1)
     assert task is not None
-    assert window.take(0) is None
+    assert window.take(0, 1) is None
     window.arrived(task.part, 10, b"x" * 10)
     window.pop()
-    assert window.take(0) is None
+    assert window.take(0, 1) is None
     window.wrote(10)
-    assert window.take(0) is not None
+    assert window.take(0, 1) is not None
 
 
 def test_nothing_is_popped_before_its_turn():
-    window: Window[bytes] = Window(Plan(0, 20, 2), 20)
-    window.take(0)
-    second = window.take(0)
+    window: Window[bytes] = Window(Plan(0, 20, 10, 2), 20)
+    window.take(0, 1)
+    second = window.take(0, 1)
     assert second is not None
     window.arrived(second.part, 10, b"y" * 10)
     assert window.peek() is None
     with pytest.raises(KeyError):
         window.pop()
+
+
+def test_parts_of_the_wished_size_within_the_bounds():
+    window: Window[bytes] = Window(Plan(0, 100, 40), 80)
+    sizes = []
+    while (task := window.take(0, 30 if len(sizes) < 1 else 1000)) is not None:
+        sizes.append(task.part.size)
+    assert sizes == [30, 40]
+    assert (window.cuts, window.left) == (2, 30)
+
+
+def test_what_came_after_all_is_not_fetched_again():
+    window: Window[bytes] = Window(Plan(0, 20, 10, 2), 20)
+    first, second = window.take(0, 1), window.take(0, 1)
+    assert first is not None
+    assert second is not None
+    window.put_back(first, 5.0)
+    window.put_back(second)
+    assert window.is_waiting(0)
+    window.withdraw(0)
+    assert not window.is_waiting(0)
+    assert window.take(9.0, 1) == second
+    assert window.take(9.0, 1) is None

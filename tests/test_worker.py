@@ -1,11 +1,11 @@
 import pickle
 import threading
-from dataclasses import asdict
+from dataclasses import astuple
 
 import pytest
 
 from raydl.models import Source
-from raydl.worker import NodeWorker, Worker
+from raydl.worker import NodeWorker, Worker, cpu_seconds
 from tests import scripted
 
 
@@ -16,18 +16,21 @@ def source(origin):
 
 @pytest.mark.parametrize("copy", [False, True])
 def test_what_an_actor_returns_is_plain_data(origin, source, copy):
-    worker = NodeWorker(asdict(source), copy)
-    assert worker.ready()
-    (got, seconds, problem), data = worker.fetch(10, 1010)
+    worker = NodeWorker(copy)
+    (got, seconds, problem), data = worker.fetch(astuple(source), 1, 10, 1010)
     assert (got, problem) == (1000, None)
     assert seconds > 0
     assert bytes(memoryview(data)) == origin.data[10:1010]
     assert isinstance(data, bytes if copy else pickle.PickleBuffer)
+    clock, received, flights, cpu = worker.pulse()
+    assert (received, flights) == (1000, {})
+    assert clock > 0
+    assert cpu is None or 0 < cpu[0] < cpu[1]
 
 
 def test_a_failure_is_plain_data_too(origin, source):
     origin.on(scripted.status(429, Retry_After="3"))
-    meta, data = NodeWorker(asdict(source), False).fetch(0, 10)
+    meta, data = NodeWorker(False).fetch(astuple(source), 1, 0, 10)
     assert meta[0] == 0
     assert meta[2] == (
         "status",
@@ -40,31 +43,67 @@ def test_a_failure_is_plain_data_too(origin, source):
 
 def test_a_prefix_comes_with_its_failure(origin, source):
     origin.on(scripted.cut_off(400))
-    (got, _, problem), data = NodeWorker(asdict(source), False).fetch(0, 1000)
+    (got, _, problem), data = NodeWorker(False).fetch(astuple(source), 1, 0, 1000)
     assert got == memoryview(data).nbytes == 400
     assert problem[0] == "broken"
 
 
-def test_closing_ends_what_waits_and_what_comes(origin, source):
-    entered = threading.Event()
-
-    def stall(handler, seen):
-        entered.set()
-        return scripted.stall()(handler, seen)
-
-    origin.on(stall)
-    worker = Worker(source)
-    results = []
-
+def start(worker, source, ticket, results):
     def work():
-        results.append(worker.fetch(0, 10, memoryview(bytearray(10)), id))
+        results.append(worker.fetch(source, ticket, 0, 100_000, memoryview(bytearray(100_000))))
 
     thread = threading.Thread(target=work)
     thread.start()
-    entered.wait(10)
-    while worker._origins[0]._response is None:
+    return thread
+
+
+def test_closing_ends_what_waits_and_what_comes(origin, source):
+    origin.on(scripted.stall(65_536))
+    worker, results = Worker(), []
+    thread = start(worker, source, 1, results)
+    while worker.pulse()[2] != {1: 65_536}:
         pass
     worker.close()
     thread.join(10)
-    work()
+    start(worker, source, 2, results).join(10)
     assert [failure.kind for _, failure in results] == ["cancelled", "cancelled"]
+
+
+def test_resting_ends_what_waits_but_not_what_comes(origin, source):
+    origin.on(scripted.stall(65_536))
+    worker, results = Worker(), []
+    thread = start(worker, source, 1, results)
+    while worker.pulse()[2] != {1: 65_536}:
+        pass
+    worker.rest()
+    thread.join(10)
+    start(worker, source, 2, results).join(10)
+    assert [(got, failure and failure.kind) for got, failure in results] == [
+        (65_536, "cancelled"),
+        (100_000, None),
+    ]
+
+
+def test_what_is_cancelled_before_it_begins_does_not_begin(origin, source):
+    worker, results = Worker(), []
+    worker.cancel(1)
+    start(worker, source, 1, results).join(10)
+    assert results[0][1].kind == "cancelled"
+    assert not origin.parts
+    start(worker, source, 2, results).join(10)
+    assert results[1] == (100_000, None)
+
+
+def test_connections_are_kept(origin, source):
+    worker, results = Worker(), []
+    for ticket in range(3):
+        start(worker, source, ticket, results).join(10)
+    assert len(worker._idle[(None, 60)]) == 1
+
+
+def test_a_system_that_does_not_tell_its_cpu_time(monkeypatch):
+    def missing(path):
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr("builtins.open", missing)
+    assert cpu_seconds() is None

@@ -37,6 +37,7 @@ class Actor:
 
     def __init__(self, ray: ModuleType, handle: Any) -> None:
         self._ray, self._handle = ray, handle
+        self._fetch = handle.fetch.options(num_returns=2)
         # A thread of its own in the actor: it answers while all lanes are busy.
         self._pulse, self._cancel, self._rest = (
             method.options(concurrency_group=CONTROL)
@@ -64,7 +65,7 @@ class Actor:
         done: Callable[[Outcome | ActorLost, ObjectPayload], None],
     ) -> None:
         """Fetch ``[start, stop)``: ``done`` gets what became of it, and the payload."""
-        meta, data = self._handle.fetch.remote(source, ticket, start, stop)
+        meta, data = self._fetch.remote(source, ticket, start, stop)
         payload = ObjectPayload(data)
 
         def answered(future: Any) -> None:

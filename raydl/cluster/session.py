@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 from raydl.address import Choice
 from raydl.cluster.actors import CONTROL, MOST_LANES, Actor, shipped_by_value
@@ -46,6 +47,7 @@ class Session:
     def __init__(self, ray: ModuleType, choice: Choice) -> None:
         self._ray = ray
         self._is_open = True
+        self._actor_class: Any = None
         self._is_client = choice.how == "client" or bool(ray.util.client.ray.is_connected())
         self.address = choice.address or str(ray.get_runtime_context().gcs_address)
         self._here = "" if self._is_client else ray.get_runtime_context().get_node_id()
@@ -79,15 +81,16 @@ class Session:
                 return idle.pop(), True
         affinity = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
         with shipped_by_value(self._ray):
-            actor = self._ray.remote(
-                num_cpus=0,
-                max_concurrency=MOST_LANES,
-                concurrency_groups={CONTROL: 2},
-                max_restarts=0,
-                max_task_retries=0,
-            )(NodeWorker)
-            actor = actor.options(scheduling_strategy=affinity(node.id, soft=False))
-            handle = actor.remote(self._is_client)
+            if self._actor_class is None:  # pickled once, for all nodes
+                self._actor_class = self._ray.remote(
+                    num_cpus=0,
+                    max_concurrency=MOST_LANES,
+                    concurrency_groups={CONTROL: 2},
+                    max_restarts=0,
+                    max_task_retries=0,
+                )(NodeWorker)
+            pinned = self._actor_class.options(scheduling_strategy=affinity(node.id, soft=False))
+            handle = pinned.remote(self._is_client)
         return Actor(self._ray, handle), False
 
     def dismiss(self, node: Node, actor: Actor) -> None:

@@ -29,6 +29,8 @@ USER_AGENT = f"raydl/{__version__}"
 
 LARGEST_READ = 4 << 20
 SMALLEST_READ = 16 << 10
+QUICK_READ, SLOW_READ = 0.0125, 0.05
+"""Seconds. Who watches a speed, or cuts a request off, sees it in steps of one read."""
 
 Tally = Callable[[int], None]
 
@@ -220,9 +222,9 @@ class Origin:
             position += count
             yield count
             took = time.monotonic() - began
-            if took < 0.05:
+            if took < QUICK_READ:
                 amount = min(amount * 4, LARGEST_READ)
-            elif took > 0.25:
+            elif took > SLOW_READ:
                 amount = max(amount // 2, SMALLEST_READ)
 
     def _settle(self, response: requests.Response) -> None:

@@ -1,0 +1,99 @@
+"""The tuner against origins and links that behave in simple ways; time is simulated."""
+
+import random
+
+import pytest
+
+from raydl.tuner import FIRST_LANES, MOST_IN_ALL, MOST_LANES, Tuner
+
+
+class World:
+    """Nodes that bring ``speed(lanes a node, nodes)`` bytes a second each."""
+
+    def __init__(self, speed, nodes=1, fixed=None, noise=0.0):
+        self.speed, self.nodes, self.noise = speed, nodes, noise
+        self.tuner = Tuner(fixed)
+        self.now = 0.0
+        self.got = {}
+        self.seen = []
+        self.busy = True
+        self.random = random.Random(1)
+
+    def run(self, seconds):
+        for _ in range(round(seconds * 10)):
+            self.now += 0.1
+            for node in range(self.nodes):
+                speed = self.speed(self.tuner.lanes, self.nodes)
+                speed *= 1 + self.random.uniform(-self.noise, self.noise)
+                self.got[node] = self.got.get(node, 0) + int(speed * 0.1)
+            received = {n: (self.now, self.got[n]) for n in range(self.nodes)}
+            self.tuner.look(self.now, received, self.busy)
+            self.seen.append(self.tuner.lanes)
+        return self.tuner.lanes
+
+
+def test_a_cap_on_each_connection_is_met_with_many():
+    world = World(lambda lanes, nodes: lanes * 5e6)
+    assert world.run(3.0) == MOST_LANES
+    assert world.tuner.capped
+
+
+def test_a_cap_that_sixteen_reach():
+    world = World(lambda lanes, nodes: min(lanes * 2e6, 25e6), nodes=4, noise=0.05)
+    assert world.run(8.0) == 16
+    assert max(world.seen) == 32
+    assert not world.tuner.capped
+
+
+def test_a_link_that_four_fill():
+    world = World(lambda lanes, nodes: 25e6, nodes=4, noise=0.08)
+    assert world.run(60.0) == FIRST_LANES
+    tried = sum(lanes > FIRST_LANES for lanes in world.seen)
+    assert tried < 0.1 * len(world.seen)
+
+
+def test_nodes_that_share_a_limit_do_not_race_each_other():
+    world = World(lambda lanes, nodes: 100e6 / nodes, nodes=10, noise=0.05)
+    assert world.run(9.0) == FIRST_LANES
+
+
+def test_the_whole_fleet_stays_within_bounds():
+    world = World(lambda lanes, nodes: lanes * 1e6, nodes=16)
+    assert world.run(10.0) == MOST_IN_ALL // 16
+    world = World(lambda lanes, nodes: lanes * 1e6, nodes=100)
+    assert world.run(10.0) == FIRST_LANES
+
+
+def test_a_node_that_joins_starts_the_measuring_anew():
+    world = World(lambda lanes, nodes: min(lanes * 2e6, 30e6))
+    world.run(3.0)
+    world.nodes = 3
+    assert world.run(5.0) == 16
+    world.nodes = 40
+    assert world.run(0.1) == FIRST_LANES
+
+
+def test_what_is_not_busy_teaches_nothing():
+    world = World(lambda lanes, nodes: lanes * 5e6)
+    world.busy = False
+    assert world.run(5.0) == FIRST_LANES
+
+
+def test_an_origin_that_complains_gets_fewer_and_the_fleet_grows_back_slowly():
+    world = World(lambda lanes, nodes: lanes * 5e6)
+    world.run(3.0)
+    for _ in range(5):  # of one moment: they count once
+        world.tuner.complained(world.now)
+    assert world.tuner.lanes == MOST_LANES // 2
+    assert world.run(9.0) == MOST_LANES // 2
+    world.tuner.complained(world.now)
+    assert world.run(60.0) == MOST_LANES // 4
+    assert world.run(60.0) > MOST_LANES // 4
+
+
+@pytest.mark.parametrize("fixed", [1, 7, 200])
+def test_what_is_given_stays(fixed):
+    world = World(lambda lanes, nodes: lanes * 5e6, fixed=fixed)
+    world.run(5.0)
+    world.tuner.complained(world.now)
+    assert world.run(1.0) == world.tuner.lanes_soon == fixed
