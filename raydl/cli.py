@@ -188,13 +188,14 @@ def nodes(address: Address = None, as_json: Json = False) -> None:
     flags = {} if address is None else {"address": address}
     options = _options(flags)
     found = list_nodes(options.address)
+    lanes = "measured" if options.connections is None else options.connections
     records: list[dict[str, Any]] = [
         {
             "node": node.name,
             "host": node.host,
             "this_machine": node.is_driver,
             "head": node.is_head,
-            "lanes": options.connections if options.fetch_here or not node.is_driver else 0,
+            "lanes": lanes if options.fetch_here or not node.is_driver else 0,
             "object_store": node.object_store,
         }
         for node in found
@@ -203,16 +204,16 @@ def nodes(address: Address = None, as_json: Json = False) -> None:
         print(json.dumps(records))
         return
     if not records:
-        print(f"no Ray cluster: raydl uses this machine alone, {options.connections} lanes")
+        print("no Ray cluster: raydl uses this machine alone")
         print("start one with `ray start --head`, or give --address HOST:PORT")
         return
     width = max(len(str(r["node"])) for r in records)
-    print(f"{'node':<{width}}  lanes  object store  role")
+    print(f"{'node':<{width}}  {'lanes':>8}  object store  role")
     for record in records:
         roles = [word for word in ("head", "this_machine") if record[word]]
         role = ", ".join(roles).replace("_", " ") or "worker"
         store = format_size(record["object_store"])
-        print(f"{record['node']:<{width}}  {record['lanes']:>5}  {store:>12}  {role}")
+        print(f"{record['node']:<{width}}  {record['lanes']:>8}  {store:>12}  {role}")
 
 
 @app.command()

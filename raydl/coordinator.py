@@ -45,6 +45,9 @@ DOUBTFUL = ("no-range", "changed", "wrong")
 """Answers that do not fit. One is asked for once more: an odd answer of one server behind a name
 is no reason to throw everything away. A second one is."""
 
+MOST_RIVALS = 3
+"""Lanes that are asked for the same bytes at once, at most."""
+
 _tickets = count()
 """Never the same twice in a process: a worker that goes from one download to the next must not
 take a late word about one for the other."""
@@ -290,6 +293,7 @@ class Coordinator:
         flight = Flight(next(_tickets), task, crew, now)
         self._flights[flight.ticket] = crew.flights[flight.ticket] = flight
         self._racing.setdefault(task.part.start, []).append(flight)
+        self.meter.joined(crew.node, len(crew.flights))
         self._emit(PartStarted(*task.part, crew.node))
         crew.team.start(flight.ticket, task.part)
 
@@ -456,6 +460,8 @@ class Coordinator:
     def _foremost(self, start: int, now: float) -> Flight | None:
         """Who will have the bytes at ``start`` first, unless others were asked for them too."""
         racing = [flight for flight in self._racing.get(start, ()) if not flight.moot]
+        if len(racing) >= MOST_RIVALS:
+            return None
         foremost = min(racing, key=lambda flight: flight.seconds_left(now), default=None)
         return None if foremost is None or foremost.replaced else foremost
 

@@ -28,11 +28,11 @@ class Meter:
         self.fetched = start
 
     def joined(self, node: str, lanes: int) -> None:
-        """``node`` takes part with ``lanes`` lanes."""
-        self._lanes[node] = lanes
+        """``node`` takes part with ``lanes`` lanes, or has come to use as many."""
+        self._lanes[node] = max(self._lanes[node], lanes)
 
     def lanes(self, node: str) -> int:
-        """The lanes with which ``node`` takes part."""
+        """The most lanes that ``node`` had."""
         return self._lanes[node]
 
     def arrived(self, node: str, count: int) -> None:

@@ -184,7 +184,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class NodeShare:
-    """What one machine contributed: ``bytes`` of the file, over ``lanes`` lanes."""
+    """What one machine contributed: ``bytes`` of the file, over up to ``lanes`` lanes."""
 
     node: str
     bytes: int

@@ -70,7 +70,7 @@ def test_json_report_and_json_events(origin, here):
     report = json.loads(done.stdout)
     assert report["size"] == report["fetched"] == 1_000_003
     assert report["digests"] == {"sha256": sha}
-    assert report["nodes"] == [{"node": "this machine", "bytes": 1_000_003, "lanes": 1}]
+    assert report["nodes"] == [{"node": "this machine", "bytes": 1_000_003, "lanes": 4}]
     events = [json.loads(line) for line in done.stderr.splitlines()]
     assert events[-1]["event"] == "finished"
     assert {**report, "event": "finished", "time": events[-1]["time"]} == events[-1]
@@ -244,7 +244,7 @@ def test_probe(origin, here):
 
 def test_nodes_without_a_cluster(here):
     done = run_raydl("nodes", cwd=here)
-    assert "this machine alone, 4 lanes" in done.stdout
+    assert "this machine alone" in done.stdout
     assert json.loads(run_raydl("nodes", "--json", cwd=here).stdout) == []
 
 

@@ -31,14 +31,7 @@ def worker_node(session):
 
 
 def source(origin):
-    return {
-        "url": origin.url(),
-        "size": len(origin.data),
-        "etag": '"v1"',
-        "last_modified": None,
-        "auth": None,
-        "timeout": 10.0,
-    }
+    return (origin.url(), len(origin.data), '"v1"', None, None, 10.0)
 
 
 def test_nodes(session):
@@ -65,13 +58,17 @@ def outcome(call):
 
 def test_a_worker_on_a_given_node_and_its_bytes_without_a_copy(session, origin):
     node = worker_node(session)
-    actor = session.start_worker(node, source(origin), 2)
-    assert outcome(actor.when_ready) == [""]
+    actor, is_warm = session.hire(node)
+    assert not is_warm
+    (pulse,) = outcome(actor.pulse)
+    assert pulse[1:3] == (0, {})
     import ray
 
     states = ray._private.state.actors()
     assert [s["Address"]["NodeID"] for s in states.values() if s["State"] == "ALIVE"] == [node.id]
-    (got, seconds, failure), payload = outcome(lambda done: actor.fetch(1000, 900_000, done))
+    (got, seconds, failure), payload = outcome(
+        lambda done: actor.fetch(source(origin), 1, 1000, 900_000, done)
+    )
     assert (got, failure) == (899_000, None)
     assert seconds > 0
     assert not payload.here
@@ -84,7 +81,7 @@ def test_a_worker_on_a_given_node_and_its_bytes_without_a_copy(session, origin):
     payload.release()
     assert not payload.here
     actor.kill()
-    lost, _ = outcome(lambda done: actor.fetch(0, 10, done))
+    lost, _ = outcome(lambda done: actor.fetch(source(origin), 2, 0, 10, done))
     assert isinstance(lost, ActorLost)
     assert lost.reason == "its process ended"
 
@@ -93,28 +90,52 @@ def test_a_node_that_does_not_exist(session, origin):
     from dataclasses import replace
 
     node = replace(worker_node(session), id="ab" * 28)
-    actor = session.start_worker(node, source(origin), 1)
-    (problem,) = outcome(actor.when_ready)
-    assert problem
+    actor, _ = session.hire(node)
+    (problem,) = outcome(actor.pulse)
+    assert isinstance(problem, ActorLost)
+
+
+def test_a_worker_rests_and_works_again(two_nodes, session, origin):
+    node = worker_node(session)
+    actor, _ = session.hire(node)
+    outcome(actor.pulse)
+    session.dismiss(node, actor)
+    session.close()
+    again = connect(Choice("cluster", two_nodes.address, True, ""))
+    same, is_warm = again.hire(node)
+    assert is_warm
+    assert same is actor
+    (got, _, _), _ = outcome(lambda done: same.fetch(source(origin), 9, 0, 10, done))
+    assert got == 10
+    same.kill()
+    again.close()
+    raydl.disconnect()
+    import ray
+
+    assert not ray.is_initialized()
 
 
 def test_a_session_that_was_there_stays(two_nodes, origin, in_tmp):
-    session = connect(Choice("cluster", two_nodes.address, True, ""))
+    import ray
+
+    raydl.disconnect()
+    ray.init(two_nodes.address, log_to_driver=False, configure_logging=False)
     try:
         events = []
         raydl.fetch(origin.url(), progress="none", on_event=events.append)
         assert any("the Ray session of this process" in str(e) for e in events)
         again = connect(Choice("session", "", True, ""))
         again.close()
-        assert len(session.nodes()) == 2
+        raydl.disconnect()
+        assert len(ray.nodes()) == 2
     finally:
-        session.close()
+        ray.shutdown()
 
 
 def test_nodes_command(two_nodes, tmp_path):
     done = run_raydl("nodes", "--address", two_nodes.address, "--json", cwd=tmp_path)
     records = json.loads(done.stdout)
-    assert [r["lanes"] for r in records] == [4, 4]
+    assert [r["lanes"] for r in records] == ["measured", "measured"]
     assert sum(r["this_machine"] for r in records) == 1
     table = run_raydl("nodes", "--address", two_nodes.address, cwd=tmp_path).stdout
     assert "head, this machine" in table

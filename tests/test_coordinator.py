@@ -537,7 +537,7 @@ def test_the_loser_of_a_race_is_not_written_twice_nor_tried_again():
     bench.thread = in_thread(bench)
     slow = bench.join("slow", 1, behave, seconds=0.01)
     until(lambda: stuck)
-    bench.join("quick", 2, behave, seconds=0.01)
+    bench.join("quick", 4, behave, seconds=0.01)
     until(lambda: slow.cancelled)
     payload = Bytes(b"?" * 1000)
     slow.answer(slow.tasks[0], 1000, payload)

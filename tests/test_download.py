@@ -148,7 +148,8 @@ def test_a_stall_that_passes(origin, in_tmp):
     origin.on(scripted.stall(1000), 2)
     report = fetch(origin, parts=6, timeout=0.3)
     assert (in_tmp / "file.bin").read_bytes() == origin.data
-    assert report.retries == 2
+    # Another lane was asked for the same bytes, or the first gave up and tried again.
+    assert report.retries == 2 or report.wasted >= 1000
 
 
 @pytest.mark.parametrize("behaviour", [scripted.shift, status(404), status(403)])

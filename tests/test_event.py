@@ -11,7 +11,9 @@ from raydl.event import Event
 from raydl.models import NodeShare, Plan, Remote, Report
 
 REMOTE = Remote("http://h/f?s=1", "http://h/f?s=2", 5, False, '"e"', None, "f", "it is old")
-REPORT = Report("http://h/f", "f", 5, 5, 0, 1.0, 1.0, 1, 2, {"md5": "0"}, (NodeShare("a", 5, 1),))
+REPORT = Report(
+    "http://h/f", "f", 5, 5, 0, 1.0, 1.0, 1, 2, 0, {"md5": "0"}, (NodeShare("a", 5, 1),)
+)
 SAMPLES = {
     "remote": REMOTE,
     "report": REPORT,
@@ -57,6 +59,6 @@ def test_the_schema_is_documented(kind):
 def test_some_lines():
     assert str(module.Probed(REMOTE)) == "http://h/f?…: 5 B; one stream, because it is old"
     assert str(module.Finished(REPORT)) == "f: 5 B in 1.0s, 5 B/s, 2 retries, md5 verified"
-    assert str(module.Planned.of(Plan(0, 10, 2))) == "2 parts of up to 5 B"
+    assert str(module.Planned.of(Plan(0, 10, 5, 2))) == "2 parts of up to 5 B"
     lost = module.LanesLeft("w1", 4, "its process ended")
     assert str(lost) == "w1 is lost: its process ended; its parts go to others"

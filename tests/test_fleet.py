@@ -306,6 +306,7 @@ def test_two_downloads_share_a_connection(two_nodes, make_origin, in_tmp):
         assert (in_tmp / name).read_bytes() == origin.data
     import ray
 
+    raydl.disconnect()
     assert not ray.is_initialized()
 
 
