@@ -70,12 +70,13 @@ def test_every_node_fetches(two_nodes, slow_origin, in_tmp, no_leaks):
     assert len(report.nodes) == 2
     assert all(share.bytes > 1_000_000 for share in report.nodes)
     assert sum(share.bytes for share in report.nodes) == len(slow_origin.data)
+    raydl.disconnect()
     assert gone(actors())
 
 
 def test_bytes_flow_before_the_actors_are_there(two_nodes, slow_origin, in_tmp):
     events = []
-    fetch(two_nodes, slow_origin, events, part_size=200_000)
+    fetch(two_nodes, slow_origin, events, part_size=200_000, connections=4)
     kinds = [(type(e).__name__, getattr(e, "node", "")) for e in events]
     joined = kinds.index(("LanesJoined", next(e.node for e in of(events, LanesJoined)[1:])))
     assert ("PartFetched", "this machine") in kinds[:joined]
@@ -105,6 +106,7 @@ def test_an_error_of_a_node_is_the_same_error(two_nodes, slow_origin, in_tmp):
     with pytest.raises(raydl.HttpError, match="404") as caught:
         fetch(two_nodes, slow_origin, fetch_here=False)
     assert caught.value.status == 404
+    raydl.disconnect()
     assert gone(actors())
 
 
@@ -125,6 +127,7 @@ def test_a_worker_process_is_killed(two_nodes, slow_origin, in_tmp, no_leaks):
         address=two_nodes.address,
         progress="none",
         part_size=200_000,
+        connections=4,
     )
     assert killed
     assert (in_tmp / "file.bin").read_bytes() == slow_origin.data
@@ -149,6 +152,7 @@ def test_a_node_dies_with_what_it_had_fetched(own_nodes, slow_origin, in_tmp):
         address=nodes.address,
         progress="none",
         part_size=200_000,
+        connections=4,
         timeout=10,
     )
     assert killed
@@ -167,7 +171,9 @@ def test_a_node_that_joins_later_gets_lanes(own_nodes, make_origin, in_tmp):
 
     origin.on(wait, None)
     added = False
-    for event in raydl.events(origin.url(), address=nodes.address, part_size=200_000):
+    for event in raydl.events(
+        origin.url(), address=nodes.address, part_size=200_000, connections=4
+    ):
         if isinstance(event, PartFetched) and not added:
             added = True
             nodes.add()
@@ -182,7 +188,7 @@ def test_the_driver_is_killed_and_resumed(two_nodes, slow_origin, tmp_path, how)
     env = {**os.environ, "RAY_AUTH_MODE": "disabled"}
     command = [
         *RAYDL, "fetch", slow_origin.url(), "--address", two_nodes.address, "--no-fetch-here",
-        "--part-size", "200000",
+        "--part-size", "200000", "--connections", "4",
     ]  # fmt: skip
     process = subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True)
     part = tmp_path / "file.bin.part"
@@ -236,14 +242,22 @@ def test_a_ray_of_its_own(slow_origin, tmp_path, monkeypatch):
 def test_auto_finds_what_ray_start_left(two_nodes, slow_origin, tmp_path):
     env = {"RAY_TMPDIR": two_nodes.temp, "RAY_AUTH_MODE": "disabled"}
     done = run_raydl(
-        "fetch", slow_origin.url(), "--part-size", "200000", "--json", cwd=tmp_path, env=env
+        "fetch",
+        slow_origin.url(),
+        "--part-size",
+        "200000",
+        "--connections",
+        "4",
+        "--json",
+        cwd=tmp_path,
+        env=env,
     )
     assert "(ray start)" in done.stderr
     assert len(json.loads(done.stdout)["nodes"]) == 2
     env = {"RAY_ADDRESS": two_nodes.address, "RAY_AUTH_MODE": "disabled"}
     done = run_raydl(
-        "fetch", slow_origin.url(), "--overwrite", "--part-size", "200000", "--json",
-        cwd=tmp_path, env=env,
+        "fetch", slow_origin.url(), "--overwrite", "--part-size", "200000",
+        "--connections", "4", "--json", cwd=tmp_path, env=env,
     )  # fmt: skip
     assert "(RAY_ADDRESS)" in done.stderr
     assert len(json.loads(done.stdout)["nodes"]) == 2
@@ -267,6 +281,7 @@ def test_a_worker_that_is_frozen_is_given_up(two_nodes, slow_origin, in_tmp, no_
             address=two_nodes.address,
             progress="none",
             part_size=200_000,
+            connections=4,
         )
     finally:
         for process in frozen:
@@ -274,6 +289,7 @@ def test_a_worker_that_is_frozen_is_given_up(two_nodes, slow_origin, in_tmp, no_
                 process.resume()
     assert frozen
     assert (in_tmp / "file.bin").read_bytes() == slow_origin.data
+    raydl.disconnect()
     assert gone(frozen)
 
 
@@ -289,7 +305,12 @@ def test_two_downloads_share_a_connection(two_nodes, make_origin, in_tmp):
     results = {}
 
     def work(name, origin):
-        options = {"address": two_nodes.address, "progress": "none", "part_size": 200_000}
+        options = {
+            "address": two_nodes.address,
+            "progress": "none",
+            "part_size": 200_000,
+            "connections": 4,
+        }
         results[name] = raydl.fetch(origin.url(), name, **options)
 
     threads = [

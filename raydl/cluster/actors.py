@@ -35,12 +35,12 @@ Outcome = tuple[int, float, Failure | None]
 class Actor:
     """A worker on a node, seen from the coordinator. Callbacks come on Ray's own thread."""
 
-    def __init__(self, ray: ModuleType, handle: Any) -> None:
+    def __init__(self, ray: ModuleType, handle: Any, grouped: bool) -> None:
         self._ray, self._handle = ray, handle
         self._fetch = handle.fetch.options(num_returns=2)
         # A thread of its own in the actor: it answers while all lanes are busy.
         self._pulse, self._cancel, self._rest = (
-            method.options(concurrency_group=CONTROL)
+            method.options(concurrency_group=CONTROL) if grouped else method
             for method in (handle.pulse, handle.cancel, handle.rest)
         )
 

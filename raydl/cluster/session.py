@@ -82,16 +82,16 @@ class Session:
         affinity = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
         with shipped_by_value(self._ray):
             if self._actor_class is None:  # pickled once, for all nodes
+                # Ray's client refuses groups: there, two more threads serve all alike.
+                threads: dict[str, Any] = {"max_concurrency": MOST_LANES + 2}
+                if not self._is_client:
+                    threads["concurrency_groups"] = {CONTROL: 2}
                 self._actor_class = self._ray.remote(
-                    num_cpus=0,
-                    max_concurrency=MOST_LANES,
-                    concurrency_groups={CONTROL: 2},
-                    max_restarts=0,
-                    max_task_retries=0,
+                    num_cpus=0, max_restarts=0, max_task_retries=0, **threads
                 )(NodeWorker)
             pinned = self._actor_class.options(scheduling_strategy=affinity(node.id, soft=False))
             handle = pinned.remote(self._is_client)
-        return Actor(self._ray, handle), False
+        return Actor(self._ray, handle, grouped=not self._is_client), False
 
     def dismiss(self, node: Node, actor: Actor) -> None:
         """That worker is not needed any more; the next download may want it."""
