@@ -30,6 +30,7 @@ from raydl.event import (
 )
 from raydl.inbox import Closed, Inbox, Pulled, Wrote
 from raydl.lane import Connected, ConnectFailed, Fetched, Joined, Left, Message, Payload
+from raydl.limits import Limits
 from raydl.meter import Meter
 from raydl.models import Failure, Part, Plan
 from raydl.plan import GROWTH, part_size
@@ -88,6 +89,7 @@ class Coordinator:
         self._racing: dict[int, list[Flight]] = {}
         self._tuner = Tuner(connections)
         self._store = StoreBudget()
+        self._limits = Limits()
         self._unfit: set[str] = set()
         self._in_doubt: set[int] = set()
         self._away: dict[int, tuple[Part, str, Payload]] = {}
@@ -100,6 +102,11 @@ class Coordinator:
     def parts(self) -> int:
         """How many parts the file was cut into so far."""
         return self._window.cuts
+
+    @property
+    def limit(self) -> str:
+        """A line that says which limit was met; empty where that is not known."""
+        return self._limits.explain(self._tuner.capped)
 
     def chunks(self) -> Iterator[tuple[Part, memoryview]]:
         """The file's bytes, in order. A view is good until the next one is asked for.
@@ -424,7 +431,18 @@ class Coordinator:
             if crew.pulse is not None and not crew.is_silent(now)
         }
         self._tuner.look(now, received, busy=not free)
+        rate = sum(crew.rate for crew in received)
+        self._limits.look(self._holdup(bool(free)), len(received), rate)
         self._show_progress()
+
+    def _holdup(self, idle: bool) -> str:
+        """What keeps lanes from work: the output, or the way of the bytes to here."""
+        window = self._window
+        if not idle or not window.left:
+            return ""
+        if window.head - window.written > window.limit // 4:
+            return "output"
+        return "transfer" if window.head in self._away else ""
 
     def _replace_flights_of(self, crew: Crew) -> None:
         """Its node is silent: others get what it has in flight; who is first, wins."""

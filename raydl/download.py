@@ -238,6 +238,7 @@ def _transfer(
             parts=fetching.parts,
             retries=fetching.meter.retried,
             wasted=fetching.meter.wasted,
+            limit=fetching.limit,
             digests=digests,
             nodes=fetching.meter.shares(),
         )

@@ -239,7 +239,7 @@ class Finished(Event):
             line += f", {r.retries} retries"
         for algorithm in r.digests:
             line += f", {algorithm} verified"
-        return line
+        return f"{line}\n{r.limit}" if r.limit else line
 
 
 @dataclass(frozen=True)

@@ -199,7 +199,7 @@ class Report:
     network in this run) and ``resumed`` (kept from an earlier run) are bytes, ``seconds`` is
     wall time and ``transfer_seconds`` the time from the first request for a part to the last
     byte. ``wasted`` bytes came twice or in vain. ``digests`` maps an algorithm to the hex digest
-    that was computed and compared.
+    that was computed and compared. ``limit`` says which limit was met, where that is known.
     """
 
     url: str
@@ -215,6 +215,7 @@ class Report:
     digests: dict[str, str] = field(default_factory=dict)
     nodes: tuple[NodeShare, ...] = ()
     skipped: bool = False
+    limit: str = ""
 
     @property
     def speed(self) -> float:

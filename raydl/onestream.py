@@ -43,6 +43,7 @@ class OneStream:
         self._position = 0
         self._stop = threading.Event()
         self.parts = 1
+        self.limit = ""
         self.meter = Meter(0, source.size or 0)
         self.meter.joined(HERE, 1)
         self._thread = threading.Thread(target=self._run, name="raydl-stream", daemon=True)

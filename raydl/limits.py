@@ -1,0 +1,63 @@
+"""Which limit a download met, concluded from what was seen of it. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from raydl.units import counted, format_size
+
+MOSTLY = 0.5
+"""The share of the time in which something held up the rest for it to be called the limit."""
+
+LEAST_LOOKS = 10
+"""Fewer looks than that, a second's worth, tell nothing."""
+
+SCALES, SHARED = 0.7, 0.4
+"""Of what the nodes would bring together if each brought as much as one alone: from ``SCALES`` on
+they have links of their own, below ``SHARED`` they share one."""
+
+
+class Limits:
+    """Takes in a look at the download several times a second, and says what it adds up to."""
+
+    def __init__(self) -> None:
+        self._looks: Counter[str] = Counter()
+        self._best: dict[int, float] = {}
+
+    def look(self, holdup: str, nodes: int, rate: float) -> None:
+        """``holdup`` is ``output``, ``transfer`` (from the nodes to here) or empty where lanes are
+        at work; ``rate`` is what all ``nodes`` bring, in bytes a second."""
+        self._looks[holdup] += 1
+        if not holdup and rate:
+            self._best[nodes] = max(self._best.get(nodes, 0.0), rate)
+
+    def explain(self, capped: bool) -> str:
+        """A line that says what more nodes would do; empty where too little was seen.
+
+        ``capped`` tells that every connection more had brought more.
+        """
+        seen = sum(self._looks.values())
+        if seen < LEAST_LOOKS or not self._best:
+            return ""
+        if self._looks["output"] > MOSTLY * seen:
+            return "the output (disk or reader) is the limit: more nodes would not help"
+        if self._looks["transfer"] > MOSTLY * seen:
+            return "this machine's way to the nodes is the limit: more nodes would not help"
+        nodes = max(self._best)
+        rate = self._best[nodes]
+        each = f"{counted(nodes, 'node')} at {format_size(rate / nodes)}/s" + (
+            " each" if nodes > 1 else ""
+        )
+        if capped:
+            return f"{each}; the origin's cap per connection is the limit: more nodes would help"
+        if nodes == 1:
+            return f"{each}; its way to the origin is the limit: nodes with links of their own help"
+        fewest = min(self._best)
+        if fewest == nodes:
+            return each
+        share = rate / nodes / (self._best[fewest] / fewest)
+        if share >= SCALES:
+            return f"{each}; the nodes' links are the limit: more nodes would help"
+        if share < SHARED:
+            return f"{each}; what they share is the limit (origin, link): more would not help"
+        return f"{each}; more nodes would help a little"
