@@ -10,7 +10,6 @@ import queue
 import threading
 import time
 from collections.abc import Iterator
-from itertools import count
 
 from raydl import backoff
 from raydl.crew import Crew, Flight
@@ -28,6 +27,7 @@ from raydl.event import (
     PartWritten,
     Progress,
 )
+from raydl.flights import Flights
 from raydl.inbox import Closed, Inbox, Pulled, Wrote
 from raydl.lane import Connected, ConnectFailed, Fetched, Joined, Left, Message, Payload
 from raydl.limits import Limits
@@ -45,13 +45,6 @@ TICK_SECONDS = 0.1
 DOUBTFUL = ("no-range", "changed", "wrong")
 """Answers that do not fit. One is asked for once more: an odd answer of one server behind a name
 is no reason to throw everything away. A second one is."""
-
-MOST_RIVALS = 3
-"""Lanes that are asked for the same bytes at once, at most."""
-
-_tickets = count()
-"""Never the same twice in a process: a worker that goes from one download to the next must not
-take a late word about one for the other."""
 
 
 class Coordinator:
@@ -85,8 +78,7 @@ class Coordinator:
             queue.SimpleQueue()
         )
         self._crews: list[Crew] = []
-        self._flights: dict[int, Flight] = {}
-        self._racing: dict[int, list[Flight]] = {}
+        self._flights = Flights()
         self._tuner = Tuner(connections)
         self._store = StoreBudget()
         self._limits = Limits()
@@ -219,13 +211,13 @@ class Coordinator:
 
     def _left(self, message: Left) -> None:
         node, reason = message.node, message.reason
-        crews = [*self._crews, *(flight.crew for flight in self._flights.values())]
+        crews = [*self._crews, *(flight.crew for flight in self._flights)]
         crew = next((c for c in crews if c.team is message.team), None)
         told = crew is not None and not crew.gone
         if crew is not None:
             self._dismiss(crew)
             for flight in list(crew.flights.values()):
-                self._land(flight)
+                self._flights.land(flight)
                 lost = Failure("lane", f"{node} is lost: {reason}")
                 if self._is_needed(flight):
                     self._retry(flight.task.part, flight.task.tries + 1, lost, node)
@@ -297,25 +289,15 @@ class Coordinator:
         return min(size, GROWTH * crew.largest)
 
     def _launch(self, task: Task, crew: Crew, now: float) -> None:
-        flight = Flight(next(_tickets), task, crew, now)
-        self._flights[flight.ticket] = crew.flights[flight.ticket] = flight
-        self._racing.setdefault(task.part.start, []).append(flight)
+        flight = self._flights.launch(task, crew, now)
         self.meter.joined(crew.node, len(crew.flights))
         self._emit(PartStarted(*task.part, crew.node))
         crew.team.start(flight.ticket, task.part)
 
-    def _land(self, flight: Flight) -> None:
-        """It flies no more."""
-        del self._flights[flight.ticket], flight.crew.flights[flight.ticket]
-        start = flight.task.part.start
-        self._racing[start].remove(flight)
-        if not self._racing[start]:
-            del self._racing[start]
-
     def _is_needed(self, flight: Flight) -> bool:
         """Whether nobody else has, fetches or will fetch the bytes of a flight that failed."""
         start = flight.task.part.start
-        rivals = any(not (r.moot or r.replaced) for r in self._racing.get(start, ()))
+        rivals = any(not rival.replaced for rival in self._flights.rivals(start))
         return not (flight.moot or rivals or self._window.is_waiting(start))
 
     def _fetched(self, message: Fetched) -> None:
@@ -325,7 +307,7 @@ class Coordinator:
             if message.payload is not None:
                 message.payload.release()
             return
-        self._land(flight)
+        self._flights.land(flight)
         crew, task, failure = flight.crew, flight.task, message.failure
         whole = message.got == task.part.size
         if message.got and failure is None:
@@ -346,9 +328,8 @@ class Coordinator:
     def _strike(self, crew: Crew, failure: Failure, now: float) -> None:
         """A lane that fails rests, so that one broken node does not use up the tries."""
         crew.strikes += 1
-        lanes = max(1, self._tuner.lanes)
         # As many strikes as lanes may come from one event.
-        tries = 1 + (crew.strikes - 1) // lanes
+        tries = 1 + (crew.strikes - 1) // self._tuner.lanes
         crew.rest(now + backoff.delay(tries, failure.retry_after))
         if failure.status in (429, 503) or failure.kind == "connect":
             self._tuner.complained(now)
@@ -375,10 +356,9 @@ class Coordinator:
     def _call_off(self, start: int) -> None:
         """The bytes at ``start`` are there: whoever else fetches them can stop."""
         self._window.withdraw(start)
-        for rival in self._racing.get(start, ()):
-            if not rival.moot:
-                rival.moot = True
-                rival.crew.team.cancel(rival.ticket)
+        for rival in self._flights.rivals(start):
+            rival.moot = True
+            rival.crew.team.cancel(rival.ticket)
 
     def _retry(self, part: Part, tries: int, failure: Failure, node: str) -> None:
         if failure.kind == "cancelled":
@@ -423,8 +403,8 @@ class Coordinator:
             crew.look(now)
             if crew.is_silent(now):
                 self._replace_flights_of(crew)
-        self._hedge(now)
         free = self._free_crews(now)
+        self._hedge(free, now)
         received = {
             crew: (crew.pulse.clock, crew.pulse.received)
             for crew in self._crews
@@ -451,37 +431,25 @@ class Coordinator:
                 self._hedge_flight(flight, f"{crew.node} does not answer")
         self._refetch_what_is_at(crew.node, "it does not answer")
 
-    def _hedge(self, now: float) -> None:
+    def _hedge(self, free: list[Crew], now: float) -> None:
         """Let a second lane fetch what holds up the rest, where that one is faster.
 
         That is every late part when lanes have nothing else to do, and else the part at the
         head of the window, if the window would be full before it comes.
         """
-        free = self._free_crews(now)
         if free:
-            late = [
-                flight
-                for start in sorted(self._racing)
-                if (flight := self._foremost(start, now)) and flight.is_late(now, free[0].speed)
-            ]
-            for flight in late[: sum(crew.free(self._tuner.lanes, now) for crew in free)]:
-                self._hedge_flight(flight, "it is late")
-            return
-        head = self._foremost(self._window.head, now)
-        rate = sum(crew.rate for crew in self._crews)
-        if head is not None and rate:
+            late = self._flights.late(now, free[0].speed)
+            idle = sum(crew.free(self._tuner.lanes, now) for crew in free)
+        else:
+            rate = sum(crew.rate for crew in self._crews)
+            if not rate:
+                return
             room = self._window.limit - (self._window.given - self._window.written)
             best = max(crew.speed for crew in self._crews)
-            if head.is_late(now, best, spare=room / rate):
-                self._hedge_flight(head, "it is late")
-
-    def _foremost(self, start: int, now: float) -> Flight | None:
-        """Who will have the bytes at ``start`` first, unless others were asked for them too."""
-        racing = [flight for flight in self._racing.get(start, ()) if not flight.moot]
-        if len(racing) >= MOST_RIVALS:
-            return None
-        foremost = min(racing, key=lambda flight: flight.seconds_left(now), default=None)
-        return None if foremost is None or foremost.replaced else foremost
+            late = self._flights.late(now, best, at=self._window.head, spare=room / rate)
+            idle = 1
+        for flight in late[:idle]:
+            self._hedge_flight(flight, "it is late")
 
     def _hedge_flight(self, flight: Flight, reason: str) -> None:
         flight.replaced = True
@@ -491,7 +459,7 @@ class Coordinator:
         self._emit(PartHedged(*flight.task.part, flight.crew.node, reason))
 
     def _show_progress(self) -> None:
-        in_flight = sum(flight.got for flight in self._flights.values() if not flight.moot)
+        in_flight = sum(flight.got for flight in self._flights if not flight.moot)
         self._emit(
             Progress(
                 fetched=self.meter.look(in_flight),

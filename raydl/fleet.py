@@ -27,6 +27,11 @@ from raydl.lane import (
 from raydl.models import Part, Source
 
 
+def _name(node: Node) -> str:
+    """What events call it."""
+    return HERE if node.is_driver else node.name
+
+
 class ActorTeam:
     """The lanes of a worker on a node, from the moment it is asked for until it is dropped."""
 
@@ -41,8 +46,7 @@ class ActorTeam:
         post: Post,
         lost: Callable[[ActorTeam, str], None],
     ) -> None:
-        self.id = node.id
-        self.node = HERE if node.is_driver else node.name
+        self.node = _name(node)
         self.place = node
         self.actor = actor
         self.joined = self.asked = False
@@ -206,7 +210,7 @@ class ClusterFleet:
             teams = list(self._teams.values())
         now = time.monotonic()
         for team in teams:
-            if team.id not in nodes:
+            if team.place.id not in nodes:
                 self._drop(team, "it left the cluster", unreachable=True)
             elif team.joined and now - team.heard_at > self.GIVE_UP_SECONDS:
                 self._drop(team, "it does not answer", unreachable=True)
@@ -238,8 +242,7 @@ class ClusterFleet:
             actor, is_warm = session.hire(node)
         except Exception as error:  # one node's trouble is not the others'
             self._not_before[node.id] = time.monotonic() + self.REHIRE_SECONDS
-            name = HERE if node.is_driver else node.name
-            self._post(Left(name, None, f"{type(error).__name__}"))
+            self._post(Left(_name(node), None, f"{type(error).__name__}"))
             return
         team = ActorTeam(node, actor, self._source, self._post, self._drop)
         with self._lock:
@@ -266,10 +269,10 @@ class ClusterFleet:
         """Do without this worker; its node may get another one after a while."""
         pause = self.REHIRE_SECONDS if again_after is None else again_after
         with self._lock:
-            if self._teams.get(team.id) is not team:
+            if self._teams.get(team.place.id) is not team:
                 return  # dropped before, perhaps with a successor
-            del self._teams[team.id]
-            self._not_before[team.id] = time.monotonic() + pause
+            del self._teams[team.place.id]
+            self._not_before[team.place.id] = time.monotonic() + pause
             # Killed by our own thread: on Ray's, where this may run, Ray would wait for itself.
             self._to_kill.append(team.actor)
         if not self._stop.is_set() and (team.joined or again_after is None):

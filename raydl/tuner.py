@@ -6,7 +6,7 @@ origin would take from each other, see a gain in it, and never stop.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 FIRST_LANES = 4
@@ -40,7 +40,7 @@ class Tuner:
         """Whether every doubling brought more, up to the most that there may be."""
         self._most = fixed or MOST_LANES
         self._is_fixed = fixed is not None
-        self._team: Sequence[Any] = ()
+        self._team: tuple[Any, ...] = ()
         self._since = 0.0
         self._marks: dict[Any, tuple[float, int]] = {}
         self._before: Trial | None = None
@@ -56,8 +56,9 @@ class Tuner:
         """Take in each node's (clock, bytes received); ``busy``: all lanes had work since."""
         if self._is_fixed:
             return
-        if tuple(received) != tuple(self._team):
-            self._team = tuple(received)
+        team = tuple(received)
+        if team != self._team:
+            self._team = team
             self._begin(now)
             self._fit()
         if now < self._since:
@@ -97,8 +98,9 @@ class Tuner:
             return
         if now - self._complained_at > LONGEST_HOLD:
             self._most = MOST_LANES
-        self.capped = before is not None and 2 * self.lanes > self._limit()
-        if 2 * self.lanes > self._limit():
+        at_most = 2 * self.lanes > self._limit()
+        self.capped = before is not None and at_most
+        if at_most:
             self._before = None
             self._begin(now + self._hold)
             return
@@ -116,9 +118,7 @@ class Tuner:
         self._since = at
 
     def _limit(self) -> int:
-        return max(
-            min(self._most, FIRST_LANES), min(self._most, MOST_IN_ALL // max(1, len(self._team)))
-        )
+        return min(self._most, max(FIRST_LANES, MOST_IN_ALL // max(1, len(self._team))))
 
     def _fit(self) -> None:
         while self.lanes > self._limit():

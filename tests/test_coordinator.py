@@ -496,6 +496,19 @@ def in_thread(bench):
     return thread
 
 
+def holding_the_first():
+    """A behaviour that keeps the first request for the first bytes, and where it keeps it."""
+    held = []
+
+    def behave(lane, task):
+        if task.part.start == 0 and not held:
+            held.append(task)
+            return None
+        return task.part.size, None, None
+
+    return held, behave
+
+
 def until(condition):
     deadline = time.monotonic() + 20
     while not condition():
@@ -504,14 +517,7 @@ def until(condition):
 
 def test_a_late_part_is_hedged_and_the_first_answer_wins():
     """Its lane has brought nothing for long, the others would have had it by now."""
-    stuck = []
-
-    def behave(lane, task):
-        if task.part.start == 0 and not stuck:
-            stuck.append(task)
-            return None
-        return task.part.size, None, None
-
+    stuck, behave = holding_the_first()
     bench = Bench(limit=20_000)
     bench.thread = in_thread(bench)
     slow = bench.join("slow", 1, behave, seconds=0.01)
@@ -592,14 +598,7 @@ def test_a_silent_node_loses_its_parts_at_once_and_comes_back(monkeypatch):
 def test_the_window_is_a_quarter_of_the_smallest_store():
     bench = Bench(count=20, limit=8000)
     bench.inbox.post(Connected("h:1", 2, 1, 8000))
-    blocked = []
-
-    def behave(lane, task):
-        if task.part.start == 0 and not blocked:
-            blocked.append(task)
-            return None
-        return task.part.size, None, None
-
+    blocked, behave = holding_the_first()
     team = bench.join("far", 8, behave, in_store=True)
     bench.thread = in_thread(bench)
     until(lambda: len(team.tasks) == 4)

@@ -33,6 +33,7 @@ MAY = {
     "plan": {"models"},
     "window": {"models"},
     "crew": {"lane", "plan", "window"},
+    "flights": {"crew", "window"},
     "tuner": set(),
     "limits": set(),
     "store": set(),
@@ -43,6 +44,7 @@ MAY = {
     "threads": {"lane", "models", "worker"},
     "fleet": {"lane", "address", "cluster", "models"},
     "coordinator": {
+        "flights",
         "inbox",
         "meter",
         "waiting",

@@ -57,12 +57,18 @@ def start(worker, source, ticket, results):
     return thread
 
 
-def test_closing_ends_what_waits_and_what_comes(origin, source):
+def start_and_stall(worker, origin, source, results):
+    """Request 1, once it has 64 KiB and gets no more."""
     origin.on(scripted.stall(65_536))
-    worker, results = Worker(), []
     thread = start(worker, source, 1, results)
     while worker.pulse()[2] != {1: 65_536}:
         pass
+    return thread
+
+
+def test_closing_ends_what_waits_and_what_comes(origin, source):
+    worker, results = Worker(), []
+    thread = start_and_stall(worker, origin, source, results)
     worker.close()
     thread.join(10)
     start(worker, source, 2, results).join(10)
@@ -70,11 +76,8 @@ def test_closing_ends_what_waits_and_what_comes(origin, source):
 
 
 def test_resting_ends_what_waits_but_not_what_comes(origin, source):
-    origin.on(scripted.stall(65_536))
     worker, results = Worker(), []
-    thread = start(worker, source, 1, results)
-    while worker.pulse()[2] != {1: 65_536}:
-        pass
+    thread = start_and_stall(worker, origin, source, results)
     worker.rest()
     thread.join(10)
     start(worker, source, 2, results).join(10)

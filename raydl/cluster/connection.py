@@ -47,9 +47,7 @@ def attach(choice: Choice) -> ModuleType:
     if choice.how == "client":
         require_client()
     with Connection.lock:
-        if Connection.timer is not None:
-            Connection.timer.cancel()
-            Connection.timer = None
+        _stop_timer()
         ray = import_ray()
         if Connection.ours and Connection.users == 0 and not _is_same(choice, ray):
             disconnect()
@@ -90,9 +88,7 @@ def disconnect() -> None:
     with Connection.lock:
         if Connection.users:
             return
-        if Connection.timer is not None:
-            Connection.timer.cancel()
-            Connection.timer = None
+        _stop_timer()
         for actor in [actor for actors in Connection.idle.values() for actor in actors]:
             actor.kill()
         Connection.idle.clear()
@@ -103,6 +99,12 @@ def disconnect() -> None:
             if _identity(ray) == Connection.identity:  # not one that the user made meanwhile
                 with contextlib.suppress(Exception):
                     ray.shutdown()
+
+
+def _stop_timer() -> None:
+    if Connection.timer is not None:
+        Connection.timer.cancel()
+        Connection.timer = None
 
 
 def _identity(ray: ModuleType) -> str:
