@@ -1,6 +1,6 @@
 """Compare raydl with curl, aria2c and hf_transfer on this machine, in alternation.
 
-    python benchmarks/run.py embedded checksum small memory cluster
+    python benchmarks/run.py embedded capped checksum small memory cluster
 
 An nginx on loopback serves random bytes. Every command is a new process, its start included.
 Runs of the competitors alternate, and medians and ratios are printed; with --save they also go
@@ -12,10 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import hashlib
-import json
 import os
-import platform
 import shutil
 import socket
 import statistics
@@ -27,36 +24,19 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-RESULTS = Path(__file__).parent / "results"
+from common import GIB, Command, make_file, nginx_command, origin_command, save
+
 RAYDL = [sys.executable, "-m", "raydl"]
-GIB = 1 << 30
-
-NGINX = """
-daemon off; pid {folder}/pid; error_log {folder}/error;
-events {{ worker_connections 512; }}
-http {{
-  access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000;
-  server {{ listen 127.0.0.1:{port}; root {folder}/www; }}
-}}
-"""
-
-Command = list[str]
 Measured = dict[str, list[float]]
 
 
 @contextlib.contextmanager
 def nginx(folder: Path) -> Iterator[str]:
     """Serves ``folder``/www on a free port of loopback."""
-    binary = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if binary is None:
-        sys.exit("nginx is not installed")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    config = folder / "nginx.conf"
-    config.write_text(NGINX.format(folder=folder, port=port))
-    user = ["-g", "user root;"] if os.geteuid() == 0 else []
-    process = subprocess.Popen([binary, "-c", str(config), "-e", str(folder / "error"), *user])
+    process = subprocess.Popen(nginx_command(folder, f"127.0.0.1:{port}"))
     try:
         while True:
             with contextlib.suppress(OSError):
@@ -68,17 +48,6 @@ def nginx(folder: Path) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
-
-
-def make_file(path: Path, size: int) -> str:
-    """Random bytes, and their sha256."""
-    digest = hashlib.sha256()
-    with path.open("wb") as file:
-        for _ in range(0, size, 1 << 24):
-            block = os.urandom(min(1 << 24, size - file.tell()))
-            digest.update(block)
-            file.write(block)
-    return digest.hexdigest()
 
 
 def alternate(
@@ -170,6 +139,21 @@ def small(bench: Bench) -> Measured:
     return bench.compare({"raydl 1 MiB": raydl(url), "raydl --help": [*RAYDL, "--help"]})
 
 
+def capped(bench: Bench) -> Measured:
+    """256 MiB from an origin that gives each connection 5 MB/s; no flags for raydl."""
+    bench.file("256m", 256 << 20)
+    command = origin_command(bench.folder, "127.0.0.1:0", "--cap", "5e6")
+    origin = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert origin.stdout is not None
+        url = f"http://127.0.0.1:{origin.stdout.readline().split()[1]}/256m"
+        aria2c = ["aria2c", "-q", "-x16", "-s16", "-k1M", "--file-allocation=none", "-o", "out"]
+        return bench.compare({"raydl": raydl(url), "aria2c -x16 -s16 -k1M": [*aria2c, url]})
+    finally:
+        origin.terminate()
+        origin.wait()
+
+
 def memory(bench: Bench) -> Measured:
     """Peak private memory of the driver in MiB for 4 GiB, alone and on two nodes."""
     url, _ = bench.file("4g", 4 * GIB)
@@ -257,22 +241,8 @@ def peak_private(command: Command, out: Path, env: dict[str, str]) -> float:
 
 
 CASES: dict[str, Callable[[Bench], Measured]] = {
-    case.__name__: case for case in (embedded, checksum, small, memory, cluster)
+    case.__name__: case for case in (embedded, capped, checksum, small, memory, cluster)
 }
-
-
-def machine() -> dict[str, object]:
-    """What was measured on."""
-    model = ""
-    with contextlib.suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next(line.split(": ")[1] for line in lines if line.startswith("model name"))
-    return {
-        "cpu": model,
-        "cores": os.cpu_count(),
-        "system": platform.platform(terse=True),
-        "python": platform.python_version(),
-    }
 
 
 def main() -> None:
@@ -305,9 +275,8 @@ def main() -> None:
                         flush=True,
                     )
                 if args.save:
-                    RESULTS.mkdir(exist_ok=True)
-                    record = {"case": name, "machine": machine(), "measured": measured}
-                    (RESULTS / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n")
+                    unit = "MiB" if name == "memory" else "seconds"
+                    save(name, CASES[name].__doc__ or "", unit, measured)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,100 @@
+"""What the benchmarks share: files to serve, a server, what they ran on, where results go."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import shutil
+import statistics
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import ray
+
+from raydl import __version__
+
+RESULTS = Path(__file__).parent / "results"
+GIB = 1 << 30
+MIB = 1 << 20
+
+Command = list[str]
+Measured = Mapping[str, Sequence[float]]
+
+NGINX = """
+daemon off; pid {folder}/pid; error_log {folder}/error; worker_processes 2;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000;
+  server {{ listen {address}; root {folder}/www; }}
+}}
+"""
+
+
+def nginx_command(folder: Path, address: str) -> Command:
+    """The command that serves ``folder``/www at ``address`` (host:port)."""
+    binary = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if binary is None:
+        sys.exit("nginx is not installed")
+    config = folder / "nginx.conf"
+    config.write_text(NGINX.format(folder=folder, address=address))
+    user = ["-g", "user root;"] if os.geteuid() == 0 else []
+    return [binary, "-c", str(config), "-e", str(folder / "error"), *user]
+
+
+def origin_command(folder: Path, address: str, *flags: str) -> Command:
+    """The command that serves ``folder``/www with a delay or a cap."""
+    script = Path(__file__).parent / "origin.py"
+    return [sys.executable, str(script), str(folder / "www"), address, *flags]
+
+
+def make_file(path: Path, size: int) -> str:
+    """Random bytes, and their sha256."""
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+        for _ in range(0, size, 1 << 24):
+            block = os.urandom(min(1 << 24, size - file.tell()))
+            digest.update(block)
+            file.write(block)
+    return digest.hexdigest()
+
+
+def machine() -> dict[str, object]:
+    """What was measured on."""
+    model = ""
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next(line.split(": ")[1] for line in lines if line.startswith("model name"))
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "system": platform.platform(terse=True),
+        "python": platform.python_version(),
+        "ray": ray.__version__,
+    }
+
+
+def save(case: str, about: str, unit: str, measured: Measured) -> None:
+    """Write a case's figures to benchmarks/results/."""
+    RESULTS.mkdir(exist_ok=True)
+    record = {
+        "case": case,
+        "about": about,
+        "unit": unit,
+        "raydl": __version__,
+        "day": time.strftime("%Y-%m-%d"),
+        "machine": machine(),
+        "measured": {name: [round(v, 4) for v in values] for name, values in measured.items()},
+    }
+    (RESULTS / f"{case}.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+def show(measured: Measured) -> None:
+    """Print medians."""
+    for what, values in measured.items():
+        print(f"{what:<34} median {statistics.median(values):8.3f}  best {min(values):8.3f}  "
+              f"worst {max(values):8.3f}", flush=True)  # fmt: skip
