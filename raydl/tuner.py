@@ -18,6 +18,9 @@ GAIN = 1.2
 """Twice the lanes must bring this much more to be kept."""
 
 SETTLE_SECONDS = 0.1
+JOIN_SECONDS = 0.5
+"""A node that joins gets going for so long: that its speed grows has nothing to do with lanes."""
+
 MEASURE_SECONDS = 0.3
 HOLD_SECONDS = 10.0
 LONGEST_HOLD = 80.0
@@ -58,8 +61,10 @@ class Tuner:
             return
         team = tuple(received)
         if team != self._team:
+            # A trial that began with other nodes can't tell what the lanes did.
+            self._back()
+            self._begin(now + JOIN_SECONDS if self._team else now)
             self._team = team
-            self._begin(now)
             self._fit()
         if now < self._since:
             return

@@ -73,6 +73,15 @@ def test_a_node_that_joins_starts_the_measuring_anew():
     assert world.run(0.1) == FIRST_LANES
 
 
+def test_speed_that_comes_with_nodes_is_not_what_lanes_bring():
+    world = World(lambda lanes, nodes: 25e6)
+    world.run(0.6)  # a trial of twice the lanes is under way
+    assert world.tuner.lanes == 2 * FIRST_LANES
+    for world.nodes in (2, 3, 4):
+        world.run(0.2)
+        assert world.tuner.lanes == FIRST_LANES
+
+
 def test_what_is_not_busy_teaches_nothing():
     world = World(lambda lanes, nodes: lanes * 5e6)
     world.busy = False
