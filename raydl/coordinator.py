@@ -29,8 +29,8 @@ from raydl.event import (
 )
 from raydl.flights import Flights
 from raydl.inbox import Closed, Inbox, Pulled, Wrote
-from raydl.lane import Connected, ConnectFailed, Fetched, Joined, Left, Message, Payload
-from raydl.limits import Limits
+from raydl.lane import HERE, Connected, ConnectFailed, Fetched, Joined, Left, Message, Payload
+from raydl.limits import BUSY, Holdup, Limits
 from raydl.meter import Meter
 from raydl.models import Failure, Part, Plan
 from raydl.plan import GROWTH, part_size
@@ -98,7 +98,7 @@ class Coordinator:
     @property
     def limit(self) -> str:
         """A line that says which limit was met; empty where that is not known."""
-        return self._limits.explain(self._tuner.capped)
+        return self._limits.explain(self._tuner.capped, self._tuner.refused)
 
     def chunks(self) -> Iterator[tuple[Part, memoryview]]:
         """The file's bytes, in order. A view is good until the next one is asked for.
@@ -241,8 +241,6 @@ class Coordinator:
             return
         crew.gone = True
         self._crews.remove(crew)
-        if not self._crews:
-            self._alone_since = time.monotonic()
 
     def _dispatch(self, now: float) -> None:
         while True:
@@ -259,8 +257,7 @@ class Coordinator:
                 self._window.put_back(task)
                 break
             self._launch(task, crew, now)
-        alone = not self._crews and not self._flights
-        if alone and now - self._alone_since > self._patience:
+        if now - self._alone_since > self._patience:
             raise ClusterError(
                 f"no node has been there to fetch with for {self._patience:g}s",
                 "see `raydl nodes`; the same command goes on from here",
@@ -403,6 +400,8 @@ class Coordinator:
             crew.look(now)
             if crew.is_silent(now):
                 self._replace_flights_of(crew)
+            else:
+                self._alone_since = now
         free = self._free_crews(now)
         self._hedge(free, now)
         received = {
@@ -415,14 +414,21 @@ class Coordinator:
         self._limits.look(self._holdup(bool(free)), len(received), rate)
         self._show_progress()
 
-    def _holdup(self, idle: bool) -> str:
-        """What keeps lanes from work: the output, or the way of the bytes to here."""
+    def _holdup(self, idle: bool) -> Holdup:
+        """What keeps lanes from work, or from doing it faster."""
         window = self._window
-        if not idle or not window.left:
-            return ""
-        if window.head - window.written > window.limit // 4:
-            return "output"
-        return "transfer" if window.head in self._away else ""
+        if idle and window.left:
+            if window.head - window.written > window.limit // 4:
+                return Holdup.OUTPUT
+            if window.head in self._away:
+                return Holdup.TRANSFER
+        here = [crew.load for crew in self._crews if crew.node == HERE]
+        others = [crew.load for crew in self._crews if crew.node != HERE]
+        if here and min(here) > BUSY:
+            return Holdup.CPU_HERE
+        if others and min(others) > BUSY:
+            return Holdup.CPU
+        return Holdup.NONE
 
     def _replace_flights_of(self, crew: Crew) -> None:
         """Its node is silent: others get what it has in flight; who is first, wins."""

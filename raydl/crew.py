@@ -80,13 +80,15 @@ class Crew:
         """Of one lane; 0 while unknown."""
         self.rate = 0.0
         """Of all lanes together, over the last looks."""
+        self.load = 0.0
+        """The share of its node's processor time that was in use, over the last looks."""
         self.largest = FIRST_PART
         """Bytes of the largest part that came, or of a first one."""
         self.pulse: Pulse | None = None
         self._resting: list[float] = []
         self._heard_at = now
         self._slowest_answer = 0.0
-        self._marked: tuple[float, int] | None = None
+        self._marked: Pulse | None = None
 
     def free(self, lanes: int, now: float) -> int:
         """How many more requests it can take when each node may have ``lanes``."""
@@ -129,12 +131,18 @@ class Crew:
             if ticket in self.flights:
                 self.flights[ticket].seen(got, pulse.at)
         if self._marked is None:
-            self._marked = (pulse.clock, pulse.received)
-            return
-        clock, received = self._marked
-        if pulse.clock - clock >= SPEED_SECONDS:
-            self.rate = (pulse.received - received) / (pulse.clock - clock)
-            self._marked = (pulse.clock, pulse.received)
+            self._marked = pulse
+        elif pulse.clock - self._marked.clock >= SPEED_SECONDS:
+            before, self._marked = self._marked, pulse
+            self.rate = (pulse.received - before.received) / (pulse.clock - before.clock)
+            self.load = _load(before.cpu, pulse.cpu)
             if self.flights and self.rate < self.speed * len(self.flights) / 2:
                 # It has become slow, and no part of it has ended to show it.
                 self.speed = (self.speed + self.rate / len(self.flights)) / 2
+
+
+def _load(before: tuple[float, float] | None, after: tuple[float, float] | None) -> float:
+    """The share of (busy, all) processor seconds that was busy; 0 where it is not known."""
+    if before is None or after is None or after[1] <= before[1]:
+        return 0.0
+    return (after[0] - before[0]) / (after[1] - before[1])

@@ -171,10 +171,13 @@ def probe_origin(
     clean, auth = split_auth(url)
     for tries in count(1):
         origin = Origin(auth, options.timeout)
+        control.watch(origin.abort)
         try:
             return origin.probe(clean, trust_head)
         except OriginFailure as error:
             failure = error.failure
+            if failure.kind == "cancelled":
+                control.pause(0)
             limit = options.retries
             if failure.kind in ("connect", "timeout"):
                 limit = min(limit, PROBE_RETRIES)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from enum import Enum
 
 from raydl.units import counted, format_size
 
 MOSTLY = 0.5
 """The share of the time in which something held up the rest for it to be called the limit."""
+
+BUSY = 0.95
+"""From this share of its processor time on, a machine's processors are what it waits for."""
 
 LEAST_LOOKS = 10
 """Fewer looks than that, a second's worth, tell nothing."""
@@ -17,37 +21,50 @@ SCALES, SHARED = 0.7, 0.4
 they have links of their own, below ``SHARED`` they share one."""
 
 
+class Holdup(Enum):
+    """What holds the lanes up at a moment, with what to say of it."""
+
+    NONE = ""
+    OUTPUT = "the output (disk or reader) is the limit: more nodes would not help"
+    TRANSFER = "this machine's way to the nodes is the limit: more nodes would not help"
+    CPU_HERE = "this machine's processors are the limit: more nodes would not help"
+    CPU = "the nodes' processors are the limit: more nodes would help"
+
+
 class Limits:
     """Takes in a look at the download several times a second, and says what it adds up to."""
 
     def __init__(self) -> None:
-        self._looks: Counter[str] = Counter()
+        self._looks: Counter[Holdup] = Counter()
         self._best: dict[int, float] = {}
 
-    def look(self, holdup: str, nodes: int, rate: float) -> None:
-        """``holdup`` is ``output``, ``transfer`` (from the nodes to here) or empty where lanes are
-        at work; ``rate`` is what all ``nodes`` bring, in bytes a second."""
+    def look(self, holdup: Holdup, nodes: int, rate: float) -> None:
+        """``rate`` is what all ``nodes`` bring, in bytes a second."""
         self._looks[holdup] += 1
-        if not holdup and rate:
+        if holdup is Holdup.NONE and rate:
             self._best[nodes] = max(self._best.get(nodes, 0.0), rate)
 
-    def explain(self, capped: bool) -> str:
+    def explain(self, capped: bool, refused: bool) -> str:
         """A line that says what more nodes would do; empty where too little was seen.
 
-        ``capped`` tells that every connection more had brought more.
+        ``capped`` tells that every connection more had brought more, ``refused`` that the origin
+        wanted fewer.
         """
         seen = sum(self._looks.values())
-        if seen < LEAST_LOOKS or not self._best:
+        if seen < LEAST_LOOKS:
             return ""
-        if self._looks["output"] > MOSTLY * seen:
-            return "the output (disk or reader) is the limit: more nodes would not help"
-        if self._looks["transfer"] > MOSTLY * seen:
-            return "this machine's way to the nodes is the limit: more nodes would not help"
+        holdup, times = self._looks.most_common(1)[0]
+        if holdup is not Holdup.NONE and times > MOSTLY * seen:
+            return str(holdup.value)
+        if not self._best:
+            return ""
         nodes = max(self._best)
         rate = self._best[nodes]
         each = f"{counted(nodes, 'node')} at {format_size(rate / nodes)}/s" + (
             " each" if nodes > 1 else ""
         )
+        if refused:
+            return f"{each}; the origin refuses more requests: more nodes would not help"
         if capped:
             return f"{each}; the origin's cap per connection is the limit: more nodes would help"
         if nodes == 1:

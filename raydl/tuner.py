@@ -51,6 +51,11 @@ class Tuner:
         self._complained_at = -LONGEST_HOLD
 
     @property
+    def refused(self) -> bool:
+        """Whether there are fewer lanes because the origin complained."""
+        return not self._is_fixed and self._most < MOST_LANES
+
+    @property
     def lanes_soon(self) -> int:
         """How many there may be after the next step."""
         return self.lanes if self._is_fixed else min(2 * self.lanes, self._limit())

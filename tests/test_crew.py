@@ -46,6 +46,15 @@ def test_a_lanes_speed_follows_what_it_brings(crew):
     assert crew.largest == module.FIRST_PART
 
 
+def test_load_of_its_nodes_processors(crew):
+    for now, cpu in ((0.0, (0.0, 0.0)), (1.0, (1.5, 2.0)), (2.0, None), (3.0, (6.0, 6.0))):
+        crew.team.pulse = Pulse(now, now, 0, {}, cpu)
+        crew.look(now)
+        if now == 1.0:
+            assert crew.load == 0.75
+    assert crew.load == 0.0
+
+
 def test_silence(crew):
     late = module.SILENCE_SECONDS + 0.1
     assert not crew.is_silent(late - 0.2)

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import threading
+import time
 
 import pytest
 
@@ -324,6 +325,20 @@ class TestEvents:
 
         with pytest.raises(raydl.CancelledError):
             run(origin.url(), None, Options.of(ALONE), on_event, control)
+
+    def test_leaving_the_loop_during_a_silent_probe(self, origin, in_tmp):
+        def silent(handler, seen):
+            asked.set()
+            return handler.origin.release.wait(60)
+
+        asked = threading.Event()
+        origin.on(silent, None, anything)
+        happened = raydl.events(origin.url(), **{**ALONE, "timeout": 60})
+        assert type(next(happened)).__name__ == "ClusterChosen"
+        assert asked.wait(10)
+        began = time.monotonic()
+        happened.close()
+        assert time.monotonic() - began < 5
 
     def test_an_observer_that_fails_ends_it(self, origin, in_tmp):
         def on_event(event):

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 
 import pytest
+import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -340,12 +341,21 @@ class TestReadPart:
         origin.on(in_chunks)
         assert read(origin, 0, 10) == (10, None)
 
-    def test_abort_wakes_a_read_that_waits(self, origin):
+    @pytest.mark.parametrize("silent", ["before", "within", "closing"])
+    def test_abort_wakes_who_waits(self, origin, silent):
+        """For the answer, for its bytes, for those of a connection that will be closed."""
         entered = threading.Event()
 
         def stall(handler, seen):
+            if silent == "closing":
+                origin.headers["Connection"] = "close"
+            if silent != "before":
+                scripted.begin(handler, seen, 10)
+                handler.wfile.flush()
             entered.set()
-            return scripted.stall(10)(handler, seen)
+            handler.origin.release.wait(60)
+            handler.close_connection = True
+            return True
 
         origin.on(stall)
         source = Source(origin.url(), len(origin.data), '"v1"', None)
@@ -358,13 +368,25 @@ class TestReadPart:
         thread = threading.Thread(target=work)
         thread.start()
         assert entered.wait(10)
-        while client._response is None and thread.is_alive():
-            pass
         client.abort()
         thread.join(10)
         assert not thread.is_alive()
         assert result[0][1].kind == "cancelled"
         assert client.read_part(source, 0, 1, memoryview(bytearray(1)), id)[1].kind == "cancelled"
+
+    def test_abort_before_the_connection_is_there(self, origin, monkeypatch):
+        """What another thread cannot see yet is cut as soon as it is there."""
+        client = Origin(None, 5.0)
+        origin.on(scripted.stall())
+        connect = urllib3.util.connection.create_connection
+
+        def slow(*args, **kwargs):
+            client.abort()
+            return connect(*args, **kwargs)
+
+        monkeypatch.setattr("urllib3.util.connection.create_connection", slow)
+        source = Source(origin.url(), len(origin.data), '"v1"', None)
+        assert client.read_part(source, 0, 9, memoryview(bytearray(9)), id)[1].kind == "cancelled"
 
 
 class TestReadWhole:

@@ -95,6 +95,7 @@ def test_an_origin_that_complains_gets_fewer_and_the_fleet_grows_back_slowly():
         world.tuner.complained(world.now)
     assert world.tuner.lanes == MOST_LANES // 2
     assert world.run(9.0) == MOST_LANES // 2
+    assert world.tuner.refused
     world.tuner.complained(world.now)
     assert world.run(60.0) == MOST_LANES // 4
     assert world.run(60.0) > MOST_LANES // 4

@@ -24,6 +24,7 @@ from raydl.origin.headers import (
     parse_content_range,
     strong_etag,
 )
+from raydl.origin.transport import Transport
 
 USER_AGENT = f"raydl/{__version__}"
 
@@ -95,15 +96,17 @@ def split_auth(url: str) -> tuple[str, tuple[str, str] | None]:
 class Origin:
     """One connection's worth of requests to an origin; for one thread at a time.
 
-    ``abort`` is the exception: any thread may call it, and a read that waits ends.
+    ``abort`` is the exception: any thread may call it, and whoever waits for an answer or for its
+    bytes goes on at once. Only the wait for DNS or for a connection to be accepted lasts.
     """
 
     def __init__(self, auth: tuple[str, str] | None, timeout: float) -> None:
         self._timeout = timeout
         self._auth = auth
-        self.aborted = False
-        self._response: requests.Response | None = None
+        self._transport = Transport()
         self._session = _Session()
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, self._transport)
         self._session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
         self._session.auth = _basic(*auth) if auth else _NoAuth()
 
@@ -112,13 +115,13 @@ class Origin:
         self._session.close()
 
     def abort(self) -> None:
-        """End the request that is under way, from another thread."""
-        self.aborted = True
-        response = self._response
-        if response is not None:
-            # Absent before urllib3 2.3; then a waiting read ends with its timeout instead.
-            with contextlib.suppress(Exception):
-                response.raw.shutdown()
+        """End the request that is under way, from another thread, and let none follow."""
+        self._transport.cut()
+
+    @property
+    def aborted(self) -> bool:
+        """Whether that was done."""
+        return self._transport.is_cut
 
     def probe(self, url: str, trust_head: bool = True) -> Remote:
         """Ask what ``url`` offers: HEAD, and a one-byte GET where HEAD does not settle it.
@@ -250,11 +253,9 @@ class Origin:
                 allow_redirects=True,
                 timeout=(self._timeout, self._timeout),
             )
-        self._response = response
         try:
             yield response
         finally:
-            self._response = None
             # A connection that _settle gave back to the pool stays open, any other is closed.
             with contextlib.suppress(Exception):
                 response.close()

@@ -1,0 +1,217 @@
+"""Real nodes that freeze, go, or never come: the file is right, or the error says what to do."""
+
+import contextlib
+import threading
+import time
+
+import psutil
+import pytest
+
+import raydl
+from raydl.cluster.actors import ObjectPayload
+from raydl.errors import ClusterError
+from raydl.event import (
+    ClusterChosen,
+    LanesJoined,
+    LanesLeft,
+    PartFailed,
+    PartFetched,
+    PartHedged,
+)
+from tests.conftest import random_bytes
+from tests.test_fleet import actors, of
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(60)]
+
+HERE = "this machine"
+SIZE = 20_000_000
+LATE = 15_000_000
+
+
+@pytest.fixture
+def origin(make_origin):
+    """20 MB, a part of 200 kB after ``delay`` seconds.
+
+    ``gate`` decides which port gets late bytes, ``drops`` whose connections are closed.
+    """
+    origin = make_origin(random_bytes(SIZE))
+    origin.delay = 0.1
+    origin.gate = lambda port: True
+    origin.drops = lambda port: False
+
+    def wait(handler, seen):
+        handler.origin.release.wait(origin.delay)
+        if origin.drops(handler.client_address[1]):
+            handler.close_connection = True
+            return True
+        if seen.range[0] > LATE:
+            while not origin.gate(handler.client_address[1]):
+                if handler.origin.release.wait(0.05):
+                    break
+        return False
+
+    origin.on(wait, None)
+    return origin
+
+
+def fetch(nodes, origin, on_event, **options):
+    base = {"address": nodes.address, "progress": "none", "part_size": 200_000, "connections": 4}
+    return raydl.fetch(origin.url(), on_event=on_event, **{**base, **options})
+
+
+def raylet(node):
+    """The raylet's process and those that it started."""
+    process = psutil.Process(node.all_processes["raylet"][0].process.pid)
+    return [process, *process.children(recursive=True)]
+
+
+def far(event):
+    return isinstance(event, PartFetched) and event.node != HERE
+
+
+def asks_from(processes, port):
+    """Whether one of these processes has this port."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if any(c.laddr.port == port for c in process.net_connections("tcp")):
+                return True
+    return False
+
+
+def test_a_node_freezes_and_thaws(own_nodes, origin, in_tmp, no_leaks):
+    """What it had in flight goes to others soon; once it thaws it takes part again."""
+    nodes = own_nodes(2)
+    origin.delay = 0.25
+    events, frozen, hedged = [], [], set()
+    at = {}
+    back = threading.Event()
+    # The end of the file is for the node that froze, until it has fetched of it.
+    origin.gate = lambda port: back.is_set() or ("thawed" in at and asks_from(frozen, port))
+
+    def on_event(event):
+        events.append(event)
+        now = time.monotonic()
+        if far(event) and not frozen:
+            at["frozen"] = now
+            frozen.extend(raylet(nodes.workers[0]))
+            for process in frozen:
+                process.suspend()
+        elif isinstance(event, PartHedged) and "does not answer" in event.reason:
+            hedged.add(event.start)
+        elif isinstance(event, PartFetched) and event.start in hedged and "thawed" not in at:
+            assert event.node == HERE
+            at["thawed"] = now
+            for process in frozen:
+                process.resume()
+        elif far(event) and event.start > LATE:
+            back.set()
+
+    fetch(nodes, origin, on_event)
+    assert at["thawed"] - at["frozen"] < 5.0
+    assert not of(events, LanesLeft)
+    assert (in_tmp / "file.bin").read_bytes() == origin.data
+
+
+def test_all_nodes_go_and_this_machine_ends_it(own_nodes, origin, in_tmp, no_leaks):
+    nodes = own_nodes(3)
+    fetched_by, gone = set(), threading.Event()
+    origin.gate = lambda port: gone.is_set()
+
+    def on_event(event):
+        if far(event):
+            fetched_by.add(event.node)
+        if len(fetched_by) == 2 and not gone.is_set():
+            gone.set()
+            for node in nodes.workers:
+                nodes.cluster.remove_node(node, allow_graceful=False)
+
+    report = fetch(nodes, origin, on_event)
+    assert len(fetched_by) == 2
+    assert report.nodes[0].node == HERE
+    assert (in_tmp / "file.bin").read_bytes() == origin.data
+
+
+def test_all_nodes_go_and_nobody_else_may(own_nodes, origin, in_tmp, no_leaks):
+    """It waits for a node, then says so; with a node the same call goes on."""
+    nodes = own_nodes(2)
+    gone = []
+    origin.gate = lambda port: bool(gone)
+
+    def on_event(event):
+        if far(event) and event.start > 2_000_000 and not gone:
+            gone.append(time.monotonic())
+            nodes.cluster.remove_node(nodes.workers[0], allow_graceful=False)
+
+    with pytest.raises(ClusterError, match="no node has been there") as caught:
+        fetch(nodes, origin, on_event, fetch_here=False, timeout=3)
+    assert "goes on from here" in caught.value.hint
+    nodes.add()
+    report = fetch(nodes, origin, None, fetch_here=False)
+    assert report.resumed > 0
+    assert (in_tmp / "file.bin").read_bytes() == origin.data
+
+
+def test_a_worker_that_never_starts(own_nodes, origin, tmp_path, in_tmp, monkeypatch, no_leaks):
+    """Its process hangs before it can say anything: others do the work, and nothing waits."""
+    shadow = tmp_path / "shadow"
+    shadow.mkdir()
+    (shadow / "sitecustomize.py").write_text(
+        "import time\n"
+        "if 'default_worker.py' in open('/proc/self/cmdline').read():\n"
+        "    time.sleep(600)\n"
+    )
+    nodes = own_nodes(1)
+    monkeypatch.setenv("PYTHONPATH", str(shadow))
+    nodes.workers.append(nodes.add())
+    nodes.cluster.wait_for_nodes()
+    monkeypatch.delenv("PYTHONPATH")
+    events = []
+    report = fetch(nodes, origin, events.append)
+    assert [share.node for share in report.nodes] == [HERE]
+    assert len(of(events, ClusterChosen)) == 2
+    assert [event.node for event in of(events, LanesJoined)] == [HERE]
+    assert (in_tmp / "file.bin").read_bytes() == origin.data
+    with pytest.raises(ClusterError, match="no node has been there"):
+        fetch(nodes, origin, None, fetch_here=False, timeout=3, overwrite=True)
+
+
+def test_the_drivers_way_to_the_origin_is_cut(two_nodes, origin, in_tmp, monkeypatch, no_leaks):
+    """Nodes that reach it do the rest."""
+    events, cut = [], threading.Event()
+    origin.gate = lambda port: cut.is_set()
+    origin.drops = lambda port: cut.is_set() and not asks_from(actors(), port)
+
+    def refuse(*args, **kwargs):
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    def on_event(event):
+        events.append(event)
+        if far(event) and not cut.is_set():
+            monkeypatch.setattr("urllib3.util.connection.create_connection", refuse)
+            cut.set()
+
+    fetch(two_nodes, origin, on_event, retries=50)
+    assert {event.node for event in of(events, PartFailed)} == {HERE}
+    assert (in_tmp / "file.bin").read_bytes() == origin.data
+
+
+def test_objects_are_lost_after_they_were_fetched(own_nodes, origin, in_tmp, monkeypatch, no_leaks):
+    """Their node goes before they could be brought here."""
+    nodes = own_nodes(2)
+    pull, held = ObjectPayload.pull, []
+
+    def lose():
+        nodes.cluster.remove_node(nodes.workers[0], allow_graceful=False)
+        for payload, done in held:
+            pull(payload, done)
+
+    def hold(self, done):
+        held.append((self, done))
+        if len(held) == 3:
+            threading.Thread(target=lose).start()
+
+    monkeypatch.setattr(ObjectPayload, "pull", hold)
+    origin.gate = lambda port: len(held) >= 3
+    report = fetch(nodes, origin, None)
+    assert report.wasted >= 3 * 65_536
+    assert (in_tmp / "file.bin").read_bytes() == origin.data

@@ -1,0 +1,73 @@
+"""Many downloads in one process: memory, handles, threads and actors stay level.
+
+pytest -m soak -s           a few minutes
+"""
+
+import gc
+import random
+import threading
+from pathlib import Path
+
+import psutil
+import pytest
+
+import raydl
+from tests.conftest import random_bytes
+from tests.scripted import cut_off, status
+from tests.test_chaos import slowly
+from tests.test_fleet import actors
+
+DOWNLOADS = 200
+WARM_UP = 40
+"""After so many, what is kept for the next ones is there."""
+
+MOST_GROWTH = 16 << 20
+"""Bytes; allocators keep some of what they are given back."""
+
+
+def level():
+    """Memory of this process and of the workers, open files and sockets, threads."""
+    gc.collect()
+    me = psutil.Process()
+    return {
+        "memory": me.memory_full_info().uss,
+        "workers' memory": sum(p.memory_full_info().uss for p in actors()),
+        "handles": me.num_fds(),
+        "threads": threading.active_count(),
+        "tasks": me.num_threads(),
+        "actors": len(actors()),
+    }
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_soak(two_nodes, make_origin, tmp_path):
+    chance = random.Random(5)
+    levels = []
+    for number in range(DOWNLOADS):
+        origin = make_origin(random_bytes(chance.randrange(1, 9_000_000), number))
+        origin.on(status(503), chance.randrange(3))
+        origin.on(cut_off(20_000), chance.randrange(3))
+        origin.on(slowly(chance), None)
+        target = tmp_path / "file"
+        raydl.fetch(
+            origin.url(),
+            target,
+            address=two_nodes.address,
+            fetch_here=number % 2 == 0,
+            overwrite=True,
+            part_size=300_000,
+            progress="none",
+        )
+        assert target.read_bytes() == origin.data
+        origin.__exit__(None, None, None)
+        if number % WARM_UP == WARM_UP - 1:
+            levels.append(level())
+            print(number + 1, levels[-1], flush=True)
+    first, last = levels[0], levels[-1]
+    assert last["memory"] - first["memory"] < MOST_GROWTH
+    assert last["workers' memory"] - first["workers' memory"] < MOST_GROWTH
+    for name in ("handles", "threads", "tasks", "actors"):
+        assert last[name] <= first[name] + 2, (name, levels)
+    assert not list(Path(tmp_path).glob("*.part*"))
+    raydl.disconnect()
