@@ -10,6 +10,7 @@ again. None may hang, none may leave an actor, a thread or a file behind.
 import contextlib
 import hashlib
 import json
+import math
 import os
 import random
 import signal
@@ -48,7 +49,7 @@ class Vandal:
         self._thread.join()
 
     def _run(self):
-        deeds = [self.kill_worker, self.freeze_worker, self.freeze_node, self.replace_node]
+        deeds = [self.kill_worker, self.freeze_worker, self.freeze_node, self.remove_node]
         while not self._stop.wait(self.chance.uniform(0.3, 3.0)):
             deed = self.chance.choices(deeds, [4, 4, 2, 1])[0]
             with contextlib.suppress(psutil.Error, LookupError):
@@ -74,10 +75,14 @@ class Vandal:
                 with contextlib.suppress(psutil.Error):
                     process.resume()
 
-    def replace_node(self):
+    def remove_node(self):
         victim = self.nodes.workers.pop(self.chance.randrange(len(self.nodes.workers)))
         self.nodes.cluster.remove_node(victim, allow_graceful=False)
-        self.nodes.workers.append(self.nodes.add())
+
+    def mend(self):
+        """Add what was removed; in the main thread, for Ray installs signal handlers."""
+        while len(self.nodes.workers) < 2:
+            self.nodes.workers.append(self.nodes.add())
 
 
 def slowly(chance):
@@ -128,44 +133,47 @@ def flags(nodes, origin, chance):
     return chosen
 
 
-def run(command, folder, chance):
+def run(command, folder, vandal, chance):
     """Run it to its end, or to the end that chance has in mind; returns code and errors."""
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env={**os.environ, "RAY_AUTH_MODE": "disabled"},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    log = folder.with_suffix(".log")
+    env = {**os.environ, "RAY_AUTH_MODE": "disabled"}
+    began = time.monotonic()
+    fate, how = math.inf, signal.SIGKILL
     if chance is not None and chance.random() < 0.4:
+        fate = chance.uniform(0.3, 4.0)
         how = chance.choice([signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(chance.uniform(0.3, 4.0))
-        if process.poll() is None:
-            process.send_signal(how)
-    try:
-        errors = process.communicate(timeout=LIMIT_SECONDS)[1]
-    except subprocess.TimeoutExpired:
-        process.kill()
-        pytest.fail(f"it hangs: {process.communicate()[1][-2000:]}")
+    with log.open("w") as file:
+        process = subprocess.Popen(command, cwd=folder, env=env, stderr=file)
+        while process.poll() is None:
+            age = time.monotonic() - began
+            if age > fate:
+                fate = math.inf
+                process.send_signal(how)
+            if age > LIMIT_SECONDS:
+                process.kill()
+                pytest.fail(f"it hangs: {log.read_text()[-2000:]}")
+            vandal.mend()
+            time.sleep(0.05)
+    errors = log.read_text()
     assert "Traceback" not in errors, errors[-2000:]
     return process.returncode, errors
 
 
-def download(origin, nodes, folder, chance):
+def download(origin, vandal, folder, chance):
     """One download, run again while it is killed; returns how it ended."""
-    command = [*RAYDL, "fetch", origin.url(), *flags(nodes, origin, chance)]
+    command = [*RAYDL, "fetch", origin.url(), *flags(vandal.nodes, origin, chance)]
     killed = 0
     while True:
-        code, errors = run(command, folder, chance if killed < 3 else None)
+        code, errors = run(command, folder, vandal, chance if killed < 3 else None)
         if code not in (-signal.SIGKILL, 130, 143):
             break
         killed += 1
-    ended = "right" if code == 0 else json.loads(errors.splitlines()[-1])["error"]
+    events = [json.loads(line) for line in errors.splitlines() if line.startswith("{")]
+    ended = "right" if code == 0 else events[-1]["error"]
     if code != 0:
         assert code in KNOWN_ERRORS, (code, errors[-2000:])
         origin.rules.clear()
-        code, errors = run([*command, "--retries", "20"], folder, None)
+        code, errors = run([*command, "--retries", "20"], folder, vandal, None)
         assert code == 0, errors[-2000:]
     assert (folder / "file.bin").read_bytes() == origin.data
     assert [path.name for path in folder.iterdir()] == ["file.bin"]
@@ -187,7 +195,7 @@ def test_chaos(own_nodes, make_origin, tmp_path, seed):
             misbehave(origin, chance)
             folder = tmp_path / str(number)
             folder.mkdir()
-            ended, killed = download(origin, nodes, folder, chance)
+            ended, killed = download(origin, vandal, folder, chance)
             ends[ended] += 1
             kills += killed
             assert gone(actors())
