@@ -9,6 +9,7 @@ import socket
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -224,6 +225,38 @@ def test_standard_output_from_a_cluster_is_clean(two_nodes, slow_origin, tmp_pat
     assert done.stdout == slow_origin.data
     told = done.stderr.decode().splitlines()
     assert not [line for line in told if "raylet" in line or "SIGTERM" in line or "W " in line]
+
+
+def test_a_reader_that_waits_holds_up_the_nodes_and_nothing_spills(
+    two_nodes, make_origin, tmp_path
+):
+    """Much more than the stores hold, and for a while nobody takes it."""
+    origin = make_origin(random_bytes(200_000_000))
+    store = two_nodes.node["object_store_memory"]
+    process = subprocess.Popen(
+        [*RAYDL, "fetch", origin.url(), "--address", two_nodes.address, "--no-fetch-here", "-o-"],
+        cwd=tmp_path,
+        env={**os.environ, "RAY_AUTH_MODE": "disabled"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 40
+    while len(origin.parts) < 2 or not settled(origin):
+        assert time.monotonic() < deadline
+    asked = sum(last + 1 - first for first, last in {seen.range for seen in origin.parts})
+    assert store // 8 < asked <= store // 4 + 65_536  # and a pipe's worth
+    assert process.communicate(timeout=60)[0] == origin.data
+    assert process.returncode == 0
+    logs = list(Path(two_nodes.temp).glob("session_latest/logs/raylet*"))
+    assert logs
+    assert not [log.name for log in logs if "Spilled " in log.read_text()]
+
+
+def settled(origin, seconds=1.0):
+    """Whether nothing more is asked for."""
+    before = len(origin.parts)
+    origin.release.wait(seconds)
+    return len(origin.parts) == before
 
 
 def test_a_ray_of_its_own(slow_origin, tmp_path, monkeypatch):

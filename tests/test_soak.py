@@ -13,7 +13,7 @@ import pytest
 
 import raydl
 from tests.conftest import random_bytes
-from tests.scripted import cut_off, status
+from tests.scripted import Origin, cut_off, status
 from tests.test_chaos import slowly
 from tests.test_fleet import actors
 
@@ -41,26 +41,26 @@ def level():
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-def test_soak(two_nodes, make_origin, tmp_path):
+def test_soak(two_nodes, tmp_path):
     chance = random.Random(5)
     levels = []
     for number in range(DOWNLOADS):
-        origin = make_origin(random_bytes(chance.randrange(1, 9_000_000), number))
-        origin.on(status(503), chance.randrange(3))
-        origin.on(cut_off(20_000), chance.randrange(3))
-        origin.on(slowly(chance), None)
-        target = tmp_path / "file"
-        raydl.fetch(
-            origin.url(),
-            target,
-            address=two_nodes.address,
-            fetch_here=number % 2 == 0,
-            overwrite=True,
-            part_size=300_000,
-            progress="none",
-        )
-        assert target.read_bytes() == origin.data
-        origin.__exit__(None, None, None)
+        with Origin(random_bytes(chance.randrange(1, 9_000_000), number)) as origin:
+            origin.on(status(503), chance.randrange(3))
+            origin.on(cut_off(20_000), chance.randrange(3))
+            origin.on(slowly(chance), None)
+            target = tmp_path / "file"
+            raydl.fetch(
+                origin.url(),
+                target,
+                address=two_nodes.address,
+                fetch_here=number % 2 == 0,
+                overwrite=True,
+                part_size=300_000,
+                progress="none",
+            )
+            assert target.read_bytes() == origin.data
+        del origin
         if number % WARM_UP == WARM_UP - 1:
             levels.append(level())
             print(number + 1, levels[-1], flush=True)
