@@ -1,6 +1,6 @@
 """Compare raydl with curl, aria2c and hf_transfer on this machine, in alternation.
 
-    python benchmarks/run.py embedded capped checksum small memory cluster
+    python benchmarks/run.py embedded capped delayed checksum small memory cluster
 
 An nginx on loopback serves random bytes. Every command is a new process, its start included.
 Runs of the competitors alternate, and medians and ratios are printed; with --save they also go
@@ -28,6 +28,14 @@ from common import GIB, Command, make_file, nginx_command, origin_command, save
 
 RAYDL = [sys.executable, "-m", "raydl"]
 Measured = dict[str, list[float]]
+
+BY_HAND = [
+    "--connections 16",
+    "--connections 64",
+    "--connections 16 --parts 16",
+    "--connections 64 --parts 64",
+]
+"""What somebody might find who tries flags."""
 
 
 @contextlib.contextmanager
@@ -139,19 +147,42 @@ def small(bench: Bench) -> Measured:
     return bench.compare({"raydl 1 MiB": raydl(url), "raydl --help": [*RAYDL, "--help"]})
 
 
-def capped(bench: Bench) -> Measured:
-    """256 MiB from an origin that gives each connection 5 MB/s; no flags for raydl."""
+@contextlib.contextmanager
+def odd_origin(bench: Bench, *flags: str) -> Iterator[str]:
+    """The URL of 256 MiB from an origin that waits or caps."""
     bench.file("256m", 256 << 20)
-    command = origin_command(bench.folder, "127.0.0.1:0", "--cap", "5e6")
+    command = origin_command(bench.folder, "127.0.0.1:0", *flags)
     origin = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert origin.stdout is not None
     try:
-        assert origin.stdout is not None
-        url = f"http://127.0.0.1:{origin.stdout.readline().split()[1]}/256m"
-        aria2c = ["aria2c", "-q", "-x16", "-s16", "-k1M", "--file-allocation=none", "-o", "out"]
-        return bench.compare({"raydl": raydl(url), "aria2c -x16 -s16 -k1M": [*aria2c, url]})
+        yield f"http://127.0.0.1:{origin.stdout.readline().split()[1]}/256m"
     finally:
         origin.terminate()
         origin.wait()
+
+
+def capped(bench: Bench) -> Measured:
+    """256 MiB from an origin that gives each connection 5 MB/s; no flags for raydl."""
+    with odd_origin(bench, "--cap", "5e6") as url:
+        aria2c = ["aria2c", "-q", "-x16", "-s16", "-k1M", "--file-allocation=none", "-o", "out"]
+        return bench.compare(
+            {
+                "raydl": raydl(url),
+                "aria2c -x16 -s16 -k1M": [*aria2c, url],
+                **{f"raydl {flags}": raydl(url, *flags.split()) for flags in BY_HAND},
+            }
+        )
+
+
+def delayed(bench: Bench) -> Measured:
+    """256 MiB from an origin that waits 100 ms before each answer; no flags for raydl."""
+    with odd_origin(bench, "--delay", "0.1", "--cap", "25e6") as url:
+        return bench.compare(
+            {
+                "raydl": raydl(url),
+                **{f"raydl {flags}": raydl(url, *flags.split()) for flags in BY_HAND},
+            }
+        )
 
 
 def memory(bench: Bench) -> Measured:
@@ -241,7 +272,7 @@ def peak_private(command: Command, out: Path, env: dict[str, str]) -> float:
 
 
 CASES: dict[str, Callable[[Bench], Measured]] = {
-    case.__name__: case for case in (embedded, capped, checksum, small, memory, cluster)
+    case.__name__: case for case in (embedded, capped, delayed, checksum, small, memory, cluster)
 }
 
 

@@ -1,6 +1,9 @@
 """Real nodes that freeze, go, or never come: the file is right, or the error says what to do."""
 
 import contextlib
+import os
+import signal
+import subprocess
 import threading
 import time
 
@@ -18,8 +21,8 @@ from raydl.event import (
     PartFetched,
     PartHedged,
 )
-from tests.conftest import random_bytes
-from tests.test_fleet import actors, of
+from tests.conftest import RAYDL, random_bytes
+from tests.test_fleet import actors, gone, of
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(60)]
 
@@ -67,6 +70,21 @@ def raylet(node):
 
 def far(event):
     return isinstance(event, PartFetched) and event.node != HERE
+
+
+def hang_workers(nodes, tmp_path, monkeypatch):
+    """Add a node whose worker processes hang before they can say anything."""
+    shadow = tmp_path / "shadow"
+    shadow.mkdir()
+    (shadow / "sitecustomize.py").write_text(
+        "import time\n"
+        "if 'default_worker.py' in open('/proc/self/cmdline').read():\n"
+        "    time.sleep(600)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(shadow))
+    nodes.workers.append(nodes.add())
+    nodes.cluster.wait_for_nodes()
+    monkeypatch.delenv("PYTHONPATH")
 
 
 def asks_from(processes, port):
@@ -152,19 +170,9 @@ def test_all_nodes_go_and_nobody_else_may(own_nodes, origin, in_tmp, no_leaks):
 
 
 def test_a_worker_that_never_starts(own_nodes, origin, tmp_path, in_tmp, monkeypatch, no_leaks):
-    """Its process hangs before it can say anything: others do the work, and nothing waits."""
-    shadow = tmp_path / "shadow"
-    shadow.mkdir()
-    (shadow / "sitecustomize.py").write_text(
-        "import time\n"
-        "if 'default_worker.py' in open('/proc/self/cmdline').read():\n"
-        "    time.sleep(600)\n"
-    )
+    """Others do the work, and nothing waits."""
     nodes = own_nodes(1)
-    monkeypatch.setenv("PYTHONPATH", str(shadow))
-    nodes.workers.append(nodes.add())
-    nodes.cluster.wait_for_nodes()
-    monkeypatch.delenv("PYTHONPATH")
+    hang_workers(nodes, tmp_path, monkeypatch)
     events = []
     report = fetch(nodes, origin, events.append)
     assert [share.node for share in report.nodes] == [HERE]
@@ -173,6 +181,46 @@ def test_a_worker_that_never_starts(own_nodes, origin, tmp_path, in_tmp, monkeyp
     assert (in_tmp / "file.bin").read_bytes() == origin.data
     with pytest.raises(ClusterError, match="no node has been there"):
         fetch(nodes, origin, None, fetch_here=False, timeout=3, overwrite=True)
+
+
+@pytest.mark.parametrize("phase", ["probe", "connect", "hire", "transfer"])
+def test_ctrl_c_in_any_phase(own_nodes, origin, tmp_path, monkeypatch, phase):
+    """Within two seconds, and nothing is left behind."""
+    if phase == "hire":
+        nodes = own_nodes(1)
+        hang_workers(nodes, tmp_path, monkeypatch)
+    else:
+        nodes = own_nodes(2)
+    reached = threading.Event()
+    if phase == "probe":
+        origin.on(lambda handler, seen: reached.set() or handler.origin.release.wait(30), None)
+        origin.rules.reverse()
+        origin.rules[0].when = lambda seen: True
+    head = psutil.Process(nodes.cluster.head_node.all_processes["gcs_server"][0].process.pid)
+    if phase == "connect":
+        head.suspend()
+    log = tmp_path / "log"
+    try:
+        with log.open("w") as file:
+            process = subprocess.Popen(
+                [*RAYDL, "fetch", origin.url(), "--address", nodes.address, "--no-fetch-here",
+                 "--progress", "json"],
+                cwd=tmp_path,
+                env={**os.environ, "RAY_AUTH_MODE": "disabled"},
+                stderr=file,
+            )  # fmt: skip
+        sign = {"connect": '"planned"', "hire": '"connected to', "transfer": '"part_written"'}
+        while not reached.is_set() and sign.get(phase, "-") not in log.read_text():
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.01)
+        sent = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        assert time.monotonic() - sent < 2.0
+    finally:
+        head.resume()
+    assert "Traceback" not in log.read_text()
+    assert gone(actors())
 
 
 def test_the_drivers_way_to_the_origin_is_cut(two_nodes, origin, in_tmp, monkeypatch, no_leaks):

@@ -364,6 +364,23 @@ def test_two_downloads_share_a_connection(two_nodes, make_origin, in_tmp):
     assert not ray.is_initialized()
 
 
+def test_workers_stay_for_the_next_download_and_go_after_a_while(
+    two_nodes, slow_origin, in_tmp, monkeypatch, no_leaks
+):
+    import ray
+
+    fetch(two_nodes, slow_origin, fetch_here=False)
+    before = actors()
+    assert len(before) == 1
+    monkeypatch.setattr("raydl.cluster.connection.WARM_SECONDS", 0.2)
+    fetch(two_nodes, slow_origin, fetch_here=False, overwrite=True)
+    assert gone(before)  # it was the same one, and nobody called disconnect
+    deadline = time.monotonic() + 10
+    while ray.is_initialized():
+        assert time.monotonic() < deadline
+    assert not actors()
+
+
 def test_another_address_than_the_open_session(two_nodes, slow_origin, in_tmp):
     session = connect(Choice("cluster", two_nodes.address, True, ""))
     try:
