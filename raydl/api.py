@@ -77,7 +77,12 @@ def events(url: str, output: Output = None, **options: Unpack[OptionKeywords]) -
 
 def probe(url: str, **options: Unpack[OptionKeywords]) -> Remote:
     """Ask the origin what it offers: size, ranges, validator, name. Raises RaydlError."""
-    return probe_origin(url, Options.of(options), _ignore, Control())
+    return ask(url, Options.of(options))
+
+
+def ask(url: str, options: Options) -> Remote:
+    """The same with options that are parsed already."""
+    return probe_origin(url, options, _ignore, Control())
 
 
 def nodes(address: str = "auto") -> list[Node]:

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import Field
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -49,48 +50,61 @@ Address = Annotated[
 ]
 
 
-def _with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the flags of Options; the ones given arrive in its ``flags`` argument."""
-    names = option_fields()
+def _with_options(*about: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the flags of the options of these kinds, or of all.
 
-    def wrapped(**given: Any) -> None:
-        flags = {name: given.pop(name) for name in names if name in given}
-        command(**given, flags={k: v for k, v in flags.items() if v is not None})
+    The ones given arrive in its ``flags`` argument.
+    """
 
-    parameters = [
-        p
-        for p in inspect.signature(command, eval_str=True).parameters.values()
-        if p.name != "flags"
-    ]
-    for name, field in names.items():
-        flag = "--" + name.replace("_", "-")
-        is_switch = isinstance(field.default, bool)
-        declaration = f"{flag}/--no-{flag[2:]}" if is_switch else flag
-        default = _default_text(name, field.default)
-        option = typer.Option(
-            declaration,
-            help=field.metadata["help"] + (f" [default: {default}]" if default else ""),
-            metavar=None if is_switch else field.metadata["metavar"],
-            show_default=False,
-        )
-        kind = bool if is_switch else str
-        parameters.append(
-            inspect.Parameter(
-                name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=None,
-                annotation=Annotated[kind | None, option],
-            )
-        )
-    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
-    wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
-    wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
-    return wrapped
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        names = {
+            name: field
+            for name, field in option_fields().items()
+            if not about or field.metadata["of"] in about or name in about
+        }
+
+        def wrapped(**given: Any) -> None:
+            flags = {name: given.pop(name) for name in names if name in given}
+            command(**given, flags={k: v for k, v in flags.items() if v not in (None, [])})
+
+        parameters = [
+            p
+            for p in inspect.signature(command, eval_str=True).parameters.values()
+            if p.name != "flags"
+        ]
+        parameters += [_parameter(name, field) for name, field in names.items()]
+        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
+        wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
+        wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
+        return wrapped
+
+    return decorate
+
+
+def _parameter(name: str, field: Field[Any]) -> inspect.Parameter:
+    """The flag of an option, as typer wants to have it."""
+    flag = "--" + name.replace("_", "-")
+    is_switch = isinstance(field.default, bool)
+    default = _default_text(name, field.default)
+    kind: Any = bool if is_switch else list[str] if field.metadata["many"] else str
+    option = typer.Option(
+        *filter(None, [field.metadata["short"]]),
+        f"{flag}/--no-{flag[2:]}" if is_switch else flag,
+        help=field.metadata["help"] + (f" [default: {default}]" if default else ""),
+        metavar=None if is_switch else field.metadata["metavar"],
+        show_default=False,
+    )
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[kind | None, option],
+    )
 
 
 def _default_text(name: str, default: Any) -> str:
-    if default is None or isinstance(default, bool):
+    if default is None or isinstance(default, bool | tuple):
         return ""
     if name in ("part_size", "max_memory"):
         return format_size(default).replace(" ", "")
@@ -102,7 +116,7 @@ def _options(flags: dict[str, Any]) -> Options:
 
 
 @app.command(epilog=EXIT_CODES)
-@_with_options
+@_with_options()
 def fetch(
     url: Url,
     flags: dict[str, Any],
@@ -147,16 +161,12 @@ def _how_to_go_on(control: Control) -> str:
 
 
 @app.command()
-def probe(
-    url: Url,
-    timeout: Annotated[str | None, typer.Option(metavar="TIME", help="Longest wait.")] = None,
-    as_json: Json = False,
-) -> None:
+@_with_options("access", "timeout", "retries")
+def probe(url: Url, flags: dict[str, Any], as_json: Json = False) -> None:
     """Show what the origin offers: size, byte ranges, version, file name."""
-    from raydl.api import probe as ask
+    from raydl.api import ask
 
-    options = _options({} if timeout is None else {"timeout": timeout})
-    remote = ask(url, timeout=options.timeout, retries=options.retries)
+    remote = ask(url, _options(flags))
     record = remote.to_dict()
     if as_json:
         print(json.dumps(record))
@@ -222,17 +232,22 @@ def config(as_json: Json = False) -> None:
     found = settings({}, file=config_file())
     options_from(found)
     if as_json:
-        plain = {k: {"value": _plain(s.value), "where": s.where} for k, s in found.items()}
+        plain = {k: {"value": _shown(k, s.value), "where": s.where} for k, s in found.items()}
         print(json.dumps(plain))
         return
     width = max(map(len, found))
     for name, setting in found.items():
-        value = setting.value
-        shown = _default_text(name, value) or str(_plain(value)).lower()
+        value = _shown(name, setting.value)
+        shown = _default_text(name, value) or str(value).lower()
         print(f"{name:<{width}}  {shown:<10}  {setting.where}")
 
 
-def _plain(value: Any) -> Any:
+def _shown(name: str, value: Any) -> Any:
+    """An option's value as plain data; not the value of one that may hold a secret."""
+    if option_fields()[name].metadata["secret"] and value:
+        return "(not shown)"
+    if value == ():
+        return None
     return value if value is None or isinstance(value, bool | int | float) else str(value)
 
 

@@ -16,6 +16,7 @@ from itertools import count
 from pathlib import Path
 
 from raydl import backoff
+from raydl.access import access_of
 from raydl.address import Choice, choose
 from raydl.control import Control
 from raydl.coordinator import Coordinator
@@ -101,6 +102,7 @@ def run(
 def _download(url: str, output: Output, options: Options, emit: Emit, control: Control) -> Report:
     began = time.monotonic()
     split_auth(url)
+    output = _into(output, options)
     path = planned_path(output) if output != STDOUT else None
     if path is not None and check_target(path, options):
         return _skipped(url, str(path), path.stat().st_size)
@@ -140,6 +142,15 @@ def _download(url: str, output: Output, options: Options, emit: Emit, control: C
     raise AssertionError("unreachable")
 
 
+def _into(output: Output, options: Options) -> Output:
+    """The output with the directory that the options name."""
+    if options.output_dir is None or output == STDOUT:
+        return output
+    if output is None:
+        return os.path.join(options.output_dir, "")  # noqa: PTH118 - says that it is a directory
+    return os.path.join(options.output_dir, output)  # noqa: PTH118 - keeps a slash at the end
+
+
 @contextlib.contextmanager
 def _noting_kept(sink: Sink, path: Path | None, control: Control) -> Iterator[None]:
     try:
@@ -169,8 +180,9 @@ def probe_origin(
 ) -> Remote:
     """Probe, again and again while that may help."""
     clean, auth = split_auth(url)
+    access, cookies = access_of(clean, auth, options, lambda text: emit(Notice(text)))
     for tries in count(1):
-        origin = Origin(auth, options.timeout)
+        origin = Origin(access, options.timeout, cookies)
         control.watch(origin.abort)
         try:
             return origin.probe(clean, trust_head)
@@ -185,8 +197,8 @@ def probe_origin(
                 raised = failure.to_error(f" ({tries} tries)" if tries > 1 else "")
                 if failure.kind in ("connect", "timeout"):
                     raised.hint = "check the URL and this machine's network"
-                if failure.status == 401 and auth is not None:
-                    raised.hint = "the user or the password is wrong"
+                if failure.status == 401 and any(n == "Authorization" for n, _ in access.headers):
+                    raised.hint = "the credentials are wrong"
                 raise raised from None
             delay = backoff.delay(tries, failure.retry_after)
             emit(Notice(f"{failure.message}; again in {format_duration(delay)}"))
@@ -207,7 +219,7 @@ def _transfer(
         size=remote.size,
         etag=remote.etag,
         last_modified=remote.last_modified,
-        auth=remote.auth,
+        access=remote.access,
         timeout=options.timeout,
     )
     began = time.monotonic()

@@ -6,7 +6,6 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import astuple
 from functools import partial
 from typing import Any
 
@@ -51,7 +50,7 @@ class ActorTeam:
         self.actor = actor
         self.joined = self.asked = False
         self.heard_at = time.monotonic()
-        self._source: tuple[Any, ...] = astuple(source)
+        self._source: tuple[Any, ...] = source.pack()
         self._post, self._lost = post, lost
         self._pulse: Pulse | None = None
 

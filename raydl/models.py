@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
@@ -30,19 +30,47 @@ def redact(url: str) -> str:
 
 
 @dataclass(frozen=True)
+class Access:
+    """What requests go with, beside what they ask for: secrets, so nothing of it is in the repr.
+
+    ``headers`` are names and values, credentials among them. ``ca`` are the certificates to
+    trust and ``certificate`` is the client's own with its key, as PEM text; None stands for what
+    the system trusts, and for no certificate. ``proxy`` is a URL, ``"none"``, or None for what
+    the environment of each machine says. ``trusts_redirects``: the headers go wherever the
+    origin redirects to.
+    """
+
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    ca: str | None = field(default=None, repr=False)
+    certificate: str | None = field(default=None, repr=False)
+    insecure: bool = field(default=False, repr=False)
+    proxy: str | None = field(default=None, repr=False)
+    trusts_redirects: bool = field(default=False, repr=False)
+
+
+@dataclass(frozen=True)
 class Source:
     """What a lane needs to ask for byte ranges: handed to threads and to actors alike.
 
-    ``url`` is the URL after all redirects; it and ``auth`` can hold secrets, so neither is
-    part of the repr.
+    ``url`` is the URL after all redirects; it can hold secrets, so it is not part of the repr.
     """
 
     url: str = field(repr=False)
     size: int | None
     etag: str | None
     last_modified: str | None
-    auth: tuple[str, str] | None = field(repr=False, default=None)
+    access: Access = Access()
     timeout: float = 30.0
+
+    def pack(self) -> tuple[Any, ...]:
+        """As plain data, which crosses Ray."""
+        return astuple(self)
+
+    @classmethod
+    def unpack(cls, packed: tuple[Any, ...]) -> Source:
+        """The inverse of ``pack``."""
+        url, size, etag, last_modified, access, timeout = packed
+        return cls(url, size, etag, last_modified, Access(*access), timeout)
 
 
 @dataclass(frozen=True)
@@ -62,7 +90,7 @@ class Remote:
     last_modified: str | None
     name: str
     why_no_ranges: str = ""
-    auth: tuple[str, str] | None = field(repr=False, default=None)
+    access: Access = Access()
 
     @property
     def validator(self) -> str | None:
@@ -145,7 +173,7 @@ def status_hint(status: int) -> str:
     """What a person can do about an HTTP error status."""
     match status:
         case 401 | 407:
-            return "it wants a user and password: https://USER:PASSWORD@host/…"
+            return "it wants credentials: --user, --netrc, --bearer-env or --header"
         case 403:
             return "access is refused; a signed URL may have expired"
         case 404 | 410:

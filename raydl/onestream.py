@@ -33,7 +33,7 @@ class OneStream:
     def __init__(self, source: Source, emit: Emit, *, retries: int, memory: int) -> None:
         self._source, self._emit, self._retries = source, emit, retries
         self._buffer_size = max(SMALLEST_BUFFER, min(BUFFER_SIZE, memory // BUFFERS))
-        self._origin = Origin(source.auth, source.timeout)
+        self._origin = Origin(source.access, source.timeout)
         self._free: queue.SimpleQueue[bytearray | None] = queue.SimpleQueue()
         self._out: queue.SimpleQueue[tuple[bytearray, int, int] | RaydlError | None] = (
             queue.SimpleQueue()

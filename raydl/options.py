@@ -10,9 +10,11 @@ from __future__ import annotations
 import difflib
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
 from typing import Any, TypedDict
+from urllib.parse import urlsplit
 
 from raydl.checksum import Checksum
 from raydl.errors import UsageError
@@ -81,8 +83,103 @@ def _checksum(value: Any) -> Checksum:
     return value if isinstance(value, Checksum) else Checksum.parse(str(value))
 
 
-def _option(default: Any, help: str, parse: Callable[[Any], Any], metavar: str = "") -> Any:
-    return field(default=default, metadata={"help": help, "parse": parse, "metavar": metavar})
+def _text(value: Any) -> str:
+    text = str(value).strip()
+    if not text or not text.isprintable():
+        raise UsageError("this is no text" if text else "it is empty")
+    return text
+
+
+def _secret(value: Any) -> str:
+    # Errors must not repeat it.
+    text = str(value)
+    if not text or not text.isprintable():
+        raise UsageError("it is empty, or has characters that no header can have")
+    return text
+
+
+Header = tuple[str, str]
+
+OUR_HEADERS = ("range", "if-range", "accept-encoding", "connection", "content-length",
+               "transfer-encoding")  # fmt: skip
+"""What raydl says itself: another value would ask for other bytes than it expects."""
+
+
+def _headers(value: Any) -> tuple[Header, ...]:
+    """``Name: value`` lines, one or several, a file of them as ``@FILE``, or a mapping."""
+    if isinstance(value, Mapping):
+        value = [f"{name}: {content}" for name, content in value.items()]
+    lines = value.splitlines() if isinstance(value, str) else list(value)
+    found: list[Header] = []
+    for line in lines:
+        if not isinstance(line, str):
+            found.append(_header(*line))
+        elif line.startswith("@"):
+            found += _headers(_read_lines(line[1:]))
+        elif line.strip():
+            name, colon, content = line.partition(":")
+            if not colon:
+                raise UsageError("a header has no colon in it", "write 'Name: value' or @FILE")
+            found.append(_header(name.strip(), content.strip()))
+    return tuple(found)
+
+
+def _header(name: str, content: str) -> Header:
+    if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):  # RFC 9110, section 5.6.2
+        raise UsageError("a header's name has characters that it cannot have")
+    if not re.fullmatch(r"[\t\x20-\x7e\x80-\xff]*", content):
+        raise UsageError(f"the value of {name} has characters that no header can have")
+    if name.lower() in OUR_HEADERS:
+        raise UsageError(f"{name} is raydl's own to say")
+    return name, content
+
+
+def _read_lines(file: str) -> list[str]:
+    try:
+        return [line for line in Path(file).expanduser().read_text().splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is no text"
+        raise UsageError(f"{file} cannot be read: {why}") from None
+
+
+def _proxy(value: Any) -> str:
+    text = _secret(value).strip()
+    if text == "none":
+        return text
+    if "://" not in text:
+        text = f"http://{text}"
+    try:
+        parts = urlsplit(text)
+        fits = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits or parts.scheme not in ("http", "https", "socks5", "socks5h"):
+        raise UsageError("this is no proxy", "write http://HOST:PORT, or none")
+    return text
+
+
+def _option(
+    default: Any,
+    help: str,
+    parse: Callable[[Any], Any],
+    metavar: str = "",
+    *,
+    short: str = "",
+    secret: bool = False,
+    many: bool = False,
+    of: str = "download",
+) -> Any:
+    """``secret`` values are never shown; ``many`` may be given more than once; ``of`` is what the
+    option is about: the ``download``, or the ``access`` to the origin."""
+    metadata = {
+        "help": help, "parse": parse, "metavar": metavar,
+        "short": short, "secret": secret, "many": many, "of": of,
+    }  # fmt: skip
+    return field(default=default, metadata=metadata, repr=not secret)
+
+
+def _access(*args: Any, **kwargs: Any) -> Any:
+    return _option(*args, **kwargs, of="access")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,11 +229,58 @@ class Options:
     retries: int = _option(
         8, "Tries after the first for a part that makes no progress.", _count(0, 10**6), "N"
     )
+    output_dir: str | None = _option(
+        None, "Save into this directory, under the origin's name.", _text, "DIR"
+    )
     timeout: float = _option(
         30.0, "Longest wait for a connection, and for the next byte.", _timeout, "TIME"
     )
     progress: str = _option(
         "auto", "auto, bar, plain, json (events as NDJSON) or none.", _style, "STYLE"
+    )
+
+    header: tuple[Header, ...] = _access(
+        (),
+        "Send this header, or those in a file; may be given again. Private ones stay with the "
+        "origin's host.",
+        _headers,
+        "'NAME: VALUE'|@FILE",
+        short="-H",
+        secret=True,
+        many=True,
+    )
+    user: str | None = _access(
+        None, "User and password for the origin.", _secret, "USER:PASSWORD", secret=True
+    )
+    bearer_env: str | None = _access(
+        None, "Send the token in this environment variable.", _text, "VARIABLE"
+    )
+    netrc: str = _access(
+        "~/.netrc", "Where passwords for hosts are kept; none for nowhere.", _text, "FILE"
+    )
+    cookies: str | None = _access(
+        None, "Send the cookies in this file (Netscape's format).", _text, "FILE"
+    )
+    location_trusted: bool = _access(
+        False, "Send credentials wherever the origin redirects to.", _flag
+    )
+    user_agent: str | None = _access(
+        None, "Call ourselves so [default: raydl/VERSION].", _secret, "TEXT"
+    )
+    cacert: str | None = _access(
+        None, "Trust these certificates (PEM) instead of the system's.", _text, "FILE"
+    )
+    cert: str | None = _access(
+        None, "The client's certificate (PEM), with its key or beside --key.", _text, "FILE"
+    )
+    key: str | None = _access(None, "The key of --cert (PEM).", _text, "FILE")
+    insecure: bool = _access(False, "Do not check certificates.", _flag)
+    proxy: str | None = _access(
+        None,
+        "Ask through this proxy; none for no proxy [default: what the environment says].",
+        _proxy,
+        "URL",
+        secret=True,
     )
 
     def __post_init__(self) -> None:
@@ -167,8 +311,21 @@ class OptionKeywords(TypedDict, total=False):
     skip_existing: bool
     resume: bool
     retries: int
+    output_dir: str | None
     timeout: float | str
     progress: str
+    header: str | Sequence[str] | Sequence[Header] | Mapping[str, str]
+    user: str | None
+    bearer_env: str | None
+    netrc: str
+    cookies: str | None
+    location_trusted: bool
+    user_agent: str | None
+    cacert: str | None
+    cert: str | None
+    key: str | None
+    insecure: bool
+    proxy: str | None
 
 
 def option_fields() -> dict[str, Field[Any]]:

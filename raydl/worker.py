@@ -47,7 +47,7 @@ class Worker:
         self, source: Source, ticket: int, start: int, stop: int, into: memoryview
     ) -> tuple[int, Failure | None]:
         """Read ``[start, stop)`` into ``into``; see ``Origin.read_part``."""
-        kind = (source.auth, source.timeout)
+        kind = (source.access, source.timeout)
         with self._lock:
             if self._closed or ticket in self._cancelled:
                 self._cancelled.discard(ticket)
@@ -118,7 +118,7 @@ class NodeWorker:
         began = time.monotonic()
         buffer = bytearray(stop - start)
         view = memoryview(buffer)
-        got, failure = self._worker.fetch(Source(*source), ticket, start, stop, view)
+        got, failure = self._worker.fetch(Source.unpack(source), ticket, start, stop, view)
         what = (
             (failure.kind, failure.message, failure.status, failure.retry_after)
             if failure

@@ -14,6 +14,7 @@ from raydl.cluster import ActorLost, connect
 from raydl.cluster.actors import reason_of
 from raydl.cluster.preflight import version_error
 from raydl.errors import ClusterError
+from raydl.models import Source
 from tests.conftest import run_raydl
 
 pytestmark = pytest.mark.cluster
@@ -31,7 +32,7 @@ def worker_node(session):
 
 
 def source(origin):
-    return (origin.url(), len(origin.data), '"v1"', None, None, 10.0)
+    return Source(origin.url(), len(origin.data), '"v1"', None, timeout=10.0).pack()
 
 
 def test_nodes(session):

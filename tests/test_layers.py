@@ -64,6 +64,7 @@ MAY = {
     "syncer": {"journal"},
     "partfile": set(),
     "target": {"models", "options"},
+    "access": {"models", "options"},
     "sink": {"partfile", "checksum", "journal", "models", "syncer", "target"},
     "progress": {"event"},
     "control": set(),

@@ -1,9 +1,10 @@
 import pytest
 
 from raydl.errors import HttpError, NetworkError, OriginChangedError, RangesIgnoredError
-from raydl.models import Failure, Remote, Report, Source, redact
+from raydl.models import Access, Failure, Remote, Report, Source, redact
 
 SECRET = "https://anna:hunter2@example.org:8443/a/b.bin?X-Signature=hunter3#hunter4"
+ACCESS = Access((("Cookie", "hunter2"),), "hunter2", "hunter2", True, "http://a:hunter2@p")
 
 
 def test_redacted_urls_hold_no_secret():
@@ -12,8 +13,9 @@ def test_redacted_urls_hold_no_secret():
 
 
 def test_no_repr_or_record_holds_a_secret():
-    remote = Remote(SECRET, SECRET, 1, True, None, "yesterday", "b.bin", auth=("anna", "hunter2"))
-    source = Source(SECRET, 1, None, None, ("anna", "hunter2"))
+    remote = Remote(SECRET, SECRET, 1, True, None, "yesterday", "b.bin", access=ACCESS)
+    source = Source(SECRET, 1, None, None, ACCESS)
+    assert Source.unpack(source.pack()) == source
     assert remote.validator == "yesterday"
     for text in (repr(remote), str(remote.to_dict()), repr(source)):
         assert "hunter" not in text

@@ -6,6 +6,8 @@ import contextlib
 import re
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from http.cookiejar import CookieJar
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -13,7 +15,7 @@ import requests
 
 from raydl._version import __version__
 from raydl.errors import UsageError
-from raydl.models import Failure, Remote, Source
+from raydl.models import Access, Failure, Remote, Source
 from raydl.naming import file_name
 from raydl.origin.answers import check_part, check_whole, status_failure
 from raydl.origin.faults import FOREIGN, OriginFailure, failure_of
@@ -24,7 +26,7 @@ from raydl.origin.headers import (
     parse_content_range,
     strong_etag,
 )
-from raydl.origin.transport import Transport
+from raydl.origin.transport import Transport, as_file
 
 USER_AGENT = f"raydl/{__version__}"
 
@@ -33,19 +35,38 @@ SMALLEST_READ = 16 << 10
 QUICK_READ, SLOW_READ = 0.0125, 0.05
 """Seconds. Who watches a speed, or cuts a request off, sees it in steps of one read."""
 
+HARMLESS = ("accept", "accept-language", "referer", "user-agent")
+"""Headers that are nobody's secret: they follow a redirect to any host."""
+
 Tally = Callable[[int], None]
 
 
 class _Session(requests.Session):
-    """A session that sends credentials to the origin they were given for, and no others."""
+    """A session whose private headers go to the origin that they were given for, and no other."""
+
+    def __init__(self, access: Access) -> None:
+        super().__init__()
+        self._access = access
+        self.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
+        self.headers.update(access.headers)
+        self.auth = _NoAuth()
 
     def rebuild_auth(
         self, prepared_request: requests.PreparedRequest, response: requests.Response
     ) -> None:
+        """Called by requests for each redirect, whose request has the headers of the last one."""
         # The inherited one would look up ~/.netrc for the new host, on whatever machine this is.
         url, target = response.request.url or "", prepared_request.url or ""
-        if self.should_strip_auth(url, target):  # type: ignore[no-untyped-call]
-            prepared_request.headers.pop("Authorization", None)
+        elsewhere = self.should_strip_auth(url, target)  # type: ignore[no-untyped-call]
+        if elsewhere and not self._access.trusts_redirects:
+            for name, _ in self._access.headers:
+                if name.lower() not in HARMLESS:
+                    prepared_request.headers.pop(name, None)
+            return
+        for name, value in self._access.headers:
+            # requests drops it on every redirect, for it may come from the jar.
+            if name.lower() == "cookie" and name in response.request.headers:
+                prepared_request.headers[name] = value
 
 
 class _NoAuth(requests.auth.AuthBase):
@@ -53,11 +74,6 @@ class _NoAuth(requests.auth.AuthBase):
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         return request
-
-
-def _basic(user: str, password: str) -> requests.auth.AuthBase:
-    # Bytes, for requests would encode text as Latin-1; RFC 7617, section 2.1, prefers UTF-8.
-    return requests.auth.HTTPBasicAuth(user.encode(), password.encode())
 
 
 def _is_host(name: str) -> bool:
@@ -100,19 +116,27 @@ class Origin:
     bytes goes on at once. Only the wait for DNS or for a connection to be accepted lasts.
     """
 
-    def __init__(self, auth: tuple[str, str] | None, timeout: float) -> None:
+    def __init__(self, access: Access, timeout: float, cookies: CookieJar | None = None) -> None:
         self._timeout = timeout
-        self._auth = auth
-        self._transport = Transport()
-        self._session = _Session()
+        self._access = access
+        self._transport = Transport(access.insecure)
+        self._session = _Session(access)
+        if cookies is not None:
+            self._session.cookies.update(cookies)
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, self._transport)
-        self._session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
-        self._session.auth = _basic(*auth) if auth else _NoAuth()
+        # With each request, for REQUESTS_CA_BUNDLE goes before what a session has.
+        self._verify: bool | str | None = False if access.insecure else None
+        self._files = contextlib.ExitStack()
+        if access.ca is not None and not access.insecure:
+            self._verify = self._files.enter_context(as_file(access.ca))
+        if access.certificate is not None:
+            self._session.cert = self._files.enter_context(as_file(access.certificate))
 
     def close(self) -> None:
         """Close the connection."""
         self._session.close()
+        self._files.close()
 
     def abort(self) -> None:
         """End the request that is under way, from another thread, and let none follow."""
@@ -252,6 +276,8 @@ class Origin:
                 stream=True,
                 allow_redirects=True,
                 timeout=(self._timeout, self._timeout),
+                proxies=self._proxies(url),
+                verify=self._verify,
             )
         try:
             yield response
@@ -259,6 +285,15 @@ class Origin:
             # A connection that _settle gave back to the pool stays open, any other is closed.
             with contextlib.suppress(Exception):
                 response.close()
+
+    def _proxies(self, url: str) -> dict[str, str] | None:
+        """What is given with the request goes before the environment's; NO_PROXY holds for both."""
+        proxy = self._access.proxy
+        if proxy is None:
+            return None
+        if proxy == "none" or requests.utils.should_bypass_proxies(url, no_proxy=None):
+            return {"http": "", "https": ""}
+        return {"http": proxy, "https": proxy}
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
@@ -310,7 +345,11 @@ class Origin:
         why: str = "",
     ) -> Remote:
         final = response.url
-        elsewhere = self._session.should_strip_auth(url, final)  # type: ignore[no-untyped-call]
+        # What the last request went with: what is private stayed behind on the way elsewhere, and
+        # the cookies are those for where it ended.
+        names = {"cookie", *(name.lower() for name, _ in self._access.headers)}
+        sent = response.request.headers.items()
+        headers = tuple((name, str(value)) for name, value in sent if name.lower() in names)
         return Remote(
             url=url,
             final_url=final,
@@ -320,7 +359,7 @@ class Origin:
             last_modified=last_modified(response.headers),
             name=file_name(response.headers.get("Content-Disposition"), final),
             why_no_ranges=why,
-            auth=None if elsewhere else self._auth,
+            access=replace(self._access, headers=headers),
         )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from requests.adapters import HTTPAdapter
@@ -14,8 +15,9 @@ from urllib3 import PoolManager
 class Transport(HTTPAdapter):
     """An adapter for one thread, but for ``cut``, which any thread may call."""
 
-    def __init__(self) -> None:
+    def __init__(self, insecure: bool = False) -> None:
         self.is_cut = False
+        self._insecure = insecure
         self._sockets: list[Any] = []
         super().__init__()
 
@@ -41,7 +43,7 @@ class Transport(HTTPAdapter):
     def _watch(self, manager: PoolManager) -> None:
         pools = manager.pool_classes_by_scheme
         manager.pool_classes_by_scheme = {
-            scheme: _telling(pool, self._opened) for scheme, pool in pools.items()
+            scheme: _telling(pool, self._opened, self._insecure) for scheme, pool in pools.items()
         }
 
     def _opened(self, new: Any) -> None:
@@ -51,13 +53,16 @@ class Transport(HTTPAdapter):
             _shut(new)
 
 
-def _telling(pool: Any, opened: Callable[[Any], None]) -> Any:
+def _telling(pool: Any, opened: Callable[[Any], None], insecure: bool) -> Any:
     """That class of pools, whose connections tell ``opened`` of their sockets."""
 
     class Connection(pool.ConnectionCls):  # type: ignore[misc]
         def connect(self) -> None:
             super().connect()
             opened(self.sock)
+            if insecure:
+                # Whoever asked for it was told; urllib3 would warn at every request.
+                self.is_verified = self.proxy_is_verified = True
 
     class Pool(pool):  # type: ignore[misc]
         ConnectionCls = Connection
@@ -70,3 +75,12 @@ def _shut(opened: Any) -> None:
     # without TLS, and what is read next would be ciphertext.
     with contextlib.suppress(OSError, TypeError):
         socket.socket.shutdown(opened, socket.SHUT_RDWR)
+
+
+@contextlib.contextmanager
+def as_file(text: str) -> Iterator[str]:
+    """The name of a file with that text, for libraries that take nothing else."""
+    with tempfile.NamedTemporaryFile("w", prefix="raydl") as file:
+        file.write(text)
+        file.flush()
+        yield file.name
