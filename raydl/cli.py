@@ -106,7 +106,7 @@ def _parameter(name: str, field: Field[Any]) -> inspect.Parameter:
 def _default_text(name: str, default: Any) -> str:
     if default is None or isinstance(default, bool | tuple):
         return ""
-    if name in ("part_size", "max_memory"):
+    if name in ("part_size", "max_memory", "limit_rate", "lowest_speed"):
         return format_size(default).replace(" ", "")
     return f"{default:g}s" if isinstance(default, float) else str(default)
 

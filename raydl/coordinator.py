@@ -9,11 +9,11 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from raydl import backoff
-from raydl.crew import Crew, Flight
-from raydl.errors import CancelledError, ClusterError
+from raydl.crew import CRAWL_SECONDS, Crew, Flight
+from raydl.errors import CancelledError, ClusterError, OriginChangedError, RaydlError
 from raydl.event import (
     ClusterChosen,
     Emit,
@@ -28,15 +28,16 @@ from raydl.event import (
     Progress,
 )
 from raydl.flights import Flights
-from raydl.inbox import Closed, Inbox, Pulled, Wrote
+from raydl.inbox import Closed, Inbox, Pulled, Resolved, Wrote
 from raydl.lane import HERE, Connected, ConnectFailed, Fetched, Joined, Left, Message, Payload
 from raydl.limits import BUSY, Holdup, Limits
+from raydl.manners import Manners
 from raydl.meter import Meter
-from raydl.models import Failure, Part, Plan
+from raydl.models import Failure, Part, Plan, Source
 from raydl.plan import GROWTH, part_size
 from raydl.store import StoreBudget
 from raydl.tuner import Tuner
-from raydl.units import counted
+from raydl.units import counted, format_size
 from raydl.waiting import next_item
 from raydl.window import Task, Window
 
@@ -50,14 +51,17 @@ is no reason to throw everything away. A second one is."""
 class Coordinator:
     """Fetches a plan's parts through whatever teams join the inbox.
 
-    ``limit`` bounds the window in bytes; ``connections`` fixes the lanes of each node, which
-    else are found by measuring; ``patience`` is how long it waits, in seconds, when there is no
-    lane at all; ``required`` makes a cluster that fails an error of the download.
+    ``limit`` bounds the window in bytes, ``manners`` what is asked of the origin, and ``lowest``
+    is the speed in bytes a second below which a connection is given up; ``connections`` fixes
+    the lanes of each node, which else are found by measuring; ``patience`` is how long it waits,
+    in seconds, when there is no lane at all; ``required`` makes a cluster that fails an error of
+    the download. ``resolve`` asks the origin anew where the file is: a signed URL may expire.
     """
 
     def __init__(
         self,
         plan: Plan,
+        source: Source,
         inbox: Inbox,
         emit: Emit,
         *,
@@ -66,13 +70,22 @@ class Coordinator:
         patience: float,
         required: bool,
         connections: int | None = None,
+        manners: Manners | None = None,
+        lowest: int | None = None,
+        resolve: Callable[[], Source] | None = None,
     ) -> None:
         self._plan = plan
+        self._source = source
+        self._resolve = resolve
+        self._resolving = False
+        self._since_resolved = 0
         self._inbox = inbox
         self._emit = emit
         self._retries = retries
         self._patience = patience
         self._required = required
+        self._manners = manners or Manners(None, None)
+        self._lowest = lowest
         self._window: Window[Payload] = Window(plan, limit)
         self._out: queue.SimpleQueue[tuple[Part, Payload] | BaseException | None] = (
             queue.SimpleQueue()
@@ -155,13 +168,16 @@ class Coordinator:
         """How long nothing but a message can matter."""
         now = time.monotonic()
         due = [self._next_tick]
+        allowed = self._manners.next_at(now)
+        if allowed > now:
+            due.append(allowed)
         due += [at for crew in self._crews if (at := crew.next_rested()) is not None]
         retry = self._window.next_due()
         if retry is not None and retry > now:
             due.append(retry)
         return max(0.001, min(due) - now)
 
-    def _handle(self, message: Message | Pulled | Wrote | Closed) -> None:
+    def _handle(self, message: Message | Pulled | Wrote | Resolved | Closed) -> None:
         match message:
             case Fetched():
                 self._fetched(message)
@@ -186,6 +202,8 @@ class Coordinator:
                 if self._required:
                     raise error
                 self._emit(Notice(f"going on without the cluster: {error}"))
+            case Resolved():
+                self._resolved(message)
             case Closed():
                 self._is_closed = True
 
@@ -243,7 +261,7 @@ class Coordinator:
         self._crews.remove(crew)
 
     def _dispatch(self, now: float) -> None:
-        while True:
+        while not self._resolving and self._manners.allows(len(self._flights), now):
             free = self._free_crews(now)
             if not free:
                 break
@@ -283,13 +301,15 @@ class Coordinator:
         size = part_size(
             crew.speed or usual, fleet, lanes, window=self._window.limit, left=self._window.left
         )
-        return min(size, GROWTH * crew.largest)
+        return self._manners.piece(min(size, GROWTH * crew.largest))
 
     def _launch(self, task: Task, crew: Crew, now: float) -> None:
         flight = self._flights.launch(task, crew, now)
+        self._manners.took(task.part.size)
         self.meter.joined(crew.node, len(crew.flights))
         self._emit(PartStarted(*task.part, crew.node))
-        crew.team.start(flight.ticket, task.part)
+        flight.source = self._source
+        crew.team.start(flight.ticket, task.part, self._source)
 
     def _is_needed(self, flight: Flight) -> bool:
         """Whether nobody else has, fetches or will fetch the bytes of a flight that failed."""
@@ -305,22 +325,59 @@ class Coordinator:
                 message.payload.release()
             return
         self._flights.land(flight)
-        crew, task, failure = flight.crew, flight.task, message.failure
+        self._manners.spared(flight.task.part.size - message.got)
+        crew, task, failure = flight.crew, flight.task, flight.given_up or message.failure
         whole = message.got == task.part.size
         if message.got and failure is None:
             crew.delivered(message.got, message.seconds, now)
         if message.payload is not None and ((whole and not flight.moot) or self._is_needed(flight)):
-            self._accept(flight, message, message.payload)
+            self._accept(flight, message, failure)
         else:
             self.meter.wasted += message.got
             if message.payload is not None:
                 message.payload.release()
             elif failure is not None and self._is_needed(flight):
+                if self._is_expired(flight, failure):
+                    self._window.put_back(task)
+                    return
                 self._retry(task.part, task.tries + 1, failure, crew.node)
         if failure is None:
             crew.strikes = 0
         elif not flight.moot and failure.kind != "cancelled":
             self._strike(crew, failure, now)
+
+    def _is_expired(self, flight: Flight, failure: Failure) -> bool:
+        """Whether the bytes will be had from where the file is by now.
+
+        A URL that served bytes and then refuses was signed for a time. It is resolved once for
+        the whole fleet; when the new one serves nothing either, that is an error.
+        """
+        if failure.status not in (401, 403) or self._resolve is None:
+            return False
+        if flight.source is not self._source or self._resolving:
+            return True
+        if not self._since_resolved:
+            return False
+        self._resolving = True
+        self._emit(Notice(f"{failure.message}: asking anew where the file is"))
+        threading.Thread(target=self._ask_anew, name="raydl-resolve", daemon=True).start()
+        return True
+
+    def _ask_anew(self) -> None:
+        assert self._resolve is not None
+        try:
+            answer = Resolved(self._resolve(), None)
+        except RaydlError as error:
+            answer = Resolved(None, error)
+        self._inbox.queue.put(answer)
+
+    def _resolved(self, message: Resolved) -> None:
+        if message.source is None:
+            raise message.error or AssertionError("neither a source nor an error")
+        new, old = message.source, self._source
+        if (new.size, new.etag, new.last_modified) != (old.size, old.etag, old.last_modified):
+            raise OriginChangedError("the file on the origin changed", "run it again to start over")
+        self._source, self._resolving, self._since_resolved = new, False, 0
 
     def _strike(self, crew: Crew, failure: Failure, now: float) -> None:
         """A lane that fails rests, so that one broken node does not use up the tries."""
@@ -330,12 +387,18 @@ class Coordinator:
         crew.rest(now + backoff.delay(tries, failure.retry_after))
         if failure.status in (429, 503) or failure.kind == "connect":
             self._tuner.complained(now)
+        if failure.status == 429 or (failure.status == 503 and failure.retry_after is not None):
+            # It is said to all: every lane waits, wherever it is, and not each in its turn.
+            self._manners.hold(backoff.delay(1, failure.retry_after), now)
 
-    def _accept(self, flight: Flight, message: Fetched, payload: Payload) -> None:
-        task, node, got = flight.task, flight.crew.node, message.got
+    def _accept(self, flight: Flight, message: Fetched, failure: Failure | None) -> None:
+        task, node, got, payload = flight.task, flight.crew.node, message.got, message.payload
+        assert payload is not None
         rest = self._window.arrived(task.part, got, payload)
         here = task.part._replace(stop=task.part.start + got)
         self._in_doubt.discard(task.part.number)
+        if flight.source is self._source:
+            self._since_resolved += got
         self.meter.arrived(node, got)
         self._emit(PartFetched(*here, node, round(message.seconds, 4)))
         if not payload.here:
@@ -344,11 +407,11 @@ class Coordinator:
         self._call_off(task.part.start)
         if rest is None:
             return
-        if message.failure is None:
+        if failure is None:
             # The origin may send less than asked (RFC 9110, section 15.3.7).
             self._window.put_back(Task(rest))
         else:
-            self._retry(rest, 1, message.failure, node)
+            self._retry(rest, 1, failure, node)
 
     def _call_off(self, start: int) -> None:
         """The bytes at ``start`` are there: whoever else fetches them can stop."""
@@ -402,6 +465,7 @@ class Coordinator:
                 self._replace_flights_of(crew)
             else:
                 self._alone_since = now
+                self._give_up_slow(crew)
         free = self._free_crews(now)
         self._hedge(free, now)
         received = {
@@ -417,6 +481,8 @@ class Coordinator:
     def _holdup(self, idle: bool) -> Holdup:
         """What keeps lanes from work, or from doing it faster."""
         window = self._window
+        if self._manners.is_spent(time.monotonic()):
+            return Holdup.RATE
         if idle and window.left:
             if window.head - window.written > window.limit // 4:
                 return Holdup.OUTPUT
@@ -436,6 +502,16 @@ class Coordinator:
             if not flight.replaced:
                 self._hedge_flight(flight, f"{crew.node} does not answer")
         self._refetch_what_is_at(crew.node, "it does not answer")
+
+    def _give_up_slow(self, crew: Crew) -> None:
+        """Cut connections off that are slower than the user wants to bear."""
+        if self._lowest is None:
+            return
+        for flight in crew.flights.values():
+            if flight.given_up is None and not flight.moot and flight.crawls(self._lowest):
+                text = f"slower than {format_size(self._lowest)}/s for {CRAWL_SECONDS:g}s"
+                flight.given_up = Failure("broken", text)
+                crew.team.cancel(flight.ticket)
 
     def _hedge(self, free: list[Crew], now: float) -> None:
         """Let a second lane fetch what holds up the rest, where that one is faster.

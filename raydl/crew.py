@@ -6,6 +6,7 @@ import heapq
 from dataclasses import dataclass
 
 from raydl.lane import Pulse, Team
+from raydl.models import Failure, Source
 from raydl.plan import FIRST_PART
 from raydl.window import Task
 
@@ -16,6 +17,9 @@ on; a node whose answers take long when it is well gets longer."""
 SPEED_SECONDS = 0.25
 """Shortest time between two looks from which a speed is taken."""
 
+CRAWL_SECONDS = 5.0
+"""A connection is slow when it was so for this long."""
+
 STUCK_SECONDS = 0.5
 """Shortest pause between two bytes that counts as one."""
 
@@ -23,7 +27,8 @@ STUCK_SECONDS = 0.5
 @dataclass(eq=False)
 class Flight:
     """A request in flight. ``moot`` means that its bytes are no longer wanted, ``replaced`` that
-    they were asked for once more, because it is late or its node silent."""
+    they were asked for once more, because it is late or its node silent, and ``given_up`` says
+    why it was cut off."""
 
     ticket: int
     task: Task
@@ -34,6 +39,17 @@ class Flight:
     moved_at: float = 0.0
     moot: bool = False
     replaced: bool = False
+    given_up: Failure | None = None
+    source: Source | None = None
+    _mark: tuple[float, int] | None = None
+
+    def crawls(self, lowest: float) -> bool:
+        """Whether it was slower than ``lowest`` bytes a second since it was last asked for it."""
+        since, got = self._mark or (self.began, 0)
+        if self.seen_at - since < CRAWL_SECONDS:
+            return False
+        self._mark = (self.seen_at, self.got)
+        return self.got - got < lowest * (self.seen_at - since)
 
     def seen(self, got: int, at: float) -> None:
         """``got`` bytes had arrived, as was heard ``at``."""

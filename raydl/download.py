@@ -41,6 +41,7 @@ from raydl.event import (
 )
 from raydl.fleet import ClusterFleet
 from raydl.inbox import Inbox
+from raydl.manners import Manners
 from raydl.models import Plan, Remote, Report, Source, redact
 from raydl.onestream import OneStream
 from raydl.options import Options
@@ -121,7 +122,7 @@ def _download(url: str, output: Output, options: Options, emit: Emit, control: C
         sink = _open_sink(path, remote, options)
         try:
             with contextlib.closing(sink), _noting_kept(sink, path, control):
-                report = _transfer(remote, sink, choice, options, emit, control)
+                report = _transfer(url, remote, sink, choice, options, emit, control)
         except WrongAnswerError as error:
             # What is out on standard output cannot be taken back, so there is no second start.
             if last_chance or (path is None and sink.written):
@@ -209,19 +210,18 @@ def probe_origin(
 
 
 def _transfer(
-    remote: Remote, sink: Sink, choice: Choice, options: Options, emit: Emit, control: Control
+    url: str,
+    remote: Remote,
+    sink: Sink,
+    choice: Choice,
+    options: Options,
+    emit: Emit,
+    control: Control,
 ) -> Report:
     """Fetch everything that the sink has not yet, and let it finish."""
     if sink.note:
         emit(Resumed(sink.kept, sink.note))
-    source = Source(
-        url=remote.final_url,
-        size=remote.size,
-        etag=remote.etag,
-        last_modified=remote.last_modified,
-        access=remote.access,
-        timeout=options.timeout,
-    )
+    source = _source(remote, options)
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
         fetching: Coordinator | OneStream
@@ -230,10 +230,18 @@ def _transfer(
             emit(Planned.of(plan))
             if remote.validator is None and plan.count != 1 and options.checksum is None:
                 emit(Notice(NO_VALIDATOR))
-            fetching = _coordinate(plan, source, choice, options, emit, stack)
+
+            def resolve() -> Source:
+                return _source(probe_origin(url, options, emit, Control()), options)
+
+            fetching = _coordinate(plan, source, resolve, choice, options, emit, stack)
         else:
             fetching = OneStream(
-                source, emit, retries=options.retries, memory=options.max_memory // 2
+                source,
+                emit,
+                retries=options.retries,
+                memory=options.max_memory // 2,
+                manners=Manners(options.limit_rate, None),
             )
         stack.callback(fetching.close)
         control.watch(fetching.cancel)
@@ -259,6 +267,17 @@ def _transfer(
         )
 
 
+def _source(remote: Remote, options: Options) -> Source:
+    return Source(
+        url=remote.final_url,
+        size=remote.size,
+        etag=remote.etag,
+        last_modified=remote.last_modified,
+        access=remote.access,
+        timeout=options.timeout,
+    )
+
+
 def _plan(size: int, start: int, choice: Choice, options: Options) -> Plan:
     return make_plan(
         size,
@@ -266,6 +285,7 @@ def _plan(size: int, start: int, choice: Choice, options: Options) -> Plan:
         parts=options.parts,
         part_size=options.part_size,
         window=_window_limit(choice, options),
+        limited=options.limit_rate is not None,
     )
 
 
@@ -277,6 +297,7 @@ def _window_limit(choice: Choice, options: Options) -> int:
 def _coordinate(
     plan: Plan,
     source: Source,
+    resolve: Callable[[], Source],
     choice: Choice,
     options: Options,
     emit: Emit,
@@ -286,6 +307,7 @@ def _coordinate(
     inbox = Inbox()
     coordinator = Coordinator(
         plan,
+        source,
         inbox,
         emit,
         limit=_window_limit(choice, options),
@@ -293,14 +315,16 @@ def _coordinate(
         patience=options.timeout,
         required=choice.required,
         connections=options.connections,
+        manners=Manners(options.limit_rate, options.max_connections_per_origin),
+        lowest=options.lowest_speed,
+        resolve=resolve,
     )
     if options.fetch_here:
-        local = LocalTeam(source, BufferPool(options.max_memory // 2), inbox.post)
+        local = LocalTeam(BufferPool(options.max_memory // 2), inbox.post)
         stack.callback(local.close)
     if choice.how != "none" and plan.size > plan.start:
         cluster = ClusterFleet(
             choice,
-            source,
             inbox.post,
             here=options.fetch_here,
             pays=lambda: (

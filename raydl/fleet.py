@@ -41,7 +41,6 @@ class ActorTeam:
         self,
         node: Node,
         actor: Actor,
-        source: Source,
         post: Post,
         lost: Callable[[ActorTeam, str], None],
     ) -> None:
@@ -50,7 +49,6 @@ class ActorTeam:
         self.actor = actor
         self.joined = self.asked = False
         self.heard_at = time.monotonic()
-        self._source: tuple[Any, ...] = source.pack()
         self._post, self._lost = post, lost
         self._pulse: Pulse | None = None
 
@@ -58,7 +56,7 @@ class ActorTeam:
         """The node's memory is bounded by the window alone."""
         return True
 
-    def start(self, ticket: int, part: Part) -> None:
+    def start(self, ticket: int, part: Part, source: Source) -> None:
         """Send the part to the actor."""
 
         def done(outcome: Outcome | ActorLost, payload: Payload) -> None:
@@ -69,7 +67,7 @@ class ActorTeam:
             self._post(Fetched(ticket, got, payload if got else None, problem, seconds))
 
         try:
-            self.actor.fetch(self._source, ticket, part.start, part.stop, done)
+            self.actor.fetch(source.pack(), ticket, part.start, part.stop, done)
         except Exception as error:  # the connection to Ray has gone
             self._lost(self, type(error).__name__)
 
@@ -108,13 +106,12 @@ class ClusterFleet:
     def __init__(
         self,
         choice: Choice,
-        source: Source,
         post: Post,
         *,
         here: bool,
         pays: Callable[[], bool],
     ) -> None:
-        self._choice, self._source, self._here = choice, source, here
+        self._choice, self._here = choice, here
         self._post, self._pays = post, pays
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -243,7 +240,7 @@ class ClusterFleet:
             self._not_before[node.id] = time.monotonic() + self.REHIRE_SECONDS
             self._post(Left(_name(node), None, f"{type(error).__name__}"))
             return
-        team = ActorTeam(node, actor, self._source, self._post, self._drop)
+        team = ActorTeam(node, actor, self._post, self._drop)
         with self._lock:
             self._teams[node.id] = team
         actor.pulse(partial(self._ready, team, is_warm))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import queue
 from typing import NamedTuple
 
+from raydl.errors import RaydlError
 from raydl.lane import Message, Payload
-from raydl.models import Part
+from raydl.models import Part, Source
 
 
 class Pulled(NamedTuple):
@@ -24,6 +25,13 @@ class Wrote(NamedTuple):
     payload: Payload
 
 
+class Resolved(NamedTuple):
+    """The origin was asked anew where the file is: there, or why it does not say."""
+
+    source: Source | None
+    error: RaydlError | None
+
+
 class Closed(NamedTuple):
     """No more parts are to be given out."""
 
@@ -32,7 +40,9 @@ class Inbox:
     """Where lanes, fleets and the consumer post what happened."""
 
     def __init__(self) -> None:
-        self.queue: queue.SimpleQueue[Message | Pulled | Wrote | Closed] = queue.SimpleQueue()
+        self.queue: queue.SimpleQueue[Message | Pulled | Wrote | Resolved | Closed] = (
+            queue.SimpleQueue()
+        )
 
     def post(self, message: Message) -> None:
         """Leave a message; from any thread."""

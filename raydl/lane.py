@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from raydl.errors import RaydlError
-from raydl.models import Failure, Part
+from raydl.models import Failure, Part, Source
 
 HERE = "this machine"
 
@@ -64,8 +64,8 @@ class Team(Protocol):
     def accepts(self, size: int, urgent: bool) -> bool:
         """Whether there is memory for ``size`` bytes; an ``urgent`` part is never turned away."""
 
-    def start(self, ticket: int, part: Part) -> None:
-        """Fetch it; returns at once, and a Fetched message follows."""
+    def start(self, ticket: int, part: Part, source: Source) -> None:
+        """Fetch it from there; returns at once, and a Fetched message follows."""
 
     def cancel(self, ticket: int) -> None:
         """Cut that request off; its Fetched message comes all the same."""

@@ -27,6 +27,7 @@ class Holdup(Enum):
     NONE = ""
     OUTPUT = "the output (disk or reader) is the limit: more nodes would not help"
     TRANSFER = "this machine's way to the nodes is the limit: more nodes would not help"
+    RATE = "--limit-rate is the limit: more nodes would not help"
     CPU_HERE = "this machine's processors are the limit: more nodes would not help"
     CPU = "the nodes' processors are the limit: more nodes would help"
 

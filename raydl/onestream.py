@@ -11,6 +11,7 @@ from raydl import backoff
 from raydl.errors import CancelledError, RaydlError
 from raydl.event import Emit, PartFailed, Progress
 from raydl.lane import HERE
+from raydl.manners import Manners
 from raydl.meter import Meter
 from raydl.models import Failure, Part, Source
 from raydl.origin import Origin
@@ -30,9 +31,19 @@ class OneStream:
     validator proves it to be the same file; else the download fails.
     """
 
-    def __init__(self, source: Source, emit: Emit, *, retries: int, memory: int) -> None:
+    def __init__(
+        self,
+        source: Source,
+        emit: Emit,
+        *,
+        retries: int,
+        memory: int,
+        manners: Manners | None = None,
+    ) -> None:
         self._source, self._emit, self._retries = source, emit, retries
-        self._buffer_size = max(SMALLEST_BUFFER, min(BUFFER_SIZE, memory // BUFFERS))
+        self._manners = manners or Manners(None, None)
+        largest = self._manners.piece(min(BUFFER_SIZE, memory // BUFFERS))
+        self._buffer_size = max(SMALLEST_BUFFER, largest)
         self._origin = Origin(source.access, source.timeout)
         self._free: queue.SimpleQueue[bytearray | None] = queue.SimpleQueue()
         self._out: queue.SimpleQueue[tuple[bytearray, int, int] | RaydlError | None] = (
@@ -127,6 +138,8 @@ class OneStream:
         return error
 
     def _take(self) -> memoryview:
+        now = time.monotonic()
+        self._stop.wait(max(0.0, self._manners.next_at(now) - now))
         buffer = self._free.get()
         if buffer is None or self._stop.is_set():
             self._origin.abort()
@@ -135,6 +148,7 @@ class OneStream:
         return memoryview(buffer)
 
     def _give(self, count: int) -> None:
+        self._manners.took(count)
         start = min(count, max(0, self._delivered - self._position))
         self._position += count
         if start == count:

@@ -66,6 +66,11 @@ def _size(least: int, most: int | None = None) -> Callable[[Any], int]:
     return parse
 
 
+def _rate(value: Any) -> int:
+    text = value.strip().removesuffix("/s") if isinstance(value, str) else value
+    return _size(1)(text)
+
+
 def _timeout(value: Any) -> float:
     seconds = parse_duration(value)
     if not 0 < seconds <= LONGEST_TIMEOUT:
@@ -229,6 +234,15 @@ class Options:
     retries: int = _option(
         8, "Tries after the first for a part that makes no progress.", _count(0, 10**6), "N"
     )
+    limit_rate: int | None = _option(
+        None, "Bytes a second, at most, of all nodes together.", _rate, "SIZE"
+    )
+    max_connections_per_origin: int | None = _option(
+        None, "Connections, at most, of all nodes together.", _count(1, 10**6), "N"
+    )
+    lowest_speed: int | None = _option(
+        None, "Give a connection up that is slower, in bytes a second, for 5s.", _rate, "SIZE"
+    )
     output_dir: str | None = _option(
         None, "Save into this directory, under the origin's name.", _text, "DIR"
     )
@@ -311,6 +325,9 @@ class OptionKeywords(TypedDict, total=False):
     skip_existing: bool
     resume: bool
     retries: int
+    limit_rate: int | str | None
+    max_connections_per_origin: int | None
+    lowest_speed: int | str | None
     output_dir: str | None
     timeout: float | str
     progress: str

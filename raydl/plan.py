@@ -29,17 +29,27 @@ TAIL_SHARES = 3
 """And at most one part in ``TAIL_SHARES`` of what is left of the file, so that none ends late."""
 
 
-def make_plan(size: int, *, start: int = 0, parts: int | None, part_size: int, window: int) -> Plan:
+def make_plan(
+    size: int,
+    *,
+    start: int = 0,
+    parts: int | None,
+    part_size: int,
+    window: int,
+    limited: bool = False,
+) -> Plan:
     """Divide bytes ``[start, size)``.
 
     ``parts`` is what the user asked for, if anything; ``part_size`` the upper bound and
     ``window`` the bytes that may be in flight at once. With ``parts`` given there are never
-    fewer than that, unless there are fewer bytes; else parts are cut to measure as it goes.
+    fewer than that, unless there are fewer bytes; else parts are cut to measure as it goes, as
+    they are when the rate is ``limited``.
     """
     span = size - start
-    if parts is None or span == 0:
+    if parts is None or limited or span == 0:
         largest = min(part_size, max(1, window // (4 * SHARES)))
-        return Plan(start, size, largest, None if span else 0)
+        note = "" if parts is None or span == 0 else "small parts, as --limit-rate wants them"
+        return Plan(start, size, largest, None if span else 0, note)
     largest = min(part_size, max(1, window // SHARES))
     fitting = -(-span // largest)
     count = min(max(parts, fitting), span)

@@ -83,10 +83,12 @@ class LocalTeam:
     most = MOST_THREADS
     in_store = False
 
-    def __init__(self, source: Source, pool: BufferPool, post: Post) -> None:
-        self._source, self._pool, self._post = source, pool, post
+    def __init__(self, pool: BufferPool, post: Post) -> None:
+        self._pool, self._post = pool, post
         self._worker = Worker()
-        self._tasks: queue.SimpleQueue[tuple[int, Part, bytearray] | None] = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[tuple[int, Part, Source, bytearray] | None] = (
+            queue.SimpleQueue()
+        )
         self._lock = threading.Lock()
         self._idle = 0
         self._threads: list[threading.Thread] = []
@@ -96,7 +98,7 @@ class LocalTeam:
         """Whether a buffer is free. The part the output waits for always gets one."""
         return urgent or self._pool.has_room(size)
 
-    def start(self, ticket: int, part: Part) -> None:
+    def start(self, ticket: int, part: Part, source: Source) -> None:
         """Hand the part to a thread."""
         with self._lock:
             if self._idle:
@@ -106,7 +108,7 @@ class LocalTeam:
                 thread = threading.Thread(target=self._run, name=name, daemon=True)
                 self._threads.append(thread)
                 thread.start()
-        self._tasks.put((ticket, part, self._pool.take(part.size)))
+        self._tasks.put((ticket, part, source, self._pool.take(part.size)))
 
     def cancel(self, ticket: int) -> None:
         """Cut that request off."""
@@ -130,11 +132,11 @@ class LocalTeam:
 
     def _run(self) -> None:
         while (item := self._tasks.get()) is not None:
-            ticket, part, buffer = item
+            ticket, part, source, buffer = item
             began = time.monotonic()
             try:
                 got, failure = self._worker.fetch(
-                    self._source, ticket, part.start, part.stop, memoryview(buffer)
+                    source, ticket, part.start, part.stop, memoryview(buffer)
                 )
             except Exception as error:  # a bug must end the download, not hang it
                 got, failure = 0, Failure("wrong", f"unexpected {type(error).__name__}: {error}")

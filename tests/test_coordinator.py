@@ -23,7 +23,7 @@ from raydl.event import (
 )
 from raydl.inbox import Inbox
 from raydl.lane import Connected, ConnectFailed, Fetched, Joined, Left, Pulse
-from raydl.models import Failure, Part, Plan
+from raydl.models import Failure, Part, Plan, Source
 
 DATA = random.Random(3).randbytes(10_000)
 
@@ -79,7 +79,7 @@ class FakeTeam:
     def cancel(self, ticket):
         self.cancelled.append(ticket)
 
-    def start(self, ticket, part):
+    def start(self, ticket, part, source):
         task = Asked(ticket, part, sum(t.part.start == part.start for t in self.tasks))
         self.tasks.append(task)
         got, failure, payload = part.size, None, None
@@ -122,6 +122,7 @@ class Bench:
         self.plan = Plan(start, len(DATA), largest, count)
         self.coordinator = Coordinator(
             self.plan,
+            Source("http://o/f", len(DATA), '"v1"', None),
             self.inbox,
             self.events.append,
             limit=limit,

@@ -52,39 +52,43 @@ def test_a_payload_is_the_prefix_that_arrived():
 
 
 @pytest.fixture
-def team(origin, no_leaks):
+def source(origin):
+    return Source(origin.url(), len(origin.data), '"v1"', None, timeout=60)
+
+
+@pytest.fixture
+def team(no_leaks):
     inbox = queue.SimpleQueue()
-    source = Source(origin.url(), len(origin.data), '"v1"', None, timeout=60)
-    team = LocalTeam(source, BufferPool(4000), inbox.put)
+    team = LocalTeam(BufferPool(4000), inbox.put)
     assert inbox.get() == Joined(team)
     yield team, inbox
     team.close()
 
 
-def test_a_lane_fetches_and_reports(origin, team):
+def test_a_lane_fetches_and_reports(origin, source, team):
     team, inbox = team
     assert team.node == HERE
-    team.start(7, Part(0, 50, 1050))
+    team.start(7, Part(0, 50, 1050), source)
     done = inbox.get(timeout=5)
     assert isinstance(done, Fetched)
     assert (done.ticket, done.got, done.failure) == (7, 1000, None)
     assert bytes(done.payload.view()) == origin.data[50:1050]
 
 
-def test_threads_are_used_again(origin, team):
+def test_threads_are_used_again(origin, source, team):
     team, inbox = team
     for ticket in range(5):
-        team.start(ticket, Part(0, 0, 10))
+        team.start(ticket, Part(0, 0, 10), source)
         assert inbox.get(timeout=5).got == 10
     assert len(team._threads) == 1
     assert len({id(seen) for seen in origin.parts}) == 5
     assert team.look().received == 50
 
 
-def test_a_failure_gives_the_buffer_back(origin, team):
+def test_a_failure_gives_the_buffer_back(origin, source, team):
     origin.on(scripted.status(404))
     team, inbox = team
-    team.start(1, Part(0, 0, 10))
+    team.start(1, Part(0, 0, 10), source)
     done = inbox.get(timeout=5)
     assert (done.got, done.payload, done.failure.status) == (0, None, 404)
     assert team.accepts(4000, urgent=False)
@@ -92,32 +96,32 @@ def test_a_failure_gives_the_buffer_back(origin, team):
     assert team.accepts(4001, urgent=True)
 
 
-def test_closing_cuts_off_what_waits(origin, team):
+def test_closing_cuts_off_what_waits(origin, source, team):
     """The fixture's close comes while this request stalls; it does not wait 60 seconds."""
     origin.on(scripted.stall(10))
-    team[0].start(1, Part(0, 0, 1000))
+    team[0].start(1, Part(0, 0, 1000), source)
     while not origin.parts:
         pass
 
 
-def test_one_request_is_cut_off_and_the_next_one_works(origin, team):
+def test_one_request_is_cut_off_and_the_next_one_works(origin, source, team):
     team, inbox = team
     origin.on(scripted.stall(65_536))
-    team.start(1, Part(0, 0, 100_000))
+    team.start(1, Part(0, 0, 100_000), source)
     while team.look().flights != {1: 65_536}:
         pass
     team.cancel(1)
     done = inbox.get(timeout=5)
     assert (done.got, done.failure.kind) == (65_536, "cancelled")
-    team.start(2, Part(0, 0, 100_000))
+    team.start(2, Part(0, 0, 100_000), source)
     assert inbox.get(timeout=5).got == 100_000
 
 
-def test_a_bug_in_a_lane_is_reported_not_swallowed(team, monkeypatch):
+def test_a_bug_in_a_lane_is_reported_not_swallowed(team, source, monkeypatch):
     def broken(*args):
         raise ZeroDivisionError("oh")
 
     team, inbox = team
     monkeypatch.setattr(team._worker, "fetch", broken)
-    team.start(1, Part(0, 0, 10))
+    team.start(1, Part(0, 0, 10), source)
     assert "ZeroDivisionError" in inbox.get(timeout=5).failure.message

@@ -1,0 +1,73 @@
+"""What the whole fleet together may ask of the origin: one budget, not one a node. Pure."""
+
+from __future__ import annotations
+
+from raydl.plan import SMALLEST_PART
+
+BURST_SECONDS = 0.5
+"""What was not used of the rate is saved up for so long."""
+
+PIECE_SECONDS = 0.25
+"""A part takes at most this much of the rate, so that the bytes come evenly."""
+
+LONGEST_HOLD = 300.0
+"""Seconds that an origin is waited for at most, whatever it asks."""
+
+
+class Manners:
+    """Whether another request may start, for all nodes together.
+
+    ``rate`` is in bytes a second, ``connections`` the most requests at once; None: no limit.
+    A request is paid for when it starts; what it did not bring is paid back.
+    """
+
+    def __init__(self, rate: int | None, connections: int | None) -> None:
+        self._rate = rate
+        self._connections = connections
+        self._saved = 0.0
+        self._at: float | None = None
+        self._hold = 0.0
+
+    def allows(self, in_flight: int, now: float) -> bool:
+        """Whether one more may start beside those in flight."""
+        if self._connections is not None and in_flight >= self._connections:
+            return False
+        return self.next_at(now) <= now
+
+    def next_at(self, now: float) -> float:
+        """When one more may start, as far as that is a matter of time."""
+        at = self._hold
+        if self._rate is not None:
+            self._save(now)
+            if self._saved <= 0:
+                at = max(at, now - self._saved / self._rate + 0.001)
+        return at
+
+    def is_spent(self, now: float) -> bool:
+        """Whether it is the rate that lanes wait for."""
+        return self._rate is not None and self._hold <= now < self.next_at(now)
+
+    def piece(self, size: int) -> int:
+        """Bytes of a part of at most ``size``."""
+        if self._rate is None:
+            return size
+        return min(size, max(SMALLEST_PART, int(self._rate * PIECE_SECONDS)))
+
+    def took(self, size: int) -> None:
+        """A request for ``size`` bytes starts."""
+        self._saved -= size
+
+    def spared(self, size: int) -> None:
+        """So many bytes of one did not come."""
+        self._saved += size
+
+    def hold(self, seconds: float, now: float) -> None:
+        """The origin asked every client of this machine or address to wait."""
+        self._hold = max(self._hold, now + min(seconds, LONGEST_HOLD))
+
+    def _save(self, now: float) -> None:
+        assert self._rate is not None
+        if self._at is not None:
+            saved = self._saved + (now - self._at) * self._rate
+            self._saved = min(saved, BURST_SECONDS * self._rate)
+        self._at = now
