@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from raydl.errors import ChecksumError, UsageError
 
@@ -43,11 +44,20 @@ class Checksum:
     def __str__(self) -> str:
         return f"{self.algorithm}:{self.hex}"
 
+
+class Proof(NamedTuple):
+    """The digest that a file must have, and who says so: ``given``, a file, a URL or a header."""
+
+    checksum: Checksum
+    where: str
+
     def verify(self, digest: str, what: str) -> None:
         """Raise ChecksumError when ``digest`` (hex) is another one."""
-        if digest != self.hex:
+        expected = self.checksum
+        if digest != expected.hex:
+            says = "" if self.where == "given" else f", which {self.where} says"
             raise ChecksumError(
-                f"{what} has {self.algorithm} {digest}, not {self.hex}",
+                f"{what} has {expected.algorithm} {digest}, not {expected.hex}{says}",
                 "the origin's file is another one, or the checksum is",
             )
 
@@ -58,12 +68,12 @@ def new_hash(algorithm: str) -> hashlib._Hash:
 
 
 class RunningDigest:
-    """The running digest, in a thread of its own beside the writing; nothing without a checksum."""
+    """The running digest, in a thread of its own beside the writing; nothing without a proof."""
 
-    def __init__(self, checksum: Checksum | None) -> None:
-        self._checksum = checksum
-        self._hash = new_hash(checksum.algorithm) if checksum else None
-        self._thread = ThreadPoolExecutor(1, "raydl-digest") if checksum else None
+    def __init__(self, proof: Proof | None) -> None:
+        self._proof = proof
+        self._hash = new_hash(proof.checksum.algorithm) if proof else None
+        self._thread = ThreadPoolExecutor(1, "raydl-digest") if proof else None
 
     @property
     def wanted(self) -> bool:
@@ -83,11 +93,11 @@ class RunningDigest:
 
     def verify(self, what: str) -> dict[str, str]:
         """Raise ChecksumError for another digest than the one expected."""
-        if self._hash is None or self._checksum is None:
+        if self._hash is None or self._proof is None:
             return {}
         digest = self._hash.hexdigest()
-        self._checksum.verify(digest, what)
-        return {self._checksum.algorithm: digest}
+        self._proof.verify(digest, what)
+        return {self._proof.checksum.algorithm: digest}
 
     def close(self) -> None:
         """End the thread."""

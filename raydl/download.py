@@ -12,12 +12,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from raydl import backoff
 from raydl.access import access_of
 from raydl.address import Choice, choose
+from raydl.checksum import Proof
 from raydl.control import Control
 from raydl.coordinator import Coordinator
 from raydl.errors import (
@@ -47,6 +50,7 @@ from raydl.onestream import OneStream
 from raydl.options import Options
 from raydl.origin import Origin, OriginFailure, split_auth
 from raydl.plan import make_plan
+from raydl.proof import proof_of
 from raydl.sink import FileSink, Sink, StdoutSink
 from raydl.target import STDOUT, check_target, planned_path, target_path
 from raydl.threads import BufferPool, LocalTeam
@@ -119,7 +123,8 @@ def _download(url: str, output: Output, options: Options, emit: Emit, control: C
             path = target_path(output, remote)
             if check_target(path, options):
                 return _skipped(url, str(path), path.stat().st_size)
-        sink = _open_sink(path, remote, options)
+        proof = proof_of(remote, options, partial(_text, url, options, emit))
+        sink = _open_sink(path, remote, proof, options)
         try:
             with contextlib.closing(sink), _noting_kept(sink, path, control):
                 report = _transfer(url, remote, sink, choice, options, emit, control)
@@ -139,7 +144,12 @@ def _download(url: str, output: Output, options: Options, emit: Emit, control: C
             # What is in the .part file stays only if its journal fits what is there now.
         else:
             seconds = time.monotonic() - began
-            return replace(report, path=None if path is None else str(path), seconds=seconds)
+            return replace(
+                report,
+                path=None if path is None else str(path),
+                seconds=seconds,
+                proof=proof.where if proof else "",
+            )
     raise AssertionError("unreachable")
 
 
@@ -164,16 +174,31 @@ def _skipped(url: str, path: str, size: int) -> Report:
     return Report(redact(url), path, size, skipped=True)
 
 
-def _open_sink(path: Path | None, remote: Remote, options: Options) -> Sink:
+def _open_sink(path: Path | None, remote: Remote, proof: Proof | None, options: Options) -> Sink:
     if path is None:
-        return StdoutSink(options.checksum)
+        return StdoutSink(proof)
     return FileSink(
         path,
         remote,
-        checksum=options.checksum,
+        proof=proof,
         resume=options.resume,
         overwrite=options.overwrite,
+        keep_bad=options.keep_bad,
     )
+
+
+def _text(near: str, options: Options, emit: Emit, url: str, limit: int) -> str:
+    """The text at ``url``, with the credentials for ``near`` if that is the same origin."""
+    clean, auth = split_auth(url)
+    access, cookies = access_of(clean, auth, options, lambda text: emit(Notice(text)))
+    if urlsplit(clean)[:2] != urlsplit(split_auth(near)[0])[:2]:
+        access = replace(access, headers=())
+    with contextlib.closing(Origin(access, options.timeout, cookies)) as origin:
+        try:
+            return origin.text(clean, limit)
+        except OriginFailure as error:
+            raised = error.failure.to_error(f" for {redact(url)}")
+            raise raised from None
 
 
 def probe_origin(
@@ -228,7 +253,7 @@ def _transfer(
         if remote.ranges and remote.size is not None:
             plan = _plan(remote.size, sink.kept, choice, options)
             emit(Planned.of(plan))
-            if remote.validator is None and plan.count != 1 and options.checksum is None:
+            if remote.validator is None and plan.count != 1 and not sink.is_proven:
                 emit(Notice(NO_VALIDATOR))
 
             def resolve() -> Source:

@@ -6,6 +6,7 @@ from dataclasses import asdict, astuple, dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
+from raydl.checksum import Proof
 from raydl.errors import (
     HttpError,
     NetworkError,
@@ -91,6 +92,7 @@ class Remote:
     name: str
     why_no_ranges: str = ""
     access: Access = Access()
+    digest: Proof | None = None
 
     @property
     def validator(self) -> str | None:
@@ -108,6 +110,7 @@ class Remote:
             "why_no_ranges": self.why_no_ranges,
             "etag": self.etag,
             "last_modified": self.last_modified,
+            "digest": None if self.digest is None else str(self.digest.checksum),
         }
 
 
@@ -227,7 +230,9 @@ class Report:
     network in this run) and ``resumed`` (kept from an earlier run) are bytes, ``seconds`` is
     wall time and ``transfer_seconds`` the time from the first request for a part to the last
     byte. ``wasted`` bytes came twice or in vain. ``digests`` maps an algorithm to the hex digest
-    that was computed and compared. ``limit`` says which limit was met, where that is known.
+    that was computed and compared, and ``proof`` tells where the expected one came from:
+    ``given``, a file or URL, or a header of the origin. ``limit`` says which limit was met, where
+    that is known.
     """
 
     url: str
@@ -244,6 +249,7 @@ class Report:
     nodes: tuple[NodeShare, ...] = ()
     skipped: bool = False
     limit: str = ""
+    proof: str = ""
 
     @property
     def speed(self) -> float:

@@ -147,6 +147,13 @@ def _read_lines(file: str) -> list[str]:
         raise UsageError(f"{file} cannot be read: {why}") from None
 
 
+def _url(value: Any) -> str:
+    text = _secret(value).strip()
+    if not re.match(r"https?://[^/]", text):
+        raise UsageError("this is not a URL that can be fetched", "write https://host/path")
+    return text
+
+
 def _proxy(value: Any) -> str:
     text = _secret(value).strip()
     if text == "none":
@@ -228,6 +235,20 @@ class Options:
         _checksum,
         "ALG:HEX",
     )
+    checksum_url: str | None = _option(
+        None,
+        "Verify against the list of digests there (SHA256SUMS style).",
+        _url,
+        "URL",
+        secret=True,
+    )
+    checksum_file: str | None = _option(
+        None, "Verify against the list of digests in this file.", _text, "FILE"
+    )
+    origin_digest: bool = _option(
+        True, "Verify against the digest that the origin states, if it does.", _flag
+    )
+    keep_bad: bool = _option(False, "Keep what fails the verification, as NAME.bad.", _flag)
     overwrite: bool = _option(False, "Replace the target if it exists.", _flag)
     skip_existing: bool = _option(False, "Succeed at once if the target exists.", _flag)
     resume: bool = _option(True, "Go on from an interrupted download.", _flag)
@@ -300,6 +321,8 @@ class Options:
     def __post_init__(self) -> None:
         if self.overwrite and self.skip_existing:
             raise UsageError("overwrite and skip-existing contradict each other", "give one")
+        if sum(v is not None for v in (self.checksum, self.checksum_url, self.checksum_file)) > 1:
+            raise UsageError("there is more than one checksum", "give one")
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Options:
@@ -321,6 +344,10 @@ class OptionKeywords(TypedDict, total=False):
     address: str
     fetch_here: bool
     checksum: str | Checksum | None
+    checksum_url: str | None
+    checksum_file: str | None
+    origin_digest: bool
+    keep_bad: bool
     overwrite: bool
     skip_existing: bool
     resume: bool

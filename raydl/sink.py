@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Protocol
 
-from raydl.checksum import Checksum, RunningDigest
-from raydl.errors import OutputError
+from raydl.checksum import Proof, RunningDigest
+from raydl.errors import ChecksumError, OutputError
 from raydl.journal import Journal
 from raydl.models import Remote
 from raydl.partfile import PartFile
@@ -26,13 +26,15 @@ class Sink(Protocol):
     """Takes the bytes in order and, at the end, makes them count.
 
     ``kept`` bytes are there from an earlier run, ``note`` says so, ``written`` counts both;
-    ``can_resume`` tells whether a later run can go on from them.
+    ``can_resume`` tells whether a later run can go on from them, ``is_proven`` whether a digest
+    will prove the bytes.
     """
 
     kept: int
     note: str
     written: int
     can_resume: bool
+    is_proven: bool
 
     def write(self, data: memoryview) -> None:
         """Take the next bytes. Raises OutputError."""
@@ -57,13 +59,14 @@ class FileSink:
         target: Path,
         remote: Remote,
         *,
-        checksum: Checksum | None,
+        proof: Proof | None,
         resume: bool,
         overwrite: bool,
+        keep_bad: bool = False,
     ) -> None:
         self._target = target
         self._journal_path = target.with_name(target.name + ".part.journal")
-        self._overwrite = overwrite
+        self._overwrite, self._keep_bad = overwrite, keep_bad
         self._size = remote.size
         self._ended = False
         # Without ranges nothing can be resumed, so there is nothing to record.
@@ -72,17 +75,18 @@ class FileSink:
         )
         self.kept, self.note = 0, ""
         with contextlib.ExitStack() as on_error:
-            self._digest = RunningDigest(checksum)
+            self._digest = RunningDigest(proof)
             on_error.callback(self._digest.close)
             try:
                 self._part = PartFile(target)
                 on_error.callback(self._let_go)
-                self._take_over(remote, resume, checksum is not None)
+                self._take_over(remote, resume, proof is not None)
             except OSError as error:
                 raise output_error(error, target) from None
             on_error.pop_all()
         self.written = self.kept
         self.can_resume = self._journal is not None
+        self.is_proven = proof is not None
         self._syncer = Syncer(self._part.fd, self._journal, self._journal_path, self.kept)
 
     def write(self, data: memoryview) -> None:
@@ -97,8 +101,8 @@ class FileSink:
     def finish(self) -> dict[str, str]:
         """Check length and digest, sync, and rename onto the target.
 
-        Raises ChecksumError (the bytes are dropped: they would only fail again), TargetError
-        when the target has come into being meanwhile, OutputError.
+        Raises ChecksumError (the bytes are dropped, or kept as ``NAME.bad``: they would only fail
+        again), TargetError when the target has come into being meanwhile, OutputError.
         """
         path = self._part.path
         if self._size is not None and self.written != self._size:
@@ -108,8 +112,11 @@ class FileSink:
                 raise OutputError(f"{path} was changed by someone else", "run it again")
             try:
                 digests = self._digest.verify(str(self._target))
-            except Exception:
-                self._drop()
+            except ChecksumError as error:
+                if self._keep_bad:
+                    error.hint = f"the bytes are in {self._set_aside()}"
+                else:
+                    self._drop()
                 raise
             self._syncer.finish()
             os.fsync(self._part.fd)
@@ -193,6 +200,14 @@ class FileSink:
             self._part.drop()
             self._journal_path.unlink(missing_ok=True)
 
+    def _set_aside(self) -> Path:
+        """Keep what is wrong under a name that nobody takes for the file."""
+        bad = self._target.with_name(self._target.name + ".bad")
+        self._part.path.replace(bad)
+        self._ended = True
+        self._journal_path.unlink(missing_ok=True)
+        return bad
+
     def _how_to_go_on(self) -> str:
         return "run the same command again to go on" if self._journal else ""
 
@@ -206,8 +221,9 @@ class StdoutSink:
 
     kept, note, can_resume = 0, "", False
 
-    def __init__(self, checksum: Checksum | None) -> None:
-        self._digest = RunningDigest(checksum)
+    def __init__(self, proof: Proof | None) -> None:
+        self._digest = RunningDigest(proof)
+        self.is_proven = proof is not None
         self.written = 0
         with contextlib.suppress(OSError, ValueError, AttributeError):
             sys.stdout.flush()

@@ -2,14 +2,14 @@ import hashlib
 
 import pytest
 
-from raydl.checksum import ALGORITHMS, Checksum, RunningDigest
+from raydl.checksum import ALGORITHMS, Checksum, Proof, RunningDigest
 from raydl.errors import ChecksumError, UsageError
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_every_algorithm_verifies_and_refuses(algorithm):
     right = hashlib.new(algorithm, b"hello", usedforsecurity=False).hexdigest()
-    digest = RunningDigest(Checksum.parse(f"{algorithm}:{right.upper()}"))
+    digest = RunningDigest(Proof(Checksum.parse(f"{algorithm}:{right.upper()}"), "given"))
     digest.take(memoryview(b"he"))
     digest.update(memoryview(b"llo")).result()
     assert digest.verify("x") == {algorithm: right}

@@ -9,7 +9,7 @@ import pytest
 
 from raydl import partfile, syncer
 from raydl import sink as module
-from raydl.checksum import Checksum
+from raydl.checksum import Checksum, Proof
 from raydl.errors import ChecksumError, OutputError, TargetError
 from raydl.journal import Journal
 from raydl.models import Remote
@@ -20,8 +20,11 @@ REMOTE = Remote("http://h/f", "http://h/f", len(DATA), True, '"v1"', None, "f")
 SHA = Checksum("sha256", hashlib.sha256(DATA).hexdigest())
 
 
-def open_sink(path, remote=REMOTE, checksum=None, resume=True, overwrite=False):
-    return FileSink(path, remote, checksum=checksum, resume=resume, overwrite=overwrite)
+def open_sink(path, remote=REMOTE, checksum=None, resume=True, overwrite=False, keep_bad=False):
+    proof = Proof(checksum, "given") if checksum else None
+    return FileSink(
+        path, remote, proof=proof, resume=resume, overwrite=overwrite, keep_bad=keep_bad
+    )
 
 
 def names(folder):
@@ -237,7 +240,7 @@ def test_the_journal_follows_the_disk(tmp_path, monkeypatch):
 STDOUT = """
 import os, sys
 from raydl.sink import StdoutSink
-from raydl.checksum import Checksum
+from raydl.checksum import Checksum, Proof
 sink = StdoutSink(None)
 sink.write(memoryview(b"file "))
 print("a stray line")

@@ -18,6 +18,7 @@ from raydl.errors import UsageError
 from raydl.models import Access, Failure, Remote, Source
 from raydl.naming import file_name
 from raydl.origin.answers import check_part, check_whole, status_failure
+from raydl.origin.digests import stated_digest
 from raydl.origin.faults import FOREIGN, OriginFailure, failure_of
 from raydl.origin.headers import (
     content_coding,
@@ -169,6 +170,15 @@ class Origin:
             if response.status_code != 200:
                 raise OriginFailure(status_failure(response))
             return self._remote_from_get(url, response)
+
+    def text(self, url: str, limit: int) -> str:
+        """What is at ``url``, up to ``limit`` bytes. Raises OriginFailure."""
+        with self._request("GET", url) as response:
+            if response.status_code != 200:
+                raise OriginFailure(status_failure(response))
+            with self._translated():
+                data: bytes = response.raw.read(limit, decode_content=True)
+        return data.decode(errors="replace")
 
     def read_part(
         self,
@@ -360,6 +370,11 @@ class Origin:
             name=file_name(response.headers.get("Content-Disposition"), final),
             why_no_ranges=why,
             access=replace(self._access, headers=headers),
+            digest=stated_digest(
+                response.headers,
+                is_whole=response.status_code == 200,
+                earlier=[(urlsplit(r.url).hostname or "", r.headers) for r in response.history],
+            ),
         )
 
 

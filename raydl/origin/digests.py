@@ -1,0 +1,78 @@
+"""Digests of the file that an origin states in its headers: pure parsing, nothing assumed."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from raydl.checksum import Checksum, Proof
+from raydl.errors import UsageError
+
+STRONGEST = ("sha256", "sha512", "sha1", "md5")
+"""Of several the first of these counts; sha256 is what most processors have instructions for."""
+
+_LINKED_HOSTS = ("huggingface.co", "hf.co")
+
+Headers = Mapping[str, str]
+
+
+def stated_digest(
+    headers: Headers, *, is_whole: bool, earlier: Sequence[tuple[str, Headers]] = ()
+) -> Proof | None:
+    """The strongest digest of the whole file that an answer states.
+
+    ``is_whole`` tells that the answer is about the whole file, not about a range of it;
+    ``earlier`` are host and headers of the redirects that led to it.
+    """
+    found = [*_stated(headers, is_whole)]
+    for host, redirect in earlier:
+        if host in _LINKED_HOSTS:
+            found += _linked(redirect)
+    found.sort(key=lambda proof: STRONGEST.index(proof.checksum.algorithm))
+    return found[0] if found else None
+
+
+def _stated(headers: Headers, is_whole: bool) -> Iterator[Proof]:
+    # RFC 9530, section 3: a dictionary of byte sequences, over the whole representation.
+    for name, value in _items(headers.get("Repr-Digest")):
+        yield from _proof(name, value.strip(":"), "Repr-Digest")
+    # RFC 3230, section 4.3.2: of the instance, also in an answer with a range of it.
+    for name, value in _items(headers.get("Digest")):
+        yield from _proof(name, value, "Digest")
+    # Google Cloud Storage: of the object; crc32c is not computed here.
+    for name, value in _items(headers.get("x-goog-hash")):
+        yield from _proof(name, value, "x-goog-hash")
+    # S3: a composite is a digest of the digests of its pieces, which are not known here.
+    if headers.get("x-amz-checksum-type", "FULL_OBJECT").strip().upper() == "FULL_OBJECT":
+        for name in ("sha256", "sha1"):
+            value = headers.get(f"x-amz-checksum-{name}", "")
+            yield from _proof(name, value.strip(), f"x-amz-checksum-{name}")
+    if is_whole:  # RFC 1864: of the body, whatever that is
+        yield from _proof("md5", headers.get("Content-MD5", "").strip(), "Content-MD5")
+
+
+def _linked(headers: Headers) -> Iterator[Proof]:
+    """Hugging Face: the redirect to a large file states its sha256."""
+    match = re.fullmatch(r'"?([0-9a-fA-F]{64})"?', headers.get("X-Linked-Etag", "").strip())
+    if match:
+        yield Proof(Checksum("sha256", match[1].lower()), "X-Linked-Etag")
+
+
+def _items(header: str | None) -> Iterator[tuple[str, str]]:
+    for item in (header or "").split(","):
+        name, equals, value = item.strip().partition("=")
+        if equals:
+            yield name.strip().lower(), value.partition(";")[0].strip()
+
+
+def _proof(name: str, value: str, where: str) -> Iterator[Proof]:
+    algorithm = name.replace("-", "")
+    if algorithm not in STRONGEST or not value:
+        return
+    try:
+        digest = base64.b64decode(value, validate=True).hex()
+        yield Proof(Checksum.parse(f"{algorithm}:{digest}"), where)
+    except (binascii.Error, ValueError, UsageError):
+        return

@@ -1,0 +1,165 @@
+"""Digests that are published beside a file or stated by its origin."""
+
+import base64
+import contextlib
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import raydl
+from raydl.checksum import Checksum
+from raydl.errors import ChecksumError, HttpError, UsageError
+from raydl.options import Options
+from raydl.origin.digests import stated_digest
+from raydl.proof import find_digest
+from tests.conftest import random_bytes
+from tests.scripted import head, redirect, status
+from tests.test_download import ALONE
+
+DATA = b"some data"
+SHA256 = hashlib.sha256(DATA).hexdigest()
+MD5 = hashlib.md5(DATA).hexdigest()
+ZEROS = "0" * 64
+
+
+def b64(algorithm, data=DATA):
+    return base64.b64encode(hashlib.new(algorithm, data).digest()).decode()
+
+
+class TestLists:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            f"{SHA256}\n",
+            f"{SHA256}  file.iso\n{ZEROS}  other.iso\n",
+            f"# sums\r\n{ZEROS} *other.iso\r\n{SHA256.upper()} *./dir/file.iso\r\n",
+            f"SHA256 (file.iso) = {SHA256}\nSHA256 (x) = {ZEROS}",
+            f"{MD5} other.iso\n{SHA256} file.iso",
+        ],
+    )
+    def test_forms(self, text):
+        assert find_digest(text, ["file.iso"], "w") == Checksum("sha256", SHA256)
+
+    def test_the_url_counts_before_the_name(self):
+        text = f"{ZEROS}  b\n{SHA256}  a\n"
+        assert find_digest(text, ["a", "b"], "w").hex == SHA256
+
+    def test_lengths_tell_the_algorithm(self):
+        assert find_digest(MD5, ["a"], "w").algorithm == "md5"
+        assert find_digest("a" * 40, ["a"], "w").algorithm == "sha1"
+        assert find_digest("a" * 128, ["a"], "w").algorithm == "sha512"
+
+    @pytest.mark.parametrize("text", ["", "<html>", f"{SHA256}  b", f"{SHA256}\n{ZEROS}", "ab  a"])
+    def test_not_there(self, text):
+        with pytest.raises(UsageError, match="w has no digest of a"):
+            find_digest(text, ["a"], "w")
+
+    @given(st.text())
+    def test_nothing_breaks_it(self, text):
+        with contextlib.suppress(UsageError):
+            assert isinstance(find_digest(text, ["a"], "w"), Checksum)
+
+
+class TestStated:
+    @pytest.mark.parametrize(
+        ("name", "value", "algorithm"),
+        [
+            ("Repr-Digest", f"sha-256=:{b64('sha256')}:", "sha256"),
+            ("Repr-Digest", f"md5=:{b64('md5')}:;a=1, sha-512=:{b64('sha512')}:", "sha512"),
+            ("Digest", f"md5={b64('md5')},SHA-256={b64('sha256')}", "sha256"),
+            ("x-goog-hash", f"crc32c=AAAAAA==, md5={b64('md5')}", "md5"),
+            ("x-amz-checksum-sha256", b64("sha256"), "sha256"),
+            ("Content-MD5", b64("md5"), "md5"),
+        ],
+    )
+    def test_headers(self, name, value, algorithm):
+        found = stated_digest({name: value}, is_whole=True)
+        expected = hashlib.new(algorithm, DATA).hexdigest()
+        assert found == (Checksum(algorithm, expected), name)
+
+    def test_what_does_not_count(self):
+        whole = {"is_whole": True}
+        assert stated_digest({"Content-MD5": b64("md5")}, is_whole=False) is None
+        assert stated_digest({"x-amz-checksum-sha256": b64("sha256") + "-3"}, **whole) is None
+        composite = {"x-amz-checksum-type": "COMPOSITE", "x-amz-checksum-sha1": b64("sha1")}
+        assert stated_digest(composite, **whole) is None
+        assert stated_digest({"Repr-Digest": "sha-256=:AAAA:, unixsum=:AA==:"}, **whole) is None
+        assert stated_digest({"X-Linked-Etag": SHA256}, **whole) is None
+
+    def test_hugging_face(self):
+        linked = {"X-Linked-Etag": f'"{SHA256}"'}
+        found = stated_digest({}, is_whole=True, earlier=[("huggingface.co", linked)])
+        assert found == (Checksum("sha256", SHA256), "X-Linked-Etag")
+        assert stated_digest({}, is_whole=True, earlier=[("example.org", linked)]) is None
+        git = {"X-Linked-Etag": '"' + "a" * 40 + '"'}
+        assert stated_digest({}, is_whole=True, earlier=[("huggingface.co", git)]) is None
+
+    @given(st.text(), st.sampled_from(["Repr-Digest", "Digest", "x-goog-hash", "Content-MD5"]))
+    def test_nothing_breaks_it(self, text, name):
+        found = stated_digest({name: text}, is_whole=True)
+        assert found is None or found.where == name
+
+
+def fetch(origin, **options):
+    return raydl.fetch(origin.url(), **{**ALONE, **options})
+
+
+def test_what_the_origin_states_is_verified(origin, in_tmp):
+    origin.headers["Repr-Digest"] = f"sha-256=:{b64('sha256', origin.data)}:"
+    report = fetch(origin, parts=5)
+    assert report.digests == {"sha256": hashlib.sha256(origin.data).hexdigest()}
+    assert report.proof == "Repr-Digest"
+    assert fetch(origin, overwrite=True, origin_digest=False).digests == {}
+
+
+def test_what_the_origin_states_is_wrong(origin, in_tmp):
+    origin.headers["Digest"] = f"sha-256={b64('sha256')}"
+    with pytest.raises(ChecksumError, match="which Digest says"):
+        fetch(origin)
+    assert list(in_tmp.iterdir()) == []
+    with pytest.raises(ChecksumError, match=r"bytes are in .*file\.bin\.bad"):
+        fetch(origin, keep_bad=True)
+    assert [path.name for path in in_tmp.iterdir()] == ["file.bin.bad"]
+    assert (in_tmp / "file.bin.bad").read_bytes() == origin.data
+
+
+def test_a_given_checksum_counts_before(origin, in_tmp):
+    origin.headers["Digest"] = f"sha-256={b64('sha256')}"
+    report = fetch(origin, checksum="md5:" + hashlib.md5(origin.data).hexdigest())
+    assert report.proof == "given"
+
+
+def test_a_file_of_digests(origin, in_tmp):
+    sums = in_tmp / "SHA256SUMS"
+    sums.write_text(f"{hashlib.sha256(origin.data).hexdigest()}  file.bin\n")
+    assert fetch(origin, checksum_file=str(sums)).proof == str(sums)
+    sums.write_text(f"{ZEROS}  file.bin\n")
+    with pytest.raises(ChecksumError):
+        fetch(origin, checksum_file=str(sums), overwrite=True)
+    with pytest.raises(UsageError, match="cannot be read"):
+        fetch(origin, checksum_file="nowhere", overwrite=True)
+
+
+def test_a_list_at_a_url(origin, make_origin, in_tmp):
+    sums = make_origin(f"{hashlib.sha256(origin.data).hexdigest()} *file.bin\n".encode())
+    report = fetch(origin, checksum_url=sums.url("/SHA256SUMS"), user="anna:hunter2")
+    assert report.proof == sums.url("/SHA256SUMS")
+    assert all("authorization" not in seen.headers for seen in sums.requests)
+    assert origin.parts[0].headers["authorization"]
+    sums.on(status(404), None, lambda seen: True)
+    with pytest.raises(HttpError, match=r"404 .* for .*SHA256SUMS"):
+        fetch(origin, checksum_url=sums.url("/SHA256SUMS"), overwrite=True)
+
+
+def test_only_one(in_tmp):
+    with pytest.raises(UsageError, match="more than one checksum"):
+        Options.of({"checksum": f"md5:{MD5}", "checksum_file": "x"})
+
+
+def test_a_digest_on_a_redirect_counts_for_known_hosts_alone(make_origin, in_tmp):
+    origin = make_origin(random_bytes(1000))
+    origin.on(redirect("/elsewhere"), 1, head)
+    origin.headers["X-Linked-Etag"] = ZEROS
+    assert fetch(origin).digests == {}
