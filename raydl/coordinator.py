@@ -9,7 +9,8 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from raydl import backoff
 from raydl.crew import CRAWL_SECONDS, Crew, Flight
@@ -33,6 +34,7 @@ from raydl.lane import HERE, Connected, ConnectFailed, Fetched, Joined, Left, Me
 from raydl.limits import BUSY, Holdup, Limits
 from raydl.manners import Manners
 from raydl.meter import Meter
+from raydl.mirrors import Mirror, Mirrors
 from raydl.models import Failure, Part, Plan, Source
 from raydl.plan import GROWTH, part_size
 from raydl.store import StoreBudget
@@ -55,13 +57,13 @@ class Coordinator:
     is the speed in bytes a second below which a connection is given up; ``connections`` fixes
     the lanes of each node, which else are found by measuring; ``patience`` is how long it waits,
     in seconds, when there is no lane at all; ``required`` makes a cluster that fails an error of
-    the download. ``resolve`` asks the origin anew where the file is: a signed URL may expire.
+    the download. ``mirrors`` are the places that have the file.
     """
 
     def __init__(
         self,
         plan: Plan,
-        source: Source,
+        mirrors: Iterable[Mirror],
         inbox: Inbox,
         emit: Emit,
         *,
@@ -72,13 +74,9 @@ class Coordinator:
         connections: int | None = None,
         manners: Manners | None = None,
         lowest: int | None = None,
-        resolve: Callable[[], Source] | None = None,
     ) -> None:
         self._plan = plan
-        self._source = source
-        self._resolve = resolve
-        self._resolving = False
-        self._since_resolved = 0
+        self._mirrors = Mirrors(mirrors)
         self._inbox = inbox
         self._emit = emit
         self._retries = retries
@@ -261,9 +259,9 @@ class Coordinator:
         self._crews.remove(crew)
 
     def _dispatch(self, now: float) -> None:
-        while not self._resolving and self._manners.allows(len(self._flights), now):
-            free = self._free_crews(now)
-            if not free:
+        while self._manners.allows(len(self._flights), now):
+            free, mirror = self._free_crews(now), self._mirrors.next()
+            if not free or mirror is None:
                 break
             task = self._window.take(now, self._wish(free[0]))
             if task is None:
@@ -274,7 +272,7 @@ class Coordinator:
             if crew is None:
                 self._window.put_back(task)
                 break
-            self._launch(task, crew, now)
+            self._launch(task, crew, mirror, now)
         if now - self._alone_since > self._patience:
             raise ClusterError(
                 f"no node has been there to fetch with for {self._patience:g}s",
@@ -303,13 +301,12 @@ class Coordinator:
         )
         return self._manners.piece(min(size, GROWTH * crew.largest))
 
-    def _launch(self, task: Task, crew: Crew, now: float) -> None:
-        flight = self._flights.launch(task, crew, now)
+    def _launch(self, task: Task, crew: Crew, mirror: Mirror, now: float) -> None:
+        flight = self._flights.launch(task, crew, mirror, now)
         self._manners.took(task.part.size)
         self.meter.joined(crew.node, len(crew.flights))
         self._emit(PartStarted(*task.part, crew.node))
-        flight.source = self._source
-        crew.team.start(flight.ticket, task.part, self._source)
+        crew.team.start(flight.ticket, task.part, flight.source)
 
     def _is_needed(self, flight: Flight) -> bool:
         """Whether nobody else has, fetches or will fetch the bytes of a flight that failed."""
@@ -330,6 +327,9 @@ class Coordinator:
         whole = message.got == task.part.size
         if message.got and failure is None:
             crew.delivered(message.got, message.seconds, now)
+            self._mirrors.delivered(flight.mirror, flight.source, message.got, message.seconds)
+        elif failure is not None and not flight.moot and self._is_excused(flight, failure):
+            failure = Failure("cancelled", failure.message)
         if message.payload is not None and ((whole and not flight.moot) or self._is_needed(flight)):
             self._accept(flight, message, failure)
         else:
@@ -337,47 +337,53 @@ class Coordinator:
             if message.payload is not None:
                 message.payload.release()
             elif failure is not None and self._is_needed(flight):
-                if self._is_expired(flight, failure):
-                    self._window.put_back(task)
-                    return
                 self._retry(task.part, task.tries + 1, failure, crew.node)
         if failure is None:
             crew.strikes = 0
         elif not flight.moot and failure.kind != "cancelled":
             self._strike(crew, failure, now)
 
-    def _is_expired(self, flight: Flight, failure: Failure) -> bool:
-        """Whether the bytes will be had from where the file is by now.
-
-        A URL that served bytes and then refuses was signed for a time. It is resolved once for
-        the whole fleet; when the new one serves nothing either, that is an error.
-        """
-        if failure.status not in (401, 403) or self._resolve is None:
+    def _is_excused(self, flight: Flight, failure: Failure) -> bool:
+        """Whether it is the place that failed, and the bytes will be had from elsewhere."""
+        mirror = flight.mirror
+        if failure.kind in ("cancelled", "lane"):
             return False
-        if flight.source is not self._source or self._resolving:
+        if flight.source is not mirror.source or not self._mirrors.knows(mirror):
             return True
-        if not self._since_resolved:
-            return False
-        self._resolving = True
-        self._emit(Notice(f"{failure.message}: asking anew where the file is"))
-        threading.Thread(target=self._ask_anew, name="raydl-resolve", daemon=True).start()
-        return True
+        if failure.status in (401, 403) and mirror.resolve is not None:
+            # A URL that served bytes and then refuses was signed for a time. It is resolved once
+            # for the whole fleet; a new one that serves nothing either is a failure.
+            if mirror.is_resolving:
+                return True
+            if mirror.served:
+                mirror.is_resolving = True
+                self._emit(Notice(f"{failure.message}: asking anew where the file is"))
+                resolve = partial(self._resolve, mirror, mirror.resolve)
+                threading.Thread(target=resolve, name="raydl-resolve", daemon=True).start()
+                return True
+        if self._mirrors.failed(mirror, failure):
+            self._emit(Notice(f"{mirror} is left out from here: {failure.message}"))
+            return True
+        return False
 
-    def _ask_anew(self) -> None:
-        assert self._resolve is not None
+    def _resolve(self, mirror: Mirror, resolve: Callable[[], Source]) -> None:
         try:
-            answer = Resolved(self._resolve(), None)
+            answer = Resolved(mirror, resolve(), None)
         except RaydlError as error:
-            answer = Resolved(None, error)
+            answer = Resolved(mirror, None, error)
         self._inbox.queue.put(answer)
 
     def _resolved(self, message: Resolved) -> None:
-        if message.source is None:
-            raise message.error or AssertionError("neither a source nor an error")
-        new, old = message.source, self._source
-        if (new.size, new.etag, new.last_modified) != (old.size, old.etag, old.last_modified):
-            raise OriginChangedError("the file on the origin changed", "run it again to start over")
-        self._source, self._resolving, self._since_resolved = new, False, 0
+        mirror, error = message.mirror, message.error
+        if message.source is not None and not mirror.renew(message.source):
+            hint = "run the same command again to start over"
+            error = OriginChangedError("the file on the origin changed", hint)
+        if error is None:
+            return
+        mirror.is_resolving = False
+        if not self._mirrors.failed(mirror, Failure("changed", error.message)):
+            raise error
+        self._emit(Notice(f"{mirror} is left out from here: {error.message}"))
 
     def _strike(self, crew: Crew, failure: Failure, now: float) -> None:
         """A lane that fails rests, so that one broken node does not use up the tries."""
@@ -397,8 +403,6 @@ class Coordinator:
         rest = self._window.arrived(task.part, got, payload)
         here = task.part._replace(stop=task.part.start + got)
         self._in_doubt.discard(task.part.number)
-        if flight.source is self._source:
-            self._since_resolved += got
         self.meter.arrived(node, got)
         self._emit(PartFetched(*here, node, round(message.seconds, 4)))
         if not payload.here:

@@ -6,7 +6,8 @@ import heapq
 from dataclasses import dataclass
 
 from raydl.lane import Pulse, Team
-from raydl.models import Failure, Source
+from raydl.mirrors import Mirror
+from raydl.models import Failure
 from raydl.plan import FIRST_PART
 from raydl.window import Task
 
@@ -28,11 +29,12 @@ STUCK_SECONDS = 0.5
 class Flight:
     """A request in flight. ``moot`` means that its bytes are no longer wanted, ``replaced`` that
     they were asked for once more, because it is late or its node silent, and ``given_up`` says
-    why it was cut off."""
+    why it was cut off. ``source`` is where ``mirror`` had the file when it was asked."""
 
     ticket: int
     task: Task
     crew: Crew
+    mirror: Mirror
     began: float
     got: int = 0
     seen_at: float = 0.0
@@ -40,8 +42,10 @@ class Flight:
     moot: bool = False
     replaced: bool = False
     given_up: Failure | None = None
-    source: Source | None = None
     _mark: tuple[float, int] | None = None
+
+    def __post_init__(self) -> None:
+        self.source = self.mirror.source
 
     def crawls(self, lowest: float) -> bool:
         """Whether it was slower than ``lowest`` bytes a second since it was last asked for it."""

@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -45,6 +46,7 @@ from raydl.event import (
 from raydl.fleet import ClusterFleet
 from raydl.inbox import Inbox
 from raydl.manners import Manners
+from raydl.mirrors import Mirror, objection
 from raydl.models import Plan, Remote, Report, Source, redact
 from raydl.onestream import OneStream
 from raydl.options import Options
@@ -255,11 +257,9 @@ def _transfer(
             emit(Planned.of(plan))
             if remote.validator is None and plan.count != 1 and not sink.is_proven:
                 emit(Notice(NO_VALIDATOR))
-
-            def resolve() -> Source:
-                return _source(probe_origin(url, options, emit, Control()), options)
-
-            fetching = _coordinate(plan, source, resolve, choice, options, emit, stack)
+            mirrors = [Mirror(source, _resolver(url, options, emit))]
+            mirrors += _mirrors(url, remote, options, emit)
+            fetching = _coordinate(plan, mirrors, choice, options, emit, stack)
         else:
             fetching = OneStream(
                 source,
@@ -292,6 +292,32 @@ def _transfer(
         )
 
 
+def _resolver(url: str, options: Options, emit: Emit) -> Callable[[], Source]:
+    return lambda: _source(probe_origin(url, options, emit, Control()), options)
+
+
+def _mirrors(url: str, first: Remote, options: Options, emit: Emit) -> Iterator[Mirror]:
+    """The mirrors that have the same file; the others are left out with a reason."""
+    others = [other for other in options.mirror if other != url]
+    if not others:
+        return
+    patient = replace(options, retries=0)
+
+    def ask(other: str) -> Remote | RaydlError:
+        try:
+            return probe_origin(other, patient, emit, Control())
+        except RaydlError as error:
+            return error
+
+    with ThreadPoolExecutor(len(others), "raydl-mirror") as pool:
+        for other, answer in zip(others, pool.map(ask, others), strict=True):
+            why = answer.message if isinstance(answer, RaydlError) else objection(first, answer)
+            if why or isinstance(answer, RaydlError):
+                emit(Notice(f"the mirror {redact(other)} is left out: {why}"))
+            else:
+                yield Mirror(_source(answer, options), _resolver(other, options, emit))
+
+
 def _source(remote: Remote, options: Options) -> Source:
     return Source(
         url=remote.final_url,
@@ -321,8 +347,7 @@ def _window_limit(choice: Choice, options: Options) -> int:
 
 def _coordinate(
     plan: Plan,
-    source: Source,
-    resolve: Callable[[], Source],
+    mirrors: list[Mirror],
     choice: Choice,
     options: Options,
     emit: Emit,
@@ -332,7 +357,7 @@ def _coordinate(
     inbox = Inbox()
     coordinator = Coordinator(
         plan,
-        source,
+        mirrors,
         inbox,
         emit,
         limit=_window_limit(choice, options),
@@ -342,7 +367,6 @@ def _coordinate(
         connections=options.connections,
         manners=Manners(options.limit_rate, options.max_connections_per_origin),
         lowest=options.lowest_speed,
-        resolve=resolve,
     )
     if options.fetch_here:
         local = LocalTeam(BufferPool(options.max_memory // 2), inbox.post)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import count
 
 from raydl.crew import Crew, Flight
+from raydl.mirrors import Mirror
 from raydl.window import Task
 
 MOST_RIVALS = 3
@@ -33,15 +34,17 @@ class Flights:
         """The flight with this ticket, if it still flies."""
         return self._by_ticket.get(ticket)
 
-    def launch(self, task: Task, crew: Crew, now: float) -> Flight:
-        """A lane of ``crew`` takes the task."""
-        flight = Flight(next(_tickets), task, crew, now)
+    def launch(self, task: Task, crew: Crew, mirror: Mirror, now: float) -> Flight:
+        """A lane of ``crew`` takes the task and asks ``mirror``."""
+        flight = Flight(next(_tickets), task, crew, mirror, now)
+        mirror.in_flight += 1
         self._by_ticket[flight.ticket] = crew.flights[flight.ticket] = flight
         self._racing.setdefault(task.part.start, []).append(flight)
         return flight
 
     def land(self, flight: Flight) -> None:
         """It flies no more."""
+        flight.mirror.in_flight -= 1
         del self._by_ticket[flight.ticket], flight.crew.flights[flight.ticket]
         start = flight.task.part.start
         self._racing[start].remove(flight)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from raydl.errors import RaydlError
 from raydl.lane import Message, Payload
+from raydl.mirrors import Mirror
 from raydl.models import Part, Source
 
 
@@ -26,8 +27,9 @@ class Wrote(NamedTuple):
 
 
 class Resolved(NamedTuple):
-    """The origin was asked anew where the file is: there, or why it does not say."""
+    """A place was asked anew where the file is: there, or why it does not say."""
 
+    mirror: Mirror
     source: Source | None
     error: RaydlError | None
 

@@ -154,6 +154,11 @@ def _url(value: Any) -> str:
     return text
 
 
+def _urls(value: Any) -> tuple[str, ...]:
+    lines = value.split() if isinstance(value, str) else value
+    return tuple(_url(line) for line in lines)
+
+
 def _proxy(value: Any) -> str:
     text = _secret(value).strip()
     if text == "none":
@@ -274,6 +279,14 @@ class Options:
         "auto", "auto, bar, plain, json (events as NDJSON) or none.", _style, "STYLE"
     )
 
+    mirror: tuple[str, ...] = _option(
+        (),
+        "Another URL of the same file; may be given again.",
+        _urls,
+        "URL",
+        secret=True,
+        many=True,
+    )
     header: tuple[Header, ...] = _access(
         (),
         "Send this header, or those in a file; may be given again. Private ones stay with the "
@@ -358,6 +371,7 @@ class OptionKeywords(TypedDict, total=False):
     output_dir: str | None
     timeout: float | str
     progress: str
+    mirror: str | Sequence[str]
     header: str | Sequence[str] | Sequence[Header] | Mapping[str, str]
     user: str | None
     bearer_env: str | None

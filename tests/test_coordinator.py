@@ -23,6 +23,7 @@ from raydl.event import (
 )
 from raydl.inbox import Inbox
 from raydl.lane import Connected, ConnectFailed, Fetched, Joined, Left, Pulse
+from raydl.mirrors import Mirror
 from raydl.models import Failure, Part, Plan, Source
 
 DATA = random.Random(3).randbytes(10_000)
@@ -122,7 +123,7 @@ class Bench:
         self.plan = Plan(start, len(DATA), largest, count)
         self.coordinator = Coordinator(
             self.plan,
-            Source("http://o/f", len(DATA), '"v1"', None),
+            [Mirror(Source("http://o/f", len(DATA), '"v1"', None))],
             self.inbox,
             self.events.append,
             limit=limit,

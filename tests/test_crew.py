@@ -3,8 +3,11 @@ import pytest
 from raydl import crew as module
 from raydl.crew import Crew, Flight
 from raydl.lane import Pulse
-from raydl.models import Part
+from raydl.mirrors import Mirror
+from raydl.models import Part, Source
 from raydl.window import Task
+
+MIRROR = Mirror(Source("http://o/f", 1000, None, None))
 
 
 class Team:
@@ -21,7 +24,7 @@ def crew():
 
 
 def fly(crew, began=0.0, size=1000, ticket=1):
-    flight = Flight(ticket, Task(Part(0, 0, size)), crew, began)
+    flight = Flight(ticket, Task(Part(0, 0, size)), crew, MIRROR, began)
     crew.flights[ticket] = flight
     return flight
 

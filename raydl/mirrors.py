@@ -1,0 +1,92 @@
+"""Several places with the same file: which one the next request goes to. Pure state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from raydl.models import Failure, Remote, Source, redact
+
+PATIENCE = 3
+"""After so many failures without a success between them a mirror is left, if there are others."""
+
+
+@dataclass(eq=False)
+class Mirror:
+    """A place, and how it does. ``resolve`` asks it anew where the file is.
+
+    ``speed`` is that of one request in bytes a second, 0 while unknown; ``served`` counts bytes
+    since the source was resolved.
+    """
+
+    source: Source
+    resolve: Callable[[], Source] | None = None
+    speed: float = 0.0
+    in_flight: int = 0
+    failures: int = 0
+    served: int = 0
+    is_resolving: bool = False
+
+    def renew(self, source: Source) -> bool:
+        """Take the new source over; False when it is another file."""
+        old, self.source = self.source, source
+        self.served, self.is_resolving = 0, False
+        before = (old.size, old.etag, old.last_modified)
+        return before == (source.size, source.etag, source.last_modified)
+
+    def __str__(self) -> str:
+        return redact(self.source.url)
+
+
+class Mirrors:
+    """Spreads requests by the speed that each place shows."""
+
+    def __init__(self, mirrors: Iterable[Mirror]) -> None:
+        self._mirrors = list(mirrors)
+
+    def next(self) -> Mirror | None:
+        """Where the next request would be served soonest; None while nobody can say where."""
+        known = [mirror for mirror in self._mirrors if not mirror.is_resolving]
+        fastest = max((mirror.speed for mirror in known), default=0.0)
+        # Who was not tried yet is taken to be as fast as the best.
+        return min(
+            known, key=lambda m: (m.in_flight + 1) / (m.speed or fastest or 1.0), default=None
+        )
+
+    def delivered(self, mirror: Mirror, source: Source, got: int, seconds: float) -> None:
+        """It brought ``got`` bytes in so many seconds, from where it was ``source``."""
+        mirror.failures = 0
+        if source is mirror.source:
+            mirror.served += got
+        if seconds > 0:
+            speed = got / seconds
+            mirror.speed = (3 * mirror.speed + speed) / 4 if mirror.speed else speed
+
+    def failed(self, mirror: Mirror, failure: Failure) -> bool:
+        """Whether it is left now: not before the last one."""
+        if len(self._mirrors) == 1 or mirror not in self._mirrors:
+            return False
+        mirror.failures += 1
+        if failure.retryable and mirror.failures < PATIENCE:
+            return False
+        self._mirrors.remove(mirror)
+        return True
+
+    def knows(self, mirror: Mirror) -> bool:
+        """Whether it is still one of them."""
+        return mirror in self._mirrors
+
+
+def objection(first: Remote, other: Remote) -> str:
+    """Why ``other`` cannot stand in for ``first``; empty if it can."""
+    if other.size != first.size:
+        return f"it has {other.size} bytes, not {first.size}"
+    if not other.ranges:
+        return other.why_no_ranges or "it serves no byte ranges"
+    if first.digest and other.digest:
+        ours, theirs = first.digest.checksum, other.digest.checksum
+        if ours.algorithm == theirs.algorithm and ours != theirs:
+            return f"it states another {ours.algorithm}"
+    if first.validator and not other.validator:
+        return "a change of its file could not be noticed: neither ETag nor date"
+    return ""
