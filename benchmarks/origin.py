@@ -78,7 +78,8 @@ async def serve(folder: Path, host: str, port: int, delay: float, cap: float) ->
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         pace = Pace(cap)
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        # asyncio throws RuntimeError for a connection that the other side has closed meanwhile.
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, RuntimeError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 await answer(head, writer, folder, delay, pace)

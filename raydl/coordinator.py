@@ -263,7 +263,7 @@ class Coordinator:
             free, mirror = self._free_crews(now), self._mirrors.next()
             if not free or mirror is None:
                 break
-            task = self._window.take(now, self._wish(free[0]))
+            task = self._window.take(now, self._wish(free[0], now))
             if task is None:
                 break
             urgent = task.part.start == self._window.written
@@ -290,12 +290,12 @@ class Coordinator:
             return self._store.has_room(self._window.given - self._window.written, now)
         return crew.team.accepts(size, urgent)
 
-    def _wish(self, crew: Crew) -> int:
+    def _wish(self, crew: Crew, now: float) -> int:
         """Bytes of a part that fits this crew's lanes."""
         known = [c.speed for c in self._crews if c.speed]
         usual = sum(known) / len(known) if known else 0.0
         fleet = sum((c.speed or usual) * max(1, len(c.flights)) for c in self._crews)
-        lanes = self._tuner.lanes_soon * len(self._crews)
+        lanes = self._tuner.lanes_soon(now) * len(self._crews)
         size = part_size(
             crew.speed or usual, fleet, lanes, window=self._window.limit, left=self._window.left
         )

@@ -80,5 +80,5 @@ def part_size(lane: float, fleet: float, lanes: int, *, window: int, left: int) 
         max(TAIL_SECONDS, left / (TAIL_SHARES * fleet)),
     )
     size = max(1, int(min(lane * seconds, window / (SHARES * lanes))))
-    # A power of two, so that buffers of a few sizes serve again and again.
-    return max(SMALLEST_PART, 1 << (size.bit_length() - 1))
+    # The nearest power of two, so that buffers of a few sizes serve again and again.
+    return max(SMALLEST_PART, 1 << ((size * 181 // 128).bit_length() - 1))

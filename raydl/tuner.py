@@ -22,6 +22,7 @@ JOIN_SECONDS = 0.5
 """A node that joins gets going for so long: that its speed grows has nothing to do with lanes."""
 
 MEASURE_SECONDS = 0.3
+SOON_SECONDS = 1.0
 HOLD_SECONDS = 10.0
 LONGEST_HOLD = 80.0
 """What was tried in vain is tried again after a while, and then after twice as long."""
@@ -55,10 +56,11 @@ class Tuner:
         """Whether there are fewer lanes because the origin complained."""
         return not self._is_fixed and self._most < MOST_LANES
 
-    @property
-    def lanes_soon(self) -> int:
-        """How many there may be after the next step."""
-        return self.lanes if self._is_fixed else min(2 * self.lanes, self._limit())
+    def lanes_soon(self, now: float) -> int:
+        """How many there may be before the parts that are cut now have come."""
+        if self._is_fixed or now < self._since - SOON_SECONDS:
+            return self.lanes
+        return min(2 * self.lanes, self._limit())
 
     def look(self, now: float, received: Mapping[Any, tuple[float, int]], busy: bool) -> None:
         """Take in each node's (clock, bytes received); ``busy``: all lanes had work since."""

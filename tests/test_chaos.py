@@ -76,7 +76,8 @@ class Vandal:
                     process.resume()
 
     def remove_node(self):
-        victim = self.nodes.workers.pop(self.chance.randrange(len(self.nodes.workers)))
+        victim = self.chance.choice(self.nodes.workers)
+        self.nodes.workers.remove(victim)
         self.nodes.cluster.remove_node(victim, allow_graceful=False)
 
     def mend(self):

@@ -82,9 +82,9 @@ def size(lane, fleet=None, lanes=4, window=256 << 20, left=1000 * GB):
     return part_size(lane, fleet or lane * lanes, lanes, window=window, left=left)
 
 
-def test_a_part_takes_a_lane_a_second_or_less():
-    for speed in (1e5, 1e6, 3e6, 7e6):
-        assert speed * PART_SECONDS / 2 < size(speed) <= speed * PART_SECONDS
+def test_a_part_takes_a_lane_about_a_second():
+    for speed in (1e5, 1e6, 2e6, 3e6, 7e6):
+        assert 0.7 < size(speed) / (speed * PART_SECONDS) < 1.42
 
 
 def test_a_slow_lane_gets_a_smaller_part_so_that_all_take_the_same_time():
@@ -93,7 +93,7 @@ def test_a_slow_lane_gets_a_smaller_part_so_that_all_take_the_same_time():
 
 
 def test_parts_shrink_with_the_window_the_lanes_and_what_is_left():
-    assert size(100e6, lanes=64) <= (256 << 20) / (2 * 64)
+    assert size(100e6, lanes=64) <= 1.42 * (256 << 20) / (2 * 64)
     assert size(1e6, fleet=10 * GB, window=64 << 20) == SMALLEST_PART
     assert size(8e6, left=GB // 100) < size(8e6) / 2
     assert size(8e6, left=1) >= 8e6 * 0.2 / 2

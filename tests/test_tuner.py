@@ -73,6 +73,14 @@ def test_a_node_that_joins_starts_the_measuring_anew():
     assert world.run(0.1) == FIRST_LANES
 
 
+def test_parts_are_cut_for_more_lanes_only_when_more_may_come_soon():
+    world = World(lambda lanes, nodes: 25e6)
+    assert world.tuner.lanes_soon(0.0) == 2 * FIRST_LANES
+    world.run(3.0)  # twice as many were tried in vain
+    assert world.tuner.lanes_soon(world.now) == FIRST_LANES
+    assert world.tuner.lanes_soon(world.now + 8.5) == 2 * FIRST_LANES
+
+
 def test_speed_that_comes_with_nodes_is_not_what_lanes_bring():
     world = World(lambda lanes, nodes: 25e6)
     world.run(0.6)  # a trial of twice the lanes is under way
@@ -106,4 +114,4 @@ def test_what_is_given_stays(fixed):
     world = World(lambda lanes, nodes: lanes * 5e6, fixed=fixed)
     world.run(5.0)
     world.tuner.complained(world.now)
-    assert world.run(1.0) == world.tuner.lanes_soon == fixed
+    assert world.run(1.0) == world.tuner.lanes_soon(world.now) == fixed
