@@ -148,7 +148,10 @@ class Host:
     def remove(self) -> None:
         """Leave nothing of it."""
         self.kill()
-        subprocess.run(["ip", "netns", "del", self.space], check=False, capture_output=True)
+        # With a namespace its links go too, but only some time later.
+        for gone in (["link", "del", self._port("wan")], ["link", "del", self._port("lan")],
+                     ["netns", "del", self.space]):  # fmt: skip
+            subprocess.run(["ip", *gone], check=False, capture_output=True)
 
 
 class Hosts:
