@@ -60,6 +60,7 @@ class Host:
         self.lan_address = f"{LAN}.{number}"
         self._temp = temp / name
         self._raylet: subprocess.Popen[bytes] | None = None
+        self._clear()  # what a run that was killed has left
         _ip("netns", "add", self.space)
         _ip("-n", self.space, "link", "set", "lo", "up")
         for link, net in (("wan", WAN), ("lan", LAN)):
@@ -148,7 +149,16 @@ class Host:
     def remove(self) -> None:
         """Leave nothing of it."""
         self.kill()
-        subprocess.run(["ip", "netns", "del", self.space], check=False, capture_output=True)
+        self._clear()
+
+    def _clear(self) -> None:
+        # With a namespace its links go too, but only some time later.
+        for gone in (
+            ["link", "del", self._port("wan")],
+            ["link", "del", self._port("lan")],
+            ["netns", "del", self.space],
+        ):
+            subprocess.run(["ip", *gone], check=False, capture_output=True)
 
 
 class Hosts:
