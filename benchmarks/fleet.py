@@ -303,7 +303,7 @@ def joining(rounds: int) -> Figures:
             used = min(
                 e["time"] - run.began
                 for e in run.events
-                if e["event"] == "part_fetched" and e["node"] == worker.lan_address
+                if e["event"] == "part_started" and e["node"] == worker.lan_address
             )
             note(figures, raydl=run.seconds, seconds_until_used=used - came)
             worker.kill()

@@ -239,7 +239,8 @@ class Hosts:
             assert watcher.stdout is not None
             try:
                 for line in watcher.stdout:
-                    yield json.loads(line)
+                    if line.startswith("["):  # and not what Ray has to say
+                        yield json.loads(line)
             finally:
                 watcher.kill()
                 watcher.wait()

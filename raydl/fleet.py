@@ -99,7 +99,7 @@ class ClusterFleet:
 
     LOOK_SECONDS = 0.05
     PULSE_SECONDS = 0.25
-    NODES_SECONDS = 0.5
+    NODES_SECONDS = 0.25
     GIVE_UP_SECONDS = 15.0
     REHIRE_SECONDS = 3.0
 
