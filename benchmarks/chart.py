@@ -16,7 +16,6 @@ TARGET = Path(__file__).parent.parent / "docs" / "benchmarks.svg"
 CASES = {
     "fleet-even": "200 Mbit/s each, 2 GiB",
     "fleet-fast": "400 Mbit/s each, 4 GiB",
-    "fleet-capped": "200 Mbit/s each, 2 MB/s a connection, 2 GiB",
 }
 TOOLS = {"raydl": ("raydl, 4 hosts", "#2f81f7"), "aria2c": ("aria2c -x16, 1 host", "#8b949e")}
 INK = "#7d8590"
