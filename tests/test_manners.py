@@ -105,7 +105,7 @@ def test_limit_rate(make_origin, in_tmp, ranges):
         assert "--limit-rate is the limit" in report.limit
 
 
-def busiest(origin):
+def busiest(origin, seconds=0.03):
     """Watch how many part requests are under way at once; a list with the number."""
     most, now = [0], [0]
 
@@ -114,7 +114,7 @@ def busiest(origin):
             now[0] += 1
             most[0] = max(most[0], now[0])
         try:
-            origin.release.wait(0.03)
+            origin.release.wait(seconds)
             handler.serve(seen)
         finally:
             with origin.lock:
@@ -134,14 +134,14 @@ def test_max_connections_per_origin(origin, in_tmp):
 @pytest.mark.cluster
 def test_max_connections_of_all_nodes_together(two_nodes, make_origin, in_tmp):
     origin = make_origin(random_bytes(20_000_000))
-    most = busiest(origin)
+    most = busiest(origin, 0.2)
     options = {**ALONE, "address": two_nodes.address, "part_size": 200_000, "connections": 4}
     report = raydl.fetch(origin.url(), max_connections_per_origin=5, **options)
     assert len(report.nodes) == 2
     assert most == [5]
 
 
-def refuse_once(origin, after):
+def refuse_once(origin, after, seconds=0.05):
     """One 429 that wants two seconds; a list of when parts were asked for."""
     times = []
 
@@ -149,7 +149,7 @@ def refuse_once(origin, after):
         times.append(time.monotonic())
         if len(times) == after:
             return status(429, Retry_After="2")(handler, seen)
-        origin.release.wait(0.05)
+        origin.release.wait(seconds)
         return False
 
     origin.on(note, None)
@@ -172,7 +172,7 @@ def test_who_asks_for_a_pause_gets_it_from_all_lanes(origin, in_tmp):
 @pytest.mark.cluster
 def test_who_asks_for_a_pause_gets_it_from_all_nodes(two_nodes, make_origin, in_tmp):
     origin = make_origin(random_bytes(20_000_000))
-    times = refuse_once(origin, 60)
+    times = refuse_once(origin, 60, 0.2)
     options = {**ALONE, "address": two_nodes.address, "part_size": 200_000, "connections": 4}
     report = raydl.fetch(origin.url(), **options)
     assert len(report.nodes) == 2
