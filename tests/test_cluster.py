@@ -22,6 +22,7 @@ pytestmark = pytest.mark.cluster
 
 @pytest.fixture
 def session(two_nodes):
+    raydl.disconnect()  # workers of other tests may still be warm
     session = connect(Choice("cluster", two_nodes.address, True, ""))
     yield session
     session.close()

@@ -153,7 +153,7 @@ def test_a_node_dies_with_what_it_had_fetched(own_nodes, slow_origin, in_tmp):
         address=nodes.address,
         progress="none",
         part_size=200_000,
-        connections=4,
+        connections=2,
         timeout=10,
     )
     assert killed

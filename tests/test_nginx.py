@@ -98,7 +98,7 @@ def test_nothing_is_compressed_on_the_way(nginx, in_tmp):
 
 def test_a_password(nginx, in_tmp):
     base, www = nginx
-    with pytest.raises(raydl.HttpError, match=r"401.*user and password"):
+    with pytest.raises(raydl.HttpError, match=r"401.*wants credentials"):
         raydl.fetch(f"{base}/private/file.bin", address="none", progress="none")
     url = base.replace("http://", "http://anna:s3cret@") + "/private/file.bin"
     raydl.fetch(url, address="none", progress="none")
