@@ -9,9 +9,10 @@ import os
 import platform
 import shutil
 import statistics
+import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import ray
@@ -50,6 +51,38 @@ def origin_command(folder: Path, address: str, *flags: str) -> Command:
     """The command that serves ``folder``/www with a delay or a cap."""
     script = Path(__file__).parent / "origin.py"
     return [sys.executable, str(script), str(folder / "www"), address, *flags]
+
+
+RAY_NODES = """
+import sys
+from ray.cluster_utils import Cluster
+node = {{"num_cpus": 1, "object_store_memory": {store}, "include_dashboard": False}}
+cluster = Cluster(initialize_head=True, head_node_args=node)
+for _ in range({count} - 1):
+    cluster.add_node(wait=False, **node)
+cluster.wait_for_nodes()
+print(cluster.address, flush=True)
+sys.stdin.readline()
+cluster.shutdown()
+"""
+
+
+@contextlib.contextmanager
+def ray_nodes(count: int, store: int, env: Mapping[str, str]) -> Iterator[str]:
+    """The address of a cluster of ``count`` nodes on this machine, with stores of so many bytes."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", RAY_NODES.format(count=count, store=store)],
+        env={**os.environ, **env},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().strip()
+    finally:
+        process.communicate("\n")
 
 
 def make_file(path: Path, size: int) -> str:

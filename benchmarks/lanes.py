@@ -11,7 +11,6 @@ takes no memory.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import resource
 import socket
@@ -20,10 +19,9 @@ import sys
 import tempfile
 import time
 import tracemalloc
-from collections.abc import Iterator
 from pathlib import Path
 
-from common import MIB, Command, make_file, nginx_command, save, show
+from common import MIB, Command, make_file, nginx_command, ray_nodes, save, show
 
 from raydl.models import Part
 from raydl.plan import make_plan
@@ -33,37 +31,6 @@ CASES = [(64, 2_000), (256, 2_000), (64, 8_000), (256, 8_000)]
 """Lanes in all, and parts."""
 
 NODES = 4
-
-CLUSTER = f"""
-import sys
-from ray.cluster_utils import Cluster
-node = {{"num_cpus": 1, "object_store_memory": 256 << 20, "include_dashboard": False}}
-cluster = Cluster(initialize_head=True, head_node_args=node)
-for _ in range({NODES}):
-    cluster.add_node(wait=False, **node)
-cluster.wait_for_nodes()
-print(cluster.address, flush=True)
-sys.stdin.readline()
-cluster.shutdown()
-"""
-
-
-@contextlib.contextmanager
-def cluster(env: dict[str, str]) -> Iterator[str]:
-    """The address of a head and ``NODES`` more nodes, all on this machine."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", CLUSTER],
-        env={**os.environ, **env},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert process.stdout is not None
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.communicate("\n")
 
 
 def processor_seconds(command: Command, env: dict[str, str]) -> float:
@@ -91,7 +58,7 @@ def cost_a_part(rounds: int) -> dict[str, list[float]]:
         }  # fmt: skip
         nginx = subprocess.Popen(nginx_command(folder, address))
         try:
-            with cluster(env) as ray_address:
+            with ray_nodes(1 + NODES, 256 * MIB, env) as ray_address:
 
                 def seconds(lanes: int, parts: int) -> float:
                     command = [

@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from common import GIB, Command, make_file, nginx_command, origin_command, save
+from common import GIB, Command, make_file, nginx_command, origin_command, ray_nodes, save
 
 RAYDL = [sys.executable, "-m", "raydl"]
 Measured = dict[str, list[float]]
@@ -214,36 +214,13 @@ def cluster(bench: Bench) -> Measured:
         )
 
 
-TWO_NODES = """
-import os, sys
-from ray.cluster_utils import Cluster
-node = {"num_cpus": 1, "object_store_memory": 1 << 30, "include_dashboard": False}
-cluster = Cluster(initialize_head=True, head_node_args=node)
-cluster.add_node(**node)
-print(cluster.address, flush=True)
-sys.stdin.readline()
-cluster.shutdown()
-"""
-
-
 @contextlib.contextmanager
 def two_nodes() -> Iterator[tuple[str, dict[str, str]]]:
     """The address of a cluster of two nodes, and the environment of its drivers."""
     with tempfile.TemporaryDirectory(prefix="rdl", ignore_cleanup_errors=True) as temp:
         env = {"RAY_TMPDIR": temp, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
-        process = subprocess.Popen(
-            [sys.executable, "-c", TWO_NODES],
-            env={**os.environ, **env},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().strip(), env
-        finally:
-            process.communicate("\n")
+        with ray_nodes(2, GIB, env) as address:
+            yield address, env
 
 
 def peak_private(command: Command, out: Path, env: dict[str, str]) -> float:

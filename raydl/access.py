@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from raydl.errors import UsageError
 from raydl.models import Access
 from raydl.options import Options
+from raydl.textfile import read_text, why
 
 NETRC = "~/.netrc"
 
@@ -107,7 +108,7 @@ def _from_netrc(url: str, options: Options, tell: Tell) -> tuple[str, str] | Non
     except (OSError, UnicodeDecodeError) as error:
         if options.netrc == NETRC:
             return None
-        raise UsageError(f"{path} cannot be read: {_why(error)}") from None
+        raise UsageError(f"{path} cannot be read: {why(error)}") from None
     if found is None:
         return None
     if status.st_mode & 0o077 or status.st_uid not in (os.getuid(), 0):
@@ -148,7 +149,7 @@ def _cookies(file: str | None) -> CookieJar:
                 f"cookies: {file} is no cookie file", "it has to be in Netscape's format"
             ) from None
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"cookies: {file} cannot be read: {_why(error)}") from None
+            raise UsageError(f"cookies: {file} cannot be read: {why(error)}") from None
     for cookie in jar:
         if cookie.expires == 0:  # so curl writes one that lasts for the session
             cookie.expires, cookie.discard = None, True
@@ -160,7 +161,7 @@ def _authorities(file: str | None) -> str | None:
     """The certificates in ``file``, as PEM text."""
     if file is None:
         return None
-    text = _read("cacert", file)
+    text = read_text(file, "cacert")
     try:
         ssl.create_default_context(cadata=text)
     except (ssl.SSLError, ValueError):
@@ -174,9 +175,9 @@ def _certificate(cert: str | None, key: str | None) -> str | None:
         if key is not None:
             raise UsageError("key: a key is of no use without a certificate", "add --cert")
         return None
-    text = _read("cert", cert)
+    text = read_text(cert, "cert")
     if key is not None:
-        text += "\n" + _read("key", key)
+        text += "\n" + read_text(key, "key")
     with tempfile.NamedTemporaryFile("w") as file:
         file.write(text)
         file.flush()
@@ -193,14 +194,3 @@ def _certificate(cert: str | None, key: str | None) -> str | None:
 
 def _refuse() -> str:
     raise ValueError("a password would be needed")
-
-
-def _read(name: str, file: str) -> str:
-    try:
-        return Path(file).expanduser().read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{name}: {file} cannot be read: {_why(error)}") from None
-
-
-def _why(error: Exception) -> str:
-    return getattr(error, "strerror", None) or "it is no text"

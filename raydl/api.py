@@ -11,8 +11,9 @@ from raydl.address import choose
 from raydl.cluster import Node, connect
 from raydl.cluster import disconnect as disconnect
 from raydl.control import Control
-from raydl.download import Output, probe_origin, run
+from raydl.download import Output, run
 from raydl.event import Event
+from raydl.lookup import probe_origin
 from raydl.models import Remote, Report
 from raydl.options import OptionKeywords, Options, Unpack, describe_options
 from raydl.waiting import next_item

@@ -361,10 +361,14 @@ class Coordinator:
                 resolve = partial(self._resolve, mirror, mirror.resolve)
                 threading.Thread(target=resolve, name="raydl-resolve", daemon=True).start()
                 return True
-        if self._mirrors.failed(mirror, failure):
-            self._emit(Notice(f"{mirror} is left out from here: {failure.message}"))
-            return True
-        return False
+        return self._leaves(mirror, failure)
+
+    def _leaves(self, mirror: Mirror, failure: Failure) -> bool:
+        """Whether this failure was one too many, and the place is asked no more."""
+        if not self._mirrors.failed(mirror, failure):
+            return False
+        self._emit(Notice(f"{mirror} is left out from here: {failure.message}"))
+        return True
 
     def _resolve(self, mirror: Mirror, resolve: Callable[[], Source]) -> None:
         try:
@@ -381,9 +385,8 @@ class Coordinator:
         if error is None:
             return
         mirror.is_resolving = False
-        if not self._mirrors.failed(mirror, Failure("changed", error.message)):
+        if not self._leaves(mirror, Failure("changed", error.message)):
             raise error
-        self._emit(Notice(f"{mirror} is left out from here: {error.message}"))
 
     def _strike(self, crew: Crew, failure: Failure, now: float) -> None:
         """A lane that fails rests, so that one broken node does not use up the tries."""

@@ -11,15 +11,10 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from itertools import count
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from raydl import backoff
-from raydl.access import access_of
 from raydl.address import Choice, choose
 from raydl.checksum import Proof
 from raydl.control import Control
@@ -45,18 +40,18 @@ from raydl.event import (
 )
 from raydl.fleet import ClusterFleet
 from raydl.inbox import Inbox
+from raydl.lookup import mirrors_of, probe_origin, source_of, text_at
 from raydl.manners import Manners
-from raydl.mirrors import Mirror, objection
-from raydl.models import Plan, Remote, Report, Source, redact
+from raydl.mirrors import Mirror
+from raydl.models import Plan, Remote, Report, redact
 from raydl.onestream import OneStream
 from raydl.options import Options
-from raydl.origin import Origin, OriginFailure, split_auth
+from raydl.origin import split_auth
 from raydl.plan import make_plan
 from raydl.proof import proof_of
 from raydl.sink import FileSink, Sink, StdoutSink
 from raydl.target import STDOUT, check_target, planned_path, target_path
 from raydl.threads import BufferPool, LocalTeam
-from raydl.units import format_duration
 
 JOIN_SECONDS = 1.5
 """What joining a cluster takes until its first bytes are here: importing Ray, connecting and
@@ -70,9 +65,6 @@ NO_VALIDATOR = (
     "the origin gives neither an ETag nor a date: a change of the file while it is downloaded "
     "could not be noticed; --checksum would prove the bytes"
 )
-
-PROBE_RETRIES = 2
-"""Tries for an origin that cannot be reached at all: a person waits for the answer."""
 
 Output = str | os.PathLike[str] | None
 
@@ -125,7 +117,7 @@ def _download(url: str, output: Output, options: Options, emit: Emit, control: C
             path = target_path(output, remote)
             if check_target(path, options):
                 return _skipped(url, str(path), path.stat().st_size)
-        proof = proof_of(remote, options, partial(_text, url, options, emit))
+        proof = proof_of(remote, options, partial(text_at, url, options, emit))
         sink = _open_sink(path, remote, proof, options)
         try:
             with contextlib.closing(sink), _noting_kept(sink, path, control):
@@ -189,53 +181,6 @@ def _open_sink(path: Path | None, remote: Remote, proof: Proof | None, options: 
     )
 
 
-def _text(near: str, options: Options, emit: Emit, url: str, limit: int) -> str:
-    """The text at ``url``, with the credentials for ``near`` if that is the same origin."""
-    clean, auth = split_auth(url)
-    access, cookies = access_of(clean, auth, options, lambda text: emit(Notice(text)))
-    if urlsplit(clean)[:2] != urlsplit(split_auth(near)[0])[:2]:
-        access = replace(access, headers=())
-    with contextlib.closing(Origin(access, options.timeout, cookies)) as origin:
-        try:
-            return origin.text(clean, limit)
-        except OriginFailure as error:
-            raised = error.failure.to_error(f" for {redact(url)}")
-            raise raised from None
-
-
-def probe_origin(
-    url: str, options: Options, emit: Emit, control: Control, trust_head: bool = True
-) -> Remote:
-    """Probe, again and again while that may help."""
-    clean, auth = split_auth(url)
-    access, cookies = access_of(clean, auth, options, lambda text: emit(Notice(text)))
-    for tries in count(1):
-        origin = Origin(access, options.timeout, cookies)
-        control.watch(origin.abort)
-        try:
-            return origin.probe(clean, trust_head)
-        except OriginFailure as error:
-            failure = error.failure
-            if failure.kind == "cancelled":
-                control.pause(0)
-            limit = options.retries
-            if failure.kind in ("connect", "timeout"):
-                limit = min(limit, PROBE_RETRIES)
-            if not failure.retryable or tries > limit:
-                raised = failure.to_error(f" ({tries} tries)" if tries > 1 else "")
-                if failure.kind in ("connect", "timeout"):
-                    raised.hint = "check the URL and this machine's network"
-                if failure.status == 401 and any(n == "Authorization" for n, _ in access.headers):
-                    raised.hint = "the credentials are wrong"
-                raise raised from None
-            delay = backoff.delay(tries, failure.retry_after)
-            emit(Notice(f"{failure.message}; again in {format_duration(delay)}"))
-            control.pause(delay)
-        finally:
-            origin.close()
-    raise AssertionError("unreachable")
-
-
 def _transfer(
     url: str,
     remote: Remote,
@@ -248,7 +193,6 @@ def _transfer(
     """Fetch everything that the sink has not yet, and let it finish."""
     if sink.note:
         emit(Resumed(sink.kept, sink.note))
-    source = _source(remote, options)
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
         fetching: Coordinator | OneStream
@@ -257,12 +201,11 @@ def _transfer(
             emit(Planned.of(plan))
             if remote.validator is None and plan.count != 1 and not sink.is_proven:
                 emit(Notice(NO_VALIDATOR))
-            mirrors = [Mirror(source, _resolver(url, options, emit))]
-            mirrors += _mirrors(url, remote, options, emit)
+            mirrors = mirrors_of(url, remote, options, emit)
             fetching = _coordinate(plan, mirrors, choice, options, emit, stack)
         else:
             fetching = OneStream(
-                source,
+                source_of(remote, options),
                 emit,
                 retries=options.retries,
                 memory=options.max_memory // 2,
@@ -290,43 +233,6 @@ def _transfer(
             digests=digests,
             nodes=fetching.meter.shares(),
         )
-
-
-def _resolver(url: str, options: Options, emit: Emit) -> Callable[[], Source]:
-    return lambda: _source(probe_origin(url, options, emit, Control()), options)
-
-
-def _mirrors(url: str, first: Remote, options: Options, emit: Emit) -> Iterator[Mirror]:
-    """The mirrors that have the same file; the others are left out with a reason."""
-    others = [other for other in options.mirror if other != url]
-    if not others:
-        return
-    patient = replace(options, retries=0)
-
-    def ask(other: str) -> Remote | RaydlError:
-        try:
-            return probe_origin(other, patient, emit, Control())
-        except RaydlError as error:
-            return error
-
-    with ThreadPoolExecutor(len(others), "raydl-mirror") as pool:
-        for other, answer in zip(others, pool.map(ask, others), strict=True):
-            why = answer.message if isinstance(answer, RaydlError) else objection(first, answer)
-            if why or isinstance(answer, RaydlError):
-                emit(Notice(f"the mirror {redact(other)} is left out: {why}"))
-            else:
-                yield Mirror(_source(answer, options), _resolver(other, options, emit))
-
-
-def _source(remote: Remote, options: Options) -> Source:
-    return Source(
-        url=remote.final_url,
-        size=remote.size,
-        etag=remote.etag,
-        last_modified=remote.last_modified,
-        access=remote.access,
-        timeout=options.timeout,
-    )
 
 
 def _plan(size: int, start: int, choice: Choice, options: Options) -> Plan:

@@ -156,6 +156,17 @@ class Bench:
 BUSY = Failure("status", "busy", 503)
 
 
+def run_beside(bench, work, stop):
+    """Run the download while a thread does ``work`` until ``stop`` is set."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        bench.run()
+    finally:
+        stop.set()
+        thread.join()
+
+
 def test_everything_in_order(no_leaks):
     bench = Bench()
     bench.join("a", 3)
@@ -213,13 +224,7 @@ def test_chaos(seed):
             if held:
                 bench.inbox.post(held.pop())
 
-    thread = threading.Thread(target=release)
-    thread.start()
-    try:
-        bench.run()
-    finally:
-        stop.set()
-        thread.join()
+    run_beside(bench, release, stop)
 
 
 def test_the_window_is_bounded_while_the_head_is_missing():
@@ -636,11 +641,5 @@ def test_lanes_are_found_by_measuring():
 
     team = bench.join("a", 64, behave, seconds=0.005)
     team.pulse = lambda now: Pulse(now, now, total[0], {}, None)
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        bench.run()
-    finally:
-        stop.set()
-        thread.join()
+    run_beside(bench, work, stop)
     assert 8 <= most[0] <= 16

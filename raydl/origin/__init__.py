@@ -1,6 +1,8 @@
 """HTTP: what the origin has, and its bytes. The only package that imports requests."""
 
-from raydl.origin.client import USER_AGENT, Origin, Tally, split_auth
+from raydl.origin.client import Origin, Tally
 from raydl.origin.faults import OriginFailure
+from raydl.origin.session import USER_AGENT
+from raydl.origin.urls import split_auth
 
 __all__ = ["USER_AGENT", "Origin", "OriginFailure", "Tally", "split_auth"]

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.cookiejar import CookieJar
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import requests
 
-from raydl._version import __version__
-from raydl.errors import UsageError
 from raydl.models import Access, Failure, Remote, Source
 from raydl.naming import file_name
 from raydl.origin.answers import check_part, check_whole, status_failure
@@ -27,87 +24,15 @@ from raydl.origin.headers import (
     parse_content_range,
     strong_etag,
 )
+from raydl.origin.session import Session
 from raydl.origin.transport import Transport, as_file
-
-USER_AGENT = f"raydl/{__version__}"
 
 LARGEST_READ = 4 << 20
 SMALLEST_READ = 16 << 10
 QUICK_READ, SLOW_READ = 0.0125, 0.05
 """Seconds. Who watches a speed, or cuts a request off, sees it in steps of one read."""
 
-HARMLESS = ("accept", "accept-language", "referer", "user-agent")
-"""Headers that are nobody's secret: they follow a redirect to any host."""
-
 Tally = Callable[[int], None]
-
-
-class _Session(requests.Session):
-    """A session whose private headers go to the origin that they were given for, and no other."""
-
-    def __init__(self, access: Access) -> None:
-        super().__init__()
-        self._access = access
-        self.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
-        self.headers.update(access.headers)
-        self.auth = _NoAuth()
-
-    def rebuild_auth(
-        self, prepared_request: requests.PreparedRequest, response: requests.Response
-    ) -> None:
-        """Called by requests for each redirect, whose request has the headers of the last one."""
-        # The inherited one would look up ~/.netrc for the new host, on whatever machine this is.
-        url, target = response.request.url or "", prepared_request.url or ""
-        elsewhere = self.should_strip_auth(url, target)  # type: ignore[no-untyped-call]
-        if elsewhere and not self._access.trusts_redirects:
-            for name, _ in self._access.headers:
-                if name.lower() not in HARMLESS:
-                    prepared_request.headers.pop(name, None)
-            return
-        for name, value in self._access.headers:
-            # requests drops it on every redirect, for it may come from the jar.
-            if name.lower() == "cookie" and name in response.request.headers:
-                prepared_request.headers[name] = value
-
-
-class _NoAuth(requests.auth.AuthBase):
-    """Keeps requests from looking for credentials in ~/.netrc."""
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        return request
-
-
-def _is_host(name: str) -> bool:
-    """Whether this can be a host: an address, or labels that DNS can have."""
-    if ":" in name:
-        return True  # urlsplit has checked that it is an IPv6 address
-    try:
-        labels = name.rstrip(".").encode("idna").split(b".")
-    except UnicodeError:
-        return False
-    return all(re.fullmatch(rb"[\w-]{1,63}", label) for label in labels)
-
-
-def split_auth(url: str) -> tuple[str, tuple[str, str] | None]:
-    """The URL without its userinfo, and that userinfo as (user, password).
-
-    Raises UsageError when it is no absolute http or https URL.
-    """
-    try:
-        parts = urlsplit(url.strip())
-        host_fits = parts.port != 0 and _is_host(parts.hostname or "")
-    except ValueError:
-        parts, host_fits = None, False
-    if parts is None or not host_fits:
-        raise UsageError("this is not a URL that can be fetched", "write https://host/path")
-    if parts.scheme.lower() not in ("http", "https"):
-        raise UsageError(f"{parts.scheme}: URLs are not supported", "write http:// or https://")
-    userinfo, _, host = parts.netloc.rpartition("@")
-    clean = urlunsplit((parts.scheme, host, parts.path or "/", parts.query, ""))
-    if not userinfo:
-        return clean, None
-    user, _, password = userinfo.partition(":")
-    return clean, (unquote(user), unquote(password))
 
 
 class Origin:
@@ -121,7 +46,7 @@ class Origin:
         self._timeout = timeout
         self._access = access
         self._transport = Transport(access.insecure)
-        self._session = _Session(access)
+        self._session = Session(access)
         if cookies is not None:
             self._session.cookies.update(cookies)
         for scheme in ("http://", "https://"):
