@@ -4,8 +4,10 @@ pytest -m soak -s           a few minutes
 """
 
 import gc
+import multiprocessing
 import random
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -39,28 +41,63 @@ def level():
     }
 
 
-@pytest.mark.soak
-@pytest.mark.timeout(1800)
-def test_soak(two_nodes, tmp_path):
-    chance = random.Random(5)
-    levels = []
-    for number in range(DOWNLOADS):
-        with Origin(random_bytes(chance.randrange(1, 9_000_000), number)) as origin:
+def serve(pipe):
+    """One origin after the other, each for a number that comes through the pipe."""
+    while (number := pipe.recv()) is not None:
+        chance = random.Random(number)
+        with Origin(data(number)) as origin:
             origin.on(status(503), chance.randrange(3))
             origin.on(cut_off(20_000), chance.randrange(3))
             origin.on(slowly(chance), None)
-            target = tmp_path / "file"
-            raydl.fetch(
-                origin.url(),
-                target,
-                address=two_nodes.address,
-                fetch_here=number % 2 == 0,
-                overwrite=True,
-                part_size=300_000,
-                progress="none",
-            )
-            assert target.read_bytes() == origin.data
-        del origin
+            pipe.send(origin.url())
+            pipe.recv()
+
+
+def data(number):
+    return random_bytes(random.Random(number).randrange(1, 9_000_000), number)
+
+
+@contextmanager
+def origins():
+    """What they remember of their requests is not this process's memory."""
+    spawned = multiprocessing.get_context("spawn")
+    ours, theirs = spawned.Pipe()
+    process = spawned.Process(target=serve, args=(theirs,), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        yield ours
+        ours.send(None)
+    finally:
+        ours.close()
+        process.join(10)
+        process.kill()
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_soak(two_nodes, tmp_path):
+    with origins() as pipe:
+        soak(two_nodes.address, tmp_path / "file", pipe)
+    assert not list(Path(tmp_path).glob("*.part*"))
+    raydl.disconnect()
+
+
+def soak(address, target, pipe):
+    levels = []
+    for number in range(DOWNLOADS):
+        pipe.send(number)
+        raydl.fetch(
+            pipe.recv(),
+            target,
+            address=address,
+            fetch_here=number % 2 == 0,
+            overwrite=True,
+            part_size=300_000,
+            progress="none",
+        )
+        assert target.read_bytes() == data(number)
+        pipe.send("done")
         if number % WARM_UP == WARM_UP - 1:
             levels.append(level())
             print(number + 1, levels[-1], flush=True)
@@ -69,5 +106,3 @@ def test_soak(two_nodes, tmp_path):
     assert last["workers' memory"] - first["workers' memory"] < MOST_GROWTH
     for name in ("handles", "threads", "tasks", "actors"):
         assert last[name] <= first[name] + 2, (name, levels)
-    assert not list(Path(tmp_path).glob("*.part*"))
-    raydl.disconnect()
