@@ -268,7 +268,10 @@ class Coordinator:
                 break
             urgent = task.part.start == self._window.written
             size = task.part.size
-            crew = next((c for c in free if self._has_memory(c, size, urgent, now)), None)
+            able = [c for c in free if self._has_memory(c, size, urgent, now)]
+            # Who fetches them already shares whatever holds that one up.
+            racing = {rival.crew for rival in self._flights.rivals(task.part.start)}
+            crew = min(able, key=lambda c: c in racing, default=None)
             if crew is None:
                 self._window.put_back(task)
                 break

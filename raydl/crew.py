@@ -43,6 +43,7 @@ class Flight:
     replaced: bool = False
     given_up: Failure | None = None
     _mark: tuple[float, int] | None = None
+    _first: tuple[float, int] | None = None
 
     def __post_init__(self) -> None:
         self.source = self.mirror.source
@@ -59,16 +60,20 @@ class Flight:
         """``got`` bytes had arrived, as was heard ``at``."""
         if got > self.got or not self.moved_at:
             self.moved_at = at
+        if got and self._first is None:
+            self._first = (at, got)
         self.got, self.seen_at = got, at
 
     def seconds_left(self, now: float) -> float:
         """How long it will still take, by what it has done so far."""
         size, age = self.task.part.size, now - self.began
-        flown = self.seen_at - self.began
-        if self.got and flown >= SPEED_SECONDS:
-            left = (size - self.got) * flown / self.got - (now - self.seen_at)
+        # Not from its beginning: the wait for an answer says nothing about what follows.
+        since, before = self._first or (self.seen_at, self.got)
+        if self.got > before and self.seen_at - since >= SPEED_SECONDS:
+            speed = (self.got - before) / (self.seen_at - since)
+            left = (size - self.got) / speed - (now - self.seen_at)
         elif self.crew.speed:
-            left = size / self.crew.speed - age
+            left = (size - self.got) / self.crew.speed - (now - (self.seen_at or self.began))
         else:
             left = 0.0
         # What is stuck, or overdue, will be so for about as long again.

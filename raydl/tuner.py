@@ -17,26 +17,40 @@ MOST_IN_ALL = 256
 GAIN = 1.2
 """Twice the lanes must bring this much more to be kept."""
 
+KEEP = 0.9
+"""And half the lanes this share of what there was: those that came while the parts were still
+small, or by chance, go again."""
+
+FADE = 0.98
+"""What lanes have once brought is forgotten at this rate, a measurement."""
+
 SETTLE_SECONDS = 0.1
 JOIN_SECONDS = 0.5
 """A node that joins gets going for so long: that its speed grows has nothing to do with lanes."""
 
 MEASURE_SECONDS = 0.3
 SOON_SECONDS = 1.0
+DOUBT_SECONDS = 3.0
+"""So long after the most lanes were reached, half of them are tried."""
+
 HOLD_SECONDS = 10.0
 LONGEST_HOLD = 80.0
 """What was tried in vain is tried again after a while, and then after twice as long."""
 
 
-class Trial(NamedTuple):
-    """``rate`` bytes a second were measured with ``lanes`` lanes a node."""
+class Level(NamedTuple):
+    """``rate`` bytes a second came with ``lanes`` lanes a node."""
 
     lanes: int
     rate: float
 
 
 class Tuner:
-    """Doubles the lanes a node as long as that brings more; ``fixed`` lanes stay as they are."""
+    """Doubles the lanes a node as long as that brings more, halves them where it costs nothing.
+
+    A trial is held against the most that was seen before it: rates swing, and by chance a trial
+    is at the top of a swing. ``fixed`` lanes stay as they are.
+    """
 
     def __init__(self, fixed: int | None = None) -> None:
         self.lanes = fixed or FIRST_LANES
@@ -47,7 +61,9 @@ class Tuner:
         self._team: tuple[Any, ...] = ()
         self._since = 0.0
         self._marks: dict[Any, tuple[float, int]] = {}
-        self._before: Trial | None = None
+        self._before: Level | None = None
+        self._peak = self._try_at = 0.0
+        self._fewer_next = False
         self._hold = HOLD_SECONDS
         self._complained_at = -LONGEST_HOLD
 
@@ -58,7 +74,7 @@ class Tuner:
 
     def lanes_soon(self, now: float) -> int:
         """How many there may be before the parts that are cut now have come."""
-        if self._is_fixed or now < self._since - SOON_SECONDS:
+        if self._is_fixed or (self._before is None and now < self._try_at - SOON_SECONDS):
             return self.lanes
         return min(2 * self.lanes, self._limit())
 
@@ -70,8 +86,9 @@ class Tuner:
         if team != self._team:
             # A trial that began with other nodes can't tell what the lanes did.
             self._back()
-            self._begin(now + JOIN_SECONDS if self._team else now)
-            self._team = team
+            self._try_at = now + JOIN_SECONDS if self._team else now
+            self._begin(self._try_at)
+            self._peak, self._fewer_next, self._team = 0.0, False, team
             self._fit()
         if now < self._since:
             return
@@ -90,7 +107,13 @@ class Tuner:
             (received[node][1] - mark[1]) / span
             for (node, mark), span in zip(self._marks.items(), spans, strict=True)
         )
-        self._judge(Trial(self.lanes, rate), now)
+        if self._before is None:
+            self._marks = dict(received)
+            self._peak = max(rate, FADE * self._peak)
+        else:
+            self._judge(self._before, rate, now)
+        if self._before is None and now >= self._try_at:
+            self._try(now)
 
     def complained(self, now: float) -> None:
         """The origin refuses: half the lanes, and no more than that for a while."""
@@ -98,27 +121,54 @@ class Tuner:
             return
         self._complained_at = now
         self._most = self.lanes = max(1, self.lanes // 2)
-        self._before, self.capped = None, False
-        self._begin(now + self._hold)
+        self._before, self.capped, self._peak = None, False, 0.0
+        self._wait(now)
 
-    def _judge(self, trial: Trial, now: float) -> None:
-        before = self._before
-        if before is not None and trial.rate < GAIN * before.rate:
-            self._back()
-            self._begin(now + self._hold)
-            self._hold = min(2 * self._hold, LONGEST_HOLD)
-            return
+    def _try(self, now: float) -> None:
+        """Begin a trial of twice the lanes, or of half."""
         if now - self._complained_at > LONGEST_HOLD:
             self._most = MOST_LANES
-        at_most = 2 * self.lanes > self._limit()
-        self.capped = before is not None and at_most
-        if at_most:
-            self._before = None
-            self._begin(now + self._hold)
+        if self._fewer_next:
+            self._fewer_next = False
+            if self.lanes > FIRST_LANES:
+                self._before = Level(self.lanes, self._peak)
+                self.lanes //= 2
+                self._begin(now + SETTLE_SECONDS)
+                return
+        if 2 * self.lanes > self._limit():
+            self._try_at = now + HOLD_SECONDS
             return
-        self._before = trial
+        self._before = Level(self.lanes, self._peak)
         self.lanes *= 2
         self._begin(now + SETTLE_SECONDS)
+
+    def _judge(self, before: Level, rate: float, now: float) -> None:
+        """Keep the lanes of a trial, or go back."""
+        tried, self._before, self._marks = self.lanes, None, {}
+        if tried < before.lanes:
+            if rate >= KEEP * before.rate:
+                self._fewer_next, self.capped = True, False
+                self._try_at = now + SOON_SECONDS
+            else:
+                self.lanes = before.lanes
+                self._wait(now)
+        elif rate >= GAIN * before.rate:
+            self._peak = rate
+            self.capped = self._fewer_next = 2 * tried > self._limit()
+            if self.capped:
+                self._try_at = now + DOUBT_SECONDS
+        else:
+            self.lanes, self.capped = before.lanes, False
+            if before.lanes > FIRST_LANES:
+                self._fewer_next = True
+                self._try_at = now + SOON_SECONDS
+            else:
+                self._wait(now)
+
+    def _wait(self, now: float) -> None:
+        """Try nothing for a while, and for longer the next time."""
+        self._try_at = now + self._hold
+        self._hold = min(2 * self._hold, LONGEST_HOLD)
 
     def _back(self) -> None:
         if self._before is not None:

@@ -91,17 +91,22 @@ def test_how_long_a_flight_will_still_take(crew):
     crew.delivered(1000, 1.0, 0.0)
     flight = fly(crew)
     assert flight.seconds_left(0.25) == 0.75
-    flight.seen(500, 1.0)
-    assert flight.seconds_left(1.0) == 1.0
-    assert flight.seconds_left(1.25) == 0.75
+    flight.seen(100, 1.0)  # how long it waited for that is no measure
+    assert flight.seconds_left(1.0) == pytest.approx(0.9)
+    flight.seen(500, 2.0)
+    assert flight.seconds_left(2.0) == 1.25
+    assert flight.seconds_left(2.25) == 1.0
     # Nothing came for long: it will be stuck for as long again.
-    flight.seen(500, 9.0)
-    assert flight.seconds_left(9.0) == pytest.approx(9.0)
+    flight.seen(500, 99.0)
+    assert flight.seconds_left(99.0) == pytest.approx(122.5)
+    flight.got = 990
+    assert flight.seconds_left(99.0) == pytest.approx(97.0)
 
 
 def test_late_is_what_another_would_have_had_well_before(crew):
     crew.delivered(1000, 1.0, 0.0)
     flight = fly(crew)
+    flight.seen(50, 0.5)
     flight.seen(100, 1.0)
     assert flight.seconds_left(1.0) == pytest.approx(9.0)
     assert flight.is_late(1.0, 1000.0)

@@ -52,6 +52,21 @@ def test_a_link_that_four_fill():
     assert tried < 0.1 * len(world.seen)
 
 
+def test_lanes_that_came_while_the_speed_grew_go_again():
+    world = World(lambda lanes, nodes: 25e6 * min(1.0, world.now / 3.0), noise=0.02)
+    world.run(3.0)
+    assert max(world.seen) > 2 * FIRST_LANES
+    assert world.run(9.0) == FIRST_LANES
+
+
+def test_a_lull_does_not_make_more_lanes_look_good():
+    lull = {4.0, 4.1, 4.2, 4.3}
+    world = World(lambda lanes, nodes: 10e6 if round(world.now, 1) in lull else 25e6)
+    for world.tuner._try_at in (4.0, 4.2):
+        world.run(3.0)
+        assert world.tuner.lanes == FIRST_LANES
+
+
 def test_nodes_that_share_a_limit_do_not_race_each_other():
     world = World(lambda lanes, nodes: 100e6 / nodes, nodes=10, noise=0.05)
     assert world.run(9.0) == FIRST_LANES
