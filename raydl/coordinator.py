@@ -483,7 +483,7 @@ class Coordinator:
             for crew in self._crews
             if crew.pulse is not None and not crew.is_silent(now)
         }
-        self._tuner.look(now, received, busy=not free)
+        self._tuner.look(now, received, len(self._flights), busy=not free)
         rate = sum(crew.rate for crew in received)
         self._limits.look(self._holdup(bool(free)), len(received), rate)
         self._show_progress()

@@ -78,8 +78,13 @@ class Tuner:
             return self.lanes
         return min(2 * self.lanes, self._limit())
 
-    def look(self, now: float, received: Mapping[Any, tuple[float, int]], busy: bool) -> None:
-        """Take in each node's (clock, bytes received); ``busy``: all lanes had work since."""
+    def look(
+        self, now: float, received: Mapping[Any, tuple[float, int]], flying: int, busy: bool
+    ) -> None:
+        """Take in each node's (clock, bytes received); ``flying`` requests are in flight.
+
+        ``busy`` tells that all lanes had work since.
+        """
         if self._is_fixed:
             return
         team = tuple(received)
@@ -97,7 +102,7 @@ class Tuner:
             self._back()
             self._begin(now + MEASURE_SECONDS)
             return
-        if not self._marks:
+        if not self._marks or self._are_landing(flying):
             self._marks = dict(received)
             return
         spans = [received[node][0] - mark[0] for node, mark in self._marks.items()]
@@ -169,6 +174,11 @@ class Tuner:
         """Try nothing for a while, and for longer the next time."""
         self._try_at = now + self._hold
         self._hold = min(2 * self._hold, LONGEST_HOLD)
+
+    def _are_landing(self, flying: int) -> bool:
+        """Whether a trial of fewer lanes has yet to wait for the others to end their parts."""
+        down = self._before is not None and self.lanes < self._before.lanes
+        return down and flying > self.lanes * len(self._team)
 
     def _back(self) -> None:
         if self._before is not None:

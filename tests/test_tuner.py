@@ -10,7 +10,7 @@ from raydl.tuner import FIRST_LANES, MOST_IN_ALL, MOST_LANES, Tuner
 class World:
     """Nodes that bring ``speed(lanes a node, nodes)`` bytes a second each."""
 
-    def __init__(self, speed, nodes=1, fixed=None, noise=0.0):
+    def __init__(self, speed, nodes=1, fixed=None, noise=0.0, parts=0.1):
         self.speed, self.nodes, self.noise = speed, nodes, noise
         self.tuner = Tuner(fixed)
         self.now = 0.0
@@ -18,16 +18,22 @@ class World:
         self.seen = []
         self.busy = True
         self.random = random.Random(1)
+        self.parts = parts
+        self.flights = []
+        """When each ends, of one node."""
 
     def run(self, seconds):
         for _ in range(round(seconds * 10)):
             self.now += 0.1
+            self.flights = [end for end in self.flights if end > self.now]
+            while len(self.flights) < self.tuner.lanes:
+                self.flights.append(self.now + self.random.uniform(0.5, 1.5) * self.parts)
             for node in range(self.nodes):
-                speed = self.speed(self.tuner.lanes, self.nodes)
+                speed = self.speed(len(self.flights), self.nodes)
                 speed *= 1 + self.random.uniform(-self.noise, self.noise)
                 self.got[node] = self.got.get(node, 0) + int(speed * 0.1)
             received = {n: (self.now, self.got[n]) for n in range(self.nodes)}
-            self.tuner.look(self.now, received, self.busy)
+            self.tuner.look(self.now, received, len(self.flights) * self.nodes, self.busy)
             self.seen.append(self.tuner.lanes)
         return self.tuner.lanes
 
@@ -43,6 +49,14 @@ def test_a_cap_that_sixteen_reach():
     assert world.run(8.0) == 16
     assert max(world.seen) == 32
     assert not world.tuner.capped
+
+
+def test_fewer_are_not_judged_by_those_that_still_fly():
+    world = World(lambda lanes, nodes: min(lanes * 2e6, 25e6), nodes=4, noise=0.05, parts=1.0)
+    world.run(8.0)
+    assert world.run(60.0) == 16
+    assert sum(lanes < 16 for lanes in world.seen[80:]) > 0
+    assert sum(lanes == 16 for lanes in world.seen[80:]) > 0.8 * 600
 
 
 def test_a_link_that_four_fill():
