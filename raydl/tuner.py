@@ -17,6 +17,10 @@ MOST_IN_ALL = 256
 GAIN = 1.2
 """Twice the lanes must bring this much more to be kept."""
 
+PROPORTIONAL = 0.9
+"""Where the speed grows by this share of what the lanes grow by, four times as many are tried
+next."""
+
 KEEP = 0.9
 """And half the lanes this share of what there was: those that came while the parts were still
 small, or by chance, go again."""
@@ -28,12 +32,12 @@ SETTLE_SECONDS = 0.1
 JOIN_SECONDS = 0.5
 """A node that joins gets going for so long: that its speed grows has nothing to do with lanes."""
 
-MEASURE_SECONDS = 0.3
+MEASURE_SECONDS = 0.2
 SOON_SECONDS = 1.0
 DOUBT_SECONDS = 3.0
 """So long after the most lanes were reached, half of them are tried."""
 
-HOLD_SECONDS = 10.0
+HOLD_SECONDS = 20.0
 LONGEST_HOLD = 80.0
 """What was tried in vain is tried again after a while, and then after twice as long."""
 
@@ -46,7 +50,7 @@ class Level(NamedTuple):
 
 
 class Tuner:
-    """Doubles the lanes a node as long as that brings more, halves them where it costs nothing.
+    """More lanes a node as long as that brings more, fewer where that costs nothing.
 
     A trial is held against the most that was seen before it: rates swing, and by chance a trial
     is at the top of a swing. ``fixed`` lanes stay as they are.
@@ -64,6 +68,7 @@ class Tuner:
         self._before: Level | None = None
         self._peak = self._try_at = 0.0
         self._fewer_next = False
+        self._step = 2
         self._hold = HOLD_SECONDS
         self._complained_at = -LONGEST_HOLD
 
@@ -93,7 +98,8 @@ class Tuner:
             self._back()
             self._try_at = now + JOIN_SECONDS if self._team else now
             self._begin(self._try_at)
-            self._peak, self._fewer_next, self._team = 0.0, False, team
+            self._team = team
+            self._forget()
             self._fit()
         if now < self._since:
             return
@@ -126,7 +132,8 @@ class Tuner:
             return
         self._complained_at = now
         self._most = self.lanes = max(1, self.lanes // 2)
-        self._before, self.capped, self._peak = None, False, 0.0
+        self._before, self.capped = None, False
+        self._forget()
         self._wait(now)
 
     def _try(self, now: float) -> None:
@@ -144,22 +151,25 @@ class Tuner:
             self._try_at = now + HOLD_SECONDS
             return
         self._before = Level(self.lanes, self._peak)
-        self.lanes *= 2
+        self.lanes = min(self._step * self.lanes, self._limit())
         self._begin(now + SETTLE_SECONDS)
 
     def _judge(self, before: Level, rate: float, now: float) -> None:
         """Keep the lanes of a trial, or go back."""
         tried, self._before, self._marks = self.lanes, None, {}
-        if tried < before.lanes:
-            if rate >= KEEP * before.rate:
+        more, gain = tried / before.lanes, rate / max(before.rate, 1.0)
+        self._step = 4 if more > 1 and gain >= PROPORTIONAL * more else 2
+        if more < 1:
+            if gain >= KEEP:
                 self._fewer_next, self.capped = True, False
                 self._try_at = now + SOON_SECONDS
             else:
                 self.lanes = before.lanes
                 self._wait(now)
-        elif rate >= GAIN * before.rate:
+        elif gain >= GAIN:
             self._peak = rate
-            self.capped = self._fewer_next = 2 * tried > self._limit()
+            self.capped = 2 * tried > self._limit()
+            self._fewer_next = self.capped or gain < more / 2
             if self.capped:
                 self._try_at = now + DOUBT_SECONDS
         else:
@@ -169,6 +179,10 @@ class Tuner:
                 self._try_at = now + SOON_SECONDS
             else:
                 self._wait(now)
+
+    def _forget(self) -> None:
+        """What was seen so far was of another fleet."""
+        self._peak, self._step, self._fewer_next = 0.0, 2, False
 
     def _wait(self, now: float) -> None:
         """Try nothing for a while, and for longer the next time."""
