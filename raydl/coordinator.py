@@ -478,14 +478,14 @@ class Coordinator:
                 self._give_up_slow(crew)
         free = self._free_crews(now)
         self._hedge(free, now)
-        received = {
-            crew: (crew.pulse.clock, crew.pulse.received)
+        pulses = {
+            crew: crew.pulse
             for crew in self._crews
             if crew.pulse is not None and not crew.is_silent(now)
         }
-        self._tuner.look(now, received, len(self._flights), busy=not free)
-        rate = sum(crew.rate for crew in received)
-        self._limits.look(self._holdup(bool(free)), len(received), rate)
+        self._tuner.look(now, pulses, len(self._flights), busy=not free)
+        rate = sum(crew.rate for crew in pulses)
+        self._limits.look(self._holdup(bool(free)), len(pulses), rate)
         self._show_progress()
 
     def _holdup(self, idle: bool) -> Holdup:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from raydl.lane import Pulse
+
 FIRST_LANES = 4
 MOST_LANES = 64
 MOST_IN_ALL = 256
@@ -25,14 +27,16 @@ KEEP = 0.9
 """And half the lanes this share of what there was: those that came while the parts were still
 small, or by chance, go again."""
 
-FADE = 0.98
-"""What lanes have once brought is forgotten at this rate, a measurement."""
+NEWS = 0.2
+"""How much one measurement counts against those before it."""
 
 SETTLE_SECONDS = 0.1
 JOIN_SECONDS = 0.5
 """A node that joins gets going for so long: that its speed grows has nothing to do with lanes."""
 
-MEASURE_SECONDS = 0.2
+MEASURE_SECONDS, FLEET_MEASURE_SECONDS = 0.2, 0.4
+"""What other nodes bring is known a few times a second only."""
+
 SOON_SECONDS = 1.0
 DOUBT_SECONDS = 3.0
 """So long after the most lanes were reached, half of them are tried."""
@@ -52,8 +56,7 @@ class Level(NamedTuple):
 class Tuner:
     """More lanes a node as long as that brings more, fewer where that costs nothing.
 
-    A trial is held against the most that was seen before it: rates swing, and by chance a trial
-    is at the top of a swing. ``fixed`` lanes stay as they are.
+    ``fixed`` lanes stay as they are.
     """
 
     def __init__(self, fixed: int | None = None) -> None:
@@ -64,9 +67,9 @@ class Tuner:
         self._is_fixed = fixed is not None
         self._team: tuple[Any, ...] = ()
         self._since = 0.0
-        self._marks: dict[Any, tuple[float, int]] = {}
+        self._marks: dict[Any, Pulse] = {}
         self._before: Level | None = None
-        self._peak = self._try_at = 0.0
+        self._usual = self._try_at = 0.0
         self._fewer_next = False
         self._step = 2
         self._hold = HOLD_SECONDS
@@ -83,16 +86,14 @@ class Tuner:
             return self.lanes
         return min(2 * self.lanes, self._limit())
 
-    def look(
-        self, now: float, received: Mapping[Any, tuple[float, int]], flying: int, busy: bool
-    ) -> None:
-        """Take in each node's (clock, bytes received); ``flying`` requests are in flight.
+    def look(self, now: float, pulses: Mapping[Any, Pulse], flying: int, busy: bool) -> None:
+        """Take in how each node is doing; ``flying`` requests are in flight.
 
         ``busy`` tells that all lanes had work since.
         """
         if self._is_fixed:
             return
-        team = tuple(received)
+        team = tuple(pulses)
         if team != self._team:
             # A trial that began with other nodes can't tell what the lanes did.
             self._back()
@@ -101,26 +102,24 @@ class Tuner:
             self._team = team
             self._forget()
             self._fit()
-        if now < self._since:
-            return
-        if not busy:
+        if not busy or not team:
             # What holds the fleet back is behind it: nothing can be learned now.
             self._back()
             self._begin(now + MEASURE_SECONDS)
             return
         if not self._marks or self._are_landing(flying):
-            self._marks = dict(received)
+            # What was heard before says nothing about the lanes that there are now.
+            if min(pulse.at for pulse in pulses.values()) >= self._since:
+                self._marks = dict(pulses)
             return
-        spans = [received[node][0] - mark[0] for node, mark in self._marks.items()]
-        if not spans or min(spans) < MEASURE_SECONDS:
+        needed = MEASURE_SECONDS if len(team) == 1 else FLEET_MEASURE_SECONDS
+        spans = [(mark, pulses[node]) for node, mark in self._marks.items()]
+        if min(after.clock - before.clock for before, after in spans) < needed:
             return
-        rate = sum(
-            (received[node][1] - mark[1]) / span
-            for (node, mark), span in zip(self._marks.items(), spans, strict=True)
-        )
+        rate = sum((b.received - a.received) / (b.clock - a.clock) for a, b in spans)
         if self._before is None:
-            self._marks = dict(received)
-            self._peak = max(rate, FADE * self._peak)
+            self._marks = dict(pulses)
+            self._usual += (NEWS if self._usual else 1.0) * (rate - self._usual)
         else:
             self._judge(self._before, rate, now)
         if self._before is None and now >= self._try_at:
@@ -143,14 +142,14 @@ class Tuner:
         if self._fewer_next:
             self._fewer_next = False
             if self.lanes > FIRST_LANES:
-                self._before = Level(self.lanes, self._peak)
+                self._before = Level(self.lanes, self._usual)
                 self.lanes //= 2
                 self._begin(now + SETTLE_SECONDS)
                 return
         if 2 * self.lanes > self._limit():
             self._try_at = now + HOLD_SECONDS
             return
-        self._before = Level(self.lanes, self._peak)
+        self._before = Level(self.lanes, self._usual)
         self.lanes = min(self._step * self.lanes, self._limit())
         self._begin(now + SETTLE_SECONDS)
 
@@ -167,7 +166,7 @@ class Tuner:
                 self.lanes = before.lanes
                 self._wait(now)
         elif gain >= GAIN:
-            self._peak = rate
+            self._usual = rate
             self.capped = 2 * tried > self._limit()
             self._fewer_next = self.capped or gain < more / 2
             if self.capped:
@@ -182,7 +181,7 @@ class Tuner:
 
     def _forget(self) -> None:
         """What was seen so far was of another fleet."""
-        self._peak, self._step, self._fewer_next = 0.0, 2, False
+        self._usual, self._step, self._fewer_next = 0.0, 2, False
 
     def _wait(self, now: float) -> None:
         """Try nothing for a while, and for longer the next time."""

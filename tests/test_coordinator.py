@@ -621,7 +621,7 @@ def test_the_window_is_a_quarter_of_the_smallest_store():
 
 
 def test_lanes_are_found_by_measuring():
-    """Every lane brings the same, up to eight: no more than sixteen are ever tried."""
+    """Every lane brings the same, up to eight: no more than four times as many are ever tried."""
     bench = Bench(count=2000, limit=20_000, connections=None)
     stop = threading.Event()
     waiting = []
@@ -642,4 +642,4 @@ def test_lanes_are_found_by_measuring():
     team = bench.join("a", 64, behave, seconds=0.005)
     team.pulse = lambda now: Pulse(now, now, total[0], {}, None)
     run_beside(bench, work, stop)
-    assert 8 <= most[0] <= 16
+    assert 8 <= most[0] <= 32

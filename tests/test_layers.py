@@ -38,7 +38,7 @@ MAY = {
     "window": {"models"},
     "crew": {"lane", "mirrors", "models", "plan", "window"},
     "flights": {"crew", "mirrors", "window"},
-    "tuner": set(),
+    "tuner": {"lane"},
     "limits": set(),
     "store": set(),
     "worker": {"models", "origin"},
