@@ -30,6 +30,10 @@ small, or by chance, go again."""
 NEWS = 0.2
 """How much one measurement counts against those before it."""
 
+IDLE, IDLE_NEWS = 0.5, 0.1
+"""Lanes that had nothing to do in this share of the last looks, of which each counts so much, are
+too many."""
+
 SETTLE_SECONDS = 0.1
 JOIN_SECONDS = 0.5
 """A node that joins gets going for so long: that its speed grows has nothing to do with lanes."""
@@ -71,7 +75,7 @@ class Tuner:
         self._before: Level | None = None
         self._usual = self._try_at = 0.0
         self._fewer_next = False
-        self._step = 2
+        self._step, self._idle = 2, 0.0
         self._hold = HOLD_SECONDS
         self._complained_at = -LONGEST_HOLD
 
@@ -102,10 +106,15 @@ class Tuner:
             self._team = team
             self._forget()
             self._fit()
+        self._idle += IDLE_NEWS * ((not busy) - self._idle)
         if not busy or not team:
-            # What holds the fleet back is behind it: nothing can be learned now.
+            # What holds the fleet back is behind it: nothing can be learned now, but that there
+            # are more lanes than it takes.
             self._back()
             self._begin(now + MEASURE_SECONDS)
+            if self._idle > IDLE and self.lanes > FIRST_LANES:
+                self.lanes //= 2
+                self._idle, self.capped = 0.0, False
             return
         if not self._marks or self._are_landing(flying):
             # What was heard before says nothing about the lanes that there are now.

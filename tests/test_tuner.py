@@ -128,6 +128,15 @@ def test_what_is_not_busy_teaches_nothing():
     assert world.run(5.0) == FIRST_LANES
 
 
+def test_lanes_with_nothing_to_do_go():
+    world = World(lambda lanes, nodes: lanes * 5e6)
+    world.run(3.0)
+    world.busy = False
+    assert world.run(0.5) == MOST_LANES
+    assert world.run(0.5) == MOST_LANES // 2
+    assert world.run(9.0) == FIRST_LANES
+
+
 def test_an_origin_that_complains_gets_fewer_and_the_fleet_grows_back_slowly():
     world = World(lambda lanes, nodes: lanes * 5e6)
     world.run(3.0)
