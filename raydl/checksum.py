@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import zlib
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from raydl.errors import ChecksumError, UsageError
 
-ALGORITHMS = ("sha256", "sha512", "sha1", "md5", "blake2b")
+ALGORITHMS = ("sha256", "sha512", "sha1", "md5", "blake2b", "crc32", "crc32c")
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,10 @@ class Checksum:
             raise UsageError(
                 f"{text!r} is not a checksum",
                 f"write ALGORITHM:HEX with one of {', '.join(ALGORITHMS)}",
+            )
+        if not is_known(algorithm):
+            raise UsageError(
+                f"{algorithm} needs a library that is not there", "pip install 'raydl[crc32c]'"
             )
         digest = digest.strip().lower()
         wanted = 2 * new_hash(algorithm).digest_size
@@ -62,9 +69,48 @@ class Proof(NamedTuple):
             )
 
 
-def new_hash(algorithm: str) -> hashlib._Hash:
-    """A running hash. Not for security: md5 and sha1 are there because origins publish them."""
-    return hashlib.new(algorithm, usedforsecurity=False)
+class Hash(Protocol):
+    """A running digest, as those of hashlib."""
+
+    digest_size: int
+
+    def update(self, data: memoryview, /) -> None:
+        """Take ``data`` in."""
+
+    def hexdigest(self) -> str:
+        """Of all that was taken in."""
+
+
+class _Crc:
+    """A checksum of 32 bits as a running digest: it finds accidents, not forgeries."""
+
+    digest_size = 4
+
+    def __init__(self, crc: Callable[[memoryview, int], int]) -> None:
+        self._crc, self._value = crc, 0
+
+    def update(self, data: memoryview, /) -> None:
+        self._value = self._crc(data, self._value)
+
+    def hexdigest(self) -> str:
+        return f"{self._value:08x}"
+
+
+_crc32c: Any = None
+with contextlib.suppress(ImportError):
+    from crc32c import crc32c as _crc32c
+
+
+def is_known(algorithm: str) -> bool:
+    """Whether that digest can be computed here; one of them takes a library."""
+    return algorithm in ALGORITHMS and (algorithm != "crc32c" or _crc32c is not None)
+
+
+def new_hash(algorithm: str) -> Hash:
+    """A running hash. Not for security: md5, sha1 and CRCs are there as origins state them."""
+    if algorithm in ("crc32", "crc32c"):
+        return _Crc(zlib.crc32 if algorithm == "crc32" else _crc32c)
+    return hashlib.new(algorithm, usedforsecurity=False)  # type: ignore[return-value]
 
 
 class RunningDigest:

@@ -45,5 +45,9 @@ def _disposition_name(header: str | None) -> str:
     with contextlib.suppress(UnicodeEncodeError, UnicodeDecodeError):
         header = header.encode("latin-1").decode("utf-8")
     message["Content-Disposition"] = header.replace("\r", " ").replace("\n", " ")
-    name = message.get_filename()
-    return name or ""
+    try:
+        return message.get_filename() or ""
+    except (TypeError, ValueError, LookupError):
+        # The email package breaks on some parameters that make no sense, such as a `*` beside
+        # a `*0`; fuzzing found it.
+        return ""

@@ -5,7 +5,6 @@ import http.server
 import json
 import os
 import ssl
-import subprocess
 import threading
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -273,32 +272,6 @@ def test_the_command_line(origin, tmp_path):
     )
     assert "RAYDL_USER" in done.stdout
     assert "hunter" not in done.stdout
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    """A certificate authority, and what it signed for a server and a client at 127.0.0.1."""
-    folder = tmp_path_factory.mktemp("certificates")
-
-    def openssl(*args):
-        subprocess.run(["openssl", *args], cwd=folder, check=True, capture_output=True)
-
-    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    openssl("req", "-x509", *curve, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ca")
-    for name in ("server", "client"):
-        request = [*curve, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}"]
-        openssl("req", *request, "-addext", "subjectAltName=IP:127.0.0.1")
-        signed = [
-            "-CA",
-            "ca.pem",
-            "-CAkey",
-            "ca.key",
-            "-CAcreateserial",
-            "-copy_extensions",
-            "copy",
-        ]
-        openssl("x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.pem", *signed)
-    return folder
 
 
 @pytest.fixture

@@ -1,14 +1,31 @@
 import hashlib
+import zlib
 
 import pytest
 
-from raydl.checksum import ALGORITHMS, Checksum, Proof, RunningDigest
+from raydl.checksum import ALGORITHMS, Checksum, Proof, RunningDigest, is_known, new_hash
 from raydl.errors import ChecksumError, UsageError
+
+CRCS = {"crc32": f"{zlib.crc32(b'hello'):08x}", "crc32c": "9a71bb4c"}
+
+
+def test_a_crc_that_others_computed():
+    """The check value of CRC-32C for "123456789", see RFC 3720, appendix B.4, and its kin."""
+    digest = new_hash("crc32c")
+    digest.update(memoryview(b"123456789"))
+    assert digest.hexdigest() == "e3069283"
+
+
+def test_a_crc_without_its_library(monkeypatch):
+    monkeypatch.setattr("raydl.checksum._crc32c", None)
+    assert not is_known("crc32c")
+    with pytest.raises(UsageError, match="needs a library"):
+        Checksum.parse("crc32c:00000000")
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_every_algorithm_verifies_and_refuses(algorithm):
-    right = hashlib.new(algorithm, b"hello", usedforsecurity=False).hexdigest()
+    right = CRCS.get(algorithm) or hashlib.new(algorithm, b"hello").hexdigest()
     digest = RunningDigest(Proof(Checksum.parse(f"{algorithm}:{right.upper()}"), "given"))
     digest.take(memoryview(b"he"))
     digest.update(memoryview(b"llo")).result()

@@ -17,7 +17,7 @@ from raydl.event import ClusterChosen, Failed, Finished, Notice, Planned, Probed
 from raydl.options import Options
 from tests import scripted
 from tests.conftest import random_bytes
-from tests.scripted import anything, changed, cut_off, get, head, ignore_range, status
+from tests.scripted import anything, changed, chunked, cut_off, get, head, ignore_range, status
 
 ALONE = {"address": "none", "progress": "none", "timeout": 5.0}
 
@@ -143,6 +143,58 @@ def test_faults_that_pass(origin, in_tmp, behaviour):
     report = fetch(origin, parts=6)
     assert (in_tmp / "file.bin").read_bytes() == origin.data
     assert report.fetched == len(origin.data)
+
+
+def test_a_page_that_is_another_one_each_time(make_origin, in_tmp):
+    origin, pages = make_origin(b"", ranges=False), iter(range(100))
+
+    def page(handler, seen):
+        body = b"x" * (100 + next(pages))
+        headers = {"Content-Length": str(len(body)), "ETag": f'"{len(body)}"'}
+        handler.start(200, headers)
+        if seen.method == "GET":
+            handler.wfile.write(body)
+        return True
+
+    origin.on(page, None, anything)
+    fetch(origin)
+    assert set((in_tmp / "file.bin").read_bytes()) == {ord("x")}
+
+
+def test_a_page_of_unknown_size_that_is_cut_off(make_origin, in_tmp):
+    """The probe got no length, the answer itself has one: it counts."""
+    origin = make_origin(random_bytes(300_000), ranges=False)
+    origin.on(chunked, 2, anything)
+    origin.on(cut_off(100_000), None, anything)
+    with pytest.raises(raydl.NetworkError, match="100000 of 300000"):
+        fetch(origin, retries=1)
+
+
+LOGIN = b"<html>please log in</html>"
+
+
+def test_a_login_page_in_the_files_place(origin, in_tmp):
+    """Half-way the session is over, and every request is answered with a page."""
+
+    def login(handler, seen):
+        page = {"Content-Type": "text/html", "Content-Length": str(len(LOGIN))}
+        handler.start(200, page)
+        handler.wfile.write(LOGIN)
+        return True
+
+    origin.on(login, None, lambda seen: seen.is_part and seen.range[0] > 500_000)
+    with pytest.raises(raydl.OriginChangedError):
+        fetch(origin, part_size=100_000, connections=1)
+    assert "file.bin" not in names(in_tmp)
+    assert LOGIN not in b"".join(path.read_bytes() for path in in_tmp.iterdir())
+
+
+def test_a_refusal_that_says_when_to_come_back_in_other_words(origin, in_tmp):
+    origin.on(status(429, RateLimit_Remaining="0", RateLimit_Reset="1"), 1)
+    began = time.monotonic()
+    fetch(origin, part_size=100_000)
+    assert time.monotonic() - began >= 1
+    assert (in_tmp / "file.bin").read_bytes() == origin.data
 
 
 def test_a_stall_that_passes(origin, in_tmp):

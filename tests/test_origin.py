@@ -1,7 +1,10 @@
 """The origin, answer by answer: right bytes, a fallback, or a failure that says what is wrong."""
 
+import contextlib
 import socket
+import ssl
 import threading
+import time
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
@@ -17,9 +20,11 @@ from raydl.origin import USER_AGENT, Origin, OriginFailure, split_auth
 from raydl.origin.headers import (
     content_coding,
     content_length,
+    last_modified,
     parse_content_range,
     parse_retry_after,
     strong_etag,
+    wait_asked,
 )
 from tests import scripted
 from tests.scripted import anything, changed, cut_off, get, head, redirect, status
@@ -312,6 +317,47 @@ class TestReadPart:
         assert failure.kind == "timeout"
         assert got <= 1000
 
+    def test_multipart(self, origin):
+        """What an origin may send for several ranges, though one was asked for."""
+
+        def multipart(handler, seen):
+            body = b"--x\r\nContent-Range: bytes 0-9/1000003\r\n\r\n0123456789\r\n--x--\r\n"
+            kind = {"Content-Type": "multipart/byteranges; boundary=x"}
+            handler.start(206, {**origin.headers, **kind, "Content-Length": str(len(body))})
+            handler.wfile.write(body)
+            return True
+
+        origin.on(multipart)
+        got, failure = read(origin, 0, 10)
+        assert (got, failure.kind) == (0, "wrong")
+
+    @pytest.mark.parametrize("orderly", [True, False])
+    def test_tls_cut_off(self, origin, certificates, orderly):
+        """With close_notify or without: a body without its end counts for what came."""
+        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server.load_cert_chain(certificates / "server.pem", certificates / "server.key")
+        origin.server.socket = server.wrap_socket(origin.server.socket, server_side=True)
+        access = Access(ca=(certificates / "ca.pem").read_text())
+
+        def cut(handler, seen):
+            scripted.begin(handler, seen, 500)
+            handler.wfile.flush()
+            if orderly:
+                with contextlib.suppress(OSError):
+                    handler.connection.unwrap()
+            else:
+                socket.socket.shutdown(handler.connection, socket.SHUT_RDWR)
+            handler.close_connection = True
+            return True
+
+        origin.on(cut, None)
+        url = origin.url().replace("http://", "https://")
+        source = Source(url, len(origin.data), '"v1"', None, access=access, timeout=5.0)
+        with contextlib.closing(Origin(access, 5.0)) as client:
+            got, failure = client.read_part(source, 0, 1000, memoryview(bytearray(1000)), id)
+        assert got <= 500
+        assert failure.kind == "broken"
+
     def test_more_than_was_said(self, origin):
         def endless(handler, seen):
             handler.start(
@@ -475,6 +521,55 @@ def test_retry_after():
     assert parse_retry_after("Mon, 01 Jan 2001 00:00:00 GMT") == 0
     assert parse_retry_after("soon") is None
     assert parse_retry_after(None) is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "7", "RateLimit-Reset": "9"}, 7),
+        ({"RateLimit": '"default";r=0;t=30'}, 30),
+        ({"RateLimit": '"burst";r=0;t=3, "day";r=0;t=60, "month";r=5;t=900'}, 60),
+        ({"RateLimit": '"day";r=5;t=60'}, None),
+        ({"RateLimit": "limit=100, remaining=0, reset=12"}, 12),
+        ({"RateLimit-Limit": "10", "RateLimit-Remaining": "0", "RateLimit-Reset": "5"}, 5),
+        ({"X-RateLimit-Remaining": "3", "X-RateLimit-Reset": "5"}, None),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1000000001"}, 0),
+        ({"X-Rate-Limit-Reset": "8"}, 8),
+        ({"RateLimit-Reset": "soon"}, None),
+        ({}, None),
+    ],
+)
+def test_how_long_an_origin_asks_to_wait(headers, seconds):
+    assert wait_asked(headers) == seconds
+    later = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(time.time()) + 100)}
+    assert wait_asked(later) == pytest.approx(100, abs=5)
+
+
+HEADERS = st.dictionaries(
+    st.sampled_from(
+        [
+            "Retry-After", "RateLimit", "RateLimit-Reset", "X-RateLimit-Remaining", "ETag",
+            "X-RateLimit-Reset", "Content-Encoding", "Content-Length", "Last-Modified",
+        ]
+    ),
+    st.one_of(
+        st.text(max_size=30),
+        st.text("0123456789 ,;=rtbytes-/*\"remaining", max_size=30),
+    ),
+)  # fmt: skip
+
+
+@given(HEADERS)
+def test_no_header_breaks_a_parser(headers):
+    wait = wait_asked(headers)
+    assert wait is None or 0 <= wait < 1e12
+    length = content_length(headers)
+    assert length is None or length >= 0
+    etag = strong_etag(headers.get("ETag"))
+    assert etag is None or (etag[0] == etag[-1] == '"' and not etag.startswith("W/"))
+    assert content_coding(headers).isprintable()
+    date = last_modified(headers)
+    assert date is None or date.isprintable()
 
 
 def test_small_headers():

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import raydl
-from raydl.checksum import Checksum
+from raydl.checksum import Checksum, new_hash
 from raydl.errors import ChecksumError, HttpError, UsageError
 from raydl.options import Options
 from raydl.origin.digests import stated_digest
@@ -22,6 +22,12 @@ DATA = b"some data"
 SHA256 = hashlib.sha256(DATA).hexdigest()
 MD5 = hashlib.md5(DATA).hexdigest()
 ZEROS = "0" * 64
+
+
+def crc(algorithm):
+    running = new_hash(algorithm)
+    running.update(memoryview(DATA))
+    return base64.b64encode(bytes.fromhex(running.hexdigest())).decode()
 
 
 def b64(algorithm, data=DATA):
@@ -71,12 +77,17 @@ class TestStated:
             ("Digest", f"md5={b64('md5')},SHA-256={b64('sha256')}", "sha256"),
             ("x-goog-hash", f"crc32c=AAAAAA==, md5={b64('md5')}", "md5"),
             ("x-amz-checksum-sha256", b64("sha256"), "sha256"),
+            ("x-goog-hash", f"crc32c={crc('crc32c')}", "crc32c"),
+            ("x-amz-checksum-crc32c", crc("crc32c"), "crc32c"),
+            ("x-amz-checksum-crc32", crc("crc32"), "crc32"),
             ("Content-MD5", b64("md5"), "md5"),
         ],
     )
     def test_headers(self, name, value, algorithm):
         found = stated_digest({name: value}, is_whole=True)
-        expected = hashlib.new(algorithm, DATA).hexdigest()
+        running = new_hash(algorithm)
+        running.update(memoryview(DATA))
+        expected = running.hexdigest()
         assert found == (Checksum(algorithm, expected), name)
 
     def test_what_does_not_count(self):

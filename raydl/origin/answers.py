@@ -14,8 +14,8 @@ from raydl.origin.headers import (
     content_length,
     last_modified,
     parse_content_range,
-    parse_retry_after,
     strong_etag,
+    wait_asked,
 )
 
 
@@ -105,5 +105,5 @@ def status_failure(response: requests.Response) -> Failure:
         "status",
         f"{host} answered {response.status_code} {reason}".rstrip(),
         response.status_code,
-        parse_retry_after(response.headers.get("Retry-After")),
+        wait_asked(response.headers),
     )

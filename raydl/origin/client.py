@@ -139,10 +139,12 @@ class Origin:
 
         ``give`` gets the number of bytes in the buffer taken last.
         """
-        received = 0
+        received, size = 0, source.size
         try:
             with self._request("GET", source.url) as response:
                 check_whole(response, source)
+                if size is None:  # nobody knew before; this answer may
+                    size = content_length(response.headers)
                 while True:
                     view = take()
                     filled = 0
@@ -155,8 +157,8 @@ class Origin:
                         break
         except OriginFailure as error:
             return error.failure
-        if source.size is not None and received != source.size:
-            return Failure("broken", f"the origin sent {received} of {source.size} bytes")
+        if size is not None and received != size:
+            return Failure("broken", f"the origin sent {received} of {size} bytes")
         return None
 
     def _fill(

@@ -7,10 +7,10 @@ import binascii
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from raydl.checksum import Checksum, Proof
+from raydl.checksum import Checksum, Proof, is_known
 from raydl.errors import UsageError
 
-STRONGEST = ("sha256", "sha512", "sha1", "md5")
+STRONGEST = ("sha256", "sha512", "sha1", "md5", "crc32c", "crc32")
 """Of several the first of these counts; sha256 is what most processors have instructions for."""
 
 _LINKED_HOSTS = ("huggingface.co", "hf.co")
@@ -41,12 +41,12 @@ def _stated(headers: Headers, is_whole: bool) -> Iterator[Proof]:
     # RFC 3230, section 4.3.2: of the instance, also in an answer with a range of it.
     for name, value in _items(headers.get("Digest")):
         yield from _proof(name, value, "Digest")
-    # Google Cloud Storage: of the object; crc32c is not computed here.
+    # Google Cloud Storage: of the object.
     for name, value in _items(headers.get("x-goog-hash")):
         yield from _proof(name, value, "x-goog-hash")
     # S3: a composite is a digest of the digests of its pieces, which are not known here.
     if headers.get("x-amz-checksum-type", "FULL_OBJECT").strip().upper() == "FULL_OBJECT":
-        for name in ("sha256", "sha1"):
+        for name in ("sha256", "sha1", "crc32c", "crc32"):
             value = headers.get(f"x-amz-checksum-{name}", "")
             yield from _proof(name, value.strip(), f"x-amz-checksum-{name}")
     if is_whole:  # RFC 1864: of the body, whatever that is
@@ -69,7 +69,7 @@ def _items(header: str | None) -> Iterator[tuple[str, str]]:
 
 def _proof(name: str, value: str, where: str) -> Iterator[Proof]:
     algorithm = name.replace("-", "")
-    if algorithm not in STRONGEST or not value:
+    if algorithm not in STRONGEST or not is_known(algorithm) or not value:
         return
     try:
         digest = base64.b64decode(value, validate=True).hex()

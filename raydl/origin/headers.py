@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import email.utils
 import re
+import time
 from collections.abc import Mapping
 from datetime import datetime, timezone
 
 _CONTENT_RANGE = re.compile(
     r"bytes (?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)", re.IGNORECASE | re.ASCII
 )
+
+_NUMBER = re.compile(r"\b(r|t|remaining|reset)\s*=\s*([0-9]{1,9})\b", re.ASCII)
+
+LEAST_TIME = 1e9
+"""More seconds than that are no pause but a time: it was in 2001."""
 
 Headers = Mapping[str, str]
 
@@ -48,6 +54,40 @@ def parse_retry_after(header: str | None) -> float | None:
     if when.tzinfo is None:
         when = when.replace(tzinfo=timezone.utc)
     return max(0.0, (when - datetime.now(timezone.utc)).total_seconds())
+
+
+def wait_asked(headers: Headers) -> float | None:
+    """Seconds that an answer which refuses asks to wait, None where it does not say.
+
+    From Retry-After, or from what many hosts send in its place: the RateLimit fields of
+    draft-ietf-httpapi-ratelimit-headers in their several forms, and X-RateLimit-Reset, which is
+    a number of seconds or a time since 1970.
+    """
+    asked = parse_retry_after(headers.get("Retry-After"))
+    if asked is not None:
+        return asked
+    # The one that leaves nothing; an item is `"name";r=0;t=30`, or was `limit=9, remaining=0,
+    # reset=30` in earlier drafts.
+    items = [headers.get("RateLimit", "")]
+    if not re.search(r"\breset\s*=", items[0]):
+        items = items[0].split(",")
+    waits = []
+    for item in items:
+        fields = dict(_NUMBER.findall(item))
+        left, wait = (
+            fields.get(a) or fields.get(b) for a, b in (("r", "remaining"), ("t", "reset"))
+        )
+        if wait is not None and (left is None or int(left) == 0):
+            waits.append(float(wait))
+    if waits:
+        return max(waits)
+    for prefix in ("RateLimit", "X-RateLimit", "X-Rate-Limit"):
+        left = headers.get(f"{prefix}-Remaining", "0").strip()
+        wait = headers.get(f"{prefix}-Reset", "").strip()
+        if re.fullmatch(r"0{1,9}", left) and re.fullmatch(r"[0-9]{1,12}", wait):
+            seconds = float(wait)
+            return max(0.0, seconds - time.time()) if seconds > LEAST_TIME else seconds
+    return None
 
 
 def strong_etag(header: str | None) -> str | None:
