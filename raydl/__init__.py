@@ -3,9 +3,10 @@
     >>> import raydl
     >>> report = raydl.fetch("https://example.org/big.iso")  # doctest: +SKIP
 
-``fetch`` downloads, ``events`` does so and tells what happens, ``probe`` asks the origin what
-it offers, ``nodes`` lists the cluster and ``disconnect`` lets go of it. Errors are subclasses of
-``RaydlError``.
+``fetch`` downloads to a file, ``fetch_async`` does so for asyncio, ``start`` in the background,
+and ``events`` tells what happens. ``stream`` gives the bytes in order, ``open`` a file object and
+``refs`` Ray objects, without a disk. ``probe`` asks the origin what it offers, ``nodes`` lists the
+cluster and ``disconnect`` lets go of it. Errors are subclasses of ``RaydlError``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,18 @@ from typing import TYPE_CHECKING, Any
 from raydl._version import __version__
 
 if TYPE_CHECKING:
-    from raydl.api import disconnect, events, fetch, nodes, probe
+    from raydl.api import (
+        disconnect,
+        events,
+        fetch,
+        fetch_async,
+        nodes,
+        open,
+        probe,
+        refs,
+        start,
+        stream,
+    )
     from raydl.checksum import Checksum
     from raydl.cluster import Node
     from raydl.errors import (
@@ -33,27 +45,39 @@ if TYPE_CHECKING:
         WrongAnswerError,
     )
     from raydl.event import Event
-    from raydl.models import NodeShare, Remote, Report
+    from raydl.handle import Download
+    from raydl.models import NodeShare, PartRef, Remote, Report
     from raydl.options import Options
+    from raydl.reader import RemoteFile
 
 _HOMES = {
     "disconnect": "api",
     "events": "api",
     "fetch": "api",
+    "fetch_async": "api",
     "nodes": "api",
+    "open": "api",
     "probe": "api",
+    "refs": "api",
+    "start": "api",
+    "stream": "api",
     "Checksum": "checksum",
     "Node": "cluster",
+    "Download": "handle",
     "Event": "event",
     "NodeShare": "models",
     "Options": "options",
+    "PartRef": "models",
+    "RemoteFile": "reader",
     "Remote": "models",
     "Report": "models",
 }
 
 __all__ = [
-    "fetch", "events", "probe", "nodes", "disconnect",
-    "Options", "Checksum", "Remote", "Report", "NodeShare", "Node", "Event",
+    "fetch", "fetch_async", "start", "events", "stream", "open", "refs", "probe", "nodes",
+    "disconnect",
+    "Options", "Checksum", "Remote", "Report", "NodeShare", "Node", "Event", "Download",
+    "RemoteFile", "PartRef",
     "RaydlError", "UsageError", "NetworkError", "HttpError", "WrongAnswerError",
     "OriginChangedError", "RangesIgnoredError", "ChecksumError", "TargetError", "OutputError",
     "ClusterError", "CancelledError",

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import queue
-import threading
+import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from raydl.address import choose
+from raydl.address import Choice, choose
 from raydl.cluster import Node, connect
 from raydl.cluster import disconnect as disconnect
 from raydl.control import Control
+from raydl.coordinator import Coordinator
 from raydl.download import Output, run
+from raydl.errors import RangesIgnoredError, UsageError
 from raydl.event import Event
+from raydl.handle import Download
 from raydl.lookup import probe_origin
-from raydl.models import Remote, Report
+from raydl.models import PartRef, Remote, Report
 from raydl.options import OptionKeywords, Options, Unpack, describe_options
-from raydl.waiting import next_item
+from raydl.pipe import Pipe
+from raydl.reader import RemoteFile
+from raydl.transfer import transfer
 
 
 def fetch(
@@ -47,33 +51,135 @@ fetch.__doc__ = f"""{fetch.__doc__}
 """
 
 
+async def fetch_async(
+    url: str,
+    output: Output = None,
+    *,
+    on_event: Callable[[Event], None] | None = None,
+    **options: Unpack[OptionKeywords],
+) -> Report:
+    """``fetch`` for asyncio: the loop goes on while the download runs in a thread.
+
+    Cancelling the task cancels the download, and waits until it has ended.
+    """
+    download = start(url, output, on_event=on_event, **options)
+    try:
+        return await asyncio.wrap_future(download.future)
+    finally:
+        if not download.done():
+            download.cancel()
+            await asyncio.shield(asyncio.to_thread(download.join))
+
+
+def start(
+    url: str,
+    output: Output = None,
+    *,
+    on_event: Callable[[Event], None] | None = None,
+    **options: Unpack[OptionKeywords],
+) -> Download:
+    """Begin to download in the background, like ``fetch``; returns a handle.
+
+    Downloads that run at once in a process share its workers, its memory and the budgets of
+    their options evenly. Raises UsageError; other errors are what ``result`` of the handle raises.
+
+        >>> download = raydl.start("https://example.org/big.iso")  # doctest: +SKIP
+        >>> download.progress.fetched                              # doctest: +SKIP
+        104857600
+        >>> report = download.result()                             # doctest: +SKIP
+    """
+    return Download(url, output, Options.of(options), on_event)
+
+
 def events(url: str, output: Output = None, **options: Unpack[OptionKeywords]) -> Iterator[Event]:
     """Download like ``fetch``, and yield every event as it happens; the last is Finished.
 
     Raises what ``fetch`` raises, after a Failed event. Closing the iterator (leaving its loop)
     cancels the download and keeps what had arrived.
     """
-    chosen = replace(Options.of(options), progress="none")
-    control = Control()
-    happened: queue.SimpleQueue[Event | BaseException | None] = queue.SimpleQueue()
-
-    def work() -> None:
-        try:
-            run(url, output, chosen, happened.put, control)
-            happened.put(None)
-        except BaseException as error:
-            happened.put(error)
-
-    thread = threading.Thread(target=work, name="raydl-events")
-    thread.start()
+    download = Download(url, output, replace(Options.of(options), progress="none"))
     try:
-        while (item := next_item(happened)) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
+        yield from download.events()
+        download.result()
     finally:
-        control.cancel()
-        thread.join()
+        download.cancel()
+        download.join()
+
+
+def stream(url: str, **options: Unpack[OptionKeywords]) -> Iterator[memoryview]:
+    """The file's bytes in order, as they come, without a disk.
+
+    Yields views of up to ``part_size`` bytes; each is good until the next is asked for. Who reads
+    slowly slows the fleet down: never more than ``max_memory`` bytes wait. Leaving the loop ends
+    the download. Raises what ``fetch`` raises; where a digest is known, a file that does not have
+    it raises ChecksumError after its last byte.
+
+        >>> hasher = hashlib.sha256()                              # doctest: +SKIP
+        >>> for data in raydl.stream("https://example.org/big.iso"):  # doctest: +SKIP
+        ...     hasher.update(data)
+    """
+    return _stream(url, _quiet(options))
+
+
+def _stream(url: str, options: Options) -> Iterator[memoryview]:
+    pipe = Pipe()
+    download = Download(url, pipe.open, options)
+    download.add_done_callback(lambda _: pipe.end())
+    try:
+        yield from pipe
+        download.result()
+    finally:
+        pipe.leave()
+        download.cancel()
+        download.join()
+
+
+def open(url: str, **options: Unpack[OptionKeywords]) -> RemoteFile:
+    """The file as a file object that reads by ranges: ``read``, ``readinto``, ``seek``, ``tell``.
+
+    A raw one: wrap it in ``io.BufferedReader`` where many small reads come. Reading on from
+    where the last read ended lets the whole fleet read ahead. Raises what ``probe`` raises, and
+    reads raise RaydlError.
+
+        >>> zipped = zipfile.ZipFile(raydl.open("https://example.org/a.zip"))  # doctest: +SKIP
+        >>> zipped.read("one.txt")                                            # doctest: +SKIP
+    """
+    chosen = _quiet(options)
+    choice = choose(chosen.address)
+    return RemoteFile(url, ask(url, chosen), choice, chosen, _ignore)
+
+
+def refs(url: str, **options: Unpack[OptionKeywords]) -> Iterator[PartRef]:
+    """The file's parts in order as Ray objects, left on the nodes that fetched them.
+
+    Yields ``(ref, start, stop)``: bytes ``[start, stop)`` are ``memoryview(ray.get(ref))``, in a
+    task or actor of yours ``memoryview`` of the argument. They live as long as you hold the
+    references, so drop them as you go: what you keep is beyond ``max_memory``.
+
+    Needs a Ray session of this process (``ray.init``), which stays as it is. Raises UsageError
+    without one, RangesIgnoredError where the origin serves no ranges, and what ``fetch`` raises.
+    """
+    chosen = _quiet(options)
+    choice = choose(chosen.address)
+    if choice.how != "session":
+        raise UsageError("refs belong to a Ray session, and there is none", "call ray.init() first")
+    return _refs(url, choice, chosen)
+
+
+def _refs(url: str, choice: Choice, options: Options) -> Iterator[PartRef]:
+    remote = ask(url, options)
+    if not remote.ranges:
+        why = remote.why_no_ranges
+        raise RangesIgnoredError(f"no parts for the nodes: {why}", "raydl.stream works without")
+    with transfer(url, remote, choice, options, _ignore, stay=True) as fetching:
+        assert isinstance(fetching, Coordinator)
+        for part, payload in fetching.payloads():
+            yield PartRef(payload.ref, part.start, part.stop)
+
+
+def _quiet(options: OptionKeywords) -> Options:
+    """The options, without progress unless that was asked for: somebody works with the bytes."""
+    return Options.of({"progress": "none", **options})
 
 
 def probe(url: str, **options: Unpack[OptionKeywords]) -> Remote:

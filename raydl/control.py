@@ -1,4 +1,4 @@
-"""Cancelling a download from another thread."""
+"""Cancelling and pausing a download from another thread."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from raydl.errors import CancelledError
 
 
 class Control:
-    """Lets another thread cancel a download.
+    """Lets another thread cancel a download, or hold it for a while.
 
     ``kept`` is the number of bytes that the next run can go on from, once it has ended.
     """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._cancelled = threading.Event()
-        self._cancel: Callable[[], None] = _nothing
+        self._cancel: Callable[[], None] = _no_cancel
+        self._hold: Callable[[bool], None] = _no_hold
+        self.is_paused = False
         self.kept = 0
 
     def cancel(self) -> None:
@@ -24,17 +27,31 @@ class Control:
         self._cancelled.set()
         self._cancel()
 
-    def watch(self, cancel: Callable[[], None]) -> None:
-        """What to call from now on to cancel."""
-        self._cancel = cancel
+    def pause(self, paused: bool = True) -> None:
+        """Ask the origin for nothing more, or go on; what was asked for already still comes."""
+        with self._lock:
+            if paused != self.is_paused:
+                self.is_paused = paused
+                self._hold(paused)
+
+    def watch(self, cancel: Callable[[], None], hold: Callable[[bool], None] | None = None) -> None:
+        """What to call from now on to cancel, and to pause or go on."""
+        with self._lock:
+            self._cancel, self._hold = cancel, hold or _no_hold
+            if self.is_paused:
+                self._hold(True)
         if self._cancelled.is_set():
             cancel()
 
-    def pause(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> None:
         """Wait; raises CancelledError as soon as the download is cancelled."""
         if self._cancelled.wait(seconds):
             raise CancelledError("the download was cancelled")
 
 
-def _nothing() -> None:
+def _no_cancel() -> None:
     """There is nothing to cancel yet."""
+
+
+def _no_hold(paused: bool) -> None:
+    """There is nothing to hold yet."""

@@ -9,12 +9,11 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from collections.abc import Iterable, Iterator
 
-from raydl import backoff
+from raydl import backoff, company
 from raydl.crew import CRAWL_SECONDS, Crew, Flight
-from raydl.errors import CancelledError, ClusterError, OriginChangedError, RaydlError
+from raydl.errors import CancelledError, ClusterError
 from raydl.event import (
     ClusterChosen,
     Emit,
@@ -29,13 +28,14 @@ from raydl.event import (
     Progress,
 )
 from raydl.flights import Flights
-from raydl.inbox import Closed, Inbox, Pulled, Resolved, Wrote
+from raydl.inbox import Closed, Held, Inbox, Pulled, Resolved, Wrote
 from raydl.lane import HERE, Connected, ConnectFailed, Fetched, Joined, Left, Message, Payload
 from raydl.limits import BUSY, Holdup, Limits
 from raydl.manners import Manners
 from raydl.meter import Meter
-from raydl.mirrors import Mirror, Mirrors
-from raydl.models import Failure, Part, Plan, Source
+from raydl.mirrors import Mirror
+from raydl.models import Failure, Part, Plan
+from raydl.places import Places
 from raydl.plan import GROWTH, part_size
 from raydl.store import StoreBudget
 from raydl.tuner import Tuner
@@ -57,7 +57,8 @@ class Coordinator:
     is the speed in bytes a second below which a connection is given up; ``connections`` fixes
     the lanes of each node, which else are found by measuring; ``patience`` is how long it waits,
     in seconds, when there is no lane at all; ``required`` makes a cluster that fails an error of
-    the download. ``mirrors`` are the places that have the file.
+    the download. ``mirrors`` are the places that have the file. With ``stay`` the bytes stay
+    where they were fetched, for ``payloads`` to hand out.
     """
 
     def __init__(
@@ -74,9 +75,10 @@ class Coordinator:
         connections: int | None = None,
         manners: Manners | None = None,
         lowest: int | None = None,
+        stay: bool = False,
     ) -> None:
         self._plan = plan
-        self._mirrors = Mirrors(mirrors)
+        self._places = Places(mirrors, emit, inbox.queue.put)
         self._inbox = inbox
         self._emit = emit
         self._retries = retries
@@ -84,6 +86,9 @@ class Coordinator:
         self._required = required
         self._manners = manners or Manners(None, None)
         self._lowest = lowest
+        self._stay = stay
+        self._limit = limit
+        self._held = False
         self._window: Window[Payload] = Window(plan, limit)
         self._out: queue.SimpleQueue[tuple[Part, Payload] | BaseException | None] = (
             queue.SimpleQueue()
@@ -116,6 +121,11 @@ class Coordinator:
 
         Raises RaydlError when the download cannot be finished.
         """
+        for part, payload in self.payloads():
+            yield part, payload.view()
+
+    def payloads(self) -> Iterator[tuple[Part, Payload]]:
+        """The same, as what stands for the bytes."""
         self._thread.start()
         while True:
             item = next_item(self._out)
@@ -126,13 +136,17 @@ class Coordinator:
             if self._cancelled:
                 raise CancelledError("the download was cancelled", "start it again to go on")
             part, payload = item
-            yield part, payload.view()
+            yield part, payload
             self._inbox.queue.put(Wrote(part, payload))
 
     def cancel(self) -> None:
         """Let ``chunks`` raise CancelledError; from any thread."""
         self._cancelled = True
         self._out.put(CancelledError("the download was cancelled", "start it again to go on"))
+
+    def hold(self, paused: bool) -> None:
+        """Ask for nothing more, or go on; from any thread."""
+        self._inbox.queue.put(Held(paused))
 
     def close(self) -> None:
         """Stop giving out parts; returns when the coordinator's thread has ended."""
@@ -175,7 +189,7 @@ class Coordinator:
             due.append(retry)
         return max(0.001, min(due) - now)
 
-    def _handle(self, message: Message | Pulled | Wrote | Resolved | Closed) -> None:
+    def _handle(self, message: Message | Pulled | Wrote | Resolved | Held | Closed) -> None:
         match message:
             case Fetched():
                 self._fetched(message)
@@ -201,7 +215,9 @@ class Coordinator:
                     raise error
                 self._emit(Notice(f"going on without the cluster: {error}"))
             case Resolved():
-                self._resolved(message)
+                self._places.resolved(message)
+            case Held(paused):
+                self._held = paused
             case Closed():
                 self._is_closed = True
 
@@ -209,7 +225,7 @@ class Coordinator:
         nodes = counted(message.nodes, "node")
         self._emit(ClusterChosen(message.address, f"connected to {message.address}: {nodes}"))
         self._store.size = message.store
-        self._window.limit = self._store.window(self._window.limit)
+        self._window.limit = min(self._window.limit, self._store.window(self._limit))
         if message.others == 0 and not self._crews:
             raise ClusterError(
                 "no node to fetch with: the cluster has only this machine",
@@ -259,8 +275,8 @@ class Coordinator:
         self._crews.remove(crew)
 
     def _dispatch(self, now: float) -> None:
-        while self._manners.allows(len(self._flights), now):
-            free, mirror = self._free_crews(now), self._mirrors.next()
+        while not self._held and self._manners.allows(len(self._flights), now):
+            free, mirror = self._free_crews(now), self._places.next()
             if not free or mirror is None:
                 break
             task = self._window.take(now, self._wish(free[0], now))
@@ -330,8 +346,8 @@ class Coordinator:
         whole = message.got == task.part.size
         if message.got and failure is None:
             crew.delivered(message.got, message.seconds, now)
-            self._mirrors.delivered(flight.mirror, flight.source, message.got, message.seconds)
-        elif failure is not None and not flight.moot and self._is_excused(flight, failure):
+            self._places.delivered(flight, message.got, message.seconds)
+        elif failure is not None and not flight.moot and self._places.excuse(flight, failure):
             failure = Failure("cancelled", failure.message)
         if message.payload is not None and ((whole and not flight.moot) or self._is_needed(flight)):
             self._accept(flight, message, failure)
@@ -345,51 +361,6 @@ class Coordinator:
             crew.strikes = 0
         elif not flight.moot and failure.kind != "cancelled":
             self._strike(crew, failure, now)
-
-    def _is_excused(self, flight: Flight, failure: Failure) -> bool:
-        """Whether it is the place that failed, and the bytes will be had from elsewhere."""
-        mirror = flight.mirror
-        if failure.kind in ("cancelled", "lane"):
-            return False
-        if flight.source is not mirror.source or not self._mirrors.knows(mirror):
-            return True
-        if failure.status in (401, 403) and mirror.resolve is not None:
-            # A URL that served bytes and then refuses was signed for a time. It is resolved once
-            # for the whole fleet; a new one that serves nothing either is a failure.
-            if mirror.is_resolving:
-                return True
-            if mirror.served:
-                mirror.is_resolving = True
-                self._emit(Notice(f"{failure.message}: asking anew where the file is"))
-                resolve = partial(self._resolve, mirror, mirror.resolve)
-                threading.Thread(target=resolve, name="raydl-resolve", daemon=True).start()
-                return True
-        return self._leaves(mirror, failure)
-
-    def _leaves(self, mirror: Mirror, failure: Failure) -> bool:
-        """Whether this failure was one too many, and the place is asked no more."""
-        if not self._mirrors.failed(mirror, failure):
-            return False
-        self._emit(Notice(f"{mirror} is left out from here: {failure.message}"))
-        return True
-
-    def _resolve(self, mirror: Mirror, resolve: Callable[[], Source]) -> None:
-        try:
-            answer = Resolved(mirror, resolve(), None)
-        except RaydlError as error:
-            answer = Resolved(mirror, None, error)
-        self._inbox.queue.put(answer)
-
-    def _resolved(self, message: Resolved) -> None:
-        mirror, error = message.mirror, message.error
-        if message.source is not None and not mirror.renew(message.source):
-            hint = "run the same command again to start over"
-            error = OriginChangedError("the file on the origin changed", hint)
-        if error is None:
-            return
-        mirror.is_resolving = False
-        if not self._leaves(mirror, Failure("changed", error.message)):
-            raise error
 
     def _strike(self, crew: Crew, failure: Failure, now: float) -> None:
         """A lane that fails rests, so that one broken node does not use up the tries."""
@@ -413,7 +384,8 @@ class Coordinator:
         self._emit(PartFetched(*here, node, round(message.seconds, 4)))
         if not payload.here:
             self._away[here.start] = (here, node, payload)
-            self._pull(here.start, payload)
+            if not self._stay:
+                self._pull(here.start, payload)
         self._call_off(task.part.start)
         if rest is None:
             return
@@ -457,7 +429,10 @@ class Coordinator:
         self._retry(part, 1, Failure("lane", f"the fetched bytes are lost: {problem}"), "the store")
 
     def _deliver(self) -> None:
-        while (payload_at_head := self._window.peek()) is not None and payload_at_head.here:
+        while (payload_at_head := self._window.peek()) is not None:
+            if not (payload_at_head.here or self._stay):
+                break
+            self._away.pop(self._window.head, None)
             self._out.put(self._window.pop())
 
     def _pull(self, start: int, payload: Payload) -> None:
@@ -476,6 +451,10 @@ class Coordinator:
             else:
                 self._alone_since = now
                 self._give_up_slow(crew)
+        self._share(company.size())
+        if self._held:
+            self._show_progress()
+            return
         free = self._free_crews(now)
         self._hedge(free, now)
         pulses = {
@@ -487,6 +466,12 @@ class Coordinator:
         rate = sum(crew.rate for crew in pulses)
         self._limits.look(self._holdup(bool(free)), len(pulses), rate)
         self._show_progress()
+
+    def _share(self, downloads: int) -> None:
+        """Leave the other downloads of this process their part of what there is."""
+        self._window.limit = self._store.window(self._limit) // downloads
+        self._tuner.share(downloads)
+        self._manners.share(downloads)
 
     def _holdup(self, idle: bool) -> Holdup:
         """What keeps lanes from work, or from doing it faster."""

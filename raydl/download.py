@@ -18,7 +18,6 @@ from pathlib import Path
 from raydl.address import Choice, choose
 from raydl.checksum import Proof
 from raydl.control import Control
-from raydl.coordinator import Coordinator
 from raydl.errors import (
     OriginChangedError,
     RangesIgnoredError,
@@ -28,45 +27,33 @@ from raydl.errors import (
 )
 from raydl.event import (
     ClusterChosen,
+    Continued,
     Emit,
     Event,
     Failed,
     Finished,
     Notice,
-    Planned,
+    Paused,
     Probed,
     Resumed,
     Verifying,
 )
-from raydl.fleet import ClusterFleet
-from raydl.inbox import Inbox
-from raydl.lookup import mirrors_of, probe_origin, source_of, text_at
-from raydl.manners import Manners
-from raydl.mirrors import Mirror
-from raydl.models import Plan, Remote, Report, redact
-from raydl.onestream import OneStream
+from raydl.lookup import probe_origin, text_at
+from raydl.models import Remote, Report, redact
 from raydl.options import Options
 from raydl.origin import split_auth
-from raydl.plan import make_plan
 from raydl.proof import proof_of
 from raydl.sink import FileSink, Sink, StdoutSink
 from raydl.target import STDOUT, check_target, planned_path, target_path
-from raydl.threads import BufferPool, LocalTeam
-
-JOIN_SECONDS = 1.5
-"""What joining a cluster takes until its first bytes are here: importing Ray, connecting and
-starting actors. A file that this machine alone has sooner is not worth the trouble; measured,
-the trouble more than doubled the time of a file that takes a second."""
-
-JOIN_AT_ONCE = 1 << 30
-"""More bytes than that take longer than joining on all but the fastest of links."""
+from raydl.transfer import transfer
 
 NO_VALIDATOR = (
     "the origin gives neither an ETag nor a date: a change of the file while it is downloaded "
     "could not be noticed; --checksum would prove the bytes"
 )
 
-Output = str | os.PathLike[str] | None
+Output = str | os.PathLike[str] | Callable[[Proof | None], Sink] | None
+"""A path, a directory, ``-``, None for the origin's name here, or what makes a sink."""
 
 
 def run(
@@ -101,8 +88,9 @@ def run(
 def _download(url: str, output: Output, options: Options, emit: Emit, control: Control) -> Report:
     began = time.monotonic()
     split_auth(url)
-    output = _into(output, options)
-    path = planned_path(output) if output != STDOUT else None
+    make_sink = output if callable(output) else StdoutSink if output == STDOUT else None
+    place = None if callable(output) else _into(output, options)
+    path = planned_path(place) if make_sink is None else None
     if path is not None and check_target(path, options):
         return _skipped(url, str(path), path.stat().st_size)
     choice = choose(options.address)
@@ -113,12 +101,16 @@ def _download(url: str, output: Output, options: Options, emit: Emit, control: C
     remote = probe_origin(url, options, emit, control)
     for last_chance in (False, True):
         emit(Probed(remote))
-        if output != STDOUT:
-            path = target_path(output, remote)
+        if make_sink is None:
+            path = target_path(place, remote)
             if check_target(path, options):
                 return _skipped(url, str(path), path.stat().st_size)
         proof = proof_of(remote, options, partial(text_at, url, options, emit))
-        sink = _open_sink(path, remote, proof, options)
+        if make_sink is not None:
+            sink = make_sink(proof)
+        else:
+            assert path is not None
+            sink = _file_sink(path, remote, proof, options)
         try:
             with contextlib.closing(sink), _noting_kept(sink, path, control):
                 report = _transfer(url, remote, sink, choice, options, emit, control)
@@ -133,6 +125,10 @@ def _download(url: str, output: Output, options: Options, emit: Emit, control: C
             elif isinstance(error, OriginChangedError):
                 emit(Notice(f"{error.message}: looking at it again"))
                 remote = probe_origin(url, options, emit, control, trust_head=False)
+                if not remote.ranges:
+                    # A page that is made anew for each request: what one answer brings is whole
+                    # in itself, and nothing has to fit what was seen before.
+                    remote = replace(remote, size=None, etag=None, last_modified=None, digest=None)
             else:
                 raise
             # What is in the .part file stays only if its journal fits what is there now.
@@ -147,7 +143,7 @@ def _download(url: str, output: Output, options: Options, emit: Emit, control: C
     raise AssertionError("unreachable")
 
 
-def _into(output: Output, options: Options) -> Output:
+def _into(output: str | os.PathLike[str] | None, options: Options) -> str | os.PathLike[str] | None:
     """The output with the directory that the options name."""
     if options.output_dir is None or output == STDOUT:
         return output
@@ -168,9 +164,7 @@ def _skipped(url: str, path: str, size: int) -> Report:
     return Report(redact(url), path, size, skipped=True)
 
 
-def _open_sink(path: Path | None, remote: Remote, proof: Proof | None, options: Options) -> Sink:
-    if path is None:
-        return StdoutSink(proof)
+def _file_sink(path: Path, remote: Remote, proof: Proof | None, options: Options) -> Sink:
     return FileSink(
         path,
         remote,
@@ -193,26 +187,11 @@ def _transfer(
     """Fetch everything that the sink has not yet, and let it finish."""
     if sink.note:
         emit(Resumed(sink.kept, sink.note))
+    if remote.ranges and remote.validator is None and not sink.is_proven:
+        emit(Notice(NO_VALIDATOR))
     began = time.monotonic()
-    with contextlib.ExitStack() as stack:
-        fetching: Coordinator | OneStream
-        if remote.ranges and remote.size is not None:
-            plan = _plan(remote.size, sink.kept, choice, options)
-            emit(Planned.of(plan))
-            if remote.validator is None and plan.count != 1 and not sink.is_proven:
-                emit(Notice(NO_VALIDATOR))
-            mirrors = mirrors_of(url, remote, options, emit)
-            fetching = _coordinate(plan, mirrors, choice, options, emit, stack)
-        else:
-            fetching = OneStream(
-                source_of(remote, options),
-                emit,
-                retries=options.retries,
-                memory=options.max_memory // 2,
-                manners=Manners(options.limit_rate, None),
-            )
-        stack.callback(fetching.close)
-        control.watch(fetching.cancel)
+    with transfer(url, remote, choice, options, emit, start=sink.kept) as fetching:
+        control.watch(fetching.cancel, partial(_hold, fetching.hold, emit))
         for _, data in fetching.chunks():
             sink.write(data)
             data.release()
@@ -235,58 +214,6 @@ def _transfer(
         )
 
 
-def _plan(size: int, start: int, choice: Choice, options: Options) -> Plan:
-    return make_plan(
-        size,
-        start=start,
-        parts=options.parts,
-        part_size=options.part_size,
-        window=_window_limit(choice, options),
-        limited=options.limit_rate is not None,
-    )
-
-
-def _window_limit(choice: Choice, options: Options) -> int:
-    # Alone, every byte of the window is in this process, which holds at most half of it.
-    return options.max_memory // 2 if choice.how == "none" else options.max_memory
-
-
-def _coordinate(
-    plan: Plan,
-    mirrors: list[Mirror],
-    choice: Choice,
-    options: Options,
-    emit: Emit,
-    stack: contextlib.ExitStack,
-) -> Coordinator:
-    """A coordinator with its fleets, which end with ``stack``."""
-    inbox = Inbox()
-    coordinator = Coordinator(
-        plan,
-        mirrors,
-        inbox,
-        emit,
-        limit=_window_limit(choice, options),
-        retries=options.retries,
-        patience=options.timeout,
-        required=choice.required,
-        connections=options.connections,
-        manners=Manners(options.limit_rate, options.max_connections_per_origin),
-        lowest=options.lowest_speed,
-    )
-    if options.fetch_here:
-        local = LocalTeam(BufferPool(options.max_memory // 2), inbox.post)
-        stack.callback(local.close)
-    if choice.how != "none" and plan.size > plan.start:
-        cluster = ClusterFleet(
-            choice,
-            inbox.post,
-            here=options.fetch_here,
-            pays=lambda: (
-                not options.fetch_here
-                or plan.size - plan.start > JOIN_AT_ONCE
-                or coordinator.meter.seconds_left() > JOIN_SECONDS
-            ),
-        )
-        stack.callback(cluster.close)
-    return coordinator
+def _hold(hold: Callable[[bool], None], emit: Emit, paused: bool) -> None:
+    hold(paused)
+    emit(Paused() if paused else Continued())

@@ -197,6 +197,26 @@ class Progress(Event):
 
 
 @dataclass(frozen=True)
+class Paused(Event):
+    """Nothing more is asked for, until the download is continued."""
+
+    level: ClassVar[str] = "info"
+
+    def __str__(self) -> str:
+        return "paused"
+
+
+@dataclass(frozen=True)
+class Continued(Event):
+    """A download that was paused goes on."""
+
+    level: ClassVar[str] = "info"
+
+    def __str__(self) -> str:
+        return "goes on"
+
+
+@dataclass(frozen=True)
 class Verifying(Event):
     """All bytes are there; length and digest are compared, data goes to the disk."""
 
@@ -224,22 +244,8 @@ class Finished(Event):
         return {"event": self.kind(), **self.report.to_dict()}
 
     def __str__(self) -> str:
-        r = self.report
-        where = r.path or "standard output"
-        if r.skipped:
-            return f"{where} exists, {format_size(r.size)}: skipped"
-        line = f"{where}: {format_size(r.size)} in {format_duration(r.seconds)}"
-        if r.fetched:
-            line += f", {format_size(r.speed)}/s"
-        if len(r.nodes) > 1:
-            line += f", {counted(len(r.nodes), 'node')}"
-        if r.resumed:
-            line += f", {format_size(r.resumed)} kept from before"
-        if r.retries:
-            line += f", {r.retries} retries"
-        for algorithm in r.digests:
-            line += f", {algorithm} verified"
-        return f"{line}\n{r.limit}" if r.limit else line
+        line, limit = self.report.summary(), self.report.limit
+        return f"{line}\n{limit}" if limit else line
 
 
 @dataclass(frozen=True)

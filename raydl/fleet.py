@@ -90,7 +90,8 @@ class ActorTeam:
 class ClusterFleet:
     """Connects to a cluster in the background and keeps a worker on each of its nodes.
 
-    It does so as soon as it ``pays``: a file that is nearly there needs no cluster.
+    It does so as soon as it ``pays``: a file that is nearly there needs no cluster. ``here`` is
+    for a worker on the driver's node too.
     Nodes that appear later get a worker too; those that go take their lanes with them. Each
     worker is asked several times a second how it is doing: Ray needs 14 to 66 s to notice a node
     that hangs or is cut off, and never notices a process that is frozen. Who is silent for long
@@ -227,11 +228,7 @@ class ClusterFleet:
             actor.kill()
 
     def _wants(self, node: Node) -> bool:
-        # This machine's threads do what an actor here would do, without a copy through the
-        # object store. Only who asks for a Ray of its own on one machine gets an actor here.
-        if node.is_driver:
-            return self._here and self._choice.how == "local"
-        return True
+        return self._here or not node.is_driver
 
     def _hire(self, session: Session, node: Node) -> None:
         try:

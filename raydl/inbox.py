@@ -34,6 +34,12 @@ class Resolved(NamedTuple):
     error: RaydlError | None
 
 
+class Held(NamedTuple):
+    """Nothing is to be asked for while ``paused``."""
+
+    paused: bool
+
+
 class Closed(NamedTuple):
     """No more parts are to be given out."""
 
@@ -42,7 +48,7 @@ class Inbox:
     """Where lanes, fleets and the consumer post what happened."""
 
     def __init__(self) -> None:
-        self.queue: queue.SimpleQueue[Message | Pulled | Wrote | Resolved | Closed] = (
+        self.queue: queue.SimpleQueue[Message | Pulled | Wrote | Resolved | Held | Closed] = (
             queue.SimpleQueue()
         )
 

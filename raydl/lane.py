@@ -8,7 +8,7 @@ while a download runs.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from raydl.errors import RaydlError
 from raydl.models import Failure, Part, Source
@@ -21,6 +21,10 @@ class Payload(Protocol):
 
     in_store: bool
     """Whether they are in the object store."""
+
+    @property
+    def ref(self) -> Any:
+        """Their object reference; None for bytes that are not in the object store."""
 
     @property
     def here(self) -> bool:

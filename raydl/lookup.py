@@ -38,7 +38,7 @@ def probe_origin(
         except OriginFailure as error:
             failure = error.failure
             if failure.kind == "cancelled":
-                control.pause(0)
+                control.wait(0)
             limit = options.retries
             if failure.kind in ("connect", "timeout"):
                 limit = min(limit, PROBE_RETRIES)
@@ -51,7 +51,7 @@ def probe_origin(
                 raise raised from None
             delay = backoff.delay(tries, failure.retry_after)
             emit(Notice(f"{failure.message}; again in {format_duration(delay)}"))
-            control.pause(delay)
+            control.wait(delay)
         finally:
             origin.close()
     raise AssertionError("unreachable")

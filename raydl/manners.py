@@ -22,11 +22,18 @@ class Manners:
     """
 
     def __init__(self, rate: int | None, connections: int | None) -> None:
-        self._rate = rate
-        self._connections = connections
+        self._rate, self._whole_rate = rate, rate
+        self._connections, self._all_connections = connections, connections
         self._saved = 0.0
         self._at: float | None = None
         self._hold = 0.0
+
+    def share(self, downloads: int) -> None:
+        """From now on, it is one of so many that share the budget evenly."""
+        if self._whole_rate is not None:
+            self._rate = max(1, self._whole_rate // downloads)
+        if self._all_connections is not None:
+            self._connections = max(1, self._all_connections // downloads)
 
     def allows(self, in_flight: int, now: float) -> bool:
         """Whether one more may start beside those in flight."""

@@ -6,6 +6,7 @@ from dataclasses import asdict, astuple, dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
+from raydl import html
 from raydl.checksum import Proof
 from raydl.errors import (
     HttpError,
@@ -15,6 +16,7 @@ from raydl.errors import (
     RaydlError,
     WrongAnswerError,
 )
+from raydl.units import counted, format_duration, format_size
 
 
 def redact(url: str) -> str:
@@ -213,6 +215,14 @@ class Plan:
         return Part(number, start, min(stop, self.size))
 
 
+class PartRef(NamedTuple):
+    """The bytes ``[start, stop)`` as a Ray object: ``memoryview(ray.get(ref))`` has them."""
+
+    ref: Any
+    start: int
+    stop: int
+
+
 @dataclass(frozen=True)
 class NodeShare:
     """What one machine contributed: ``bytes`` of the file, over up to ``lanes`` lanes."""
@@ -259,3 +269,40 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON, the speed included."""
         return {**asdict(self), "speed": self.speed}
+
+    def summary(self) -> str:
+        """What became of it, in a line."""
+        where = self.path or "the bytes"
+        if self.skipped:
+            return f"{where} exists, {format_size(self.size)}: skipped"
+        line = f"{where}: {format_size(self.size)} in {format_duration(self.seconds)}"
+        if self.fetched:
+            line += f", {format_size(self.speed)}/s"
+        if len(self.nodes) > 1:
+            line += f", {counted(len(self.nodes), 'node')}"
+        if self.resumed:
+            line += f", {format_size(self.resumed)} kept from before"
+        if self.retries:
+            line += f", {self.retries} retries"
+        for algorithm in self.digests:
+            line += f", {algorithm} verified"
+        return line
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the summary, the digests, a bar for each node, the limit."""
+        most = max((share.bytes for share in self.nodes), default=0) or 1
+        return html.block(
+            self.path or self.url,
+            html.line(self.summary().partition(": ")[2] or self.summary()),
+            *(html.line(f"{name} {digest}") for name, digest in self.digests.items()),
+            html.nodes(
+                html.NodeLine(
+                    share.node,
+                    html.colour(number),
+                    share.bytes / most,
+                    f"{format_size(share.bytes)}, {counted(share.lanes, 'lane')}",
+                )
+                for number, share in enumerate(self.nodes)
+            ),
+            html.line(self.limit) if self.limit else "",
+        )

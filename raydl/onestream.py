@@ -53,6 +53,8 @@ class OneStream:
         self._delivered = 0
         self._position = 0
         self._stop = threading.Event()
+        self._going = threading.Event()
+        self._going.set()
         self.parts = 1
         self.limit = ""
         self.meter = Meter(0, source.size or 0)
@@ -82,9 +84,17 @@ class OneStream:
         """Let ``chunks`` raise CancelledError; from any thread."""
         self._out.put(CancelledError("the download was cancelled", "start it again"))
 
+    def hold(self, paused: bool) -> None:
+        """Read nothing more, or go on; from any thread."""
+        if paused:
+            self._going.clear()
+        else:
+            self._going.set()
+
     def close(self) -> None:
         """End the connection and the thread."""
         self._stop.set()
+        self._going.set()
         self._origin.abort()
         self._free.put(None)
         if self._thread.is_alive():
@@ -140,6 +150,7 @@ class OneStream:
     def _take(self) -> memoryview:
         now = time.monotonic()
         self._stop.wait(max(0.0, self._manners.next_at(now) - now))
+        self._going.wait()
         buffer = self._free.get()
         if buffer is None or self._stop.is_set():
             self._origin.abort()

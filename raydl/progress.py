@@ -23,6 +23,7 @@ from raydl.event import (
     Verifying,
 )
 from raydl.units import counted, format_duration, format_size
+from raydl.widget import Widget, has_widgets, is_notebook
 
 PLAIN_SECONDS = 5.0
 
@@ -31,13 +32,20 @@ Render = Callable[[Event], None]
 
 @contextlib.contextmanager
 def renderer(style: str, stream: TextIO | None = None) -> Iterator[Render]:
-    """A function that shows events in ``style``: ``auto`` is a bar on a terminal, else plain."""
+    """A function that shows events in ``style``.
+
+    ``auto`` is a widget in a notebook, a bar on a terminal, and else plain lines; those of a
+    notebook go to its standard output, for what is on the other one looks like an error.
+    """
     out = stream if stream is not None else sys.stderr
+    if style == "auto" and stream is None and is_notebook():
+        style, out = "widget" if has_widgets() else "plain", sys.stdout
     if out is None:  # closed by who started this process
         style, out = "none", io.StringIO()
     if style == "auto":
         style = "bar" if out.isatty() else "plain"
-    shown = {"bar": Bar, "plain": Plain, "json": JsonLines, "none": Silent}[style](out)
+    styles = {"bar": Bar, "plain": Plain, "json": JsonLines, "none": Silent}
+    shown = Widget() if style == "widget" else styles[style](out)
     try:
         yield shown
     finally:

@@ -59,6 +59,7 @@ class BufferPayload:
 
     here = True
     in_store = False
+    ref = None
 
     def __init__(self, buffer: bytearray, size: int, pool: BufferPool) -> None:
         self._buffer, self._size, self._pool = buffer, size, pool

@@ -30,7 +30,7 @@ small, or by chance, go again."""
 NEWS = 0.2
 """How much one measurement counts against those before it."""
 
-IDLE, IDLE_NEWS = 0.5, 0.1
+IDLE, IDLE_NEWS = 0.9, 0.1
 """Lanes that had nothing to do in this share of the last looks, of which each counts so much, are
 too many."""
 
@@ -60,14 +60,15 @@ class Level(NamedTuple):
 class Tuner:
     """More lanes a node as long as that brings more, fewer where that costs nothing.
 
-    ``fixed`` lanes stay as they are.
+    ``fixed`` lanes stay as they are, unless the origin refuses so many.
     """
 
     def __init__(self, fixed: int | None = None) -> None:
+        self._all = self._full = fixed or MOST_LANES
         self.lanes = fixed or FIRST_LANES
         self.capped = False
         """Whether every doubling brought more, up to the most that there may be."""
-        self._most = fixed or MOST_LANES
+        self._most = self._full
         self._is_fixed = fixed is not None
         self._team: tuple[Any, ...] = ()
         self._since = 0.0
@@ -82,7 +83,16 @@ class Tuner:
     @property
     def refused(self) -> bool:
         """Whether there are fewer lanes because the origin complained."""
-        return not self._is_fixed and self._most < MOST_LANES
+        return self._most < self._full
+
+    def share(self, downloads: int) -> None:
+        """From now on, it is one of so many downloads that share the most lanes evenly."""
+        full = max(1, self._all // downloads)
+        if full == self._full:
+            return
+        if self._is_fixed or self.lanes > full:
+            self.lanes = full
+        self._full = self._most = full
 
     def lanes_soon(self, now: float) -> int:
         """How many there may be before the parts that are cut now have come."""
@@ -96,6 +106,8 @@ class Tuner:
         ``busy`` tells that all lanes had work since.
         """
         if self._is_fixed:
+            if self.refused and now - self._complained_at > LONGEST_HOLD:
+                self.lanes = self._most = self._full
             return
         team = tuple(pulses)
         if team != self._team:
@@ -136,7 +148,7 @@ class Tuner:
 
     def complained(self, now: float) -> None:
         """The origin refuses: half the lanes, and no more than that for a while."""
-        if self._is_fixed or now - self._complained_at < 1.0:
+        if now - self._complained_at < 1.0:
             return
         self._complained_at = now
         self._most = self.lanes = max(1, self.lanes // 2)
@@ -147,7 +159,7 @@ class Tuner:
     def _try(self, now: float) -> None:
         """Begin a trial of twice the lanes, or of half."""
         if now - self._complained_at > LONGEST_HOLD:
-            self._most = MOST_LANES
+            self._most = self._full
         if self._fewer_next:
             self._fewer_next = False
             if self.lanes > FIRST_LANES:

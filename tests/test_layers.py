@@ -8,13 +8,17 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "raydl"
-FRONTS = {"cli", "demo", "__main__"}
+FRONTS = {"cli", "demo", "filesystem", "__main__"}
 FOREIGN = {
     "requests": "origin",
     "urllib3": "origin",
     "ray": "cluster",
     "tqdm": "progress",
     "typer": "cli",
+    "fsspec": "filesystem",
+    "ipywidgets": "widget",
+    "IPython": "widget",
+    "crc32c": "checksum",
 }
 
 # Each module and what of ours it may import, besides errors and units.
@@ -24,7 +28,8 @@ MAY = {
     "_version": set(),
     "naming": set(),
     "backoff": set(),
-    "models": {"checksum"},
+    "html": set(),
+    "models": {"checksum", "html"},
     "checksum": set(),
     "textfile": set(),
     "values": {"checksum", "textfile"},
@@ -38,6 +43,7 @@ MAY = {
     "window": {"models"},
     "crew": {"lane", "mirrors", "models", "plan", "window"},
     "flights": {"crew", "mirrors", "window"},
+    "places": {"crew", "event", "inbox", "mirrors", "models"},
     "tuner": {"lane"},
     "limits": set(),
     "store": set(),
@@ -48,6 +54,7 @@ MAY = {
     "threads": {"lane", "models", "worker"},
     "fleet": {"lane", "address", "cluster", "models"},
     "coordinator": {
+        "company",
         "flights",
         "inbox",
         "meter",
@@ -64,6 +71,7 @@ MAY = {
         "limits",
         "manners",
         "mirrors",
+        "places",
     },
     "onestream": {"manners", "meter", "waiting", "backoff", "event", "lane", "models", "origin"},
     "journal": {"models"},
@@ -83,7 +91,37 @@ MAY = {
     },
     "proof": {"checksum", "models", "options"},
     "sink": {"partfile", "checksum", "journal", "models", "syncer", "target"},
-    "progress": {"event"},
+    "partmap": {"event"},
+    "widget": {"event", "html", "partmap"},
+    "progress": {"event", "widget"},
+    "company": set(),
+    "pipe": {"checksum", "waiting"},
+    "transfer": {
+        "address",
+        "company",
+        "coordinator",
+        "event",
+        "fleet",
+        "inbox",
+        "lookup",
+        "manners",
+        "models",
+        "onestream",
+        "options",
+        "plan",
+        "threads",
+    },
+    "reader": {
+        "address",
+        "backoff",
+        "control",
+        "event",
+        "lookup",
+        "models",
+        "options",
+        "origin",
+        "transfer",
+    },
     "control": set(),
     "meter": {"models"},
     "inbox": {"lane", "mirrors", "models"},
@@ -125,7 +163,7 @@ def test_imports_go_one_way(path, name):
 
 
 def test_every_module_has_its_rule():
-    free = {"api", "download", *FRONTS}
+    free = {"api", "download", "handle", *FRONTS}
     assert {name for _, name in modules()} == set(MAY) | free
 
 

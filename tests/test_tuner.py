@@ -132,9 +132,22 @@ def test_lanes_with_nothing_to_do_go():
     world = World(lambda lanes, nodes: lanes * 5e6)
     world.run(3.0)
     world.busy = False
-    assert world.run(0.5) == MOST_LANES
+    assert world.run(2.0) == MOST_LANES
     assert world.run(0.5) == MOST_LANES // 2
     assert world.run(9.0) == FIRST_LANES
+
+
+def test_downloads_that_share_a_process_share_its_lanes():
+    world = World(lambda lanes, nodes: lanes * 5e6)
+    world.run(3.0)
+    world.tuner.share(2)
+    assert world.run(30.0) == MOST_LANES // 2
+    world.tuner.share(1)
+    assert world.run(60.0) == MOST_LANES
+    fixed = Tuner(9)
+    for downloads, lanes in ((2, 4), (20, 1), (1, 9)):
+        fixed.share(downloads)
+        assert fixed.lanes == lanes
 
 
 def test_an_origin_that_complains_gets_fewer_and_the_fleet_grows_back_slowly():
@@ -153,6 +166,17 @@ def test_an_origin_that_complains_gets_fewer_and_the_fleet_grows_back_slowly():
 @pytest.mark.parametrize("fixed", [1, 7, 200])
 def test_what_is_given_stays(fixed):
     world = World(lambda lanes, nodes: lanes * 5e6, fixed=fixed)
-    world.run(5.0)
-    world.tuner.complained(world.now)
-    assert world.run(1.0) == world.tuner.lanes_soon(world.now) == fixed
+    assert world.run(5.0) == world.tuner.lanes_soon(world.now) == fixed
+    assert not world.tuner.refused
+
+
+def test_what_is_given_shrinks_while_the_origin_refuses_it():
+    world = World(lambda lanes, nodes: lanes * 5e6, fixed=20)
+    for _ in range(3):
+        world.tuner.complained(world.now)
+        world.run(1.1)
+    assert world.tuner.lanes == 2
+    assert world.tuner.refused
+    assert world.run(70.0) == 2
+    assert world.run(15.0) == 20
+    assert not world.tuner.refused

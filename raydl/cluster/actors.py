@@ -106,6 +106,11 @@ class ObjectPayload:
         self._data: memoryview | None = None
 
     @property
+    def ref(self) -> Any:
+        """The object reference, until ``release``."""
+        return self._ref
+
+    @property
     def here(self) -> bool:
         """Whether ``view`` answers at once."""
         return self._data is not None

@@ -1,0 +1,109 @@
+"""fsspec's view of an origin: ``raydl::https://host/file``, wherever fsspec opens files."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from fsspec.spec import AbstractFileSystem
+
+from raydl.api import open as open_remote
+from raydl.api import probe
+from raydl.errors import HttpError
+from raydl.models import Remote
+
+BUFFER = 1 << 20
+
+
+class RaydlFileSystem(AbstractFileSystem):  # type: ignore[misc]
+    """Files of http origins, read through the whole fleet.
+
+    Paths are URLs: ``raydl://https://host/file``, or chained, ``raydl::https://host/file``. What
+    is given as options beside fsspec's own goes to ``raydl.open``.
+    """
+
+    protocol = "raydl"
+    root_marker = ""
+
+    def __init__(
+        self,
+        fo: str = "",
+        target_protocol: str | None = None,
+        target_options: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        own = {k: options.pop(k) for k in list(options) if k in _FSSPEC}
+        super().__init__(**own)
+        self._fo, self._options = fo, {**(target_options or {}), **options}
+        if target_protocol not in (None, "http", "https"):
+            raise ValueError(f"raydl reads http and https, not {target_protocol}")
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return path.removeprefix("raydl://")
+
+    def _url(self, path: str) -> str:
+        return self._strip_protocol(path) or self._fo
+
+    def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> io.BufferedReader:
+        if mode != "rb":
+            raise ValueError(f"raydl reads, mode is 'rb', not {mode!r}")
+        return io.BufferedReader(open_remote(self._url(path), **self._options), BUFFER)
+
+    def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
+        """Size in bytes, type and validators. Raises FileNotFoundError."""
+        remote = self._probe(path)
+        return {
+            "name": self._url(path),
+            "size": remote.size,
+            "type": "file",
+            "ETag": remote.etag,
+            "LastModified": remote.last_modified,
+            "partial": remote.ranges,
+        }
+
+    def exists(self, path: str, **kwargs: Any) -> bool:
+        """Whether the origin has it."""
+        try:
+            self._probe(path)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:
+        """The file itself: origins list nothing."""
+        return [self.info(path)] if detail else [self._url(path)]
+
+    def cat_file(
+        self, path: str, start: int | None = None, end: int | None = None, **kwargs: Any
+    ) -> bytes:
+        """Bytes ``[start, end)``; negative ones count from the end."""
+        with open_remote(self._url(path), **self._options) as file:
+            size = file.size
+            begin, stop = (
+                position if position is None or position >= 0 else position + (size or 0)
+                for position in (start, end)
+            )
+            if begin:
+                file.seek(begin)
+            reader = io.BufferedReader(file, BUFFER)
+            return reader.read() if stop is None else reader.read(max(0, stop - (begin or 0)))
+
+    def ukey(self, path: str) -> str:
+        """What changes when the file does."""
+        remote = self._probe(path)
+        return f"{self._url(path)} {remote.size} {remote.validator}"
+
+    def _probe(self, path: str) -> Remote:
+        try:
+            return probe(self._url(path), **self._options)
+        except HttpError as error:
+            if error.status in (404, 410):
+                raise FileNotFoundError(self._url(path)) from None
+            raise
+
+
+_FSSPEC = (
+    "skip_instance_cache", "use_listings_cache", "listings_expiry_time", "max_paths",
+    "asynchronous", "loop", "batch_size",
+)  # fmt: skip

@@ -1,0 +1,241 @@
+"""Downloads in the background: progress, pause, cancel, results; several at once."""
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+import raydl
+from raydl import company
+from raydl.errors import CancelledError, HttpError
+from raydl.event import Continued, Finished, PartFetched, Paused, Progress
+from tests.conftest import random_bytes
+from tests.scripted import chunked, status
+from tests.test_download import ALONE
+
+QUIET = {**ALONE, "part_size": 50_000}
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(no_leaks):
+    yield
+    assert company.size() == 1
+
+
+class Gate:
+    """Lets parts through one by one, or all."""
+
+    def __init__(self, origin):
+        self.passes = threading.Semaphore(0)
+        self.waiting = threading.Semaphore(0)
+        origin.on(self.behave, None)
+
+    def behave(self, handler, seen):
+        self.waiting.release()
+        self.passes.acquire()
+        return False
+
+    def let(self, count):
+        for _ in range(count):
+            self.passes.release()
+
+
+def until(condition, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_it_runs_and_tells(origin, in_tmp):
+    called, seen = threading.Event(), []
+    download = raydl.start(origin.url(), on_event=seen.append, **QUIET)
+    download.add_done_callback(lambda d: called.set() if d is download else None)
+    report = download.result(30)
+    assert report.size == len(origin.data)
+    assert (in_tmp / "file.bin").read_bytes() == origin.data
+    assert download.done()
+    assert called.wait(5)
+    assert isinstance(download.progress, Progress)
+    assert download.progress.fetched == len(origin.data)
+    assert isinstance(seen[-1], Finished)
+    assert list(download.events()) == seen
+    assert repr(download) == f"<Download {origin.url()}: done>"
+
+
+def test_a_result_that_is_not_there_yet(origin, in_tmp):
+    gate = Gate(origin)
+    download = raydl.start(origin.url(), **QUIET)
+    with pytest.raises(TimeoutError, match=r"not done after 0\.05s"):
+        download.result(0.05)
+    assert "running" in repr(download)
+    gate.let(1000)
+    download.result(30)
+
+
+def test_it_fails(origin, in_tmp):
+    origin.on(status(404), None)
+    download = raydl.start(origin.url(), **QUIET)
+    with pytest.raises(HttpError):
+        download.result(30)
+    assert "HttpError" in repr(download)
+
+
+def test_cancel(origin, in_tmp):
+    gate = Gate(origin)
+    download = raydl.start(origin.url(), connections=2, **QUIET)
+    gate.let(4)
+    until(lambda: download.progress and download.progress.written >= 100_000)
+    download.cancel()
+    gate.let(1000)
+    with pytest.raises(CancelledError):
+        download.result(5)
+    download.join()
+    assert download.kept >= 100_000
+    assert raydl.fetch(origin.url(), **QUIET).resumed == download.kept
+    assert (in_tmp / "file.bin").read_bytes() == origin.data
+
+
+def test_pause_and_go_on(origin, in_tmp):
+    gate = Gate(origin)
+    download = raydl.start(origin.url(), connections=2, **QUIET)
+    gate.waiting.acquire()
+    gate.waiting.acquire()
+    download.pause()
+    until(lambda: any(isinstance(e, Paused) for e in list(download._past)))
+    assert download.paused
+    assert "paused" in repr(download)
+    gate.let(1000)
+    until(lambda: sum(isinstance(e, PartFetched) for e in list(download._past)) == 2)
+    asked = len(origin.parts)
+    shown = download.progress
+    until(lambda: download.progress is not shown)  # it lives on
+    until(lambda: download.progress.lanes == 0)
+    assert len(origin.parts) == asked == 2
+    download.resume()
+    download.result(30)
+    assert any(isinstance(e, Continued) for e in download.events())
+    assert (in_tmp / "file.bin").read_bytes() == origin.data
+
+
+def test_pause_of_one_stream(make_origin, in_tmp):
+    """What is in the socket's buffers and ours still comes, no more."""
+    origin = make_origin(random_bytes(60_000_000), ranges=False)
+    download = raydl.start(origin.url(), max_memory="1MiB", **ALONE)
+    download.pause()
+    until(lambda: any(isinstance(e, Paused) for e in list(download._past)))
+    assert not download.done()
+    download.resume()
+    download.result(30)
+    assert (in_tmp / "file.bin").read_bytes() == origin.data
+
+
+def test_paused_before_it_began(origin, in_tmp):
+    gate = Gate(origin)
+    gate.let(1000)
+    download = raydl.start(origin.url(), **QUIET)
+    download.pause()
+    download.resume()
+    download.resume()
+    download.result(30)
+
+
+def test_several_at_once_share_what_there_is(make_origin, in_tmp):
+    """Two downloads with ten connections a node: five each, while there are two."""
+    most = {"a": 0, "b": 0}
+    here = {"a": 0, "b": 0}
+    lock = threading.Lock()
+    both = threading.Barrier(2, timeout=20)
+
+    def count(name):
+        first = []
+
+        def behave(handler, seen):
+            if not first:
+                first.append(1)
+                both.wait()
+                until(lambda: company.size() == 2)
+                time.sleep(0.3)  # the coordinators look a few times a second
+            with lock:
+                here[name] += 1
+                most[name] = max(most[name], here[name])
+            time.sleep(0.005)
+            handler.serve(seen)
+            with lock:
+                here[name] -= 1
+            return True
+
+        return behave
+
+    origins = {name: make_origin(random_bytes(2_000_000, seed)) for seed, name in enumerate("ab")}
+    for name, origin in origins.items():
+        origin.on(count(name), None)
+    downloads = [
+        raydl.start(o.url(), name, connections=10, max_connections_per_origin=10, **QUIET)
+        for name, o in origins.items()
+    ]
+    for download in downloads:
+        download.result(60)
+    for name, origin in origins.items():
+        assert (in_tmp / name).read_bytes() == origin.data
+        assert 1 < most[name] <= 10
+
+
+def test_chunked_in_the_background(origin, in_tmp):
+    origin.on(chunked, None, lambda seen: True)
+    download = raydl.start(origin.url(), **ALONE)
+    assert download.result(30).size == len(origin.data)
+
+
+class TestAsync:
+    def test_the_loop_goes_on(self, origin, in_tmp):
+        async def main():
+            ticks = 0
+
+            async def tick():
+                nonlocal ticks
+                while True:
+                    ticks += 1
+                    await asyncio.sleep(0)
+
+            ticking = asyncio.create_task(tick())
+            report = await raydl.fetch_async(origin.url(), **QUIET)
+            ticking.cancel()
+            return report, ticks
+
+        report, ticks = asyncio.run(main())
+        assert report.size == len(origin.data)
+        assert ticks > 10
+
+    def test_two_at_once(self, make_origin, in_tmp):
+        origins = [make_origin(random_bytes(300_000, seed)) for seed in (1, 2)]
+
+        async def main():
+            fetches = (raydl.fetch_async(o.url(), str(i), **QUIET) for i, o in enumerate(origins))
+            return await asyncio.gather(*fetches)
+
+        asyncio.run(main())
+        for number, origin in enumerate(origins):
+            assert (in_tmp / str(number)).read_bytes() == origin.data
+
+    def test_cancelling_the_task_ends_the_download(self, origin, in_tmp):
+        gate = Gate(origin)
+
+        async def main():
+            task = asyncio.create_task(raydl.fetch_async(origin.url(), **QUIET))
+            await asyncio.to_thread(gate.waiting.acquire)
+            task.cancel()
+            began = time.monotonic()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            return time.monotonic() - began
+
+        assert asyncio.run(main()) < 2
+        assert not [t for t in threading.enumerate() if t.name == "raydl-download"]
+        gate.let(1000)
+
+    def test_errors(self, origin, in_tmp):
+        origin.on(status(404), None)
+        with pytest.raises(HttpError):
+            asyncio.run(raydl.fetch_async(origin.url(), **QUIET))
