@@ -156,13 +156,14 @@ def refs(url: str, **options: Unpack[OptionKeywords]) -> Iterator[PartRef]:
     task or actor of yours ``memoryview`` of the argument. They live as long as you hold the
     references, so drop them as you go: what you keep is beyond ``max_memory``.
 
-    Needs a Ray session of this process (``ray.init``), which stays as it is. Raises UsageError
-    without one, RangesIgnoredError where the origin serves no ranges, and what ``fetch`` raises.
+    A Ray session that this process has stays as it is; else it is connected, and the session is
+    yours from then on: ``ray.shutdown()`` ends it. Raises UsageError where there is no cluster,
+    RangesIgnoredError where the origin serves no ranges, and what ``fetch`` raises.
     """
     chosen = _quiet(options)
     choice = choose(chosen.address)
-    if choice.how != "session":
-        raise UsageError("refs belong to a Ray session, and there is none", "call ray.init() first")
+    if choice.how == "none":
+        raise UsageError(f"refs need a Ray cluster: {choice.note}", "address='local' starts one")
     return _refs(url, choice, chosen)
 
 
@@ -171,7 +172,10 @@ def _refs(url: str, choice: Choice, options: Options) -> Iterator[PartRef]:
     if not remote.ranges:
         why = remote.why_no_ranges
         raise RangesIgnoredError(f"no parts for the nodes: {why}", "raydl.stream works without")
-    with transfer(url, remote, choice, options, _ignore, stay=True) as fetching:
+    session = connect(choice)
+    session.give()
+    session.close()
+    with transfer(url, remote, choose("auto"), options, _ignore, stay=True) as fetching:
         assert isinstance(fetching, Coordinator)
         for part, payload in fetching.payloads():
             yield PartRef(payload.ref, part.start, part.stop)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import queue
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -19,12 +21,24 @@ from raydl.waiting import next_item
 MOST_EVENTS = 10_000
 """Past events that are kept for who asks for them late."""
 
+_running: weakref.WeakSet[Download] = weakref.WeakSet()
+
+
+def _cancel_all() -> None:
+    for download in list(_running):
+        download.cancel()
+
+
+# Threads of an interpreter that ends are waited for before atexit's functions are called; this
+# hook, which concurrent.futures has for the same reason, comes before that.
+getattr(threading, "_register_atexit", atexit.register)(_cancel_all)
+
 
 class Download:
     """A download in a thread of its own; ``raydl.start`` makes it.
 
-    It goes on until it is done, cancelled or failed, whether or not anybody asks; a program that
-    ends waits for it.
+    It goes on until it is done, cancelled or failed, whether or not anybody asks. A program that
+    ends cancels it: wait for ``result`` before.
     """
 
     def __init__(
@@ -61,6 +75,7 @@ class Download:
                 self._future.set_result(report)
 
         self._thread = threading.Thread(target=work, name="raydl-download")
+        _running.add(self)
         self._thread.start()
 
     @property

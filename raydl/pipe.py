@@ -35,7 +35,8 @@ class Pipe:
     def write(self, data: memoryview) -> None:
         """Hand it over, and wait until it was used. Raises CancelledError when nobody reads."""
         hashed = self._digest.update(data)
-        self._chunks.put(data)
+        # A view of its own: who reads may still hold on to it when this one is released.
+        self._chunks.put(data.toreadonly())
         self._taken.acquire()
         if hashed is not None:
             hashed.result()

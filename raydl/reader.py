@@ -124,9 +124,14 @@ class RemoteFile(io.RawIOBase):
         while self._position >= self._ahead_at + self._chunk.nbytes:
             self._ahead_at += self._chunk.nbytes
             self._chunk.release()
-            item = next(self._chunks, None)
+            self._chunk = memoryview(b"")
+            try:
+                item = next(self._chunks, None)
+            except BaseException:  # what is interrupted has ended: the next read starts anew
+                self._stop_ahead()
+                raise
             if item is None:  # a stream whose size was not known
-                self._chunk, self.size = memoryview(b""), self._ahead_at
+                self.size = self._ahead_at
                 return self._chunk
             self._chunk = item[1]
         return self._chunk[self._position - self._ahead_at :]

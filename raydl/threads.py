@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from raydl import company
 from raydl.lane import HERE, Fetched, Joined, Post, Pulse
 from raydl.models import Failure, Part, Source
 from raydl.worker import Worker, cpu_seconds
@@ -15,7 +16,7 @@ MOST_THREADS = 256
 
 
 class BufferPool:
-    """Buffers, used again and again, up to ``limit`` bytes of them."""
+    """Buffers, used again and again, up to ``limit`` bytes of them in all of this process."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -26,7 +27,7 @@ class BufferPool:
 
     def has_room(self, size: int) -> bool:
         """Whether ``size`` more bytes stay within the limit."""
-        return self._out + size <= self._limit
+        return self._out + size <= self._limit // company.size()
 
     def take(self, size: int) -> bytearray:
         """A buffer of at least ``size`` bytes; whether it fits is for the caller to ask first."""
@@ -46,7 +47,8 @@ class BufferPool:
             self._out -= len(buffer)
             self._free.append(buffer)
             self._bytes += len(buffer)
-            while self._free and self._out + self._bytes > self._limit:
+            limit = self._limit // company.size()
+            while self._free and self._out + self._bytes > limit:
                 self._remove(self._free[0])
 
     def _remove(self, buffer: bytearray) -> None:

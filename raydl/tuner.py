@@ -41,6 +41,9 @@ JOIN_SECONDS = 0.5
 MEASURE_SECONDS, FLEET_MEASURE_SECONDS = 0.2, 0.4
 """What other nodes bring is known a few times a second only."""
 
+FEWER_MEASURE_SECONDS = 1.0
+"""Fewer lanes first bring what the system had received for them already."""
+
 SOON_SECONDS = 1.0
 DOUBT_SECONDS = 3.0
 """So long after the most lanes were reached, half of them are tried."""
@@ -75,7 +78,7 @@ class Tuner:
         self._marks: dict[Any, Pulse] = {}
         self._before: Level | None = None
         self._usual = self._try_at = 0.0
-        self._fewer_next = False
+        self._fewer_next = self._shrank = False
         self._step, self._idle = 2, 0.0
         self._hold = HOLD_SECONDS
         self._complained_at = -LONGEST_HOLD
@@ -134,6 +137,8 @@ class Tuner:
                 self._marks = dict(pulses)
             return
         needed = MEASURE_SECONDS if len(team) == 1 else FLEET_MEASURE_SECONDS
+        if self._is_fewer:
+            needed = FEWER_MEASURE_SECONDS
         spans = [(mark, pulses[node]) for node, mark in self._marks.items()]
         if min(after.clock - before.clock for before, after in spans) < needed:
             return
@@ -181,11 +186,15 @@ class Tuner:
         self._step = 4 if more > 1 and gain >= PROPORTIONAL * more else 2
         if more < 1:
             if gain >= KEEP:
-                self._fewer_next, self.capped = True, False
+                self._fewer_next, self._shrank, self.capped = True, True, False
+                self._usual = rate
                 self._try_at = now + SOON_SECONDS
             else:
                 self.lanes = before.lanes
-                self._wait(now)
+                if self._shrank:  # perhaps one step too far: what is above is tried at once
+                    self._shrank, self._try_at = False, now
+                else:
+                    self._wait(now)
         elif gain >= GAIN:
             self._usual = rate
             self.capped = 2 * tried > self._limit()
@@ -202,17 +211,21 @@ class Tuner:
 
     def _forget(self) -> None:
         """What was seen so far was of another fleet."""
-        self._usual, self._step, self._fewer_next = 0.0, 2, False
+        self._usual, self._step, self._fewer_next, self._shrank = 0.0, 2, False, False
 
     def _wait(self, now: float) -> None:
         """Try nothing for a while, and for longer the next time."""
         self._try_at = now + self._hold
         self._hold = min(2 * self._hold, LONGEST_HOLD)
 
+    @property
+    def _is_fewer(self) -> bool:
+        """Whether a trial of fewer lanes is under way."""
+        return self._before is not None and self.lanes < self._before.lanes
+
     def _are_landing(self, flying: int) -> bool:
         """Whether a trial of fewer lanes has yet to wait for the others to end their parts."""
-        down = self._before is not None and self.lanes < self._before.lanes
-        return down and flying > self.lanes * len(self._team)
+        return self._is_fewer and flying > self.lanes * len(self._team)
 
     def _back(self) -> None:
         if self._before is not None:

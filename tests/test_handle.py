@@ -1,6 +1,8 @@
 """Downloads in the background: progress, pause, cancel, results; several at once."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 
@@ -180,6 +182,24 @@ def test_several_at_once_share_what_there_is(make_origin, in_tmp):
     for name, origin in origins.items():
         assert (in_tmp / name).read_bytes() == origin.data
         assert 1 < most[name] <= 10
+
+
+def test_a_program_that_ends_ends_it(make_origin, tmp_path):
+    origin = make_origin(random_bytes(3_000_000))
+    gate = Gate(origin)
+    gate.let(5)
+    code = f"""
+import raydl
+download = raydl.start({origin.url()!r}, address="none", part_size=50_000, connections=1)
+for event in download.events():
+    if type(event).__name__ == "PartWritten":
+        break
+"""
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, timeout=30)
+    assert done.returncode == 0
+    assert time.monotonic() - began < 10
+    assert (tmp_path / "file.bin.part").exists()
 
 
 def test_chunked_in_the_background(origin, in_tmp):

@@ -51,7 +51,7 @@ MAY = {
     "address": set(),
     "cluster": {"address", "models", "worker"},
     "lane": {"models"},
-    "threads": {"lane", "models", "worker"},
+    "threads": {"company", "lane", "models", "worker"},
     "fleet": {"lane", "address", "cluster", "models"},
     "coordinator": {
         "company",

@@ -98,6 +98,23 @@ def test_faults(origin, file, fault):
     assert file.readall() == origin.data[8000:]
 
 
+def test_an_interrupted_read_is_not_the_end(origin, file, monkeypatch):
+    """A generator that raised has ended; what follows must not look like the end of the file."""
+    file.read(4096)
+    file.read(1)
+
+    def interrupt(source):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("raydl.coordinator.next_item", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            file.readall()
+    at = file.tell()
+    assert 4097 <= at < len(origin.data)
+    assert file.readall() == origin.data[at:]
+
+
 def test_a_file_that_changes(origin, file):
     origin.on(changed(headers={"ETag": '"v2"'}), None)
     file.seek(5000)

@@ -55,6 +55,13 @@ def test_a_slow_reader_slows_the_fleet(make_origin):
     assert used == len(origin.data)
 
 
+def test_who_holds_on_to_a_view_does_no_harm(origin):
+    kept = list(raydl.stream(origin.url(), **SMALL))
+    with pytest.raises(TypeError, match="read-only"):
+        kept[0][0] = 1
+    assert sum(view.nbytes for view in kept) == len(origin.data)
+
+
 def test_leaving_the_loop_ends_it(make_origin):
     origin = make_origin(random_bytes(20_000_000))
     for _ in raydl.stream(origin.url(), max_memory="2MiB", **SMALL):
@@ -160,7 +167,21 @@ class TestRefs:
             raydl.disconnect()
             ray.shutdown()
 
+    def test_without_a_session_there_is_one_afterwards(self, two_nodes, make_origin):
+        import ray
 
-def test_refs_need_a_session(origin):
-    with pytest.raises(UsageError, match="no"):
-        raydl.refs(origin.url())
+        origin = make_origin(random_bytes(1_000_000))
+        raydl.disconnect()
+        assert not ray.is_initialized()
+        try:
+            parts = list(raydl.refs(origin.url(), address=two_nodes.address, part_size=200_000))
+            raydl.disconnect()
+            data = b"".join(bytes(memoryview(ray.get(part.ref))) for part in parts)
+            assert data == origin.data
+        finally:
+            ray.shutdown()
+
+
+def test_refs_need_a_cluster(origin):
+    with pytest.raises(UsageError, match="need a Ray cluster"):
+        raydl.refs(origin.url(), address="none")

@@ -1,6 +1,7 @@
 """The tuner against origins and links that behave in simple ways; time is simulated."""
 
 import random
+from collections import Counter
 
 import pytest
 
@@ -49,7 +50,8 @@ def test_a_cap_on_each_connection_is_met_with_many():
 
 def test_a_cap_that_sixteen_reach():
     world = World(lambda lanes, nodes: min(lanes * 2e6, 25e6), nodes=4, noise=0.05)
-    assert world.run(8.0) == 16
+    world.run(8.0)
+    assert Counter(world.seen[20:]).most_common(1)[0][0] == 16
     assert max(world.seen) == 32
     assert not world.tuner.capped
 

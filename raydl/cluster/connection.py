@@ -80,6 +80,13 @@ def detach() -> None:
             Connection.timer.start()
 
 
+def give() -> None:
+    """The connection is the user's from now on."""
+    with Connection.lock:
+        Connection.ours = False
+        hold("")
+
+
 def disconnect() -> None:
     """Let go of the cluster: end idle workers, and the connection if raydl made it.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from raydl.address import Choice
 from raydl.cluster.actors import CONTROL, MOST_LANES, Actor, shipped_by_value
-from raydl.cluster.connection import Connection, attach, detach, disconnect
+from raydl.cluster.connection import Connection, attach, detach, disconnect, give
 from raydl.cluster.preflight import accepts_no_token, sends_token
 from raydl.cluster.seam import ray_module
 from raydl.errors import ClusterError
@@ -110,6 +110,10 @@ class Session:
                 "unset RAY_AUTH_MODE here, or start the cluster with it",
             )
         return None
+
+    def give(self) -> None:
+        """Leave the connection to this process: from now on it is not raydl's to end."""
+        give()
 
     def close(self) -> None:
         """Let go; the connection stays for a while."""
