@@ -20,8 +20,8 @@ GAIN = 1.2
 """Twice the lanes must bring this much more to be kept."""
 
 PROPORTIONAL = 0.9
-"""Where the speed grows by this share of what the lanes grow by, four times as many are tried
-next."""
+"""Where the speed of a node that is alone grows by this share of what its lanes grow by, four times
+as many are tried next. Of several nodes a leap would be a flood."""
 
 KEEP = 0.9
 """And half the lanes this share of what there was: those that came while the parts were still
@@ -183,7 +183,8 @@ class Tuner:
         """Keep the lanes of a trial, or go back."""
         tried, self._before, self._marks = self.lanes, None, {}
         more, gain = tried / before.lanes, rate / max(before.rate, 1.0)
-        self._step = 4 if more > 1 and gain >= PROPORTIONAL * more else 2
+        leaps = len(self._team) == 1 and more > 1 and gain >= PROPORTIONAL * more
+        self._step = 4 if leaps else 2
         if more < 1:
             if gain >= KEEP:
                 self._fewer_next, self._shrank, self.capped = True, True, False
