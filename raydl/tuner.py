@@ -199,7 +199,9 @@ class Tuner:
         elif gain >= GAIN:
             self._usual = rate
             self.capped = 2 * tried > self._limit()
-            self._fewer_next = self.capped or gain < more / 2
+            if gain < more / 2:  # after a leap: half of it would have brought as much
+                self.lanes //= 2
+            self._fewer_next = self.capped
             if self.capped:
                 self._try_at = now + DOUBT_SECONDS
         else:
