@@ -74,7 +74,7 @@ def test_lanes_that_came_while_the_speed_grew_go_again():
     world = World(lambda lanes, nodes: 25e6 * min(1.0, world.now / 3.0), noise=0.02)
     world.run(3.0)
     assert max(world.seen) > 2 * FIRST_LANES
-    assert world.run(12.0) == FIRST_LANES
+    assert world.run(10.5) == FIRST_LANES
 
 
 def test_a_lull_does_not_make_more_lanes_look_good():
