@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import zlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from raydl.errors import ChecksumError, UsageError
 
@@ -96,20 +95,26 @@ class _Crc:
         return f"{self._value:08x}"
 
 
-_crc32c: Any = None
-with contextlib.suppress(ImportError):
-    from crc32c import crc32c as _crc32c
+def _crc32c() -> Callable[[memoryview, int], int] | None:
+    """The function of the crc32c library, which is imported when it is needed; None without it."""
+    try:
+        from crc32c import crc32c
+    except ImportError:
+        return None
+    return crc32c
 
 
 def is_known(algorithm: str) -> bool:
     """Whether that digest can be computed here; one of them takes a library."""
-    return algorithm in ALGORITHMS and (algorithm != "crc32c" or _crc32c is not None)
+    return algorithm in ALGORITHMS and (algorithm != "crc32c" or _crc32c() is not None)
 
 
 def new_hash(algorithm: str) -> Hash:
     """A running hash. Not for security: md5, sha1 and CRCs are there as origins state them."""
     if algorithm in ("crc32", "crc32c"):
-        return _Crc(zlib.crc32 if algorithm == "crc32" else _crc32c)
+        crc = zlib.crc32 if algorithm == "crc32" else _crc32c()
+        assert crc is not None
+        return _Crc(crc)
     return hashlib.new(algorithm, usedforsecurity=False)  # type: ignore[return-value]
 
 

@@ -462,7 +462,8 @@ class Coordinator:
             for crew in self._crews
             if crew.pulse is not None and not crew.is_silent(now)
         }
-        self._tuner.look(now, pulses, len(self._flights), busy=not free)
+        strained = any(crew.is_strained for crew in pulses)
+        self._tuner.look(now, pulses, len(self._flights), not free, strained)
         rate = sum(crew.rate for crew in pulses)
         self._limits.look(self._holdup(bool(free)), len(pulses), rate)
         self._show_progress()
@@ -483,8 +484,8 @@ class Coordinator:
                 return Holdup.OUTPUT
             if window.head in self._away:
                 return Holdup.TRANSFER
-        here = [crew.load for crew in self._crews if crew.node == HERE]
-        others = [crew.load for crew in self._crews if crew.node != HERE]
+        here = [crew.load or 0.0 for crew in self._crews if crew.node == HERE]
+        others = [crew.load or 0.0 for crew in self._crews if crew.node != HERE]
         if here and min(here) > BUSY:
             return Holdup.CPU_HERE
         if others and min(others) > BUSY:

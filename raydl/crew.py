@@ -21,6 +21,9 @@ SPEED_SECONDS = 0.25
 CRAWL_SECONDS = 5.0
 """A connection is slow when it was so for this long."""
 
+STRAINED = 0.9
+"""From this share of its processor time on, a node is taken to have none for more lanes."""
+
 STUCK_SECONDS = 0.5
 """Shortest pause between two bytes that counts as one."""
 
@@ -105,8 +108,9 @@ class Crew:
         """Of one lane; 0 while unknown."""
         self.rate = 0.0
         """Of all lanes together, over the last looks."""
-        self.load = 0.0
-        """The share of its node's processor time that was in use, over the last looks."""
+        self.load: float | None = None
+        """The share of its node's processor time that was in use, over the last looks; None while
+        unknown."""
         self.largest = FIRST_PART
         """Bytes of the largest part that came, or of a first one."""
         self.pulse: Pulse | None = None
@@ -143,6 +147,13 @@ class Crew:
             speed = got / seconds
             self.speed = (self.speed + speed) / 2 if self.speed else speed
 
+    @property
+    def is_strained(self) -> bool:
+        """Whether its node has no processor time for more, as far as that is known."""
+        if self.pulse is None or self.pulse.cpu is None:  # its system does not tell
+            return False
+        return self.load is None or self.load > STRAINED
+
     def look(self, now: float) -> None:
         """Take in how its team is doing."""
         pulse = self.team.look()
@@ -166,8 +177,8 @@ class Crew:
                 self.speed = (self.speed + self.rate / len(self.flights)) / 2
 
 
-def _load(before: tuple[float, float] | None, after: tuple[float, float] | None) -> float:
-    """The share of (busy, all) processor seconds that was busy; 0 where it is not known."""
+def _load(before: tuple[float, float] | None, after: tuple[float, float] | None) -> float | None:
+    """The share of (busy, all) processor seconds that was busy; None where it is not known."""
     if before is None or after is None or after[1] <= before[1]:
-        return 0.0
+        return None
     return (after[0] - before[0]) / (after[1] - before[1])

@@ -14,7 +14,7 @@ from raydl import backoff
 from raydl.access import access_of
 from raydl.control import Control
 from raydl.errors import RaydlError
-from raydl.event import Emit, Notice
+from raydl.event import Emit, Event, Notice
 from raydl.mirrors import Mirror, objection
 from raydl.models import Access, Remote, Source, redact
 from raydl.options import Options
@@ -90,7 +90,7 @@ def _others(url: str, first: Remote, options: Options, emit: Emit) -> Iterator[M
 
     def ask(other: str) -> Remote | RaydlError:
         try:
-            return probe_origin(other, patient, emit, Control())
+            return probe_origin(other, patient, _told_before, Control())
         except RaydlError as error:
             return error
 
@@ -100,7 +100,11 @@ def _others(url: str, first: Remote, options: Options, emit: Emit) -> Iterator[M
             if why or isinstance(answer, RaydlError):
                 emit(Notice(f"the mirror {redact(other)} is left out: {why}"))
             else:
-                yield Mirror(source_of(answer, options), _resolver(other, options, emit))
+                yield Mirror(source_of(answer, options), _resolver(other, options, _told_before))
+
+
+def _told_before(event: Event) -> None:
+    """What is to be said of credentials and trust was said of the first place."""
 
 
 def text_at(near: str, options: Options, emit: Emit, url: str, limit: int) -> str:

@@ -103,10 +103,18 @@ class Tuner:
             return self.lanes
         return min(2 * self.lanes, self._limit())
 
-    def look(self, now: float, pulses: Mapping[Any, Pulse], flying: int, busy: bool) -> None:
+    def look(
+        self,
+        now: float,
+        pulses: Mapping[Any, Pulse],
+        flying: int,
+        busy: bool,
+        strained: bool = False,
+    ) -> None:
         """Take in how each node is doing; ``flying`` requests are in flight.
 
-        ``busy`` tells that all lanes had work since.
+        ``busy`` tells that all lanes had work since, ``strained`` that the processors of a node
+        have no time for more.
         """
         if self._is_fixed:
             if self.refused and now - self._complained_at > LONGEST_HOLD:
@@ -148,7 +156,7 @@ class Tuner:
             self._usual += (NEWS if self._usual else 1.0) * (rate - self._usual)
         else:
             self._judge(self._before, rate, now)
-        if self._before is None and now >= self._try_at:
+        if self._before is None and now >= self._try_at and (self._fewer_next or not strained):
             self._try(now)
 
     def complained(self, now: float) -> None:

@@ -11,6 +11,8 @@ from tests.conftest import run_raydl
 
 PAGE = Path(__file__).parent.parent / "docs" / "cli.md"
 
+WRITES = "RAYDL_WRITE_CLI" in os.environ
+
 INTRODUCTION = """# The command line
 
 What `raydl --help` and its commands say, generated from them. The same names serve as flags, as
@@ -36,7 +38,7 @@ def page(folder):
 
 def test_the_page_is_up_to_date(tmp_path):
     text = page(tmp_path)
-    if "RAYDL_WRITE_CLI" in os.environ:
+    if WRITES:
         PAGE.write_text(text)
     assert PAGE.read_text() == text
     assert "## `raydl fetch`" in text

@@ -18,7 +18,7 @@ class World:
         self.now = 0.0
         self.got = {}
         self.seen = []
-        self.busy = True
+        self.busy, self.strained = True, False
         self.random = random.Random(1)
         self.parts = parts
         self.flights = []
@@ -37,7 +37,8 @@ class World:
             pulses = {
                 n: Pulse(self.now, self.now, self.got[n], {}, None) for n in range(self.nodes)
             }
-            self.tuner.look(self.now, pulses, len(self.flights) * self.nodes, self.busy)
+            flying = len(self.flights) * self.nodes
+            self.tuner.look(self.now, pulses, flying, self.busy, self.strained)
             self.seen.append(self.tuner.lanes)
         return self.tuner.lanes
 
@@ -128,6 +129,15 @@ def test_what_is_not_busy_teaches_nothing():
     world = World(lambda lanes, nodes: lanes * 5e6)
     world.busy = False
     assert world.run(5.0) == FIRST_LANES
+
+
+def test_processors_that_are_busy_get_no_more_to_do():
+    world = World(lambda lanes, nodes: lanes * 5e6)
+    world.strained = True
+    assert world.run(5.0) == FIRST_LANES
+    world.strained = False
+    world.run(5.0)
+    assert max(world.seen) == MOST_LANES
 
 
 def test_lanes_with_nothing_to_do_go():

@@ -69,7 +69,7 @@ def _items(header: str | None) -> Iterator[tuple[str, str]]:
 
 def _proof(name: str, value: str, where: str) -> Iterator[Proof]:
     algorithm = name.replace("-", "")
-    if algorithm not in STRONGEST or not is_known(algorithm) or not value:
+    if algorithm not in STRONGEST or not value or not is_known(algorithm):
         return
     try:
         digest = base64.b64decode(value, validate=True).hex()
