@@ -6,6 +6,7 @@ from tests.conftest import run_raydl
 
 
 @pytest.mark.cluster
+@pytest.mark.slow
 def test_the_demo_shows_what_it_says(tmp_path):
     began = time.monotonic()
     done = run_raydl("demo", cwd=tmp_path, timeout=80)

@@ -252,6 +252,7 @@ def test_the_drivers_way_to_the_origin_is_cut(two_nodes, origin, in_tmp, monkeyp
     assert (in_tmp / "file.bin").read_bytes() == origin.data
 
 
+@pytest.mark.slow
 def test_objects_are_lost_after_they_were_fetched(own_nodes, origin, in_tmp, monkeypatch, no_leaks):
     """Their node goes before they could be brought here."""
     nodes = own_nodes(2)
