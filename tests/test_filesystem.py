@@ -52,7 +52,7 @@ def test_what_is_not_there(origin):
 def test_pandas(make_origin):
     pandas = pytest.importorskip("pandas")
     origin = make_origin(b"a,b\n1,2\n3,4\n")
-    frame = pandas.read_csv(f"raydl::{origin.url()}", storage_options={"raydl": ALONE})
+    frame = pandas.read_csv(f"raydl://{origin.url()}", storage_options=ALONE)
     assert frame.b.sum() == 6
 
 
