@@ -272,7 +272,7 @@ class Report:
 
     def summary(self) -> str:
         """What became of it, in a line."""
-        where = self.path or "the bytes"
+        where = self.path or "standard output"
         if self.skipped:
             return f"{where} exists, {format_size(self.size)}: skipped"
         line = f"{where}: {format_size(self.size)} in {format_duration(self.seconds)}"

@@ -23,7 +23,6 @@ from raydl.event import (
     Verifying,
 )
 from raydl.units import counted, format_duration, format_size
-from raydl.widget import Widget, has_widgets, is_notebook
 
 PLAIN_SECONDS = 5.0
 
@@ -38,18 +37,34 @@ def renderer(style: str, stream: TextIO | None = None) -> Iterator[Render]:
     notebook go to its standard output, for what is on the other one looks like an error.
     """
     out = stream if stream is not None else sys.stderr
-    if style == "auto" and stream is None and is_notebook():
-        style, out = "widget" if has_widgets() else "plain", sys.stdout
+    if style == "auto" and stream is None and (found := _notebook_style()):
+        style, out = found, sys.stdout
     if out is None:  # closed by who started this process
         style, out = "none", io.StringIO()
     if style == "auto":
         style = "bar" if out.isatty() else "plain"
-    styles = {"bar": Bar, "plain": Plain, "json": JsonLines, "none": Silent}
-    shown = Widget() if style == "widget" else styles[style](out)
+    shown = _shown(style, out)
     try:
         yield shown
     finally:
         shown.close()
+
+
+def _notebook_style() -> str:
+    """How a notebook shows events; empty where this is none, and then nothing is imported."""
+    if "IPython" not in sys.modules:
+        return ""
+    from raydl.widget import has_widgets, is_notebook
+
+    return ("widget" if has_widgets() else "plain") if is_notebook() else ""
+
+
+def _shown(style: str, out: TextIO) -> Any:
+    if style == "widget":
+        from raydl.widget import Widget
+
+        return Widget()
+    return {"bar": Bar, "plain": Plain, "json": JsonLines, "none": Silent}[style](out)
 
 
 class Silent:

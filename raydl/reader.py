@@ -5,17 +5,17 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import time
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
 from raydl import backoff
 from raydl.address import Choice
-from raydl.control import Control
-from raydl.errors import CancelledError, OriginChangedError
+from raydl.errors import OriginChangedError
 from raydl.event import Emit
 from raydl.lookup import source_of
-from raydl.models import Remote
+from raydl.models import Failure, Remote
 from raydl.options import Options
 from raydl.origin import Origin
 from raydl.transfer import transfer
@@ -42,7 +42,6 @@ class RemoteFile(io.RawIOBase):
         self._url, self._remote = url, remote
         self._choice, self._options, self._emit = choice, options, emit
         self._origin = Origin(remote.access, options.timeout)
-        self._control = Control()
         self._position = 0
         self._block, self._block_start = memoryview(b""), 0
         self._ahead: contextlib.ExitStack | None = None
@@ -171,16 +170,14 @@ class RemoteFile(io.RawIOBase):
             if failure is None and got == len(buffer):
                 break
             if failure is not None and more == 0:
-                if failure.kind == "cancelled":
-                    raise CancelledError("the file was closed")
                 if failure.kind == "no-range":
-                    failure = failure.__class__("changed", "the origin ignores byte ranges now")
+                    failure = Failure("changed", "the origin ignores byte ranges now")
                 if not failure.retryable or tries > self._options.retries:
                     error = failure.to_error(f" ({tries} tries)" if tries > 1 else "")
                     if isinstance(error, OriginChangedError):
                         error.hint = "open it again"
                     raise error
-                self._control.wait(backoff.delay(tries, failure.retry_after))
+                time.sleep(backoff.delay(tries, failure.retry_after))
         self._block, self._block_start = memoryview(buffer), start
         return self._block
 

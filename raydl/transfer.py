@@ -37,10 +37,9 @@ def transfer(
     emit: Emit,
     *,
     start: int = 0,
-    stop: int | None = None,
     stay: bool = False,
 ) -> Iterator[Coordinator | OneStream]:
-    """Bytes ``[start, stop)`` of the file, to be taken from ``chunks`` of what this yields.
+    """The file's bytes from ``start`` on, to be taken from ``chunks`` of what this yields.
 
     Without byte ranges it is one stream of the whole file. With ``stay`` the bytes stay in the
     object stores of the nodes that fetched them, and ``payloads`` is what to take from. Leaving
@@ -50,7 +49,7 @@ def transfer(
         stack.enter_context(company.joined())
         fetching: Coordinator | OneStream
         if remote.ranges and remote.size is not None:
-            plan = _plan(start, remote.size if stop is None else stop, choice, options)
+            plan = _plan(start, remote.size, choice, options)
             emit(Planned.of(plan))
             fetching = _coordinate(url, remote, plan, choice, options, emit, stack, stay)
         else:
@@ -65,9 +64,9 @@ def transfer(
         yield fetching
 
 
-def _plan(start: int, stop: int, choice: Choice, options: Options) -> Plan:
+def _plan(start: int, size: int, choice: Choice, options: Options) -> Plan:
     return make_plan(
-        stop,
+        size,
         start=start,
         parts=options.parts,
         part_size=options.part_size,

@@ -109,7 +109,7 @@ class Tuner:
         pulses: Mapping[Any, Pulse],
         flying: int,
         busy: bool,
-        strained: bool = False,
+        strained: bool,
     ) -> None:
         """Take in how each node is doing; ``flying`` requests are in flight.
 
@@ -173,18 +173,12 @@ class Tuner:
         """Begin a trial of twice the lanes, or of half."""
         if now - self._complained_at > LONGEST_HOLD:
             self._most = self._full
-        if self._fewer_next:
-            self._fewer_next = False
-            if self.lanes > FIRST_LANES:
-                self._before = Level(self.lanes, self._usual)
-                self.lanes //= 2
-                self._begin(now + SETTLE_SECONDS)
-                return
-        if 2 * self.lanes > self._limit():
+        fewer, self._fewer_next = self._fewer_next and self.lanes > FIRST_LANES, False
+        if not fewer and 2 * self.lanes > self._limit():
             self._try_at = now + HOLD_SECONDS
             return
         self._before = Level(self.lanes, self._usual)
-        self.lanes = min(self._step * self.lanes, self._limit())
+        self.lanes = self.lanes // 2 if fewer else min(self._step * self.lanes, self._limit())
         self._begin(now + SETTLE_SECONDS)
 
     def _judge(self, before: Level, rate: float, now: float) -> None:

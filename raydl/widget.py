@@ -11,6 +11,7 @@ from typing import Any
 from raydl import html
 from raydl.event import (
     ClusterChosen,
+    Continued,
     Event,
     Failed,
     Finished,
@@ -90,6 +91,8 @@ class Widget:
                 self._state = "verifying"
             case Paused():
                 self._state = "paused"
+            case Continued():
+                self._state = ""
             case Notice() | ClusterChosen() | Resumed():
                 self._notes = [*self._notes, str(event)][-NOTES:]
             case Finished(report):
@@ -98,8 +101,6 @@ class Widget:
             case Failed():
                 self._notes.append(str(event))
                 self._state = "failed"
-        if type(event).__name__ == "Continued":
-            self._state = ""
         now = time.monotonic()
         if now - self._drawn_at >= DRAW_SECONDS or isinstance(event, Failed | Paused | Verifying):
             self._drawn_at = now

@@ -114,7 +114,6 @@ MAY = {
     "reader": {
         "address",
         "backoff",
-        "control",
         "event",
         "lookup",
         "models",
