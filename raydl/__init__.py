@@ -1,7 +1,7 @@
 """raydl: download one file with every machine of a Ray cluster at once.
 
     >>> import raydl
-    >>> report = raydl.fetch("https://example.org/big.iso")  # doctest: +SKIP
+    >>> report = raydl.fetch(url)  # "https://example.org/big.iso", say
 
 ``fetch`` downloads to a file, ``fetch_async`` does so for asyncio, ``start`` in the background,
 and ``events`` tells what happens. ``stream`` gives the bytes in order, ``open`` a file object and

@@ -1,4 +1,7 @@
-"""The Python API: what ``import raydl`` offers."""
+"""The Python API: what ``import raydl`` offers.
+
+The examples are run by a test: in them ``url`` is the address of a file, here of 5,000,000 bytes.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +42,12 @@ def fetch(
     Returns the Report once the file is whole, verified and in place. Raises RaydlError: its
     subclasses say what went wrong, and what had arrived is kept, so that the same call goes on
     from there. KeyboardInterrupt leaves the same.
+
+        >>> report = raydl.fetch(url, "big.iso", part_size="1MiB")
+        >>> report.path, report.size
+        ('big.iso', 5000000)
+        >>> raydl.fetch(url, "big.iso", skip_existing=True).skipped
+        True
     """
     return run(url, output, Options.of(options), on_event)
 
@@ -60,6 +69,13 @@ async def fetch_async(
     """``fetch`` for asyncio: the loop goes on while the download runs in a thread.
 
     Cancelling the task cancels the download, and waits until it has ended.
+
+        >>> async def both(first, second):
+        ...     return await asyncio.gather(
+        ...         raydl.fetch_async(first, "first.iso"), raydl.fetch_async(second, "second.iso")
+        ...     )
+        >>> [report.size for report in asyncio.run(both(url, url))]
+        [5000000, 5000000]
     """
     import asyncio  # 30 ms that the command line need not wait
 
@@ -84,10 +100,11 @@ def start(
     Downloads that run at once in a process share its workers, its memory and the budgets of
     their options evenly. Raises UsageError; other errors are what ``result`` of the handle raises.
 
-        >>> download = raydl.start("https://example.org/big.iso")  # doctest: +SKIP
-        >>> download.progress.fetched                              # doctest: +SKIP
-        104857600
-        >>> report = download.result()                             # doctest: +SKIP
+        >>> download = raydl.start(url, "later.iso")
+        >>> download.pause(); download.resume()
+        >>> report = download.result(timeout=60)
+        >>> download.progress.fetched, download.progress.size  # bytes
+        (5000000, 5000000)
     """
     return Download(url, output, Options.of(options), on_event)
 
@@ -97,6 +114,11 @@ def events(url: str, output: Output = None, **options: Unpack[OptionKeywords]) -
 
     Raises what ``fetch`` raises, after a Failed event. Closing the iterator (leaving its loop)
     cancels the download and keeps what had arrived.
+
+        >>> for event in raydl.events(url, "told.iso"):
+        ...     last = event.to_dict()
+        >>> last["event"], last["size"]
+        ('finished', 5000000)
     """
     download = Download(url, output, replace(Options.of(options), progress="none"))
     try:
@@ -115,8 +137,8 @@ def stream(url: str, **options: Unpack[OptionKeywords]) -> Iterator[memoryview]:
     the download. Raises what ``fetch`` raises; where a digest is known, a file that does not have
     it raises ChecksumError after its last byte.
 
-        >>> hasher = hashlib.sha256()                              # doctest: +SKIP
-        >>> for data in raydl.stream("https://example.org/big.iso"):  # doctest: +SKIP
+        >>> hasher = hashlib.sha256()
+        >>> for data in raydl.stream(url):  # memoryviews, in order
         ...     hasher.update(data)
     """
     return _stream(url, _quiet(options))
@@ -140,10 +162,11 @@ def open(url: str, **options: Unpack[OptionKeywords]) -> RemoteFile:
 
     A raw one: wrap it in ``io.BufferedReader`` where many small reads come. Reading on from
     where the last read ended lets the whole fleet read ahead. Raises what ``probe`` raises, and
-    reads raise RaydlError.
+    reads raise RaydlError. ``zip_url`` is an archive's address:
 
-        >>> zipped = zipfile.ZipFile(raydl.open("https://example.org/a.zip"))  # doctest: +SKIP
-        >>> zipped.read("one.txt")                                            # doctest: +SKIP
+        >>> with zipfile.ZipFile(raydl.open(zip_url)) as zipped:  # fetches the directory
+        ...     zipped.read("hello.txt")                          # and what is read
+        b'hello'
     """
     chosen = _quiet(options)
     choice = choose(chosen.address)
@@ -160,6 +183,18 @@ def refs(url: str, **options: Unpack[OptionKeywords]) -> Iterator[PartRef]:
     A Ray session that this process has stays as it is; else it is connected, and the session is
     yours from then on: ``ray.shutdown()`` ends it. Raises UsageError where there is no cluster,
     RangesIgnoredError where the origin serves no ranges, and what ``fetch`` raises.
+
+    Words of a large text, counted where its parts are; ``text_url`` is its address:
+
+        >>> @ray.remote
+        ... def count(data):
+        ...     text = bytes(memoryview(data))
+        ...     return len(text.split()), text[:1].isspace(), text[-1:].isspace()
+        >>> counts = ray.get([count.remote(ref) for ref, start, stop in raydl.refs(text_url)])
+        >>> across = sum(not end and not begin
+        ...     for (_, _, end), (_, begin, _) in zip(counts, counts[1:]))  # the edge of two parts
+        >>> sum(words for words, _, _ in counts) - across
+        700000
     """
     chosen = _quiet(options)
     choice = choose(chosen.address)
@@ -188,7 +223,12 @@ def _quiet(options: OptionKeywords) -> Options:
 
 
 def probe(url: str, **options: Unpack[OptionKeywords]) -> Remote:
-    """Ask the origin what it offers: size, ranges, validator, name. Raises RaydlError."""
+    """Ask the origin what it offers: size, ranges, validator, name. Raises RaydlError.
+
+    >>> remote = raydl.probe(url)
+    >>> remote.size, remote.ranges  # bytes; whether it serves byte ranges
+    (5000000, True)
+    """
     return ask(url, Options.of(options))
 
 
@@ -201,6 +241,9 @@ def nodes(address: str = "auto") -> list[Node]:
     """The nodes of the cluster that ``address`` means; empty where there is no cluster.
 
     Raises ClusterError when it cannot be reached, UsageError for an address that is none.
+
+        >>> raydl.nodes("none")
+        []
     """
     choice = choose(address)
     if choice.how == "none":

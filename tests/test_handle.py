@@ -143,45 +143,44 @@ def test_paused_before_it_began(origin, in_tmp):
     download.result(30)
 
 
-def test_several_at_once_share_what_there_is(make_origin, in_tmp):
-    """Two downloads with ten connections a node: five each, while there are two."""
-    most = {"a": 0, "b": 0}
-    here = {"a": 0, "b": 0}
-    lock = threading.Lock()
-    both = threading.Barrier(2, timeout=20)
+def test_two_at_once_have_half_the_connections_each(make_origin, in_tmp):
+    origin = make_origin(random_bytes(2_000_000))
+    lock, five, ten = threading.Lock(), threading.Event(), threading.Event()
+    here, most, alone = set(), [0], threading.Event()
 
-    def count(name):
-        first = []
+    def behave(handler, seen):
+        with lock:
+            here.add(handler)
+            most.append(len(here))
+            if len(here) == 5:
+                five.set()
+            if len(here) == 10:
+                ten.set()
+        five.wait(20)
+        if alone.is_set():
+            ten.wait(20)
+        handler.serve(seen)
+        with lock:
+            here.discard(handler)
+        return True
 
-        def behave(handler, seen):
-            if not first:
-                first.append(1)
-                both.wait()
-                until(lambda: company.size() == 2)
-                time.sleep(0.3)  # the coordinators look a few times a second
-            with lock:
-                here[name] += 1
-                most[name] = max(most[name], here[name])
-            time.sleep(0.005)
-            handler.serve(seen)
-            with lock:
-                here[name] -= 1
-            return True
+    origin.on(behave, None)
+    with company.joined():  # as another download would
+        download = raydl.start(origin.url(), connections=10, **{**QUIET, "part_size": 20_000})
+        until(lambda: len(most) > 40)
+        assert max(most[:40]) == 5
+        alone.set()
+    download.result(30)
+    assert max(most) == 10
+    assert (in_tmp / "file.bin").read_bytes() == origin.data
 
-        return behave
 
-    origins = {name: make_origin(random_bytes(2_000_000, seed)) for seed, name in enumerate("ab")}
-    for name, origin in origins.items():
-        origin.on(count(name), None)
-    downloads = [
-        raydl.start(o.url(), name, connections=10, max_connections_per_origin=10, **QUIET)
-        for name, o in origins.items()
-    ]
-    for download in downloads:
+def test_several_at_once(make_origin, in_tmp):
+    origins = [make_origin(random_bytes(2_000_000, seed)) for seed in range(3)]
+    downloads = [raydl.start(o.url(), f"{n}", **QUIET) for n, o in enumerate(origins)]
+    for number, download in enumerate(downloads):
         download.result(60)
-    for name, origin in origins.items():
-        assert (in_tmp / name).read_bytes() == origin.data
-        assert 1 < most[name] <= 10
+        assert (in_tmp / f"{number}").read_bytes() == origins[number].data
 
 
 def test_a_program_that_ends_ends_it(make_origin, tmp_path):

@@ -139,6 +139,26 @@ def test_await(kernel, make_origin, tmp_path):
         assert (tmp_path / name).read_bytes() == origin.data
 
 
+def test_two_at_once(kernel, make_origin, tmp_path):
+    """A widget each."""
+    origins = [make_origin(random_bytes(500_000, seed)) for seed in (1, 2)]
+    outputs = kernel.run(
+        f"""
+        import raydl
+        downloads = [
+            raydl.start("{origins[0].url()}", "a", address="none"),
+            raydl.start("{origins[1].url()}", "b", address="none"),
+        ]
+        for download in downloads:
+            download.result(60)
+        """
+    )
+    for name, origin in zip("ab", origins, strict=True):
+        assert (tmp_path / name).read_bytes() == origin.data
+    shown = [o for o in outputs if "application/vnd.jupyter.widget-view+json" in o.get("data", {})]
+    assert len(shown) == len(outputs) == 2
+
+
 @pytest.mark.cluster
 def test_the_ray_that_is_there(kernel, two_nodes, make_origin, tmp_path):
     """Used, without a line of Ray's, and left as it was; the second download starts at once."""
