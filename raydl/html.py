@@ -32,7 +32,8 @@ def colour(number: int) -> str:
 def block(title: str, *rest: str) -> str:
     """A title over what follows."""
     head = f'<div style="font-weight:600">{escape(title)}</div>' if title else ""
-    return f'<div style="font-family:sans-serif;line-height:1.5;max-width:44em">{head}{"".join(rest)}</div>'
+    style = "font-family:sans-serif;line-height:1.5;max-width:44em"
+    return f'<div style="{style}">{head}{"".join(rest)}</div>'
 
 
 def line(text: str) -> str:
