@@ -61,7 +61,7 @@ def _automatic() -> Choice:
         return Choice("local", "", True, "a Ray of its own on this machine (RAY_ADDRESS)")
     if named and named != "auto":
         return _named(named, "RAY_ADDRESS")
-    left = _left_by_ray_start()
+    left = left_by_ray_start()
     if left is None:
         return Choice("none", "", False, "this machine alone: no Ray cluster was started here")
     try:
@@ -90,7 +90,7 @@ def _named(address: str, source: str) -> Choice:
         if source:
             error = ClusterError(f"{source}: {error.message}", error.hint)
         raise error from None
-    plain = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    plain = join_address(host, port)
     plain = CLIENT_SCHEME + plain if how == "client" else plain
     named_by = f" ({source})" if source else ""
     return Choice(how, plain, True, f"the Ray cluster at {plain}{named_by}")
@@ -106,6 +106,11 @@ def parse_address(address: str, default_port: int = 0) -> tuple[str, int]:
             f"write HOST:PORT (Ray's port is usually {DEFAULT_PORT}), auto, none or local",
         )
     return match[1] or match[2], port
+
+
+def join_address(host: str, port: int) -> str:
+    """The inverse of ``parse_address``."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def check_listener(host: str, port: int, start: str = "") -> None:
@@ -139,7 +144,8 @@ def check_listener(host: str, port: int, start: str = "") -> None:
     if len(answer) < 9 or answer[3] != 4:
         raise ClusterError(
             f"what listens at {where} is no Ray head",
-            "give the head's address, as `ray start --head` printed it",
+            "give the head's address, as `ray start --head` printed it; "
+            "or it wants TLS: set RAY_USE_TLS=1 and its certificates",
         )
 
 
@@ -156,7 +162,7 @@ def _receive(link: socket.socket, count: int) -> bytes:
     return answer
 
 
-def _left_by_ray_start() -> str | None:
+def left_by_ray_start() -> str | None:
     """The address in the file that `ray start` leaves, by default /tmp/ray/ray_current_cluster."""
     base = os.environ.get("RAY_TMPDIR")
     if base is None:

@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import Field
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -224,6 +225,66 @@ def nodes(address: Address = None, as_json: Json = False) -> None:
         role = ", ".join(roles).replace("_", " ") or "worker"
         store = format_size(record["object_store"])
         print(f"{record['node']:<{width}}  {record['lanes']:>8}  {store:>12}  {role}")
+
+
+@app.command()
+def coordinator(
+    host: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="This machine's address [default: Ray finds it]."),
+    ] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The head's port.")] = 6379,
+    auth: Annotated[
+        bool, typer.Option("--auth/--no-auth", help="Let in only who has the token.")
+    ] = True,
+    as_json: Json = False,
+) -> None:
+    """Make this machine the head of a Ray cluster, until Ctrl-C, and show what workers type.
+
+    Where a head runs already, only show it. The same as `ray start --head`, with a token.
+    """
+    from raydl.console import coordinate
+
+    coordinate(host, port, auth=auth, as_json=as_json)
+
+
+@app.command()
+def worker(
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="HOST or HOST:PORT.")],
+    token_file: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="The cluster's token [default: ~/.ray/auth_token]."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make this machine a worker of the cluster at ADDRESS, until Ctrl-C.
+
+    The same as `ray start --address ADDRESS`, with a check before and a status line.
+    """
+    from raydl.authtoken import read_token
+    from raydl.console import work
+
+    work(address, read_token(token_file) if token_file else None, as_json=as_json)
+
+
+@app.command()
+def tls(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Where the certificates go.")],
+    hosts: Annotated[
+        list[str], typer.Argument(metavar="HOST...", help="Each node, as the others reach it.")
+    ],
+) -> None:
+    """Make certificates for TLS between the nodes of a cluster, and the authority for them.
+
+    Run again with the same DIR for more nodes. How to turn TLS on: docs/security.md.
+    """
+    try:
+        from raydl.tls import make_certificates
+    except ImportError:
+        raise UsageError("certificates need a library", 'pip install "raydl[tls]"') from None
+    for made in make_certificates(Path(folder), hosts):
+        print(f"{made}: copy it to that node, and there:  . {made.name}/env")
+    print(f"keep {Path(folder) / 'ca.key'} away from all of them: who has it can join")
 
 
 @app.command()

@@ -6,6 +6,7 @@ before stays as it was.
 
 from raydl.cluster.actors import MOST_LANES, Actor, ActorLost, ObjectPayload, Outcome
 from raydl.cluster.connection import disconnect
+from raydl.cluster.preflight import examine
 from raydl.cluster.session import Node, Session, connect, several_nodes
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "Session",
     "connect",
     "disconnect",
+    "examine",
     "several_nodes",
 ]

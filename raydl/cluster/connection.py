@@ -13,7 +13,7 @@ from typing import Any
 
 from raydl.address import Choice, hold, session_id
 from raydl.cluster.actors import Actor
-from raydl.cluster.preflight import check_head, require_client, token_error
+from raydl.cluster.preflight import check_head, require_client, sends_token, token_error
 from raydl.cluster.seam import import_ray
 from raydl.errors import ClusterError, RaydlError
 
@@ -184,7 +184,7 @@ def _connect_error(choice: Choice, error: Exception) -> RaydlError:
             "install the same versions here as on the head",
         )
     if type(error).__name__ == "AuthenticationError":
-        return token_error(where)
+        return token_error(where, sends_token())
     return ClusterError(
         f"cannot use the Ray cluster {where}: {type(error).__name__}: {text[:160]}",
         "look at it with `ray status`",

@@ -1,4 +1,8 @@
-"""Whether a head can be used, asked in milliseconds, where Ray would try for 20 seconds."""
+"""Whether a head can be used, asked in milliseconds, where Ray would try for 20 seconds.
+
+Run as a program it answers for another process (see ``examine``): Ray reads the token once a
+process and logs refusals to the terminal.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,10 @@ import platform
 import subprocess
 import sys
 import threading
+from dataclasses import dataclass
 from typing import Any
 
+from raydl.authtoken import MODE_VARIABLE, VARIABLE, find_token
 from raydl.cluster.seam import import_ray, ray_module
 from raydl.errors import ClusterError
 
@@ -30,80 +36,145 @@ def check_head(address: str) -> None:
     """Raise ClusterError for a token that is missing, wrong or not wanted, and other versions.
 
     Ray would try for 20 seconds, or connect and let the first actor die. The head's key-value
-    store answers the same questions in milliseconds.
+    store answers the same questions in milliseconds. A head that wants a token gets the one that
+    this machine has, unless RAY_AUTH_MODE says otherwise.
     """
+    token = None if MODE_VARIABLE in os.environ else find_token()
+    if token is not None:  # whether it is wanted takes another process to find out, in silence
+        answer = examine(address, token)
+        if answer.wants_token and answer.error is None:
+            _take_token()
+        error = answer.error
+    else:
+        error = _error(address, _ask(address), sends_token())
+    if error is not None:
+        raise error
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a head said: whether it wants a token, and why this machine cannot use it, if so."""
+
+    wants_token: bool
+    error: ClusterError | None = None
+
+
+def examine(address: str, token: str | None, seconds: float = CHECK_SECONDS) -> Answer:
+    """Ask the head at ``address``, in a process of its own, what it wants.
+
+    ``token`` is what this machine has. Takes a second, and ``seconds`` at most.
+    """
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_AUTH_")}
+    environment[MODE_VARIABLE] = "disabled"
+    if token is not None:
+        environment[VARIABLE] = token
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", __name__, address],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=seconds,
+            check=False,
+        )
+        record = json.loads(done.stdout.splitlines()[-1])
+    except (OSError, subprocess.TimeoutExpired, ValueError, IndexError):
+        return Answer(False, _error(address, None, False))
+    message, hint = record["message"], record["hint"]
+    return Answer(record["wants_token"], ClusterError(message, hint) if message else None)
+
+
+def _main() -> None:
+    address = sys.argv[1]
+    answer, has_token = _ask(address), VARIABLE in os.environ
+    del os.environ[MODE_VARIABLE]  # it was set for that question
+    wants_token = answer == "refused"
+    if wants_token and has_token and _take_token():
+        answer = _ask(address)
+    error = _error(address, answer, has_token)
+    message, hint = (error.message, error.hint) if error else ("", "")
+    print(json.dumps({"wants_token": wants_token, "message": message, "hint": hint}))
+
+
+def _ask(address: str) -> str | dict[str, Any] | None:
+    """What the head says of itself; ``refused``; an empty text where it cannot be asked; None
+    where it does not answer."""
     try:
         make_client = ray_module("_raylet").GcsClient
         refused = ray_module("exceptions").AuthenticationError
     except (ImportError, AttributeError):
-        return
-    outcome: list[ClusterError | None] = []
+        return ""
+    outcome: list[str | dict[str, Any]] = []
 
     def ask() -> None:
         try:
             client = make_client(address=address)
             metadata = client.internal_kv_get(b"CLUSTER_METADATA", b"cluster", timeout=3)
-            outcome.append(version_error(address, json.loads(metadata)) if metadata else None)
+            outcome.append(json.loads(metadata) if metadata else "")
         except refused:
-            outcome.append(token_error(address))
+            outcome.append("refused")
         except Exception:
-            outcome.append(None)
+            outcome.append("")
 
     thread = threading.Thread(target=ask, name="raydl-check", daemon=True)
     thread.start()
     thread.join(CHECK_SECONDS)
-    if not outcome:
-        raise ClusterError(
+    return outcome[0] if outcome else None
+
+
+def _error(
+    address: str, answer: str | dict[str, Any] | None, has_token: bool
+) -> ClusterError | None:
+    if answer is None:
+        return ClusterError(
             f"the Ray head at {address} accepts connections but does not answer",
             "look at it with `ray status`, or start it again",
         )
-    if outcome[0] is not None:
-        raise outcome[0]
+    if answer == "refused":
+        return token_error(address, has_token)
+    return version_error(address, answer) if isinstance(answer, dict) else None
 
 
-_ASK_WITHOUT_TOKEN = """
-import sys
-from ray._raylet import GcsClient
-GcsClient(address=sys.argv[1])
-"""
+def _take_token() -> bool:
+    """Let Ray in this process use the token that this machine has; False where it has none.
+
+    Ray caches both the mode and the token.
+    """
+    try:
+        raylet = ray_module("_raylet")
+        loader = raylet.AuthenticationTokenLoader.instance()
+        if not loader.has_token(ignore_auth_mode=True):
+            return False
+        os.environ[MODE_VARIABLE] = "token"
+        loader.reset_cache()
+        raylet.Config.initialize("")
+    except (ImportError, AttributeError, TypeError):
+        return False
+    return True
 
 
 def accepts_no_token(address: str) -> bool:
-    """Whether the head takes a client without a token.
-
-    Asked by a process of its own: Ray reads the token once a process, and logs a refusal.
-    """
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", _ASK_WITHOUT_TOKEN, address],
-            env={**os.environ, "RAY_AUTH_MODE": "disabled"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=CHECK_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0
+    """Whether the head takes a client without a token."""
+    answer = examine(address, None)
+    return not answer.wants_token and answer.error is None
 
 
 def sends_token() -> bool:
     """Whether Ray in this process authenticates itself."""
-    return os.environ.get("RAY_AUTH_MODE", "").lower() == "token"
+    return os.environ.get(MODE_VARIABLE, "").lower() == "token"
 
 
-def token_error(address: str) -> ClusterError:
-    """The error for a head that turned this process away."""
-    if sends_token():
+def token_error(address: str, has_token: bool) -> ClusterError:
+    """The error for a head that turned this machine away."""
+    where = "the head's ~/.ray/auth_token"
+    if has_token:
         return ClusterError(
-            f"the Ray cluster at {address} refuses this machine's token",
-            "copy the head's ~/.ray/auth_token here, or point RAY_AUTH_TOKEN_PATH to it",
+            f"the Ray cluster at {address} refuses this machine's token", f"it has to be {where}"
         )
-    return ClusterError(
-        f"the Ray cluster at {address} wants a token",
-        "export RAY_AUTH_MODE=token, and have the head's token in ~/.ray/auth_token "
-        "or in the file that RAY_AUTH_TOKEN_PATH names",
-    )
+    hint = f"copy {where} here, or point RAY_AUTH_TOKEN_PATH to a copy"
+    if os.environ.get(MODE_VARIABLE, "").lower() == "disabled":
+        hint += "; and unset RAY_AUTH_MODE"
+    return ClusterError(f"the Ray cluster at {address} wants a token", hint)
 
 
 def version_error(address: str, metadata: dict[str, Any]) -> ClusterError | None:
@@ -129,3 +200,7 @@ def version_error(address: str, metadata: dict[str, Any]) -> ClusterError | None
             f"with a Python {theirs}",
         )
     return None
+
+
+if __name__ == "__main__":
+    _main()

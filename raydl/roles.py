@@ -1,0 +1,248 @@
+"""The two roles of a machine, as `ray start` makes them: head of a cluster, and worker of one.
+
+A thin layer over Ray's own command: it checks first what Ray would take long to find out, takes
+care of the token, and ends what it started.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import shlex
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from raydl import authtoken, monitor
+from raydl.address import (
+    DEFAULT_PORT,
+    check_listener,
+    join_address,
+    left_by_ray_start,
+    parse_address,
+)
+from raydl.cluster import examine
+from raydl.errors import ClusterError, RaydlError, UsageError
+from raydl.raynode import RayNode
+
+CHECK_SECONDS = 5.0
+"""In so long a worker knows whether it can join."""
+
+HEAD_ARGS = ["--include-dashboard=false"]
+
+Cancelled = Callable[[], bool]
+
+
+def never() -> bool:
+    """For who cannot be cancelled."""
+    return False
+
+
+@dataclass
+class Head:
+    """A head on this machine. ``node`` is None where it ran already: then it is not ours to end.
+
+    ``address`` is what workers give; ``has_token`` tells whether they need the token, which is in
+    ``token_file``. ``notes`` are lines for a person.
+    """
+
+    address: str
+    has_token: bool
+    node: RayNode | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def token_file(self) -> str | None:
+        """Where the token is on this machine."""
+        return str(authtoken.token_file()) if self.has_token else None
+
+    @property
+    def raydl_command(self) -> str:
+        """What a worker types, with raydl installed."""
+        file = " --token-file FILE" if self.has_token else ""
+        return f"raydl worker {shlex.quote(self.address)}{file}"
+
+    @property
+    def ray_command(self) -> str:
+        """The same with Ray alone, the token being where Ray looks for it."""
+        mode = "RAY_AUTH_MODE=token " if self.has_token else ""
+        return f"{mode}ray start --address={shlex.quote(self.address)}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data; not the token."""
+        return {
+            "address": self.address,
+            "started": self.node is not None,
+            "token_file": self.token_file,
+            "worker": self.raydl_command,
+            "ray": self.ray_command,
+        }
+
+    def stop(self) -> None:
+        """End it, if it is ours."""
+        if self.node is not None:
+            self.node.stop()
+
+
+def find_head() -> Head | None:
+    """The head that `ray start --head` left running on this machine, or None."""
+    left = left_by_ray_start()
+    if left is None:
+        return None
+    try:
+        check_listener(*parse_address(left))
+    except RaydlError:
+        return None
+    answer = examine(left, authtoken.find_token(), CHECK_SECONDS)
+    if answer.error is not None:
+        raise answer.error
+    notes = []
+    if not answer.wants_token and is_public(left):
+        notes.append("anyone who reaches it can run code here: it has no token (docs: security)")
+    return Head(left, answer.wants_token, None, notes)
+
+
+def start_head(
+    host: str | None = None,
+    port: int = DEFAULT_PORT,
+    *,
+    auth: bool = True,
+    cancelled: Cancelled = never,
+) -> Head:
+    """Start a head on this machine, with a token unless ``auth`` is false.
+
+    ``host`` is the address that others reach it at; None lets Ray choose. Raises UsageError
+    where it would be open to others without having been asked to, ClusterError where it does not
+    start.
+    """
+    public = host is None or is_public(host)
+    mode = os.environ.get(authtoken.MODE_VARIABLE, "").lower()
+    if auth and mode == "disabled" and public:
+        raise UsageError(
+            "RAY_AUTH_MODE=disabled would let anyone who reaches this machine run code on it",
+            "unset it; or say --no-auth, in a network where you trust everyone",
+        )
+    notes = []
+    environment: dict[str, str | None] = {authtoken.MODE_VARIABLE: "disabled"}
+    has_token = auth and mode != "disabled"
+    if has_token:
+        environment = {authtoken.MODE_VARIABLE: "token"}
+        if not os.environ.get(authtoken.VARIABLE):
+            known = authtoken.token_file().exists()
+            path = authtoken.ensure_token()
+            notes.append(f"the token is in {path}" + ("" if known else ", made just now"))
+    elif public:
+        notes.append("without a token: anyone who reaches this machine can run code on it")
+    require_free(port)
+    args = ["--head", f"--port={port}", *HEAD_ARGS]
+    if host is not None:
+        args.append(f"--node-ip-address={host}")
+    node = RayNode(args, environment)
+    node.wait_ready(cancelled)
+    return Head(join_address(node.address or host or "127.0.0.1", port), has_token, node, notes)
+
+
+def require_free(port: int) -> None:
+    """Raise UsageError when something listens at that port of this machine."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise UsageError(
+                f"port {port} of this machine is taken", "give another one: --port N, or end that"
+            )
+
+
+def is_public(address: str) -> bool:
+    """Whether others can reach it: all but loopback addresses."""
+    host, _ = parse_address(address)
+    if host == "localhost":
+        return False
+    try:
+        return not ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return True
+
+
+class Joined:
+    """This machine, a worker of a cluster until ``leave``."""
+
+    def __init__(self, address: str, node: RayNode, watched: monitor.Monitor | None) -> None:
+        self.address = address
+        self.since = time.time()
+        self._node, self._monitor = node, watched
+
+    @property
+    def node_address(self) -> str:
+        """This machine's address in the cluster."""
+        return self._node.address
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the node is there."""
+        return self._node.is_running
+
+    @property
+    def last_words(self) -> str:
+        """What Ray said last."""
+        return self._node.last_words
+
+    def activity(self) -> monitor.Activity:
+        """What its workers do."""
+        return self._monitor.read() if self._monitor else monitor.Activity()
+
+    def leave(self) -> None:
+        """End the node that was started, and nothing else."""
+        self._node.stop()
+        if self._monitor:
+            self._monitor.close()
+
+
+def check_cluster(address: str, token: str | None, *, token_given: bool = False) -> bool:
+    """Whether a worker needs the token there. Takes 5 seconds at most.
+
+    Raises ClusterError that says what is wrong: nothing listens, no or a wrong token, another
+    version of Ray or Python; ``token_given`` makes a token that is not wanted an error too.
+    """
+    began = time.monotonic()
+    check_listener(*parse_address(address), start="start one there: raydl coordinator")
+    answer = examine(address, token, CHECK_SECONDS - (time.monotonic() - began))
+    if answer.error is not None:
+        raise answer.error
+    if token_given and not answer.wants_token:
+        raise ClusterError(
+            f"the cluster at {address} has no token, and one was given",
+            "leave it out, or start the head with one: raydl coordinator",
+        )
+    return answer.wants_token
+
+
+def join(address: str, token: str | None = None, *, cancelled: Cancelled = never) -> Joined:
+    """Make this machine a worker of the cluster at ``address``.
+
+    ``token`` is what the user gave; else the machine's own is used where one is wanted. Raises
+    UsageError for an address that is none, ClusterError where it cannot join.
+    """
+    try:
+        address = join_address(*parse_address(address))
+    except UsageError as error:
+        hint = "write HOST or HOST:PORT, as the coordinator shows it"
+        raise UsageError(error.message, hint) from None
+    mine = token if token is not None else authtoken.find_token()
+    wants_token = check_cluster(address, mine, token_given=token is not None)
+    environment: dict[str, str | None] = {
+        authtoken.MODE_VARIABLE: "token" if wants_token else "disabled",
+        authtoken.VARIABLE: mine if wants_token else None,
+    }
+    watched = monitor.Monitor() if monitor.can_monitor() else None
+    if watched:
+        environment[monitor.VARIABLE] = str(watched.path)
+    node = RayNode([f"--address={address}"], environment)
+    joined = Joined(address, node, watched)
+    try:
+        node.wait_ready(cancelled)
+    except BaseException:
+        joined.leave()
+        raise
+    return joined
