@@ -268,6 +268,26 @@ def worker(
 
 
 @app.command()
+def gui(
+    role: Annotated[
+        str, typer.Option(metavar="ROLE", help="coordinator or worker [default: ask].")
+    ] = "",
+) -> None:
+    """Open a window: be a coordinator or a worker, and watch."""
+    if role not in ("", "coordinator", "worker"):
+        raise UsageError(f"{role!r} is no role", "coordinator or worker")
+    try:
+        from raydl.gui.app import App
+    except ImportError:
+        raise UsageError(
+            "this Python has no Tk, which windows need",
+            "install it (Debian, Ubuntu: apt install python3-tk); without windows: "
+            "`raydl coordinator`, `raydl worker ADDRESS`, `raydl fetch URL`",
+        ) from None
+    App(role).run()
+
+
+@app.command()
 def tls(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="Where the certificates go.")],
     hosts: Annotated[

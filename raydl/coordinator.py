@@ -537,6 +537,7 @@ class Coordinator:
         self._emit(PartHedged(*flight.task.part, flight.crew.node, reason))
 
     def _show_progress(self) -> None:
+        now = time.monotonic()
         in_flight = sum(flight.got for flight in self._flights if not flight.moot)
         self._emit(
             Progress(
@@ -546,5 +547,6 @@ class Coordinator:
                 lanes=len(self._flights),
                 nodes=len(self._crews),
                 retries=self.meter.retried,
+                by_node=tuple(crew.describe(now) for crew in self._crews),
             )
         )

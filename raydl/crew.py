@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass
 
+from raydl.event import NodeNow
 from raydl.lane import Pulse, Team
 from raydl.mirrors import Mirror
 from raydl.models import Failure
@@ -153,6 +154,10 @@ class Crew:
         if self.pulse is None or self.pulse.cpu is None:  # its system does not tell
             return False
         return self.load is None or self.load > STRAINED
+
+    def describe(self, now: float) -> NodeNow:
+        """How it does, for people."""
+        return NodeNow(self.node, len(self.flights), self.rate, self.is_silent(now))
 
     def look(self, now: float) -> None:
         """Take in how its team is doing."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from raydl.models import Plan, Remote, Report, redact
 from raydl.units import counted, format_duration, format_size
@@ -184,6 +184,15 @@ class PartWritten(Event):
     stop: int
 
 
+class NodeNow(NamedTuple):
+    """How a node does: its lanes at work, bytes a second, whether it was not heard of of late."""
+
+    node: str
+    lanes: int
+    speed: float
+    silent: bool
+
+
 @dataclass(frozen=True)
 class Progress(Event):
     """A few times a second: bytes of the file fetched and written so far, lanes at work."""
@@ -194,6 +203,11 @@ class Progress(Event):
     lanes: int
     nodes: int
     retries: int
+    by_node: tuple[NodeNow, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """With an object for each node."""
+        return {**super().to_dict(), "by_node": [node._asdict() for node in self.by_node]}
 
 
 @dataclass(frozen=True)

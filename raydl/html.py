@@ -9,10 +9,9 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
 
-COLOURS = ("#4c78a8", "#f58518", "#54a24b", "#b279a2", "#e45756", "#72b7b2", "#eeca3b", "#9d755d")
-"""One a node, in the order in which they joined; then again from the first."""
+from raydl.palette import colour
 
-EMPTY, TROUBLE = "rgba(128,128,128,.2)", "#d62728"
+EMPTY = "rgba(128,128,128,.2)"
 
 
 class NodeLine(NamedTuple):
@@ -22,11 +21,6 @@ class NodeLine(NamedTuple):
     colour: str
     share: float
     text: str
-
-
-def colour(number: int) -> str:
-    """The colour of the node that joined as the ``number``-th."""
-    return COLOURS[number % len(COLOURS)]
 
 
 def block(title: str, *rest: str) -> str:
@@ -46,7 +40,7 @@ def bar(share: float) -> str:
     width = f"{100 * min(1.0, max(0.0, share)):.1f}%"
     return (
         f'<div style="background:{EMPTY};height:.6em;border-radius:.3em;margin:.3em 0">'
-        f'<div style="background:{COLOURS[0]};height:100%;width:{width};border-radius:.3em">'
+        f'<div style="background:{colour(0)};height:100%;width:{width};border-radius:.3em">'
         "</div></div>"
     )
 

@@ -16,6 +16,7 @@ from raydl.errors import (
     RaydlError,
     WrongAnswerError,
 )
+from raydl.palette import colour
 from raydl.units import counted, format_duration, format_size
 
 
@@ -298,7 +299,7 @@ class Report:
             html.nodes(
                 html.NodeLine(
                     share.node,
-                    html.colour(number),
+                    colour(number),
                     share.bytes / most,
                     f"{format_size(share.bytes)}, {counted(share.lanes, 'lane')}",
                 )

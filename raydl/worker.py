@@ -42,7 +42,7 @@ class Worker:
         self._lock = threading.Lock()
         self._requests: dict[int, _Request] = {}
         self._idle: dict[tuple[Any, float], list[Origin]] = {}
-        self._received = 0
+        self._received = self._most = 0
         self._cancelled: set[int] = set()
         self._closed = False
 
@@ -58,6 +58,7 @@ class Worker:
             idle = self._idle.setdefault(kind, [])
             origin = idle.pop() if idle else Origin(*kind)
             request = self._requests[ticket] = _Request(origin)
+            self._most = max(self._most, len(self._requests))
         try:
             return origin.read_part(source, start, stop, into, request.tally)
         finally:
@@ -83,6 +84,12 @@ class Worker:
         with self._lock:
             flights = {ticket: request.got for ticket, request in self._requests.items()}
             return time.monotonic(), self._received + sum(flights.values()), flights
+
+    def most_at_once(self) -> int:
+        """The most requests that were in flight together since this was last asked."""
+        with self._lock:
+            most, self._most = self._most, len(self._requests)
+            return most
 
     def rest(self) -> None:
         """End every request that is under way, and every connection."""
@@ -139,7 +146,7 @@ class NodeWorker:
         """The fields of a Pulse, but for when it is heard."""
         clock, received, flights = self._worker.pulse()
         if self._monitor:
-            self._tell(len(flights), received)
+            self._tell(self._worker.most_at_once(), received)
         return clock, received, flights, cpu_seconds()
 
     def _tell(self, lanes: int, received: int) -> None:

@@ -15,6 +15,7 @@ REPORT = Report(
     "http://h/f", "f", 5, 5, 0, 1.0, 1.0, 1, 2, 0, {"md5": "0"}, (NodeShare("a", 5, 1),)
 )
 SAMPLES = {
+    "by_node": (module.NodeNow("a", 4, 1e6, False),),
     "remote": REMOTE,
     "report": REPORT,
     "exit_code": 3,

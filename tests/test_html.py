@@ -2,6 +2,7 @@ from html.parser import HTMLParser
 
 from raydl import html
 from raydl.models import NodeShare, Report
+from raydl.palette import colour
 
 VOID = {"br", "rect"}
 
@@ -31,7 +32,7 @@ def text_of(markup):
 
 
 def test_pieces_are_balanced_and_escaped():
-    node = html.NodeLine("<n>", html.colour(9), 2.0, "a & b")
+    node = html.NodeLine("<n>", colour(9), 2.0, "a & b")
     cells = [("red", 1.0, "x"), ("red", 1.0, "x"), ("blue", 0.5, '"y"')]
     markup = html.block(
         "<t>", html.line("a < b"), html.bar(0.5), html.strip(cells), html.nodes([node])

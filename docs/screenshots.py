@@ -1,0 +1,139 @@
+"""Draws docs/images/gui-*.png: the windows in their states, on a display without a screen.
+
+    python docs/screenshots.py [FOLDER]
+
+Needs Xvfb and ImageMagick's `import`. Starts Ray nodes and an origin on this machine, and ends
+them.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.conftest import random_bytes  # noqa: E402
+from tests.display import display, drive  # noqa: E402
+from tests.scripted import Origin, anything, status  # noqa: E402
+
+SIZE = 96_000_000
+
+
+def shoot(app, folder, name):
+    app.root.geometry("+0+0")
+    for _ in range(30):
+        app.root.update()
+    target = folder / f"gui-{name}.png"
+    window = subprocess.run(
+        ["import", "-window", "root", "-crop",
+         f"{app.root.winfo_width()}x{app.root.winfo_height()}+0+0", "+repage", str(target)],
+        check=False,
+    )  # fmt: skip
+    assert window.returncode == 0
+    print(target)
+
+
+def slow(origin, rate):
+    """Every part takes its time, so that there is something to see."""
+    import time
+
+    def behave(handler, seen):
+        first, last = seen.range
+        time.sleep((last - first) / rate)
+        return False
+
+    origin.on(behave, None)
+
+
+def main(folder):
+    from raydl.gui.app import App
+
+    folder.mkdir(parents=True, exist_ok=True)
+    app = App()
+    shoot(app, folder, "role")
+    app.quit()
+
+    worker = App("worker")
+    worker.window.address.set("127.0.0.1:1")
+    worker.window.join()
+    drive(worker.root, lambda: worker.window.trouble.message)
+    worker.window.trouble.more.invoke()
+    shoot(worker, folder, "worker-error")
+    worker.window.trouble.clear()
+
+    app = App("coordinator")
+    shoot(app, folder, "coordinator-new")
+    window = app.window
+    window.form.more_button.invoke()
+    shoot(app, folder, "coordinator-more")
+    window.form.more_dialog.withdraw()
+    window.cluster.port.delete(0, "end")
+    window.cluster.port.insert(0, "6391")
+    window.cluster.start()
+    drive(app.root, lambda: window.cluster.head)
+    worker.window.address.set(window.cluster.head.address)
+    worker.window.join()
+    drive(worker.root, lambda: worker.window._joined)
+    drive(app.root, lambda: len(window.cluster._nodes) == 2)
+    shoot(app, folder, "coordinator-cluster")
+
+    def both():
+        worker.root.update()
+        return False
+
+    with Origin(random_bytes(SIZE)) as origin:
+        slow(origin, 1_500_000)
+        window.form.put_url(origin.url("/big.iso"))
+        window.form.target.delete(0, "end")
+        window.form.target.insert(0, str(Path(os.environ["HOME"]) / "Downloads") + "/")
+        window.form.fields["part_size"].set("1MiB")
+        window.form.fields["max_memory"].set("24MiB")
+        window.form.fields["connections"].set("5")
+        window.form.submit()
+        window.form.put_url("http://127.0.0.1/other.iso")
+        window.form.submit()
+        window.select(window.lineup.items[0])
+        item = window.lineup.items[0]
+        drive(app.root, lambda: both() or (item.share or 0) > 0.45, 90)
+        worker.root.lower()
+        app.root.lift()
+        shoot(app, folder, "coordinator-running")
+        app.look.apply("dark")
+        window.detail.repaint()
+        shoot(app, folder, "coordinator-dark")
+        app.look.apply("light")
+        window.detail.repaint()
+        app.root.lower()
+        worker.root.lift()
+        drive(worker.root, lambda: app.root.update() or worker.window._lanes)
+        for _ in range(6):
+            before = worker.window.graph._speeds[-1]
+            drive(worker.root, lambda b=before: worker.window.graph._speeds[-1] != b)
+        shoot(worker, folder, "worker-running")
+        window.toggle()
+        app.root.lift()
+        shoot(app, folder, "coordinator-paused")
+        window.toggle()
+        drive(app.root, lambda: both() or item.report, 90)
+        shoot(app, folder, "coordinator-done")
+        origin.rules.clear()
+        origin.on(status(404), None, anything)
+        window.form.put_url(origin.url("/gone.iso"))
+        window.form.submit()
+        last = window.lineup.items[-1]
+        drive(app.root, lambda: last.is_over, 60)
+        shoot(app, folder, "coordinator-error")
+    app.quit()
+    worker.quit()
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory(prefix="rdl", ignore_cleanup_errors=True) as home:
+        os.environ.update(HOME=home, XDG_STATE_HOME=home, RAY_TMPDIR=home, XDG_CONFIG_HOME=home)
+        (Path(home) / "Downloads").mkdir()
+        with display() as name:
+            os.environ["DISPLAY"] = name
+            main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images")

@@ -1,0 +1,229 @@
+"""Downloads in a process of their own, so that no work of theirs holds a window up.
+
+The window's side is ``Backend``; run as a program, this is the other side. Between them go pickled
+tuples over the program's standard input and output. Ray lives there too: a driver whose cluster
+goes away may be ended by Ray, and a window must not.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import IO, Any
+
+from raydl.errors import RaydlError
+
+BATCH_SECONDS = 0.05
+NODES_SECONDS = 2.0
+
+Message = tuple[Any, ...]
+
+
+class Backend:
+    """The window's side. ``deliver`` gets lists of messages, on a thread of ours.
+
+    ``("event", key, event)``, ``("ended", key, report or None, error or None, bytes kept)``,
+    ``("nodes", list of Node or error)``, and ``("died",)`` when the process is gone unasked.
+    """
+
+    def __init__(self, deliver: Callable[[list[Message]], None]) -> None:
+        self._deliver = deliver
+        self._process: subprocess.Popen[bytes] | None = None
+        self._watched = ""
+        self._lock = threading.Lock()
+
+    def start(self, key: int, url: str, output: str | None, options: dict[str, Any]) -> None:
+        """Begin a download; ``key`` names it from now on."""
+        self._send("start", key, url, output, options)
+
+    def pause(self, key: int) -> None:
+        """Ask the origin for nothing more."""
+        self._send("pause", key)
+
+    def resume(self, key: int) -> None:
+        """Go on."""
+        self._send("resume", key)
+
+    def cancel(self, key: int) -> None:
+        """End it, and keep what had arrived."""
+        self._send("cancel", key)
+
+    def watch(self, address: str) -> None:
+        """Tell the nodes of that cluster, every two seconds; of none for an empty address."""
+        self._watched = address
+        self._send("watch", address)
+
+    def close(self) -> None:
+        """End the process; its downloads keep what had arrived. Waits for it."""
+        with self._lock:
+            process, self._process = self._process, None
+        if process is None:
+            return
+        assert process.stdin is not None
+        try:
+            process.stdin.close()
+            process.wait(10)
+        except (OSError, subprocess.TimeoutExpired):
+            process.kill()
+            process.wait()
+
+    def _send(self, *message: Any) -> None:
+        with self._lock:
+            if self._process is None or self._process.poll() is not None:
+                self._process = self._spawn()
+                if self._watched and message[0] != "watch":
+                    self._write("watch", self._watched)
+            self._write(*message)
+
+    def _write(self, *message: Any) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        try:
+            pickle.dump(message, self._process.stdin)
+            self._process.stdin.flush()
+        except OSError:
+            pass  # it has died: the reader tells
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "raydl.gui.backend"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for the window, which then ends this
+        )
+        threading.Thread(
+            target=self._read, args=(process,), name="raydl-window-reader", daemon=True
+        ).start()
+        return process
+
+    def _read(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        with process.stdout as stdout:
+            while True:
+                try:
+                    batch = pickle.load(stdout)
+                except (EOFError, OSError, pickle.UnpicklingError):
+                    break
+                self._deliver(batch)
+        process.wait()
+        if process is self._process:
+            self._deliver([("died",)])
+
+
+class _Served:
+    """The other side."""
+
+    def __init__(self, out: IO[bytes]) -> None:
+        self._out = out
+        self._outbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._downloads: dict[int, Any] = {}
+        self._watched = ""
+        self._wake = threading.Event()
+
+    def serve(self, commands: IO[bytes]) -> None:
+        """Until the window closes its end."""
+        threads = [
+            threading.Thread(target=self._post, daemon=True),
+            threading.Thread(target=self._watch, daemon=True),
+        ]
+        for thread in threads:
+            thread.start()
+        while True:
+            try:
+                name, *args = pickle.load(commands)
+            except (EOFError, OSError, pickle.UnpicklingError):
+                break
+            getattr(self, f"_do_{name}")(*args)
+        for download in self._downloads.values():
+            download.cancel()
+        for download in self._downloads.values():
+            download.join()
+        self._outbox.put(None)
+        threads[0].join(2)
+
+    def _do_start(self, key: int, url: str, output: str | None, options: dict[str, Any]) -> None:
+        import raydl
+
+        try:
+            download = raydl.start(
+                url,
+                output,
+                on_event=lambda event: self._outbox.put(("event", key, event)),
+                **{**options, "progress": "none"},
+            )
+        except RaydlError as error:
+            self._outbox.put(("ended", key, None, error, 0))
+            return
+        self._downloads[key] = download
+        download.add_done_callback(lambda ended: self._ended(key, ended))
+
+    def _ended(self, key: int, download: Any) -> None:
+        error = download.future.exception()
+        if error is not None and not isinstance(error, RaydlError):
+            error = RaydlError(f"unexpected {type(error).__name__}: {error}")
+        report = None if error is not None else download.future.result()
+        self._outbox.put(("ended", key, report, error, download.kept))
+
+    def _do_pause(self, key: int) -> None:
+        if key in self._downloads:
+            self._downloads[key].pause()
+
+    def _do_resume(self, key: int) -> None:
+        if key in self._downloads:
+            self._downloads[key].resume()
+
+    def _do_cancel(self, key: int) -> None:
+        if key in self._downloads:
+            self._downloads[key].cancel()
+
+    def _do_watch(self, address: str) -> None:
+        self._watched = address
+        self._wake.set()
+
+    def _watch(self) -> None:
+        import raydl
+
+        while True:
+            self._wake.wait(NODES_SECONDS if self._watched else None)
+            self._wake.clear()
+            address = self._watched
+            if not address:
+                raydl.disconnect()
+                continue
+            try:
+                self._outbox.put(("nodes", raydl.nodes(address)))
+            except RaydlError as error:
+                self._outbox.put(("nodes", error))
+
+    def _post(self) -> None:
+        """In batches, so that many events do not mean many wake-ups of the window."""
+        going = True
+        while going:
+            batch = [self._outbox.get()]
+            time.sleep(BATCH_SECONDS)
+            while not self._outbox.empty():
+                batch.append(self._outbox.get())
+            going = None not in batch
+            try:
+                pickle.dump([message for message in batch if message is not None], self._out)
+                self._out.flush()
+            except OSError:
+                return
+
+
+def _main() -> None:
+    # What Ray prints on its own must not come between the messages.
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    _Served(out).serve(sys.stdin.buffer)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    _main()

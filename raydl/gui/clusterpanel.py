@@ -1,0 +1,249 @@
+"""The coordinator's cluster: its head, what workers type, its nodes."""
+
+from __future__ import annotations
+
+import threading
+import tkinter as tk
+from collections.abc import Callable
+from tkinter import ttk
+from typing import Literal
+
+from raydl.address import DEFAULT_PORT
+from raydl.authtoken import find_token
+from raydl.cluster import Node
+from raydl.errors import RaydlError, UsageError
+from raydl.gui.look import Look
+from raydl.gui.pump import Pump
+from raydl.gui.widgets import Card, CopyRow, SecretRow, Trouble, Wrapped
+from raydl.palette import colour
+from raydl.roles import Head, find_head, start_head
+from raydl.tally import NodeTally, Tally
+from raydl.units import format_size
+
+COLUMNS = (("state", 62), ("lanes", 46), ("speed", 84), ("bytes", 76))
+
+
+class ClusterPanel(Card):
+    """Starts or finds the head, and lists nodes as they come and go.
+
+    ``changed`` gets the address for downloads, empty where there is no cluster.
+    """
+
+    def __init__(
+        self, parent: tk.Misc, look: Look, pump: Pump, changed: Callable[[str], None]
+    ) -> None:
+        super().__init__(parent, look, "Cluster")
+        self._look, self._pump, self._changed = look, pump, changed
+        self.head: Head | None = None
+        self._busy = False
+        self._cancelled = threading.Event()
+        self._closing: Callable[[], None] | None = None
+        self._nodes: list[Node] = []
+        self._tally: Tally | None = None
+        self._make()
+        self._show()
+
+    def _make(self) -> None:
+        px, body = self._look.px, self.body
+        self.state_label = Wrapped(body, style="Dim.TLabel")
+        self.state_label.pack(fill="x")
+        row = ttk.Frame(body)
+        row.pack(fill="x", pady=(px(8), 0))
+        self.start_button = ttk.Button(row, text="Start cluster", command=self.start)
+        self.start_button.pack(side="left")
+        ttk.Label(row, text="port", style="Small.TLabel").pack(side="left", padx=(px(10), px(4)))
+        self.port = ttk.Entry(row, width=6)
+        self.port.insert(0, str(DEFAULT_PORT))
+        self.port.pack(side="left")
+        self.port.bind("<Return>", lambda _: self.start())
+        self.stop_button = ttk.Button(row, text="Stop", command=self.stop)
+        self.stop_button.pack(side="right")
+        self.trouble = Trouble(body, self._look)
+        self.trouble.pack(fill="x")
+        self.invitation = ttk.Frame(body)
+        self.address = CopyRow(self.invitation, self._look, "address, for the workers' window")
+        self.address.pack(fill="x", pady=(px(8), 0))
+        self.command = CopyRow(self.invitation, self._look, "or, in a worker's terminal")
+        self.command.pack(fill="x", pady=(px(6), 0))
+        self.ray_command = CopyRow(self.invitation, self._look, "or, with Ray alone")
+        self.ray_command.pack(fill="x", pady=(px(6), 0))
+        self.token = SecretRow(
+            self.invitation, self._look, "token, which workers need", lambda: find_token() or ""
+        )
+        self.notes = Wrapped(self.invitation, style="Small.TLabel")
+        self.table = ttk.Treeview(
+            body, columns=[name for name, _ in COLUMNS], height=6, selectmode="none"
+        )
+        self.table.heading("#0", text="node", anchor="w")
+        self.table.column("#0", width=px(130), minwidth=px(90), stretch=True)
+        for name, width in COLUMNS:
+            side: Literal["w", "e"] = "w" if name == "state" else "e"
+            self.table.heading(name, text=name, anchor=side)
+            self.table.column(name, width=px(width), stretch=False, anchor=side)
+        self.table.pack(fill="both", expand=True, pady=(px(12), 0))
+
+    # What it does.
+
+    def start(self) -> None:
+        """Find the head of this machine, or start one."""
+        if self._busy or self.head is not None:
+            return
+        self.trouble.clear()
+        try:
+            port = _port(self.port.get())
+        except UsageError as error:
+            self.trouble.show(error)
+            return
+        self._busy = True
+        self._cancelled.clear()
+        self._show("starting Ray's head …")
+        self._pump.run(
+            lambda: find_head() or start_head(None, port, cancelled=self._cancelled.is_set),
+            self._started,
+            self._failed,
+        )
+
+    def stop(self) -> None:
+        """End the head that was started, or let go of the one that was found."""
+        if self._busy:
+            self._cancelled.set()
+        else:
+            self.close(lambda: None)
+
+    def close(self, then: Callable[[], None]) -> None:
+        """Stop, and call ``then``."""
+        if self._busy:
+            self._closing = then
+            self._cancelled.set()
+            return
+        head, self.head = self.head, None
+        if head is None:
+            then()
+            return
+        self._changed("")
+        self._busy = True
+        self._show("ending Ray's head …" if head.node else "")
+
+        def ended(_: object) -> None:
+            self._busy = False
+            self._nodes = []
+            self._show()
+            then()
+
+        self._pump.run(head.stop, ended, ended)
+
+    def kill(self) -> None:
+        """End what was started, now."""
+        self._cancelled.set()
+        if self.head is not None:
+            self.head.stop()
+
+    def look_after(self) -> None:
+        """Notice a head that has ended by itself."""
+        head = self.head
+        if head is not None and head.node is not None and not head.node.is_running:
+            words = head.node.last_words
+            self.close(lambda: None)
+            self.trouble.show(RaydlError("the Ray head has ended", f"Ray said: {words}"))
+
+    def take_nodes(self, found: list[Node] | RaydlError) -> None:
+        """The nodes there are now, or why they are not known."""
+        if self.head is None:
+            return
+        if isinstance(found, RaydlError):
+            self.trouble.show(found)
+            return
+        if self.trouble.message:
+            self.trouble.clear()
+        self._nodes = found
+        self.draw()
+
+    def show_tally(self, tally: Tally | None) -> None:
+        """The download whose speeds stand in the list."""
+        self._tally = tally
+        self.draw()
+
+    def draw(self) -> None:
+        """Fill the table: nodes of the cluster, and what they do for the download."""
+        working: dict[str, NodeTally] = dict(self._tally.nodes) if self._tally else {}
+        rows: dict[str, tuple[str, ...]] = {}
+        for node in self._nodes:
+            name = "this machine" if node.is_driver else node.name
+            rows[name] = _row(working.pop(name, None), "ready")
+        for name, tally in working.items():
+            rows[name] = _row(tally, "")
+        for name in set(self.table.get_children()) - set(rows):
+            self.table.delete(name)
+        for name, values in rows.items():
+            if not self.table.exists(name):
+                self.table.insert("", "end", iid=name, text=name)
+            if self.table.item(name, "values") != values:
+                self.table.item(name, values=values)
+            known = self._tally.nodes.get(name) if self._tally else None
+            tag = f"node{known.number}" if known else ""
+            if known:
+                self.table.tag_configure(tag, foreground=colour(known.number))
+            self.table.item(name, tags=(tag,) if tag else ())
+
+    def _started(self, head: Head) -> None:
+        self._busy, self.head = False, head
+        if self._closing is not None:
+            self.close(self._closing)
+            return
+        self.address.text.set(head.address)
+        self.command.text.set(head.raydl_command)
+        self.ray_command.text.set(head.ray_command)
+        self.notes.configure(text="\n".join(head.notes))
+        self._show()
+        self._changed(head.address)
+
+    def _failed(self, error: RaydlError) -> None:
+        self._busy = False
+        self._show()
+        if self._closing is not None:
+            self._closing()
+        elif not self._cancelled.is_set():
+            self.trouble.show(error)
+
+    def _show(self, state: str = "") -> None:
+        px, head = self._look.px, self.head
+        idle = not self._busy and head is None
+        self.start_button.state(["!disabled" if idle else "disabled"])
+        self.port.state(["!disabled" if idle else "disabled"])
+        self.stop_button.state(["disabled" if idle else "!disabled"])
+        if head is None:
+            self.stop_button.configure(text="Cancel" if self._busy else "Stop")
+            self.invitation.pack_forget()
+            self.token.hide()
+            text = state or "No cluster: this machine downloads alone. Start one, and others join."
+            self.state_label.configure(text=text, style="Dim.TLabel")
+        else:
+            self.stop_button.configure(text="Stop" if head.node else "Let go")
+            how = "runs here" if head.node else "was running here already"
+            self.state_label.configure(text=state or f"A Ray head {how}.", style="Good.TLabel")
+            if head.has_token:
+                self.token.pack(fill="x", pady=(px(6), 0))
+            else:
+                self.token.pack_forget()
+            self.notes.pack_forget()
+            if head.notes:
+                self.notes.pack(fill="x", pady=(px(6), 0))
+            self.invitation.pack(fill="x", before=self.table)
+        self.draw()
+
+
+def _row(tally: NodeTally | None, otherwise: str) -> tuple[str, ...]:
+    if tally is None:
+        return (otherwise, "", "", "")
+    return (
+        tally.state,
+        str(tally.lanes) if tally.lanes else "",
+        f"{format_size(tally.speed)}/s" if tally.speed else "",
+        format_size(tally.bytes) if tally.bytes else "",
+    )
+
+
+def _port(text: str) -> int:
+    if not text.strip().isdecimal() or not 0 < int(text) < 65536:
+        raise UsageError(f"{text.strip()!r} is no port", f"a number, usually {DEFAULT_PORT}")
+    return int(text)

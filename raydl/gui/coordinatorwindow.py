@@ -1,0 +1,189 @@
+"""The coordinator's window: a cluster on the left, downloads on the right."""
+
+from __future__ import annotations
+
+import tkinter as tk
+from collections.abc import Callable
+from tkinter import ttk
+from typing import Any
+
+from raydl.config import config_file, options_from, settings
+from raydl.gui.backend import Backend, Message
+from raydl.gui.clusterpanel import ClusterPanel
+from raydl.gui.detail import Detail
+from raydl.gui.downloadform import DownloadForm
+from raydl.gui.lineup import Item, Lineup, Stage
+from raydl.gui.look import Look
+from raydl.gui.memory import Memory
+from raydl.gui.pump import Pump
+from raydl.gui.widgets import Card, Dialog
+
+DRAW_MS = 100
+
+
+class CoordinatorWindow(ttk.Frame):
+    """Puts the pieces together: what one says, the others show."""
+
+    title = "raydl coordinator"
+
+    def __init__(self, parent: tk.Misc, look: Look, pump: Pump, memory: Memory) -> None:
+        super().__init__(parent, style="Window.TFrame")
+        self._look, self._pump, self._memory = look, pump, memory
+        found = settings({}, file=config_file())
+        options_from(found)
+        self.backend = Backend(lambda batch: pump.post(self._take, batch))
+        self.lineup = Lineup(self.backend, self._changed)
+        px = look.px
+        self.columnconfigure(0, weight=5, uniform="halves")
+        self.columnconfigure(1, weight=7, uniform="halves")
+        self.rowconfigure(0, weight=1)
+        self.cluster = ClusterPanel(self, look, pump, self._use_cluster)
+        self.cluster.grid(row=0, column=0, sticky="nsew", padx=(0, px(12)))
+        right = ttk.Frame(self, style="Window.TFrame")
+        right.grid(row=0, column=1, sticky="nsew")
+        self.form = DownloadForm(right, look, memory, found, self._submit)
+        self.form.pack(fill="x")
+        self._make_list(right)
+        self.detail = Detail(right, look, self.toggle, self.cancel)
+        self.detail.pack(fill="both", expand=True, pady=(px(12), 0))
+        for url, target in memory.unfinished:
+            self.lineup.add(url, target, {}, Stage.STOPPED)
+        if self.lineup.items:
+            self.select(self.lineup.items[0])
+        self.form.url.focus_set()
+        self._timer = self.after(DRAW_MS, self._draw)
+
+    def _make_list(self, parent: tk.Misc) -> None:
+        px = self._look.px
+        card = Card(parent, self._look, "Downloads")
+        card.pack(fill="x", pady=(px(12), 0))
+        self.remove_button = ttk.Button(
+            card.top, text="Remove", style="Small.TButton", command=self.remove
+        )
+        self.remove_button.pack(side="right")
+        self.list = ttk.Treeview(card.body, columns=("state", "share"), height=3)
+        self.list.heading("#0", text="file", anchor="w")
+        self.list.heading("state", text="state", anchor="w")
+        self.list.heading("share", text="", anchor="e")
+        self.list.column("#0", width=px(260), stretch=True)
+        self.list.column("state", width=px(90), stretch=False)
+        self.list.column("share", width=px(60), stretch=False, anchor="e")
+        self.list.pack(fill="x")
+        self.list.bind("<<TreeviewSelect>>", lambda _: self._selected())
+        self.list.bind("<Return>", lambda _: self.toggle())
+        self.list.bind("<Delete>", lambda _: self.remove())
+
+    # What the user does.
+
+    @property
+    def item(self) -> Item | None:
+        """The download that is looked at."""
+        return self.detail.item
+
+    def select(self, item: Item) -> None:
+        """Look at that one."""
+        self.list.selection_set(str(item.key))
+        self.list.focus(str(item.key))
+
+    def toggle(self) -> None:
+        """Pause or go on with the one that is looked at."""
+        if self.item is not None:
+            self.lineup.toggle(self.item)
+
+    def cancel(self) -> None:
+        """End the one that is looked at."""
+        if self.item is not None:
+            self.lineup.cancel(self.item)
+
+    def remove(self) -> None:
+        """Take the one that is looked at off the list, if it has ended."""
+        item = self.item
+        if item is not None and item.is_over:
+            self.lineup.remove(item)
+            self._memory.finished(item.url, item.target)
+            self.list.delete(str(item.key))
+            self.detail.show(None)
+            if self.lineup.items:
+                self.select(self.lineup.items[-1])
+
+    def close(self, then: Callable[[], None]) -> None:
+        """End it all, and call ``then``; asks first while something is downloaded."""
+
+        def end() -> None:
+            self.after_cancel(self._timer)
+            running = self.lineup.running
+            if running is not None:
+                self._memory.interrupted(running.url, running.target)
+            self._pump.run(self.backend.close, lambda _: after(), lambda _: after())
+
+        def after() -> None:
+            self.cluster.close(then)
+
+        if self.lineup.running is None:
+            end()
+        else:
+            name = self.lineup.running.name
+            self.dialog = Dialog(
+                self, self._look,
+                f"{name} is not finished. What has arrived is kept: it can go on next time.",
+                "Stop and close", end,
+            )  # fmt: skip
+
+    def kill(self) -> None:
+        """End what was started, now, without questions."""
+        self.backend.close()
+        self.cluster.kill()
+
+    # What happens.
+
+    def _submit(self, url: str, target: str, options: dict[str, Any]) -> None:
+        self.select(self.lineup.add(url, target, options))
+
+    def _use_cluster(self, address: str) -> None:
+        self.lineup.address = address or "none"
+        self.backend.watch(address)
+
+    def _take(self, batch: list[Message]) -> None:
+        for message in batch:
+            if message[0] == "nodes":
+                self.cluster.take_nodes(message[1])
+            else:
+                self.lineup.take(message)
+
+    def _changed(self, item: Item) -> None:
+        key = str(item.key)
+        if not self.list.exists(key):
+            self.list.insert("", "end", iid=key)
+        self._fill(item)
+        self.list.see(key)
+        if item.stage is Stage.DONE:
+            self._memory.finished(item.url, item.target)
+        elif item.can_go_on and item.kept:
+            self._memory.interrupted(item.url, item.target)
+        if item is self.detail.item:
+            self.detail.show(item)
+            self.cluster.show_tally(item.tally)
+
+    def _selected(self) -> None:
+        chosen = self.list.selection()
+        item = next((i for i in self.lineup.items if str(i.key) in chosen), None)
+        if item is not self.detail.item:
+            self.detail.show(item)
+            self.cluster.show_tally(item.tally if item else None)
+
+    def _fill(self, item: Item) -> None:
+        share = "" if item.share is None else f"{100 * item.share:.0f} %"
+        key, values = str(item.key), (item.stage.value, share)
+        if self.list.item(key, "values") != values or self.list.item(key, "text") != item.name:
+            self.list.item(key, text=item.name, values=values)
+
+    def _draw(self) -> None:
+        """What moves, ten times a second, however many events there were."""
+        running = self.lineup.running
+        if running is not None:
+            self._fill(running)
+        if running is not None and running is self.detail.item:
+            self.detail.draw()
+            self.cluster.draw()
+        self.cluster.look_after()
+        self._timer = self.after(DRAW_MS, self._draw)

@@ -1,0 +1,175 @@
+"""The download that is looked at: its phases, its part map, what became of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import tkinter as tk
+from collections.abc import Callable
+from pathlib import Path
+from tkinter import ttk
+
+from raydl.gui.lineup import CELLS, Item, Stage
+from raydl.gui.look import Look
+from raydl.gui.strip import Legend, Strip
+from raydl.gui.widgets import Card, Trouble, Wrapped
+from raydl.tally import Phase
+from raydl.units import format_duration, format_size
+
+PHASES = (("fetched", "Fetched"), ("assembled", "Assembled"), ("verified", "Verified"))
+
+
+class Detail(Card):
+    """``toggle`` and ``cancel`` are what its buttons do."""
+
+    def __init__(
+        self, parent: tk.Misc, look: Look, toggle: Callable[[], None], cancel: Callable[[], None]
+    ) -> None:
+        super().__init__(parent, look, "Progress")
+        self._look = look
+        self.item: Item | None = None
+        px, body = look.px, self.body
+        self.cancel_button = ttk.Button(
+            self.top, text="Cancel", style="Small.TButton", command=cancel
+        )
+        self.cancel_button.pack(side="right")
+        self.toggle_button = ttk.Button(
+            self.top, text="Pause", style="Small.TButton", command=toggle
+        )
+        self.toggle_button.pack(side="right", padx=px(6))
+        self.folder_button = ttk.Button(
+            self.top, text="Open folder", style="Small.TButton", command=self._open_folder
+        )
+        self.name = ttk.Label(body, style="Heading.TLabel")
+        self.name.pack(anchor="w")
+        self.summary = Wrapped(body, style="Dim.TLabel")
+        self.summary.pack(fill="x", pady=(px(2), px(8)))
+        bars = ttk.Frame(body)
+        bars.pack(fill="x")
+        bars.columnconfigure(1, weight=1)
+        self.bars: dict[str, ttk.Progressbar] = {}
+        self.bar_texts: dict[str, ttk.Label] = {}
+        for row, (phase, word) in enumerate(PHASES):
+            ttk.Label(bars, text=word, style="Small.TLabel").grid(row=row, column=0, sticky="w")
+            bar = ttk.Progressbar(bars, maximum=1000, mode="determinate")
+            bar.grid(row=row, column=1, sticky="ew", padx=px(10), pady=px(3))
+            text = ttk.Label(bars, style="Small.TLabel", width=8, anchor="e")
+            text.grid(row=row, column=2, sticky="e")
+            self.bars[phase], self.bar_texts[phase] = bar, text
+        self.strip = Strip(body, look, CELLS)
+        self.strip.pack(fill="x", pady=(px(10), 0))
+        self.legend = Legend(body, look)
+        self.legend.pack(fill="x")
+        ttk.Label(body, textvariable=self.strip.word, style="Small.TLabel").pack(anchor="w")
+        self.trouble = Trouble(body, look)
+        self.trouble.pack(fill="x")
+        self.result = Wrapped(body, style="TLabel", justify="left")
+        self.notes = Wrapped(body, style="Small.TLabel", justify="left", anchor="nw")
+        self.notes.pack(fill="both", expand=True, pady=(px(6), 0))
+        self.show(None)
+
+    def show(self, item: Item | None) -> None:
+        """Look at that one from now on."""
+        self.item = item
+        self.strip.show(item.parts if item else None, item.tally if item else None)
+        self.legend.show(item.tally if item else None)
+        self.refresh()
+
+    def repaint(self) -> None:
+        """The theme has changed."""
+        self.legend.forget()
+        self.show(self.item)
+
+    def refresh(self) -> None:
+        """Its stage may be another: buttons, result, error."""
+        item = self.item
+        stage = item.stage if item else None
+        can_toggle = stage in (Stage.RUNNING, Stage.PAUSED, Stage.STOPPED, Stage.FAILED)
+        self.toggle_button.state(["!disabled" if can_toggle else "disabled"])
+        going = stage in (Stage.RUNNING, Stage.QUEUED, Stage.CANCELLING) or item is None
+        self.toggle_button.configure(text="Pause" if going else "Resume")
+        can_cancel = stage in (Stage.RUNNING, Stage.PAUSED, Stage.QUEUED)
+        self.cancel_button.state(["!disabled" if can_cancel else "disabled"])
+        self.trouble.clear()
+        for widget in (self.result, self.folder_button):
+            widget.pack_forget()
+        if item is not None and item.report is not None:
+            self.result.configure(text=_result(item))
+            self.result.pack(fill="x", pady=(self._look.px(8), 0), before=self.notes)
+            self.folder_button.pack(side="right")
+        elif item is not None and item.error is not None and stage is Stage.FAILED:
+            self.trouble.show(item.error)
+        self.draw()
+
+    def draw(self) -> None:
+        """Its numbers and its map, as they are now."""
+        item = self.item
+        if item is None:
+            self.name.configure(text="Nothing yet")
+            self.summary.configure(text="Paste a URL above, and press Enter.")
+            for phase in self.bars:
+                self._bar(phase, 0.0, "")
+            self.notes.configure(text="")
+            return
+        tally = item.tally
+        self.name.configure(text=item.name)
+        self.summary.configure(text=_summary(item))
+        size, done = tally.size, item.stage is Stage.DONE
+        written = tally.progress.written if tally.progress else 0
+        for phase, count in (("fetched", tally.fetched), ("assembled", written)):
+            share = 1.0 if done else count / size if size else 0.0
+            self._bar(phase, share, f"{100 * share:.0f} %" if size or done else format_size(count))
+        verifying = tally.phase is Phase.VERIFYING
+        self._bar("verified", 1.0 if done else 0.0, "100 %" if done else "…" if verifying else "")
+        self.strip.draw()
+        self.legend.show(tally)
+        told = [] if item.is_over else list(tally.notes)[-3:]
+        self.notes.configure(text="\n".join(told))
+
+    def _bar(self, phase: str, share: float, text: str) -> None:
+        self.bars[phase].configure(value=round(1000 * share))
+        self.bar_texts[phase].configure(text=text)
+
+    def _open_folder(self) -> None:
+        if self.item is not None and self.item.report is not None and self.item.report.path:
+            open_folder(Path(self.item.report.path).resolve().parent)
+
+
+def _summary(item: Item) -> str:
+    match item.stage:
+        case Stage.QUEUED:
+            return "waits for its turn"
+        case Stage.STOPPED | Stage.FAILED:
+            how = "stopped" if item.stage is Stage.STOPPED else "not finished"
+            kept = item.kept or item.tally.fetched
+            return f"{how}; {format_size(kept)} kept, Resume goes on from there" if kept else how
+        case Stage.CANCELLING:
+            return "stopping …"
+        case _:
+            return item.tally.summary()
+
+
+def _result(item: Item) -> str:
+    report = item.report
+    assert report is not None
+    lines = [f"{report.path}"]
+    lines += [f"{name} {digest}, as {report.proof} says" if report.proof else f"{name} {digest}"
+              for name, digest in report.digests.items()]  # fmt: skip
+    lines += [f"{format_size(report.size)} in {format_duration(report.seconds)}"]
+    return "\n".join([*lines, report.limit] if report.limit else lines)
+
+
+def open_folder(folder: Path) -> None:
+    """Show a directory in the desktop's file manager; nothing happens where there is none."""
+    if sys.platform == "win32":
+        os.startfile(folder)
+        return
+    with contextlib.suppress(OSError):
+        subprocess.Popen(
+            ["open" if sys.platform == "darwin" else "xdg-open", str(folder)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )

@@ -1,0 +1,264 @@
+"""What to download, where to, and how."""
+
+from __future__ import annotations
+
+import tkinter as tk
+from collections.abc import Callable
+from dataclasses import Field
+from pathlib import Path
+from tkinter import filedialog, ttk
+from typing import Any
+
+from raydl.config import Setting
+from raydl.errors import RaydlError, UsageError
+from raydl.gui.look import Look
+from raydl.gui.memory import Memory
+from raydl.gui.widgets import Card, Trouble
+from raydl.options import Options, option_fields, parse_option
+from raydl.units import format_size
+
+ABOVE = ("parts", "checksum")
+"""Options that are always in view; those of ELSEWHERE are chosen in other ways."""
+
+ELSEWHERE = ("address", "progress", "output_dir", "key", "mirror", "header")
+
+HINT_MS = 400
+
+Submit = Callable[[str, str, dict[str, Any]], None]
+
+
+class DownloadForm(Card):
+    """``submit`` gets a URL, a target (a path, or a directory/) and options, all of them checked.
+
+    ``settings`` are the values in force: of raydl.toml and the environment.
+    """
+
+    def __init__(
+        self, parent: tk.Misc, look: Look, memory: Memory, settings: dict[str, Setting],
+        submit: Submit,
+    ) -> None:  # fmt: skip
+        super().__init__(parent, look, "New download")
+        self._look, self._memory, self._settings, self._submit = look, memory, settings, submit
+        self.fields: dict[str, tk.StringVar | tk.BooleanVar] = {}
+        px, body = look.px, self.body
+        body.columnconfigure(1, weight=1)
+        self.url = ttk.Entry(body)
+        self._row(0, "URL", self.url)
+        self.paste_button = ttk.Button(body, text="Paste", command=self._paste)
+        self.paste_button.grid(row=0, column=2, sticky="ew", padx=(px(8), 0))
+        self.target = ttk.Entry(body)
+        folder = memory.folder or str(Path.home() / "Downloads")
+        self.target.insert(0, (folder if Path(folder).is_dir() else str(Path.home())) + "/")
+        self._row(1, "Save to", self.target)
+        self.browse_button = ttk.Button(body, text="Browse …", command=self._browse)
+        self.browse_button.grid(row=1, column=2, sticky="ew", padx=(px(8), 0))
+        small = ttk.Frame(body)
+        small.columnconfigure(1, weight=1)
+        self.fields["parts"] = tk.StringVar(self)
+        ttk.Entry(small, textvariable=self.fields["parts"], width=8).grid(row=0, column=0)
+        ttk.Label(small, text="Checksum").grid(row=0, column=1, sticky="e", padx=px(8))
+        self._checksum = self.fields["checksum"] = tk.StringVar(self)
+        ttk.Entry(small, textvariable=self.fields["checksum"]).grid(row=0, column=2, sticky="ew")
+        small.columnconfigure(2, weight=6)
+        self._row(2, "Parts", small)
+        ttk.Label(
+            body,
+            text="parts: empty for what fits;  checksum: sha256:HEX, sha512, sha1, md5 or blake2b",
+            style="Small.TLabel",
+        ).grid(row=3, column=1, columnspan=2, sticky="w", pady=(px(2), px(6)))
+        row = ttk.Frame(body)
+        row.grid(row=4, column=0, columnspan=3, sticky="ew")
+        self.start_button = ttk.Button(
+            row, text="Start", style="Accent.TButton", command=self.submit
+        )
+        self.start_button.pack(side="left")
+        self.more_button = ttk.Button(row, text="More …", command=self._open_more)
+        self.more_button.pack(side="left", padx=px(8))
+        self._make_more()
+        self.trouble = Trouble(body, look)
+        self.trouble.grid(row=5, column=0, columnspan=3, sticky="ew")
+        for entry in (self.url, self.target):
+            entry.bind("<Return>", lambda _: self.submit())
+        self._accept_drops()
+
+    def submit(self) -> None:
+        """Check it all, and hand it over."""
+        self.trouble.clear()
+        url, target = self.url.get().strip(), self.target.get().strip()
+        try:
+            if not url:
+                raise UsageError(
+                    "there is no URL", "paste one that begins with http:// or https://"
+                )
+            if "://" not in url:
+                raise UsageError(f"{url!r} is no URL", "it begins with http:// or https://")
+            options = self._chosen()
+        except RaydlError as error:
+            self.trouble.show(error)
+            return
+        if target:
+            path = Path(target).expanduser()
+            is_folder = target.endswith(("/", "\\")) or path.is_dir()
+            self._memory.folder = str(path if is_folder else path.parent)
+            target = str(path) + ("/" if is_folder else "")
+        self._submit(url, target, options)
+        self.url.delete(0, "end")
+        self._checksum.set("")
+        self.url.focus_set()
+
+    def _chosen(self) -> dict[str, Any]:
+        """Those that differ from the values in force, and all that come from file or variables."""
+        options = {
+            name: setting.value
+            for name, setting in self._settings.items()
+            if setting.value != option_fields()[name].default and name != "progress"
+        }
+        for name, variable in self.fields.items():
+            if isinstance(variable, tk.BooleanVar):
+                options[name] = variable.get()
+            elif text := variable.get().strip():
+                options[name] = parse_option(name, text)
+        Options.of(options)
+        return options
+
+    def _make_more(self) -> None:
+        px = self._look.px
+        self.more_dialog = tk.Toplevel(self, background=self._look.palette.line)
+        self.more_dialog.withdraw()
+        self.more_dialog.title("More options")
+        self.more_dialog.transient(self.winfo_toplevel())
+        self.more_dialog.protocol("WM_DELETE_WINDOW", self.more_dialog.withdraw)
+        self.more_dialog.bind("<Escape>", lambda _: self.more_dialog.withdraw())
+        more = ttk.Frame(self.more_dialog, padding=px(16))
+        more.pack(fill="both", expand=True, padx=1, pady=1)
+        more.columnconfigure(1, weight=1)
+        more.columnconfigure(3, weight=1)
+        ttk.Label(more, text="Options of the next downloads", style="Heading.TLabel").grid(
+            row=0, column=0, columnspan=4, sticky="w", pady=(0, px(8))
+        )
+        known = {n: f for n, f in option_fields().items() if n not in (*ABOVE, *ELSEWHERE)}
+        entries = [(n, f) for n, f in known.items() if not isinstance(f.default, bool)]
+        switches = [(n, f) for n, f in known.items() if isinstance(f.default, bool)]
+        for number, (name, option) in enumerate(entries):
+            row, column = number // 2 + 1, number % 2
+            ttk.Label(more, text=name.replace("_", " "), style="Small.TLabel").grid(
+                row=row, column=2 * column, sticky="w", padx=(px(12) if column else 0, px(6))
+            )
+            self.fields[name] = tk.StringVar(self)
+            entry = ttk.Entry(
+                more, textvariable=self.fields[name], width=18,
+                show="•" if option.metadata["secret"] and name == "user" else "",
+            )  # fmt: skip
+            entry.grid(row=row, column=2 * column + 1, sticky="ew", pady=px(1))
+            if not number:
+                self._first_option = entry
+            Hint(entry, self._look, _help(option, self._settings[name].value))
+        boxes = ttk.Frame(more)
+        boxes.grid(row=98, column=0, columnspan=4, sticky="ew", pady=(px(8), 0))
+        done = ttk.Button(more, text="Done", command=self.more_dialog.withdraw)
+        done.grid(row=99, column=0, columnspan=4, sticky="e", pady=(px(12), 0))
+        for number, (name, option) in enumerate(switches):
+            self.fields[name] = tk.BooleanVar(self, bool(self._settings[name].value))
+            box = ttk.Checkbutton(boxes, text=name.replace("_", " "), variable=self.fields[name])
+            row, column = divmod(number, 4)
+            boxes.columnconfigure(column, weight=1)
+            box.grid(row=row, column=column, sticky="w")
+            Hint(box, self._look, option.metadata["help"])
+
+    def _open_more(self) -> None:
+        x, y = self.winfo_rootx() + self._look.px(30), self.winfo_rooty() + self._look.px(60)
+        self.more_dialog.geometry(f"+{x}+{y}")
+        self.more_dialog.deiconify()
+        self.more_dialog.lift()
+        self._first_option.focus_set()
+
+    def _row(self, number: int, label: str, widget: tk.Widget) -> None:
+        px = self._look.px
+        ttk.Label(self.body, text=label).grid(row=number, column=0, sticky="w", padx=(0, px(12)))
+        widget.grid(row=number, column=1, sticky="ew", pady=px(2))
+
+    def _paste(self) -> None:
+        try:
+            text = self.clipboard_get().strip()
+        except tk.TclError:
+            return
+        self.put_url(text)
+
+    def put_url(self, text: str) -> None:
+        """As if it had been pasted or dropped; the first line."""
+        lines = text.strip().splitlines()
+        self.url.delete(0, "end")
+        self.url.insert(0, lines[0] if lines else "")
+        self.url.focus_set()
+
+    def _browse(self) -> None:
+        path = filedialog.asksaveasfilename(
+            parent=self, title="Save to", initialdir=str(Path(self.target.get()).parent)
+        )
+        if path:
+            self.target.delete(0, "end")
+            self.target.insert(0, path)
+
+    def _accept_drops(self) -> None:
+        """Links that are dropped, where the library for it is there (the extra ``gui``)."""
+        try:
+            from tkinterdnd2 import COPY, DND_TEXT
+        except ImportError:
+            return
+        register = getattr(self.url, "drop_target_register", None)
+        if register is None or not getattr(self.winfo_toplevel(), "can_drop", False):
+            return
+
+        def dropped(event: Any) -> str:
+            self.put_url(event.data)
+            return str(COPY)
+
+        register(DND_TEXT)
+        self.url.dnd_bind("<<Drop>>", dropped)  # type: ignore[attr-defined]
+
+
+class Hint:
+    """What an option is, shown while it has the pointer or the focus."""
+
+    def __init__(self, widget: tk.Widget, look: Look, text: str) -> None:
+        self._widget, self._look, self._text = widget, look, text
+        self._shown: tk.Toplevel | None = None
+        self._timer = ""
+        for event in ("<Enter>", "<FocusIn>"):
+            widget.bind(event, lambda _: self._show_soon(), add="+")
+        for event in ("<Leave>", "<FocusOut>", "<Destroy>"):
+            widget.bind(event, lambda _: self._hide(), add="+")
+
+    def _show_soon(self) -> None:
+        self._hide()
+        self._timer = self._widget.after(HINT_MS, self._show)
+
+    def _show(self) -> None:
+        self._timer = ""
+        p, px = self._look.palette, self._look.px
+        self._shown = tk.Toplevel(self._widget, background=p.line)
+        self._shown.overrideredirect(True)
+        tk.Label(
+            self._shown, text=self._text, background=p.hover, foreground=p.text, justify="left",
+            wraplength=px(320), padx=px(8), pady=px(5), font=self._look.small_font,
+        ).pack(padx=1, pady=1)  # fmt: skip
+        x = self._widget.winfo_rootx()
+        y = self._widget.winfo_rooty() + self._widget.winfo_height() + px(2)
+        self._shown.geometry(f"+{x}+{y}")
+
+    def _hide(self) -> None:
+        if self._timer:
+            self._widget.after_cancel(self._timer)
+            self._timer = ""
+        if self._shown is not None:
+            self._shown.destroy()
+            self._shown = None
+
+
+def _help(option: Field[Any], value: Any) -> str:
+    text = str(option.metadata["help"])
+    if value is None or value == () or option.metadata["secret"]:
+        return text
+    if option.name in ("part_size", "max_memory", "limit_rate", "lowest_speed"):
+        value = format_size(value)
+    return f"{text} Now: {value}"

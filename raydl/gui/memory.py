@@ -1,0 +1,96 @@
+"""What the windows remember from one start to the next. No secret is among it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from raydl.models import redact
+
+MOST_ADDRESSES = 8
+MOST_UNFINISHED = 20
+
+
+class Memory:
+    """A small file of the user's; what cannot be read or written is forgotten."""
+
+    def __init__(self) -> None:
+        self._path = Path(platformdirs.user_state_dir("raydl")) / "windows.json"
+        try:
+            found = json.loads(self._path.read_text())
+        except (OSError, ValueError):
+            found = {}
+        self._values: dict[str, Any] = found if isinstance(found, dict) else {}
+
+    @property
+    def role(self) -> str:
+        """The role that was chosen last."""
+        return self._text("role")
+
+    @role.setter
+    def role(self, role: str) -> None:
+        self._keep("role", role)
+
+    @property
+    def theme(self) -> str:
+        """system, light or dark."""
+        theme = self._text("theme")
+        return theme if theme in ("light", "dark") else "system"
+
+    @theme.setter
+    def theme(self, theme: str) -> None:
+        self._keep("theme", theme)
+
+    @property
+    def folder(self) -> str:
+        """Where files were saved last."""
+        return self._text("folder")
+
+    @folder.setter
+    def folder(self, folder: str) -> None:
+        self._keep("folder", folder)
+
+    @property
+    def addresses(self) -> list[str]:
+        """Of coordinators, the last one first."""
+        found = self._values.get("addresses")
+        return [a for a in found if isinstance(a, str)] if isinstance(found, list) else []
+
+    def joined(self, address: str) -> None:
+        """That coordinator was joined."""
+        others = [a for a in self.addresses if a != address]
+        self._keep("addresses", [address, *others][:MOST_ADDRESSES])
+
+    @property
+    def unfinished(self) -> list[tuple[str, str]]:
+        """Downloads that were interrupted: (URL, target)."""
+        found = self._values.get("unfinished")
+        pairs = found if isinstance(found, list) else []
+        return [(p[0], p[1]) for p in pairs if isinstance(p, list) and len(p) == 2]
+
+    def interrupted(self, url: str, target: str) -> None:
+        """That download can go on later. One whose URL may hold a secret is not kept."""
+        if redact(url) == url:
+            pairs = [p for p in self.unfinished if p != (url, target)]
+            self._keep("unfinished", [(url, target), *pairs][:MOST_UNFINISHED])
+
+    def finished(self, url: str, target: str) -> None:
+        """That download needs no going on."""
+        left = [p for p in self.unfinished if p != (url, target)]
+        if left != self.unfinished:
+            self._keep("unfinished", left)
+
+    def _text(self, name: str) -> str:
+        value = self._values.get(name)
+        return value if isinstance(value, str) else ""
+
+    def _keep(self, name: str, value: Any) -> None:
+        self._values[name] = value
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.write_text(json.dumps(self._values, indent=1))
+        except OSError:
+            pass

@@ -1,0 +1,69 @@
+"""From threads to the window: only the thread of Tk may touch it."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+import tkinter as tk
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from raydl.errors import RaydlError
+
+POLL_MS = 40
+MOST_SECONDS = 0.02
+"""So long at most the window is busy with what came, before it looks at the user again."""
+
+T = TypeVar("T")
+
+
+class Pump:
+    """Calls, posted from anywhere, made by the window's own thread."""
+
+    def __init__(self, root: tk.Misc) -> None:
+        self._root = root
+        self._queue: queue.SimpleQueue[tuple[Callable[..., None], tuple[Any, ...]]]
+        self._queue = queue.SimpleQueue()
+        self._closed = False
+        self._timer = root.after(POLL_MS, self._drain)
+
+    def post(self, call: Callable[..., None], *args: Any) -> None:
+        """Have ``call(*args)`` made soon. From any thread."""
+        self._queue.put((call, args))
+
+    def run(
+        self,
+        job: Callable[[], T],
+        done: Callable[[T], None],
+        failed: Callable[[RaydlError], None],
+    ) -> None:
+        """Do ``job`` in a thread; then one of the others in the window's."""
+
+        def work() -> None:
+            try:
+                result = job()
+            except RaydlError as error:
+                self.post(failed, error)
+            except Exception as error:  # a bug must be seen, not be waited for
+                self.post(failed, RaydlError(f"unexpected {type(error).__name__}: {error}"))
+            else:
+                self.post(done, result)
+
+        threading.Thread(target=work, name="raydl-window-job", daemon=True).start()
+
+    def close(self) -> None:
+        """Make no more calls."""
+        self._closed = True
+        self._root.after_cancel(self._timer)
+
+    def _drain(self) -> None:
+        until = time.monotonic() + MOST_SECONDS
+        while not self._closed and time.monotonic() < until:
+            try:
+                call, args = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            call(*args)
+        if not self._closed:
+            self._timer = self._root.after(POLL_MS, self._drain)

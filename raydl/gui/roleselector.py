@@ -1,0 +1,78 @@
+"""The first window: what shall this machine be?"""
+
+from __future__ import annotations
+
+import tkinter as tk
+from collections.abc import Callable
+from functools import partial
+from tkinter import ttk
+
+from raydl.gui.look import Look
+
+ROLES = {
+    "coordinator": (
+        "Coordinator",
+        "Downloads land on this machine. Other machines help it.",
+    ),
+    "worker": (
+        "Worker",
+        "This machine helps a coordinator with its own way to the internet.",
+    ),
+}
+
+
+class RoleSelector(ttk.Frame):
+    """Two large choices; the one taken last has the focus."""
+
+    def __init__(
+        self, parent: tk.Misc, look: Look, last: str, choose: Callable[[str], None]
+    ) -> None:
+        super().__init__(parent, style="Window.TFrame", padding=look.px(36))
+        px = look.px
+        ttk.Label(self, text="raydl", style="Title.TLabel").pack(anchor="w")
+        ttk.Label(
+            self,
+            text="Download a file with several machines at once. What is this one?",
+            style="Dim.Window.TLabel",
+        ).pack(anchor="w", pady=(px(4), px(20)))
+        self.buttons: dict[str, Choice] = {}
+        for role, (name, sentence) in ROLES.items():
+            button = Choice(self, look, name, sentence, partial(choose, role))
+            button.pack(fill="x", pady=(0, px(12)))
+            self.buttons[role] = button
+        ttk.Label(
+            self, text="Tab and Enter choose; it is remembered.", style="Dim.Window.TLabel"
+        ).pack(anchor="w")
+        self.buttons.get(last, self.buttons["coordinator"]).focus_set()
+
+
+class Choice(ttk.Frame):
+    """A large button: a name, and a sentence below it."""
+
+    def __init__(
+        self, parent: tk.Misc, look: Look, name: str, sentence: str, chosen: Callable[[], None]
+    ) -> None:
+        px = look.px
+        super().__init__(
+            parent, style="Choice.TFrame", padding=px(20), borderwidth=1, takefocus=True,
+            cursor="hand2",
+        )  # fmt: skip
+        self.invoke = chosen
+        self._labels = {
+            ttk.Label(self, text=name): "",
+            ttk.Label(self, text=sentence): "Dim.",
+        }
+        for label in self._labels:
+            label.pack(anchor="w", pady=(0, px(4)))
+        self._paint("")
+        for widget in (self, *self._labels):
+            widget.bind("<Button-1>", lambda _: chosen())
+        for key in ("<Return>", "<space>"):
+            self.bind(key, lambda _: chosen())
+        self.bind("<Enter>", lambda _: self._paint("Hover."))
+        self.bind("<Leave>", lambda _: self._paint(""))
+
+    def _paint(self, state: str) -> None:
+        self.configure(style=f"{state}Choice.TFrame")
+        for label, kind in self._labels.items():
+            label.configure(style=f"{kind}{state}Choice.TLabel")

@@ -1,0 +1,171 @@
+"""Small pieces that the windows are made of."""
+
+from __future__ import annotations
+
+import tkinter as tk
+from collections.abc import Callable
+from tkinter import ttk
+
+from raydl.errors import RaydlError
+from raydl.gui.look import Look
+
+
+class Card(ttk.Frame):
+    """A frame with a heading, and ``body`` for what is in it."""
+
+    def __init__(self, parent: tk.Misc, look: Look, heading: str) -> None:
+        super().__init__(parent, style="Card.TFrame", padding=look.px(14), borderwidth=1)
+        self.top = ttk.Frame(self)
+        self.top.pack(fill="x", pady=(0, look.px(8)))
+        ttk.Label(self.top, text=heading, style="Heading.TLabel").pack(side="left")
+        self.body = ttk.Frame(self)
+        self.body.pack(fill="both", expand=True)
+
+
+class Wrapped(ttk.Label):
+    """A label whose lines are as long as it is wide."""
+
+    def __init__(self, parent: tk.Misc, **options: object) -> None:
+        super().__init__(parent, **options)  # type: ignore[arg-type]
+        self.bind("<Configure>", lambda event: self.configure(wraplength=max(1, event.width)))
+
+
+class CopyRow(ttk.Frame):
+    """A line of text, to be copied with a button."""
+
+    def __init__(self, parent: tk.Misc, look: Look, label: str) -> None:
+        super().__init__(parent)
+        ttk.Label(self, text=label, style="Small.TLabel").pack(anchor="w")
+        line = ttk.Frame(self)
+        line.pack(fill="x")
+        self.text = tk.StringVar(self)
+        self._entry = ttk.Entry(line, textvariable=self.text, state="readonly", font=look.mono_font)
+        self._entry.pack(side="left", fill="x", expand=True)
+        self.button = ttk.Button(line, text="Copy", style="Small.TButton", command=self._copy)
+        self.button.pack(side="left", padx=(look.px(6), 0), fill="y")
+
+    def _copy(self) -> None:
+        copy(self, self.text.get())
+        self.button.configure(text="Copied")
+        self.after(1500, lambda: self.button.configure(text="Copy"))
+
+
+class SecretRow(ttk.Frame):
+    """A secret: dots, until it is revealed; ``read`` gets it when it is shown or copied."""
+
+    HIDDEN = "•" * 16
+
+    def __init__(self, parent: tk.Misc, look: Look, label: str, read: Callable[[], str]) -> None:
+        super().__init__(parent)
+        self._read = read
+        ttk.Label(self, text=label, style="Small.TLabel").pack(anchor="w")
+        line = ttk.Frame(self)
+        line.pack(fill="x")
+        self.text = tk.StringVar(self, self.HIDDEN)
+        ttk.Entry(line, textvariable=self.text, state="readonly", font=look.mono_font).pack(
+            side="left", fill="x", expand=True
+        )
+        self.reveal_button = ttk.Button(
+            line, text="Reveal", style="Small.TButton", command=self._toggle
+        )
+        self.reveal_button.pack(side="left", padx=(look.px(6), 0), fill="y")
+        self.copy_button = ttk.Button(
+            line, text="Copy", style="Small.TButton", command=lambda: copy(self, self._read())
+        )
+        self.copy_button.pack(side="left", padx=(look.px(6), 0), fill="y")
+
+    def _toggle(self) -> None:
+        if self.text.get() == self.HIDDEN:
+            self.text.set(self._read())
+            self.reveal_button.configure(text="Hide")
+        else:
+            self.hide()
+
+    def hide(self) -> None:
+        """Dots again."""
+        self.text.set(self.HIDDEN)
+        self.reveal_button.configure(text="Reveal")
+
+
+class Trouble(ttk.Frame):
+    """An error: one sentence, and what else is known of it folded away. Takes no room without."""
+
+    def __init__(self, parent: tk.Misc, look: Look) -> None:
+        super().__init__(parent)
+        self._look = look
+        self.sentence = Wrapped(self, style="Bad.TLabel")
+        self.more = ttk.Button(self, style="Link.TButton", command=self._toggle, cursor="hand2")
+        self.detail = Wrapped(self, style="Small.TLabel")
+        self.message = ""
+
+    def show(self, error: RaydlError) -> None:
+        """Show it."""
+        self.clear()
+        self.message = error.message
+        self.sentence.configure(text=_sentence(error.message))
+        self.sentence.pack(fill="x", pady=(self._look.px(6), 0))
+        if error.hint:
+            self.detail.configure(text=_sentence(error.hint))
+            self.more.configure(text="What to do ▸")
+            self.more.pack(anchor="w")
+        self.update_idletasks()
+
+    def clear(self) -> None:
+        """There is none."""
+        self.message = ""
+        for widget in (self.sentence, self.more, self.detail):
+            widget.pack_forget()
+        self.configure(height=1)
+
+    def _toggle(self) -> None:
+        if self.detail.winfo_ismapped():
+            self.detail.pack_forget()
+            self.more.configure(text="What to do ▸")
+        else:
+            self.detail.pack(fill="x")
+            self.more.configure(text="What to do ▾")
+
+
+class Dialog(tk.Toplevel):
+    """A question over the window: Enter says yes, Escape no."""
+
+    def __init__(
+        self, parent: tk.Misc, look: Look, question: str, yes: str, on_yes: Callable[[], None]
+    ) -> None:
+        super().__init__(parent, background=look.palette.card)
+        self.title("raydl")
+        self.resizable(False, False)
+        self.transient(parent.winfo_toplevel())
+        self._on_yes = on_yes
+        body = ttk.Frame(self, padding=look.px(20))
+        body.pack(fill="both", expand=True)
+        ttk.Label(body, text=question, wraplength=look.px(340), justify="left").pack(anchor="w")
+        row = ttk.Frame(body)
+        row.pack(anchor="e", pady=(look.px(16), 0))
+        self.no_button = ttk.Button(row, text="Cancel", command=self.destroy)
+        self.no_button.pack(side="left")
+        self.yes_button = ttk.Button(row, text=yes, style="Accent.TButton", command=self._agree)
+        self.yes_button.pack(side="left", padx=(look.px(8), 0))
+        self.bind("<Escape>", lambda _: self.destroy())
+        top = parent.winfo_toplevel()
+        self.update_idletasks()
+        x = top.winfo_rootx() + (top.winfo_width() - self.winfo_reqwidth()) // 2
+        y = top.winfo_rooty() + (top.winfo_height() - self.winfo_reqheight()) // 3
+        self.geometry(f"+{max(0, x)}+{max(0, y)}")
+        self.yes_button.focus_set()
+
+    def _agree(self) -> None:
+        self.destroy()
+        self._on_yes()
+
+
+def copy(widget: tk.Misc, text: str) -> None:
+    """To the clipboard."""
+    widget.clipboard_clear()
+    widget.clipboard_append(text)
+
+
+def _sentence(text: str) -> str:
+    """With a capital and a full stop."""
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."

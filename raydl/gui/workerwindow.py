@@ -1,0 +1,264 @@
+"""The worker's window: the coordinator's address in, what this machine does out."""
+
+from __future__ import annotations
+
+import threading
+import time
+import tkinter as tk
+from collections.abc import Callable
+from tkinter import filedialog, ttk
+
+from raydl.authtoken import parse_token, read_token
+from raydl.errors import RaydlError
+from raydl.gui.look import Look
+from raydl.gui.memory import Memory
+from raydl.gui.pump import Pump
+from raydl.gui.strip import Graph
+from raydl.gui.widgets import Card, Dialog, Trouble, Wrapped
+from raydl.roles import Joined, join
+from raydl.units import counted, format_duration, format_size
+
+LOOK_MS = 500
+EVENTS = 6
+
+
+class WorkerWindow(ttk.Frame):
+    """Joins a cluster, and leaves it again."""
+
+    title = "raydl worker"
+
+    def __init__(self, parent: tk.Misc, look: Look, pump: Pump, memory: Memory) -> None:
+        super().__init__(parent, style="Window.TFrame")
+        self._look, self._pump, self._memory = look, pump, memory
+        self._joined: Joined | None = None
+        self._cancelled = threading.Event()
+        self._busy = False
+        self._lanes = 0
+        self._closing: Callable[[], None] | None = None
+        self._events: list[str] = []
+        self._timer = ""
+        self._make_form()
+        self._make_status()
+        self._show()
+        self.address.focus_set()
+
+    # What is in it.
+
+    def _make_form(self) -> None:
+        px = self._look.px
+        card = Card(self, self._look, "Join a cluster")
+        card.pack(fill="x")
+        body = card.body
+        body.columnconfigure(1, weight=1)
+        ttk.Label(body, text="Coordinator").grid(row=0, column=0, sticky="w", padx=(0, px(12)))
+        self.address = ttk.Combobox(body, values=self._memory.addresses)
+        self.address.grid(row=0, column=1, columnspan=2, sticky="ew")
+        if self._memory.addresses:
+            self.address.set(self._memory.addresses[0])
+        ttk.Label(
+            body, text="as its window shows it: HOST or HOST:PORT", style="Small.TLabel"
+        ).grid(row=1, column=1, sticky="w", pady=(px(2), px(10)))
+        ttk.Label(body, text="Token").grid(row=2, column=0, sticky="w", padx=(0, px(12)))
+        self.token = ttk.Entry(body, show="•")
+        self.token.grid(row=2, column=1, sticky="ew")
+        self.file_button = ttk.Button(body, text="From file …", command=self._choose_token)
+        self.file_button.grid(row=2, column=2, padx=(px(8), 0))
+        ttk.Label(
+            body,
+            text="empty: the one in ~/.ray/auth_token, where the cluster wants one",
+            style="Small.TLabel",
+        ).grid(row=3, column=1, columnspan=2, sticky="w", pady=(px(2), px(10)))
+        row = ttk.Frame(body)
+        row.grid(row=4, column=0, columnspan=3, sticky="ew")
+        self.join_button = ttk.Button(row, text="Join", style="Accent.TButton", command=self.join)
+        self.join_button.pack(side="left")
+        self.leave_button = ttk.Button(row, text="Leave", command=self.leave)
+        self.leave_button.pack(side="left", padx=px(8))
+        self.state_label = ttk.Label(row, style="Dim.TLabel")
+        self.state_label.pack(side="left", padx=px(8))
+        self.trouble = Trouble(body, self._look)
+        self.trouble.grid(row=5, column=0, columnspan=3, sticky="ew")
+        for entry in (self.address, self.token):
+            entry.bind("<Return>", lambda _: self.join())
+
+    def _make_status(self) -> None:
+        px = self._look.px
+        card = Card(self, self._look, "This machine")
+        card.pack(fill="both", expand=True, pady=(px(12), 0))
+        facts = ttk.Frame(card.body)
+        facts.pack(fill="x")
+        self.facts: dict[str, ttk.Label] = {}
+        for column, (name, word) in enumerate(
+            [("since", "Connected"), ("lanes", "Lanes busy"), ("bytes", "Delivered"),
+             ("speed", "Speed now")]
+        ):  # fmt: skip
+            facts.columnconfigure(column, weight=1, uniform="facts")
+            ttk.Label(facts, text=word, style="Small.TLabel").grid(row=0, column=column, sticky="w")
+            self.facts[name] = ttk.Label(facts, text="-", style="Heading.TLabel")
+            self.facts[name].grid(row=1, column=column, sticky="w")
+        self.graph = Graph(card.body, self._look)
+        self.graph.pack(fill="x", pady=(px(12), px(8)))
+        self.log = Wrapped(card.body, style="Dim.TLabel", justify="left", anchor="nw")
+        self.log.pack(fill="both", expand=True)
+
+    # What it does.
+
+    def join(self) -> None:
+        """Check the coordinator and become its worker."""
+        if self._busy or self._joined is not None:
+            return
+        self.trouble.clear()
+        address, pasted = self.address.get().strip(), self.token.get()
+        try:
+            token = parse_token(pasted) if pasted.strip() else None
+        except RaydlError as error:
+            self.trouble.show(error)
+            return
+        self._busy = True
+        self._cancelled.clear()
+        self._show(f"asking {address} …")
+
+        def job() -> Joined:
+            return join(address, token, cancelled=self._cancelled.is_set)
+
+        self._pump.run(job, self._has_joined, self._has_failed)
+
+    def leave(self) -> None:
+        """End the node that was started; asks first while parts are in flight."""
+        if self._busy:
+            self._cancelled.set()
+        elif self._joined is not None:
+            if self._lanes:
+                self._ask("Leave", lambda: self._leave(None))
+            else:
+                self._leave(None)
+
+    def close(self, then: Callable[[], None]) -> None:
+        """Leave, and call ``then``."""
+        if self._busy:
+            self._closing = then
+            self._cancelled.set()
+        elif self._joined is None:
+            then()
+        elif self._lanes:
+            self._ask("Leave and close", lambda: self._leave(then))
+        else:
+            self._leave(then)
+
+    def kill(self) -> None:
+        """End what was started, now, without questions."""
+        self._cancelled.set()
+        if self._joined is not None:
+            self._joined.leave()
+
+    def _ask(self, yes: str, on_yes: Callable[[], None]) -> None:
+        parts = counted(self._lanes, "part")
+        self.dialog = Dialog(
+            self, self._look,
+            f"{parts} of a download {'is' if self._lanes == 1 else 'are'} on the way through this "
+            "machine. Other machines will fetch them again.",
+            yes, on_yes,
+        )  # fmt: skip
+
+    def _leave(self, then: Callable[[], None] | None) -> None:
+        joined = self._joined
+        if joined is None:
+            return
+        self._busy = True
+        self._show("leaving …")
+
+        def left(_: None) -> None:
+            self._busy, self._joined = False, None
+            self._note(f"left {joined.address}")
+            self._show()
+            if then is not None:
+                then()
+
+        self._pump.run(joined.leave, left, lambda _: left(None))
+
+    def _has_joined(self, joined: Joined) -> None:
+        self._busy, self._joined = False, joined
+        self.token.delete(0, "end")
+        self._memory.joined(self.address.get().strip())
+        self.address.configure(values=self._memory.addresses)
+        self._note(f"joined {joined.address} as {joined.node_address}")
+        self._show()
+        if self._closing is not None:
+            self._leave(self._closing)
+        else:
+            self._look_after()
+
+    def _has_failed(self, error: RaydlError) -> None:
+        self._busy = False
+        self._show()
+        if self._closing is not None:
+            self._closing()
+        elif self._cancelled.is_set():
+            self._note("joining was cancelled")
+        else:
+            self.trouble.show(error)
+
+    def _look_after(self) -> None:
+        joined = self._joined
+        if joined is None:
+            return
+        if not joined.is_running and not self._busy:
+            self._joined = None
+            self._pump.run(joined.leave, lambda _: None, lambda _: None)
+            self._note(f"the connection to {joined.address} ended")
+            self._show()
+            self.trouble.show(
+                RaydlError(
+                    f"this machine is no worker of {joined.address} any more",
+                    f"Ray said: {joined.last_words}. Join goes back, once the coordinator is there",
+                )
+            )
+            return
+        now = joined.activity()
+        if bool(now.lanes) != bool(self._lanes):
+            self._note(f"fetching with {counted(now.lanes, 'lane')}" if now.lanes else "idle")
+        self._lanes = now.lanes
+        self.facts["since"].configure(text=format_duration(time.time() - joined.since))
+        self.facts["lanes"].configure(text=str(now.lanes))
+        self.facts["bytes"].configure(text=format_size(now.received))
+        self.facts["speed"].configure(text=f"{format_size(now.speed)}/s")
+        self.graph.add(now.speed)
+        self._timer = self.after(LOOK_MS, self._look_after)
+
+    def _show(self, state: str = "") -> None:
+        here = self._joined
+        idle = not self._busy and here is None
+        self.join_button.state(["!disabled" if idle else "disabled"])
+        self.leave_button.state(["disabled" if idle else "!disabled"])
+        self.leave_button.configure(text="Leave" if here is not None else "Cancel")
+        for entry in (self.address, self.token, self.file_button):
+            entry.state(["!disabled" if idle else "disabled"])
+        if here is not None:
+            state = state or f"connected to {here.address}, as {here.node_address}"
+            self.state_label.configure(style="Dim.TLabel" if self._busy else "Good.TLabel")
+        else:
+            self._lanes = 0
+            self.state_label.configure(style="Dim.TLabel")
+            for fact in self.facts.values():
+                fact.configure(text="-")
+        self.state_label.configure(text=state or "not connected")
+
+    def _choose_token(self) -> None:
+        path = filedialog.askopenfilename(parent=self, title="The cluster's token")
+        if path:
+            self.take_token(path)
+
+    def take_token(self, path: str) -> None:
+        """The token in that file, as if it had been pasted."""
+        self.trouble.clear()
+        try:
+            token = read_token(path)
+        except RaydlError as error:
+            self.trouble.show(error)
+            return
+        self.token.delete(0, "end")
+        self.token.insert(0, token)
+
+    def _note(self, text: str) -> None:
+        self._events = [*self._events, f"{time.strftime('%H:%M:%S')}  {text}"][-EVENTS:]
+        self.log.configure(text="\n".join(self._events))

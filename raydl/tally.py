@@ -1,0 +1,173 @@
+"""How a download stands: what its events add up to. Windows and widgets draw from this."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+
+from raydl.event import (
+    ClusterChosen,
+    Continued,
+    Event,
+    Failed,
+    Finished,
+    LanesJoined,
+    LanesLeft,
+    Notice,
+    PartFetched,
+    Paused,
+    Planned,
+    Probed,
+    Progress,
+    Resumed,
+    Verifying,
+)
+from raydl.models import Report
+from raydl.units import counted, format_duration, format_size
+
+SPEED_SECONDS = 2.0
+"""Over so long a speed is averaged."""
+
+
+class Phase(Enum):
+    """Where a download is."""
+
+    ASKING = "asking"
+    FETCHING = "fetching"
+    PAUSED = "paused"
+    VERIFYING = "verifying"
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass
+class NodeTally:
+    """What a node has brought: ``number`` counts nodes in the order in which they came.
+
+    ``bytes`` of whole parts, ``lanes`` at work, ``speed`` in bytes a second.
+    """
+
+    name: str
+    number: int
+    bytes: int = 0
+    lanes: int = 0
+    speed: float = 0.0
+    state: str = "joins"
+
+
+class Tally:
+    """Takes in events, one after the other."""
+
+    def __init__(self) -> None:
+        self.name = ""
+        self.size: int | None = None
+        self.phase = Phase.ASKING
+        self.progress: Progress | None = None
+        self.nodes: dict[str, NodeTally] = {}
+        self.notes: deque[str] = deque(maxlen=100)
+        """Lines that a person should know, the last ones."""
+        self.report: Report | None = None
+        self.failure: Failed | None = None
+        self._marks: deque[tuple[float, int]] = deque()
+
+    def take(self, event: Event) -> None:
+        """Take in what happened."""
+        match event:
+            case Probed(remote):
+                self.name, self.size = remote.name, remote.size
+            case Planned(_, size):
+                self.size, self.phase = size, Phase.FETCHING
+                for node in self.nodes.values():  # it may have begun again
+                    node.bytes = 0
+                self._marks.clear()
+            case LanesJoined(name):
+                self.node(name).state = "fetches"
+            case LanesLeft(name):
+                node = self.node(name)
+                node.state, node.lanes, node.speed = "left", 0, 0.0
+            case PartFetched(_, start, stop, name):
+                self.node(name).bytes += stop - start
+            case Progress():
+                self._take_progress(event)
+            case Verifying():
+                self.phase = Phase.VERIFYING
+            case Paused():
+                self.phase = Phase.PAUSED
+            case Continued():
+                self.phase = Phase.FETCHING
+                self._marks.clear()
+            case Finished(report):
+                self.report, self.phase = report, Phase.DONE
+                self._rest("done")
+            case Failed():
+                self.failure, self.phase = event, Phase.FAILED
+                self._rest("stopped")
+        if isinstance(event, Notice | ClusterChosen | Resumed | LanesLeft | Failed):
+            self.notes.append(str(event))
+
+    def node(self, name: str) -> NodeTally:
+        """The node of that name, which may be new."""
+        if name not in self.nodes:
+            self.nodes[name] = NodeTally(name, len(self.nodes))
+        return self.nodes[name]
+
+    @property
+    def fetched(self) -> int:
+        """Bytes of the file that are somewhere."""
+        return self.progress.fetched if self.progress else 0
+
+    @property
+    def speed(self) -> float:
+        """Bytes a second, over the last seconds."""
+        if self.phase is not Phase.FETCHING or len(self._marks) < 2:
+            return 0.0
+        (then, before), (now, fetched) = self._marks[0], self._marks[-1]
+        return max(0.0, (fetched - before) / (now - then)) if now > then else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At that speed; None while unknown."""
+        speed = self.speed
+        return (self.size - self.fetched) / speed if self.size and speed else None
+
+    def summary(self) -> str:
+        """How it stands, in a line."""
+        if self.report is not None:
+            return self.report.summary().partition(": ")[2] or self.report.summary()
+        text = format_size(self.fetched)
+        if self.size:
+            text += f" of {format_size(self.size)}"
+        if self.phase is not Phase.FETCHING:
+            return f"{text}, {self.phase.value}" if self.progress else f"{self.phase.value} …"
+        text += f", {format_size(self.speed)}/s"
+        left = self.seconds_left
+        if left is not None:
+            text += f", {format_duration(left)} left"
+        if self.progress is not None:
+            text += f", {counted(self.progress.lanes, 'lane')}"
+            text += f" on {counted(self.progress.nodes, 'node')}"
+            if self.progress.retries:
+                text += f", {self.progress.retries} retries"
+        return text
+
+    def _take_progress(self, event: Progress) -> None:
+        self.progress = event
+        if self.phase is Phase.ASKING:
+            self.phase = Phase.FETCHING
+        now = time.monotonic()
+        self._marks.append((now, event.fetched))
+        while len(self._marks) > 2 and self._marks[1][0] <= now - SPEED_SECONDS:
+            self._marks.popleft()
+        for seen in event.by_node:
+            node = self.node(seen.node)
+            node.lanes, node.speed = seen.lanes, seen.speed
+            node.state = "silent" if seen.silent else "fetches" if seen.lanes else "idle"
+
+    def _rest(self, state: str) -> None:
+        for node in self.nodes.values():
+            node.lanes, node.speed = 0, 0.0
+            if node.state != "left":
+                node.state = state

@@ -1,0 +1,240 @@
+"""`raydl coordinator` and `raydl worker`: real nodes, tokens, TLS, and nothing left at the end."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+import raydl
+from raydl.authtoken import find_token
+from raydl.errors import ClusterError, UsageError
+from raydl.raynode import RayNode
+from raydl.roles import Head, find_head, is_public, join, start_head
+from tests.conftest import RAYDL, random_bytes, run_raydl
+from tests.rayhome import free_port, processes, ray_home
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
+
+
+@pytest.fixture
+def home(monkeypatch):
+    with ray_home(monkeypatch) as home:
+        yield home
+
+
+@pytest.fixture
+def begin(tmp_path):
+    """`raydl …` in the background; ended as Ctrl-C does."""
+    running = []
+
+    def start(*args, env=None):
+        process = subprocess.Popen(
+            [*RAYDL, *args], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, env={**os.environ, **(env or {})},
+        )  # fmt: skip
+        running.append(process)
+        return process
+
+    yield start
+    for process in reversed(running):
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+
+
+def test_a_head_a_worker_and_a_download(home, begin, make_origin, tmp_path):
+    port = free_port()
+    coordinator = begin("coordinator", "--port", str(port), "--json")
+    told = json.loads(coordinator.stdout.readline())
+    address = told["address"]
+    assert address.endswith(f":{port}")
+    assert told["started"] is True
+    assert os.stat(told["token_file"]).st_mode & 0o777 == 0o600
+    assert find_token() not in json.dumps(told)
+    assert told["worker"] == f"raydl worker {address} --token-file FILE"
+    assert told["ray"] == f"RAY_AUTH_MODE=token ray start --address={address}"
+
+    again = run_raydl("coordinator", "--json", cwd=tmp_path)
+    assert json.loads(again.stdout)["started"] is False
+
+    # A machine without the token, one with another, one that cannot read it.
+    elsewhere = {"HOME": str(tmp_path)}
+    refused = run_raydl("worker", address, cwd=tmp_path, env=elsewhere)
+    assert refused.returncode == ClusterError.exit_code
+    assert "wants a token; copy the head's ~/.ray/auth_token here" in refused.stderr
+    (tmp_path / "wrong").write_text("f" * 64)
+    refused = run_raydl("worker", address, "--token-file", "wrong", cwd=tmp_path, env=elsewhere)
+    assert refused.returncode == ClusterError.exit_code
+    assert "refuses this machine's token" in refused.stderr
+    assert "f" * 64 not in refused.stderr
+
+    shutil.copy(told["token_file"], tmp_path / "token")
+    worker = begin("worker", address, "--token-file", "token", "--json", env=elsewhere)
+    assert json.loads(worker.stdout.readline())["coordinator"] == address
+    for line in processes(home):
+        assert find_token() not in line
+
+    # In another terminal of the head's machine nothing has to be set.
+    listed = run_raydl("nodes", "--json", cwd=tmp_path)
+    assert len(json.loads(listed.stdout)) == 2, listed.stderr
+    origin = make_origin(random_bytes(20_000_000))
+    got = run_raydl("fetch", origin.url(), "--no-fetch-here", "--json", cwd=tmp_path)
+    assert got.returncode == 0, got.stderr
+    assert (tmp_path / "file.bin").read_bytes() == origin.data
+    assert json.loads(got.stdout)["nodes"][0]["node"] != "this machine"
+
+    worker.send_signal(signal.SIGINT)
+    assert worker.wait(20) == 0
+    coordinator.send_signal(signal.SIGINT)
+    assert coordinator.wait(20) == 0
+    assert not processes(home)
+
+
+def test_a_worker_sees_what_it_does(home, make_origin, tmp_path):
+    head = start_head(None, free_port())
+    joined = join(head.address)
+    try:
+        assert joined.is_running
+        assert joined.activity().received == 0
+        origin = make_origin(random_bytes(20_000_000))
+        script = (
+            "import raydl, sys\n"
+            "for data in raydl.stream(sys.argv[1], address=sys.argv[2], fetch_here=False,"
+            " limit_rate='10M'): pass"
+        )
+        driver = subprocess.Popen(
+            [RAYDL[0], "-c", script, origin.url(), head.address], cwd=tmp_path
+        )
+        seen = []
+        while driver.poll() is None:
+            seen.append(joined.activity())
+            time.sleep(0.02)
+        assert driver.returncode == 0
+        assert max(now.lanes for now in seen) > 0
+        assert max(now.speed for now in seen) > 1e6
+        assert seen[-1].received > 1e6
+    finally:
+        joined.leave()
+        assert not joined.is_running
+        assert find_head() is not None
+        head.stop()
+    assert find_head() is None
+    assert not processes(home)
+
+
+def test_a_head_without_a_token(home, monkeypatch):
+    """Only if asked for; and who has a token is told that it is not wanted."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    with pytest.raises(UsageError, match=r"would let anyone .* say --no-auth"):
+        start_head(None, free_port())
+    monkeypatch.delenv("RAY_AUTH_MODE")
+    head = start_head(None, free_port(), auth=False)
+    try:
+        assert head.token_file is None
+        assert "without a token" in head.notes[0]
+        assert "token" not in head.raydl_command + head.ray_command
+        with pytest.raises(ClusterError, match="has no token, and one was given"):
+            join(head.address, "a" * 64)
+        found = find_head()
+        assert not found.has_token
+        assert "anyone who reaches it can run code here" in found.notes[0]
+        with pytest.raises(UsageError, match="is taken"):
+            start_head(None, int(head.address.rpartition(":")[2]))
+    finally:
+        head.stop()
+
+
+def test_tls_and_a_token(home, begin, make_origin, tmp_path):
+    """Two nodes with both, and a download; without either, nothing."""
+    pytest.importorskip("cryptography")
+    address = _own_address()
+    made = run_raydl("tls", "certificates", address, cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    folder = tmp_path / "certificates" / address
+    tls = {
+        "RAY_USE_TLS": "1",
+        "RAY_TLS_SERVER_CERT": str(folder / "tls.crt"),
+        "RAY_TLS_SERVER_KEY": str(folder / "tls.key"),
+        "RAY_TLS_CA_CERT": str(folder / "ca.crt"),
+    }
+    coordinator = begin("coordinator", "--port", str(free_port()), "--json", env=tls)
+    told = json.loads(coordinator.stdout.readline())
+    worker = begin("worker", told["address"], "--json", env=tls)
+    assert worker.stdout.readline()
+    origin = make_origin(random_bytes(10_000_000))
+    fetch = ["fetch", origin.url(), "--address", told["address"], "--no-fetch-here", "--json"]
+    got = run_raydl(*fetch, cwd=tmp_path, env=tls)
+    assert got.returncode == 0, got.stderr
+    assert (tmp_path / "file.bin").read_bytes() == origin.data
+    assert json.loads(got.stdout)["nodes"][0]["node"] != "this machine"
+
+    (tmp_path / "file.bin").unlink()
+    asked = len(origin.requests)
+    no_token = {**tls, "HOME": str(tmp_path)}
+    for command in (["worker", told["address"]], fetch):
+        refused = run_raydl(*command, cwd=tmp_path, env=no_token)
+        assert refused.returncode == ClusterError.exit_code
+        assert "wants a token" in refused.stderr
+        refused = run_raydl(*command, cwd=tmp_path)
+        assert refused.returncode == ClusterError.exit_code
+        assert "or it wants TLS" in refused.stderr
+    other = run_raydl("tls", "others", address, cwd=tmp_path)
+    assert other.returncode == 0
+    foreign = {n: v.replace("certificates", "others") for n, v in tls.items()}
+    refused = run_raydl("worker", told["address"], cwd=tmp_path, env=foreign)
+    assert refused.returncode == ClusterError.exit_code
+    # Not a byte of a part was asked for by any of them.
+    assert not [seen for seen in origin.requests[asked:] if seen.is_part]
+    assert len(json.loads(run_raydl("nodes", "--json", cwd=tmp_path, env=tls).stdout)) == 2
+
+
+def _own_address():
+    from ray._private.services import get_node_ip_address
+
+    return get_node_ip_address()
+
+
+def test_what_does_not_start_says_why(home):
+    node = RayNode(["--address=127.0.0.1:1", "--no-such-option"], {})
+    with pytest.raises(ClusterError, match=r"did not start: .*no-such-option"):
+        node.wait_ready()
+    assert not node.is_running
+    node = RayNode(["--head", f"--port={free_port()}", "--include-dashboard=false"], {})
+    with pytest.raises(ClusterError, match="cancelled"):
+        node.wait_ready(lambda: True)
+    assert not processes(home)
+
+
+def test_one_that_is_killed_leaves_nothing(home):
+    head = start_head(None, free_port())
+    os.kill(head.node._process.pid, signal.SIGKILL)
+    head.stop()
+    assert not processes(home)
+
+
+def test_addresses_that_are_wrong(home):
+    began = time.monotonic()
+    with pytest.raises(ClusterError, match=r"nothing listens there; .*raydl coordinator"):
+        join("127.0.0.1:1")
+    with pytest.raises(UsageError, match="is no Ray address; write HOST or HOST:PORT"):
+        join("not an address")
+    with pytest.raises(ClusterError, match="cannot be resolved"):
+        join("no.such.invalid")
+    assert time.monotonic() - began < 5
+
+
+def test_who_can_reach_an_address():
+    for address in ("127.0.0.1", "localhost", "[::1]:6379", "127.8.0.1:1"):
+        assert not is_public(address)
+    for address in ("10.0.0.1", "example.org:6379", "[2001:db8::1]:1"):
+        assert is_public(address)
+
+
+def test_what_a_worker_types():
+    head = Head("[2001:db8::1]:6379", True)
+    assert head.raydl_command == "raydl worker '[2001:db8::1]:6379' --token-file FILE"
+    assert raydl.nodes("none") == []
