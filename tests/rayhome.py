@@ -28,8 +28,10 @@ def ray_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def processes(home: Path) -> list[str]:
     """Command lines of what runs in it."""
-    told = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    return [line for line in told.splitlines() if str(home) in line and "ps -eo" not in line]
+    told = subprocess.run(
+        ["ps", "-wweo", "args"], capture_output=True, text=True, check=True
+    ).stdout
+    return [line for line in told.splitlines() if str(home) in line and "ps -wweo" not in line]
 
 
 def free_port() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -50,6 +51,32 @@ def running(command: list[str], port: int, log: Path) -> Iterator[None]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+NGINX = """
+daemon off; master_process off; pid {folder}/pid; error_log {folder}/error;
+events {{ worker_connections 64; }}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
+  uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
+  %s
+}}
+"""
+
+
+@contextmanager
+def nginx(folder: Path, http: str, **values: object) -> Iterator[int]:
+    """Its port. ``http`` is what stands in that block of its configuration, with ``{folder}``,
+    ``{port}`` and ``values`` filled in; a brace is written twice."""
+    program, port = find("nginx"), free_port()
+    config = folder / "nginx.conf"
+    config.write_text((NGINX % http).format(folder=folder, port=port, **values))
+    command = [program, "-p", str(folder), "-c", str(config), "-e", str(folder / "error")]
+    if os.geteuid() == 0:
+        command += ["-g", "user root;"]
+    with running(command, port, folder / "output"):
+        yield port
 
 
 def python(code: str) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "raydl"
-FRONTS = {"cli", "demo", "filesystem", "__main__"}
+FRONTS = {"cli", "demo", "filesystem", "gui", "__main__"}
 FOREIGN = {
     "requests": "origin",
     "urllib3": "origin",
@@ -19,6 +19,9 @@ FOREIGN = {
     "ipywidgets": "widget",
     "IPython": "widget",
     "crc32c": "checksum",
+    "cryptography": "tls",
+    "tkinter": "gui",
+    "tkinterdnd2": "gui",
 }
 
 # Each module and what of ours it may import, besides errors and units.
@@ -28,8 +31,9 @@ MAY = {
     "_version": set(),
     "naming": set(),
     "backoff": set(),
-    "html": set(),
-    "models": {"checksum", "html"},
+    "palette": set(),
+    "html": {"palette"},
+    "models": {"checksum", "html", "palette"},
     "checksum": set(),
     "textfile": set(),
     "values": {"checksum", "textfile"},
@@ -41,7 +45,7 @@ MAY = {
     "manners": {"plan"},
     "mirrors": {"models"},
     "window": {"models"},
-    "crew": {"lane", "mirrors", "models", "plan", "window"},
+    "crew": {"event", "lane", "mirrors", "models", "plan", "window"},
     "flights": {"crew", "mirrors", "window"},
     "places": {"crew", "event", "inbox", "mirrors", "models"},
     "tuner": {"lane"},
@@ -49,7 +53,13 @@ MAY = {
     "store": set(),
     "worker": {"models", "origin"},
     "address": set(),
-    "cluster": {"address", "models", "worker"},
+    "authtoken": set(),
+    "cluster": {"address", "authtoken", "models", "worker"},
+    "monitor": set(),
+    "raynode": set(),
+    "roles": {"address", "authtoken", "cluster", "monitor", "raynode"},
+    "console": {"roles"},
+    "tls": set(),
     "lane": {"models"},
     "threads": {"company", "lane", "models", "worker"},
     "fleet": {"lane", "address", "cluster", "models"},
@@ -92,7 +102,8 @@ MAY = {
     "proof": {"checksum", "models", "options"},
     "sink": {"partfile", "checksum", "journal", "models", "syncer", "target"},
     "partmap": {"event"},
-    "widget": {"event", "html", "partmap"},
+    "tally": {"event", "models"},
+    "widget": {"event", "html", "palette", "partmap", "tally"},
     "progress": {"event", "widget"},
     "company": set(),
     "pipe": {"checksum", "waiting"},
@@ -164,6 +175,13 @@ def test_imports_go_one_way(path, name):
 def test_every_module_has_its_rule():
     free = {"api", "download", "handle", *FRONTS}
     assert {name for _, name in modules()} == set(MAY) | free
+
+
+def test_what_is_not_drawn_needs_no_tk():
+    for name in ("backend", "lineup", "memory"):
+        assert "tkinter" not in {
+            m.partition(".")[0] for m in imports(PACKAGE / "gui" / f"{name}.py")
+        }
 
 
 def test_shipped_code_imports_nothing_of_ours_inside_a_function():

@@ -11,18 +11,13 @@ import pytest
 
 import raydl
 from raydl import backoff
+from tests import servers
 from tests.conftest import random_bytes
 from tests.scripted import anything, status
-from tests.servers import find, free_port, running
+from tests.servers import free_port
 from tests.test_download import ALONE
 
-CONFIG = """
-daemon off; master_process off; pid {folder}/pid; error_log {folder}/error;
-events {{ worker_connections 64; }}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
-  uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
+HTTP = """
   types {{ text/plain txt; }}
   limit_conn_zone $binary_remote_addr zone=address:1m;
   limit_req_zone $binary_remote_addr zone=requests:1m rate=50r/s;
@@ -51,7 +46,6 @@ http {{
     ssl_certificate {certificates}/server.pem; ssl_certificate_key {certificates}/server.key;
     root {folder}/www;
   }}
-}}
 """
 
 
@@ -63,7 +57,6 @@ class Nginx(NamedTuple):
 
 @pytest.fixture(scope="module")
 def nginx(tmp_path_factory, certificates):
-    program = find("nginx")
     folder = tmp_path_factory.mktemp("nginx")
     (folder / "www").mkdir()
     folder.chmod(0o755)
@@ -71,15 +64,8 @@ def nginx(tmp_path_factory, certificates):
     (folder / "www" / "empty.bin").write_bytes(b"")
     (folder / "www" / "text.txt").write_bytes(b"hello " * 50_000)
     (folder / "users").write_text("anna:{PLAIN}s3cret\n")
-    port, tls_port = free_port(), free_port()
-    config = folder / "nginx.conf"
-    config.write_text(
-        CONFIG.format(folder=folder, port=port, tls_port=tls_port, certificates=certificates)
-    )
-    command = [program, "-p", str(folder), "-c", str(config), "-e", str(folder / "error")]
-    if os.geteuid() == 0:
-        command += ["-g", "user root;"]
-    with running(command, port, folder / "output"):
+    tls_port = free_port()
+    with servers.nginx(folder, HTTP, tls_port=tls_port, certificates=certificates) as port:
         yield Nginx(f"http://127.0.0.1:{port}", f"https://127.0.0.1:{tls_port}", folder / "www")
 
 

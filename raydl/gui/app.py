@@ -43,6 +43,7 @@ class App:
         self.window: CoordinatorWindow | WorkerWindow | None = None
         self.roles: RoleSelector | None = None
         self._frame: ttk.Frame | None = None
+        self._has_ended = False
         self.root.title("raydl")
         self.root.protocol("WM_DELETE_WINDOW", self.close)
         self._bind_keys()
@@ -126,15 +127,16 @@ class App:
 
     def quit(self) -> None:
         """End it all now. Idempotent."""
-        root, window = self.root, self.window
-        self.window = None
+        window, self.window = self.window, None
+        if self._has_ended:
+            return
+        self._has_ended = True
+        if window is not None:
+            window.hurry()
+        self.pump.settle()  # what was being started is there now, or is not
         if window is not None:
             window.kill()
-        try:
-            self.pump.close()
-            root.destroy()
-        except tk.TclError:
-            pass  # it is gone already
+        self.root.destroy()
 
     def _body(self) -> ttk.Frame:
         self._frame = ttk.Frame(self.root, style="Window.TFrame")

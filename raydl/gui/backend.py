@@ -7,6 +7,7 @@ goes away may be ended by Ray, and a window must not.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import queue
@@ -112,6 +113,9 @@ class Backend:
                     break
                 self._deliver(batch)
         process.wait()
+        with contextlib.suppress(OSError):
+            assert process.stdin is not None
+            process.stdin.close()
         if process is self._process:
             self._deliver([("died",)])
 

@@ -132,9 +132,12 @@ class ClusterPanel(Card):
 
         self._pump.run(head.stop, ended, ended)
 
+    def hurry(self) -> None:
+        """Give up what is being started."""
+        self._cancelled.set()
+
     def kill(self) -> None:
         """End what was started, now."""
-        self._cancelled.set()
         if self.head is not None:
             self.head.stop()
 

@@ -111,9 +111,7 @@ class CoordinatorWindow(ttk.Frame):
 
         def end() -> None:
             self.after_cancel(self._timer)
-            running = self.lineup.running
-            if running is not None:
-                self._memory.interrupted(running.url, running.target)
+            self._remember()
             self._pump.run(self.backend.close, lambda _: after(), lambda _: after())
 
         def after() -> None:
@@ -129,10 +127,22 @@ class CoordinatorWindow(ttk.Frame):
                 "Stop and close", end,
             )  # fmt: skip
 
+    def hurry(self) -> None:
+        """Give up what is being started."""
+        self._remember()
+        self.cluster.hurry()
+
     def kill(self) -> None:
         """End what was started, now, without questions."""
+        self.after_cancel(self._timer)
         self.backend.close()
         self.cluster.kill()
+
+    def _remember(self) -> None:
+        """What is not finished can go on at the next start."""
+        for item in self.lineup.items:
+            if item.stage is not Stage.DONE:
+                self._memory.interrupted(item.url, item.target)
 
     # What happens.
 

@@ -75,13 +75,13 @@ class Memory:
         """That download can go on later. One whose URL may hold a secret is not kept."""
         if redact(url) == url:
             pairs = [p for p in self.unfinished if p != (url, target)]
-            self._keep("unfinished", [(url, target), *pairs][:MOST_UNFINISHED])
+            self._keep("unfinished", [list(p) for p in [(url, target), *pairs]][:MOST_UNFINISHED])
 
     def finished(self, url: str, target: str) -> None:
         """That download needs no going on."""
         left = [p for p in self.unfinished if p != (url, target)]
         if left != self.unfinished:
-            self._keep("unfinished", left)
+            self._keep("unfinished", [list(p) for p in left])
 
     def _text(self, name: str) -> str:
         value = self._values.get(name)

@@ -15,6 +15,8 @@ POLL_MS = 40
 MOST_SECONDS = 0.02
 """So long at most the window is busy with what came, before it looks at the user again."""
 
+SETTLE_SECONDS = 20.0
+
 T = TypeVar("T")
 
 
@@ -25,7 +27,7 @@ class Pump:
         self._root = root
         self._queue: queue.SimpleQueue[tuple[Callable[..., None], tuple[Any, ...]]]
         self._queue = queue.SimpleQueue()
-        self._closed = False
+        self._threads: list[threading.Thread] = []
         self._timer = root.after(POLL_MS, self._drain)
 
     def post(self, call: Callable[..., None], *args: Any) -> None:
@@ -50,20 +52,25 @@ class Pump:
             else:
                 self.post(done, result)
 
-        threading.Thread(target=work, name="raydl-window-job", daemon=True).start()
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        self._threads.append(threading.Thread(target=work, name="raydl-window-job", daemon=True))
+        self._threads[-1].start()
 
-    def close(self) -> None:
-        """Make no more calls."""
-        self._closed = True
+    def settle(self) -> None:
+        """Wait for the jobs, and make every call that is left. Then no more are made."""
+        for thread in self._threads:
+            thread.join(SETTLE_SECONDS)
         self._root.after_cancel(self._timer)
+        while not self._queue.empty():
+            call, args = self._queue.get_nowait()
+            call(*args)
 
     def _drain(self) -> None:
+        self._timer = self._root.after(POLL_MS, self._drain)  # first: a call may end it all
         until = time.monotonic() + MOST_SECONDS
-        while not self._closed and time.monotonic() < until:
+        while time.monotonic() < until:
             try:
                 call, args = self._queue.get_nowait()
             except queue.Empty:
                 break
             call(*args)
-        if not self._closed:
-            self._timer = self._root.after(POLL_MS, self._drain)

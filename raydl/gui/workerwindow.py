@@ -145,9 +145,14 @@ class WorkerWindow(ttk.Frame):
         else:
             self._leave(then)
 
+    def hurry(self) -> None:
+        """Give up what is being started."""
+        self._cancelled.set()
+
     def kill(self) -> None:
         """End what was started, now, without questions."""
-        self._cancelled.set()
+        if self._timer:
+            self.after_cancel(self._timer)
         if self._joined is not None:
             self._joined.leave()
 
@@ -178,6 +183,7 @@ class WorkerWindow(ttk.Frame):
 
     def _has_joined(self, joined: Joined) -> None:
         self._busy, self._joined = False, joined
+        self.token.state(["!disabled"])
         self.token.delete(0, "end")
         self._memory.joined(self.address.get().strip())
         self.address.configure(values=self._memory.addresses)

@@ -1,0 +1,634 @@
+"""The real windows, on a display without a screen."""
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import time
+import tkinter as tk
+from pathlib import Path
+from tkinter import ttk
+
+import pytest
+
+from raydl.errors import RaydlError
+from raydl.event import (
+    LanesJoined,
+    PartFailed,
+    PartFetched,
+    PartHedged,
+    PartStarted,
+    PartWritten,
+    Planned,
+    Probed,
+    Progress,
+)
+from raydl.gui.lineup import CELLS, Stage
+from raydl.models import Remote
+from tests import servers
+from tests.conftest import RAYDL, random_bytes
+from tests.display import display, drive, why_not
+from tests.rayhome import free_port, processes, ray_home
+from tests.scripted import anything, status
+from tests.test_handle import Gate
+
+pytestmark = [
+    pytest.mark.skipif(bool(why_not()), reason=why_not() or "-"),
+    pytest.mark.timeout(120),
+]
+
+
+KEPT = []
+"""Windows that were closed: a Tk may only go in the thread that made it."""
+
+
+@pytest.fixture(scope="module")
+def screen():
+    with display() as name:
+        yield name
+
+
+@pytest.fixture
+def home(monkeypatch, screen):
+    monkeypatch.setenv("DISPLAY", screen)
+    with ray_home(monkeypatch) as home:
+        (home / "Downloads").mkdir()
+        yield home
+
+
+@pytest.fixture
+def open_app(home):
+    from raydl.gui.app import App
+
+    opened = []
+
+    def make(role=""):
+        app = App(role)
+        opened.append(app)
+        app.root.update()
+        return app
+
+    yield make
+    for app in reversed(opened):
+        app.quit()
+    KEPT.extend(opened)
+    gc.collect()  # here: Tcl aborts when another thread collects what is Tk's
+
+
+def texts(widget):
+    """All that can be read in a window."""
+    found = []
+    for child in widget.winfo_children():
+        if child.winfo_ismapped():
+            if isinstance(child, ttk.Label | ttk.Button | tk.Label):
+                found.append(str(child.cget("text")))
+            found += texts(child)
+    return found
+
+
+def press(app, widget, keys):
+    widget.focus_force()
+    app.root.update()
+    widget.event_generate(keys)
+    app.root.update()
+
+
+def fill(entry, text):
+    entry.delete(0, "end")
+    entry.insert(0, text)
+
+
+# The choice of a role.
+
+
+def test_a_role_is_chosen_and_remembered(open_app):
+    app = open_app()
+    assert set(app.roles.buttons) == {"coordinator", "worker"}
+    press(app, app.roles.buttons["worker"], "<Return>")
+    assert "raydl worker" in texts(app.root)
+    app.back_button.invoke()
+    drive(app.root, lambda: app.roles)
+    again = open_app()
+    assert again.root.focus_lastfor() is again.roles.buttons["worker"]
+    press(again, again.roles.buttons["coordinator"], "<space>")
+    assert "raydl coordinator" in texts(again.root)
+
+
+def test_each_theme_is_readable(open_app):
+    """Text stands out from what is behind it: 4.5 to 1 (WCAG 2.2, 1.4.3)."""
+    from raydl.gui.look import DARK, LIGHT
+
+    def luminance(colour):
+        values = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+        linear = [v / 12.92 if v <= 0.03928 else ((v + 0.055) / 1.055) ** 2.4 for v in values]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    def contrast(one, other):
+        light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+        return (light + 0.05) / (dark + 0.05)
+
+    for p in (LIGHT, DARK):
+        for text in (p.text, p.dim, p.good, p.bad, p.accent):
+            assert contrast(text, p.card) >= 4.5, text
+        assert contrast(p.dim, p.window) >= 4.5
+        assert contrast(p.on_accent, p.accent) >= 4.5
+    app = open_app("coordinator")
+    names = []
+    for _ in range(3):
+        app.theme_button.invoke()
+        app.root.update()
+        names.append(app.memory.theme)
+    assert names == ["light", "dark", "system"]
+
+
+def test_everything_is_reached_by_tab_and_nothing_is_clipped(open_app):
+    for role in ("coordinator", "worker"):
+        app = open_app(role)
+        app.root.update()
+        wanted = {
+            w for w in everything(app.root)
+            if isinstance(w, ttk.Button | ttk.Entry | ttk.Checkbutton | ttk.Treeview)
+            and w.winfo_viewable() and not w.instate(["disabled"])
+        }  # fmt: skip
+        seen, at = set(), app.root
+        for _ in range(100):
+            at = at.tk_focusNext()
+            if at in seen:
+                break
+            seen.add(at)
+        assert wanted <= seen
+        for widget in everything(app.root):
+            if isinstance(widget, ttk.Button) and widget.winfo_viewable():
+                assert widget.winfo_width() >= widget.winfo_reqwidth(), widget.cget("text")
+                assert widget.winfo_height() >= widget.winfo_reqheight(), widget.cget("text")
+
+
+def everything(widget):
+    for child in widget.winfo_children():
+        yield child
+        yield from everything(child)
+
+
+ON_ANOTHER_SCREEN = """
+from tkinter import ttk
+from raydl.gui.app import App
+from tests.test_gui import everything
+app = App("coordinator")
+app.root.update()
+assert app.look.px(10) == 20
+assert app.root.winfo_width() >= 2200
+for widget in everything(app.root):
+    if isinstance(widget, ttk.Button) and widget.winfo_viewable():
+        assert widget.winfo_width() >= widget.winfo_reqwidth()
+app.quit()
+"""
+
+
+def test_a_screen_with_more_dots(monkeypatch, home):
+    """In a process of its own: Tk does not survive the end of a display."""
+    with display(dpi=192, size="2800x2000") as name:
+        monkeypatch.setenv("DISPLAY", name)
+        done = subprocess.run(
+            [sys.executable, "-c", ON_ANOTHER_SCREEN],
+            capture_output=True, text=True, check=False, cwd=Path(__file__).parent.parent,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+# The worker's window.
+
+
+def test_a_coordinator_that_is_not_there(open_app):
+    app = open_app("worker")
+    window = app.window
+    window.address.set("127.0.0.1:1")
+    began = time.monotonic()
+    press(app, window.address, "<Return>")
+    drive(app.root, lambda: window.trouble.message)
+    assert time.monotonic() - began < 5
+    assert window.trouble.message == "no Ray cluster at 127.0.0.1:1: nothing listens there"
+    assert "Start one there: raydl coordinator." not in texts(app.root)
+    window.trouble.more.invoke()
+    app.root.update()
+    assert "Start one there: raydl coordinator." in texts(app.root)
+    window.address.set("what is this")
+    window.join_button.invoke()
+    drive(app.root, lambda: "is no Ray address" in window.trouble.message)
+    window.address.set("[::1]:1")
+    window.join_button.invoke()
+    drive(app.root, lambda: "::1" in window.trouble.message)
+
+
+def test_a_token_is_never_in_the_clear(open_app, tmp_path):
+    app = open_app("worker")
+    window = app.window
+    assert window.token.cget("show") == "•"
+    (tmp_path / "token").write_text("secret-token\n")
+    window.take_token(str(tmp_path / "token"))
+    assert window.token.get() == "secret-token"
+    window.take_token(str(tmp_path / "nowhere"))
+    assert "cannot read the token" in window.trouble.message
+    fill(window.token, "two words")
+    window.join_button.invoke()
+    assert window.trouble.message == "that is no token"
+    assert "secret-token" not in " ".join(texts(app.root))
+
+
+# The coordinator's window, alone.
+
+
+@pytest.fixture
+def coordinator(open_app):
+    app = open_app("coordinator")
+    return app, app.window
+
+
+def test_a_download_alone(coordinator, origin, home):
+    app, window = coordinator
+    assert window.form.target.get() == f"{home}/Downloads/"
+    fill(window.form.url, origin.url("/big.iso"))
+    window.form.fields["part_size"].set("100k")
+    press(app, window.form.url, "<Return>")
+    item = window.lineup.items[0]
+    drive(app.root, lambda: item.stage is Stage.DONE)
+    assert (home / "Downloads" / "big.iso").read_bytes() == origin.data
+    shown = " ".join(texts(app.root))
+    assert "976.6 KiB in" in shown
+    assert str(home / "Downloads" / "big.iso") in shown
+    assert window.detail.folder_button.winfo_ismapped()
+    assert [window.detail.bars[p].cget("value") for p in window.detail.bars] == [1000] * 3
+    assert all(cell.state.value == "written" for cell in item.parts.cells())
+    assert window.form.url.get() == ""
+    window.remove()
+    assert window.list.get_children() == ()
+
+
+def test_wrong_input_says_what_is_wrong(coordinator):
+    app, window = coordinator
+    for url, parts, message in (
+        ("", "", "there is no URL"),
+        ("big.iso", "", "is no URL"),
+        ("http://h/f", "many", "parts: "),
+    ):
+        fill(window.form.url, url)
+        window.form.fields["parts"].set(parts)
+        window.form.submit()
+        assert message in window.form.trouble.message
+    window.form.fields["parts"].set("")
+    window.form.fields["checksum"].set("sha256:short")
+    window.form.submit()
+    assert "checksum" in window.form.trouble.message
+    assert window.lineup.items == []
+    fill(window.cluster.port, "x")
+    window.cluster.start()
+    assert "is no port" in window.cluster.trouble.message
+    app.root.update()
+
+
+def test_an_error_is_a_sentence_with_the_rest_folded_away(coordinator, origin):
+    app, window = coordinator
+    origin.on(status(404), None, anything)
+    window.form.put_url(origin.url("/gone.iso"))
+    window.form.submit()
+    item = window.lineup.items[0]
+    drive(app.root, lambda: item.stage is Stage.FAILED)
+    assert "404 Not Found." in " ".join(texts(window.detail))
+    assert "Check the URL." not in texts(window.detail)
+    window.detail.trouble.more.invoke()
+    app.root.update()
+    assert "Check the URL." in texts(window.detail)
+    origin.rules.clear()
+    window.detail.toggle_button.invoke()
+    drive(app.root, lambda: item.stage is Stage.DONE)
+
+
+def test_pause_resume_cancel_and_the_next(coordinator, make_origin, home):
+    app, window = coordinator
+    first, second = (make_origin(random_bytes(2_000_000, seed)) for seed in (1, 2))
+    gate = Gate(first)
+    window.form.fields["part_size"].set("50k")
+    for name, origin in (("one", first), ("two", second)):
+        window.form.put_url(origin.url(f"/{name}"))
+        window.form.submit()
+    one, two = window.lineup.items
+    window.select(one)
+    app.root.update()
+    gate.let(6)
+    drive(app.root, lambda: (one.share or 0) > 0)
+    press(app, window.list, "<Control-p>")
+    drive(app.root, lambda: one.tally.phase.value == "paused")
+    assert window.detail.toggle_button.cget("text") == "Resume"
+    assert two.stage is Stage.QUEUED
+    window.detail.toggle_button.invoke()
+    gate.let(3)
+    window.detail.cancel_button.invoke()
+    gate.let(1000)
+    drive(app.root, lambda: one.stage is Stage.STOPPED and two.stage is Stage.DONE)
+    assert (home / "Downloads" / "two").read_bytes() == second.data
+    assert one.kept > 0
+    assert "Resume goes on from there" in " ".join(texts(window.detail))
+    assert app.memory.unfinished == [(one.url, one.target)]
+    window.toggle()
+    drive(app.root, lambda: one.stage is Stage.DONE)
+    assert one.report.resumed > 0
+    assert (home / "Downloads" / "one").read_bytes() == first.data
+    assert app.memory.unfinished == []
+
+
+def test_closing_asks_and_an_interrupted_one_is_offered(open_app, origin, home):
+    app = open_app("coordinator")
+    window = app.window
+    gate = Gate(origin)
+    gate.let(6)
+    window.form.fields["part_size"].set("50k")
+    window.form.put_url(origin.url("/big.iso"))
+    window.form.submit()
+    item = window.lineup.items[0]
+    drive(app.root, lambda: (item.share or 0) > 0)
+    app.close()
+    app.root.update()
+    press(app, window.dialog.no_button, "<Escape>")
+    assert not window.dialog.winfo_exists()
+    assert item.stage is Stage.RUNNING
+    app.close()
+    app.root.update()
+    press(app, window.dialog.yes_button, "<Return>")
+    drive_until_gone(app)
+    gate.let(1000)
+    again = open_app("coordinator")
+    kept = again.window.lineup.items[0]
+    assert kept.stage is Stage.STOPPED
+    assert again.window.item is kept
+    again.window.toggle()
+    drive(again.root, lambda: kept.stage is Stage.DONE)
+    assert kept.report.resumed > 0
+    assert (home / "Downloads" / "big.iso").read_bytes() == origin.data
+
+
+def drive_until_gone(app, seconds=30):
+    end = time.monotonic() + seconds
+    while not app._has_ended:
+        assert time.monotonic() < end
+        app.root.update()
+        time.sleep(0.005)
+
+
+def test_options_behind_more(coordinator):
+    app, window = coordinator
+    window.form.more_button.invoke()
+    app.root.update()
+    assert window.form.more_dialog.winfo_ismapped()
+    window.form.more_dialog.focus_force()
+    app.root.update()
+    window.form.more_dialog.event_generate("<Escape>")
+    app.root.update()
+    assert not window.form.more_dialog.winfo_ismapped()
+    window.form.fields["limit_rate"].set("5M")
+    window.form.fields["overwrite"].set(True)
+    window.form.fields["parts"].set("12")
+    chosen = window.form._chosen()
+    assert (chosen["limit_rate"], chosen["overwrite"], chosen["parts"]) == (5 << 20, True, 12)
+
+
+def test_the_configuration_file_counts(home, open_app, monkeypatch, tmp_path):
+    (tmp_path / "raydl.toml").write_text('connections = 3\nuser = "me:word"\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAYDL_TIMEOUT", "5s")
+    app = open_app("coordinator")
+    chosen = app.window.form._chosen()
+    assert (chosen["connections"], chosen["timeout"]) == (3, 5.0)
+    assert "word" not in " ".join(texts(app.root))
+
+
+# Never frozen.
+
+
+def lively(app, feed, seconds):
+    """The longest time that the window took no notice of a timer, while ``feed`` goes on."""
+    gaps, last = [], [time.monotonic()]
+
+    def tick():
+        now = time.monotonic()
+        gaps.append(now - last[0])
+        last[0] = now
+        timer[0] = app.root.after(5, tick)
+
+    timer = [app.root.after(5, tick)]
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        feed()
+        app.root.update()
+        time.sleep(0.001)
+    app.root.after_cancel(timer[0])
+    return sorted(gaps)
+
+
+def test_ten_thousand_events_a_second_and_a_hundred_thousand_parts(coordinator):
+    """A map of cells that stand for runs of parts, drawn where it changed, and no stutter."""
+    app, window = coordinator
+    window.lineup._backend = type("Nobody", (), {"start": lambda *_: None})()
+    item = window.lineup.add("http://h/f", "f", {})
+    window.select(item)
+    parts, size = 100_000, 100_000 * 1000
+    remote = Remote("http://h/f", "http://h/f", size, True, None, None, "f")
+    key = item.key
+
+    def take(*events):
+        app.pump.post(window._take, [("event", key, event) for event in events])
+
+    take(Probed(remote), Planned(0, size, parts, 1000, ""), LanesJoined("a", 4))
+    app.root.update()
+    began, number, drawn = time.monotonic(), [0], []
+    draw = window.detail.strip.draw
+
+    def counted():
+        drawn.append(draw())
+        return drawn[-1]
+
+    window.detail.strip.draw = counted
+
+    def feed():
+        due = int((time.monotonic() - began) * 10_000 / 4)
+        batch = []
+        while number[0] < due:
+            n = number[0] % parts
+            at = (n, n * 1000, n * 1000 + 1000)
+            batch += [
+                PartStarted(*at, "a"), PartHedged(*at, "a", "late"), PartFetched(*at, "b", 0.1),
+                PartWritten(*at),
+            ]  # fmt: skip
+            number[0] += 1
+        if batch:
+            take(*batch, Progress(number[0] * 1000, number[0] * 1000, size, 4, 2, 0))
+
+    gaps = lively(app, feed, 3.0)
+    assert number[0] * 4 > 25_000
+    assert gaps[-1] < 0.25, gaps[-5:]
+    assert gaps[len(gaps) * 95 // 100] < 0.06
+    assert len(drawn) > 10
+    assert max(drawn[2:]) < CELLS / 4
+    take(PartFailed(9, size - 1000, size, "a", "why", 1, 0.5))
+    drive(app.root, lambda: item.parts.cell(CELLS - 1).state.value.startswith("failed"))
+    fill_of = window.detail.strip.itemcget
+    drive(app.root, lambda: fill_of(window.detail.strip._cells[-1], "fill") == "#d62728")
+    window.lineup.items.clear()
+
+
+# Without a window.
+
+
+def test_no_display(tmp_path):
+    env = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    done = subprocess.run(
+        [*RAYDL, "gui"], env=env, capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "no window can be opened" in done.stderr
+    assert "`raydl worker ADDRESS`" in done.stderr
+
+
+def test_no_tk(tmp_path):
+    script = (
+        "import sys; sys.modules['tkinter'] = None; sys.argv = ['raydl', 'gui']\n"
+        "from raydl.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "this Python has no Tk" in done.stderr
+
+
+# A cluster that the windows make.
+
+
+@pytest.mark.cluster
+def test_two_windows_make_a_cluster_and_download(open_app, home, tmp_path):
+    """64 MiB from nginx over a head and a worker that the windows started; the worker leaves
+    half-way; what was started is gone in the end."""
+    servers.find("nginx")
+    data = random_bytes(64 << 20)
+    worker_app, head_app = open_app("worker"), open_app("coordinator")
+    worker, head = worker_app.window, head_app.window
+
+    def both(until, seconds=60):
+        drive(head_app.root, lambda: worker_app.root.update() or until(), seconds)
+
+    fill(head.cluster.port, str(free_port()))
+    press(head_app, head.cluster.port, "<Return>")
+    both(lambda: head.cluster.head)
+    address = head.cluster.head.address
+    assert head.cluster.address.text.get() == address
+    assert "•" in head.cluster.token.text.get()
+    head.cluster.token.reveal_button.invoke()
+    token = head.cluster.token.text.get()
+    assert len(token) == 64
+    assert os.stat(home / ".ray" / "auth_token").st_mode & 0o777 == 0o600
+    head.cluster.address.button.invoke()
+    assert head.clipboard_get() == address
+
+    worker.address.set(address)
+    fill(worker.token, "f" * 64)
+    worker.join_button.invoke()
+    both(lambda: worker.trouble.message)
+    assert "refuses this machine's token" in worker.trouble.message
+    fill(worker.token, token)
+    worker.join_button.invoke()
+    both(lambda: worker._joined)
+    assert worker.token.get() == ""
+    assert worker.address.cget("values") == (address,)
+    both(lambda: len(head.cluster.table.get_children()) == 2)
+
+    (tmp_path / "big.iso").write_bytes(data)
+    http = "server {{ listen 127.0.0.1:{port}; root {folder}; limit_rate 1m; }}"
+    with servers.nginx(tmp_path, http) as port:
+        head.form.fields["part_size"].set("1MiB")
+        head.form.fields["connections"].set("4")
+        head.form.put_url(f"http://127.0.0.1:{port}/big.iso")
+        head.form.submit()
+        item = head.lineup.items[0]
+        both(lambda: worker._lanes and len(item.tally.nodes) == 2)
+        assert float(worker.facts["bytes"].cget("text").split()[0]) > 0
+        head.toggle()
+        both(lambda: item.stage is Stage.PAUSED and item.tally.phase.value == "paused")
+        head.toggle()
+        both(lambda: (item.share or 0) > 0.3)
+        worker_app.close()
+        if worker._lanes:
+            both(lambda: hasattr(worker, "dialog"))
+            worker.dialog.yes_button.invoke()
+        end = time.monotonic() + 30
+        while not worker_app._has_ended:
+            assert time.monotonic() < end
+            worker_app.root.update()
+            head_app.root.update()
+        drive(head_app.root, lambda: item.is_over, 60)
+    assert item.report is not None, item.error
+    assert (home / "Downloads" / "big.iso").read_bytes() == data
+    assert len(item.report.nodes) == 2
+    drive(head_app.root, lambda: len(head.cluster.table.get_children()) >= 1)
+    head.cluster.stop()
+    drive(head_app.root, lambda: head.cluster.head is None and not head.cluster._busy)
+    assert not processes(home)
+
+
+@pytest.mark.cluster
+def test_ctrl_c_leaves_no_process_behind(home, tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-c", STARTS_A_HEAD, str(free_port())],
+        stdout=subprocess.PIPE, text=True, cwd=tmp_path,
+    ) as process:  # fmt: skip
+        try:
+            assert process.stdout.readline() == "running\n"
+            assert processes(home)
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    assert not processes(home)
+
+
+STARTS_A_HEAD = """
+import sys
+from raydl.gui.app import App
+app = App("coordinator")
+panel = app.window.cluster
+panel.port.delete(0, "end")
+panel.port.insert(0, sys.argv[1])
+panel.start()
+def look():
+    if panel.head is None:
+        app.root.after(50, look)
+    else:
+        print("running", flush=True)
+look()
+app.run()
+"""
+
+
+@pytest.mark.cluster
+def test_a_head_that_ends_by_itself(coordinator):
+    app, window = coordinator
+    fill(window.cluster.port, str(free_port()))
+    window.cluster.start()
+    drive(app.root, lambda: window.cluster.head)
+    os.kill(window.cluster.head.node._process.pid, signal.SIGTERM)
+    drive(app.root, lambda: window.cluster.trouble.message)
+    assert window.cluster.trouble.message == "the Ray head has ended"
+    drive(app.root, lambda: not window.cluster._busy)
+    assert window.lineup.address == "none"
+
+
+def test_a_bug_is_seen(coordinator):
+    app, _ = coordinator
+    seen = []
+
+    def broken():
+        raise ZeroDivisionError("one by nought")
+
+    app.pump.run(broken, seen.append, seen.append)
+    drive(app.root, lambda: seen)
+    assert isinstance(seen[0], RaydlError)
+    assert "ZeroDivisionError" in seen[0].message

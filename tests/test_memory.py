@@ -1,0 +1,66 @@
+import json
+
+import pytest
+
+from raydl.gui.memory import MOST_ADDRESSES, Memory
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state" / "raydl" / "windows.json"
+
+
+def test_it_lasts():
+    memory = Memory()
+    assert (memory.role, memory.theme, memory.folder, memory.addresses) == ("", "system", "", [])
+    memory.role, memory.theme, memory.folder = "worker", "dark", "/data"
+    memory.joined("a:1")
+    memory.joined("b:2")
+    memory.joined("a:1")
+    memory.interrupted("http://h/f", "/data/f")
+    again = Memory()
+    assert (again.role, again.theme, again.folder) == ("worker", "dark", "/data")
+    assert again.addresses == ["a:1", "b:2"]
+    assert again.unfinished == [("http://h/f", "/data/f")]
+    again.finished("http://h/f", "/data/f")
+    assert Memory().unfinished == []
+
+
+def test_a_url_that_may_hold_a_secret_is_not_kept(state):
+    memory = Memory()
+    memory.interrupted("https://user:word@h/f", "/f")
+    memory.interrupted("https://h/f?signature=word", "/f")
+    memory.role = "worker"
+    assert memory.unfinished == []
+    assert "word" not in state.read_text()
+
+
+def test_addresses_are_not_kept_without_end():
+    memory = Memory()
+    for number in range(50):
+        memory.joined(f"h:{number}")
+    assert len(Memory().addresses) == MOST_ADDRESSES
+    assert Memory().addresses[0] == "h:49"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "nonsense", "[]", '{"role": 3, "addresses": "x", "unfinished": [1, [2]], "theme": "x"}'],
+)
+def test_a_broken_file_is_forgotten(state, text):
+    state.parent.mkdir(parents=True)
+    state.write_text(text)
+    memory = Memory()
+    assert (memory.role, memory.addresses, memory.unfinished) == ("", [], [])
+    assert memory.theme == "system"
+    memory.role = "worker"
+    assert json.loads(state.read_text())["role"] == "worker"
+
+
+def test_where_nothing_can_be_written(state):
+    state.parent.parent.mkdir(parents=True)
+    state.parent.write_text("")
+    memory = Memory()
+    memory.role = "worker"
+    assert memory.role == "worker"
