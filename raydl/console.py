@@ -25,7 +25,7 @@ def coordinate(host: str | None, port: int, *, auth: bool, as_json: bool) -> Non
         if as_json:
             print(json.dumps(head.to_dict()), flush=True)
         else:
-            _tell(head)
+            tell(head)
         while head.node is not None and head.node.is_running:
             time.sleep(STATUS_SECONDS)
         if head.node is not None:
@@ -36,7 +36,8 @@ def coordinate(host: str | None, port: int, *, auth: bool, as_json: bool) -> Non
         head.stop()
 
 
-def _tell(head: Head) -> None:
+def tell(head: Head) -> None:
+    """Print what workers type."""
     print(f"a Ray head is running here: {head.address}")
     for note in head.notes:
         print(note)
@@ -55,7 +56,7 @@ def work(address: str, token: str | None, *, as_json: bool) -> None:
     """Join the cluster at ``address``; show how it goes until Ctrl-C, then leave."""
     say(f"joining {address} …", as_json)
     joined = join(address, token)
-    show = _Show()
+    show = Show()
     try:
         if as_json:
             record = {"coordinator": joined.address, "node": joined.node_address}
@@ -93,7 +94,7 @@ def say(line: str, quiet: bool) -> None:
         print(line, file=sys.stderr, flush=True)
 
 
-class _Show:
+class Show:
     """One line that changes, in a terminal; elsewhere a line now and then, if it has changed."""
 
     def __init__(self) -> None:
@@ -101,6 +102,7 @@ class _Show:
         self._said, self._said_at = "", 0.0
 
     def __call__(self, line: str) -> None:
+        """Show that line now."""
         if self._is_terminal:
             print(f"\r{line}\x1b[K", end="", flush=True)
         elif time.monotonic() - self._said_at >= PLAIN_SECONDS:

@@ -146,6 +146,7 @@ def test_nodes_command(two_nodes, tmp_path):
 NO_RAYDL = "raise ImportError('there is no raydl on this machine')\n"
 
 
+@pytest.mark.slow
 def test_workers_need_no_raydl(own_nodes, make_origin, tmp_path, monkeypatch):
     """Nodes whose Python refuses to import raydl fetch all the same: the code comes along."""
     shadow = tmp_path / "shadow" / "raydl"
@@ -231,7 +232,7 @@ class TestRefusals:
         try:
             address = head.stdout.readline().strip()
             for env, says in (
-                ({}, "wants a token; export RAY_AUTH_MODE=token"),
+                ({}, "wants a token; copy the head's ~/.ray/auth_token here"),
                 (
                     {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "ab" * 32},
                     "refuses this machine's token",

@@ -103,6 +103,7 @@ def asks_from(processes, port):
     return False
 
 
+@pytest.mark.slow
 def test_a_node_freezes_and_thaws(own_nodes, origin, in_tmp, no_leaks):
     """What it had in flight goes to others soon; once it thaws it takes part again."""
     nodes = own_nodes(2)
@@ -156,6 +157,7 @@ def test_all_nodes_go_and_this_machine_ends_it(own_nodes, origin, in_tmp, no_lea
     assert (in_tmp / "file.bin").read_bytes() == origin.data
 
 
+@pytest.mark.slow
 def test_all_nodes_go_and_nobody_else_may(own_nodes, origin, in_tmp, no_leaks):
     """It waits for a node, then says so; with a node the same call goes on."""
     nodes = own_nodes(2)
@@ -176,6 +178,7 @@ def test_all_nodes_go_and_nobody_else_may(own_nodes, origin, in_tmp, no_leaks):
     assert (in_tmp / "file.bin").read_bytes() == origin.data
 
 
+@pytest.mark.slow
 def test_a_worker_that_never_starts(own_nodes, origin, tmp_path, in_tmp, monkeypatch, no_leaks):
     """Others do the work, and nothing waits."""
     nodes = own_nodes(1)
@@ -232,6 +235,7 @@ def test_ctrl_c_in_any_phase(own_nodes, origin, tmp_path, monkeypatch, phase):
     assert gone(actors())
 
 
+@pytest.mark.slow
 def test_the_drivers_way_to_the_origin_is_cut(two_nodes, origin, in_tmp, monkeypatch, no_leaks):
     """Nodes that reach it do the rest."""
     events, cut = [], threading.Event()

@@ -136,6 +136,7 @@ def test_a_worker_process_is_killed(two_nodes, slow_origin, in_tmp, no_leaks):
     assert left.reason == "its process ended"
 
 
+@pytest.mark.slow
 def test_a_node_dies_with_what_it_had_fetched(own_nodes, slow_origin, in_tmp):
     """The raylet and all its workers at once; objects not yet brought here are lost with it."""
     nodes = own_nodes(3)
@@ -227,6 +228,7 @@ def test_standard_output_from_a_cluster_is_clean(two_nodes, slow_origin, tmp_pat
     assert not [line for line in told if "raylet" in line or "SIGTERM" in line or "W " in line]
 
 
+@pytest.mark.slow
 def test_a_reader_that_waits_holds_up_the_nodes_and_nothing_spills(
     two_nodes, make_origin, tmp_path
 ):

@@ -575,6 +575,7 @@ def test_two_windows_make_a_cluster_and_download(open_app, home, tmp_path):
     assert not processes(home)
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 def test_ctrl_c_leaves_no_process_behind(home, tmp_path):
     with subprocess.Popen(
@@ -608,6 +609,7 @@ app.run()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 def test_a_head_that_ends_by_itself(coordinator):
     app, window = coordinator

@@ -94,6 +94,7 @@ def test_a_head_a_worker_and_a_download(home, begin, make_origin, tmp_path):
     assert not processes(home)
 
 
+@pytest.mark.slow
 def test_a_worker_sees_what_it_does(home, make_origin, tmp_path):
     head = start_head(None, free_port())
     joined = join(head.address)
@@ -126,6 +127,7 @@ def test_a_worker_sees_what_it_does(home, make_origin, tmp_path):
     assert not processes(home)
 
 
+@pytest.mark.slow
 def test_a_head_without_a_token(home, monkeypatch):
     """Only if asked for; and who has a token is told that it is not wanted."""
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
@@ -148,6 +150,7 @@ def test_a_head_without_a_token(home, monkeypatch):
         head.stop()
 
 
+@pytest.mark.slow
 def test_tls_and_a_token(home, begin, make_origin, tmp_path):
     """Two nodes with both, and a download; without either, nothing."""
     pytest.importorskip("cryptography")
@@ -209,6 +212,7 @@ def test_what_does_not_start_says_why(home):
     assert not processes(home)
 
 
+@pytest.mark.slow
 def test_one_that_is_killed_leaves_nothing(home):
     head = start_head(None, free_port())
     os.kill(head.node._process.pid, signal.SIGKILL)
