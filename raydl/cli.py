@@ -278,7 +278,9 @@ def gui(
         raise UsageError(f"{role!r} is no role", "coordinator or worker")
     try:
         from raydl.gui.app import App
-    except ImportError:
+    except ImportError as error:
+        if error.name not in ("tkinter", "_tkinter"):
+            raise
         raise UsageError(
             "this Python has no Tk, which windows need",
             "install it (Debian, Ubuntu: apt install python3-tk); without windows: "
@@ -363,6 +365,8 @@ class _TerminatedError(CancelledError):
 def main() -> NoReturn:
     """Run the command line and exit with the documented code."""
     signal.signal(signal.SIGTERM, _terminate)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _terminate)  # the terminal has gone, and it is not nohup
     _leave(_run())
 
 

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 
+from raydl.address import DEFAULT_PORT
 from raydl.errors import ClusterError
 from raydl.roles import Head, Joined, find_head, join, start_head
 from raydl.units import counted, format_duration, format_size
@@ -18,6 +19,8 @@ PLAIN_SECONDS = 10.0
 def coordinate(host: str | None, port: int, *, auth: bool, as_json: bool) -> None:
     """Find the head of this machine, or start one and keep it until Ctrl-C."""
     head = find_head()
+    if head is not None and (host or port != DEFAULT_PORT or not auth):
+        head.notes.append("it was running already: --host, --port and --no-auth change nothing")
     if head is None:
         say(f"starting a Ray head at port {port} …", as_json)
         head = start_head(host, port, auth=auth)
@@ -44,8 +47,8 @@ def tell(head: Head) -> None:
     print("\non each worker machine, with the same Python and Ray:\n")
     print(f"    {head.ray_command}")
     print(f"    {head.raydl_command}      # the same, with a status line\n")
-    if head.token_file:
-        print(f"after you have copied {head.token_file} there")
+    if head.has_token:
+        print(f"after you have copied {head.token_file or 'the token in RAY_AUTH_TOKEN'} there")
         print("(to the same place for `ray start`; to any FILE for `raydl worker`)\n")
     print("then here:\n\n    raydl nodes\n    raydl fetch URL\n")
     if head.node is not None:

@@ -17,8 +17,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-VARIABLE = "RAYDL_MONITOR"
-"""Where workers find the path; ``raydl.worker`` has the same name."""
+VARIABLE = "_RAYDL_MONITOR"
+"""Where workers find the path; ``raydl.worker`` has the same name. Options begin with RAYDL_."""
 
 SILENT_SECONDS = 2.0
 """Workers are asked four times a second while there is a download."""
@@ -40,7 +40,11 @@ class Monitor:
         self._folder = Path(tempfile.mkdtemp(prefix="raydl"))  # only this user may enter
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
-        self._socket.bind(str(self.path))
+        try:
+            self._socket.bind(str(self.path))
+        except OSError:  # its name may have 107 bytes
+            self.close()
+            raise
         self._workers: dict[int, tuple[float, int, int]] = {}
         self._marks: list[tuple[float, int]] = []
 
@@ -52,7 +56,7 @@ class Monitor:
     def read(self) -> Activity:
         """What is known now."""
         now = time.monotonic()
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(OSError):  # there is no more, or it was closed
             while True:
                 with contextlib.suppress(ValueError, TypeError):
                     pid, lanes, received = json.loads(self._socket.recv(1000))
@@ -74,6 +78,11 @@ class Monitor:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def can_monitor() -> bool:
-    """Whether this system has the sockets for it."""
-    return hasattr(socket, "AF_UNIX") and os.name == "posix"
+def make_monitor() -> Monitor | None:
+    """A monitor, or None where this system has no sockets for it: it is not worth failing for."""
+    if not hasattr(socket, "AF_UNIX") or os.name != "posix":
+        return None
+    try:
+        return Monitor()
+    except OSError:
+        return None

@@ -14,10 +14,14 @@ from collections import deque
 from collections.abc import Callable
 
 from raydl.errors import ClusterError
+from raydl.program import run_module
 
 START_SECONDS = 60.0
 STOP_SECONDS = 6.0
 """After so long what has not ended is killed. Ray takes two seconds."""
+
+ELSEWHERE = {} if sys.platform == "linux" else {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1"}
+"""What Ray wants to be told before it makes clusters on other systems."""
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _READY = "Ray runtime started"
@@ -33,7 +37,7 @@ class RayNode:
 
         ``environment`` has what differs from this process's; None takes a variable away.
         """
-        env = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
+        env = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", **ELSEWHERE}
         for name, value in environment.items():
             env.pop(name, None)
             if value is not None:
@@ -41,13 +45,13 @@ class RayNode:
         self.address = ""
         """Of this node, as other machines see it; once it is ready."""
         self._lines: deque[str] = deque(maxlen=200)
-        self._changed = threading.Condition()
+        self._changed = threading.Condition()  # its lock is a reentrant one
         self._ready = self._ended = False
         # A session of its own: Ctrl-C in the terminal is for us, and we end it in order.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "ray.scripts.scripts", "start", *args, "--block"],
+            run_module("ray.scripts.scripts", "start", *args, "--block", tied=True),
             env=env,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # it ends when we do, however that comes
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -101,6 +105,9 @@ class RayNode:
                 self._kill()
         self._process.wait()
         self._reader.join(STOP_SECONDS)
+        with contextlib.suppress(OSError):
+            assert self._process.stdin is not None
+            self._process.stdin.close()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -129,7 +136,8 @@ class RayNode:
 
     def _why(self) -> str:
         """The line of Ray's that says most."""
-        lines = [line for line in self._lines if not _DULL.search(line)]
+        with self._changed:
+            lines = [line for line in self._lines if not _DULL.search(line)]
         errors = [line for line in lines if re.search(r"error|fail|unable|panic|refus", line, re.I)]
         text = (errors or lines or ["it ended without a word"])[-1]
         return re.sub(r"^\d{4}-\d\d-\d\d [\d:,]+\s+\w+ \S+ -- ", "", text).strip()[:200]

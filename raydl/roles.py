@@ -6,7 +6,6 @@ care of the token, and ends what it started.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import shlex
 import socket
@@ -25,10 +24,7 @@ from raydl.address import (
 )
 from raydl.cluster import examine
 from raydl.errors import ClusterError, RaydlError, UsageError
-from raydl.raynode import RayNode
-
-CHECK_SECONDS = 5.0
-"""In so long a worker knows whether it can join."""
+from raydl.raynode import ELSEWHERE, RayNode
 
 HEAD_ARGS = ["--include-dashboard=false"]
 
@@ -55,8 +51,9 @@ class Head:
 
     @property
     def token_file(self) -> str | None:
-        """Where the token is on this machine."""
-        return str(authtoken.token_file()) if self.has_token else None
+        """Where the token is on this machine; None without one, or if it is in a variable."""
+        in_file = self.has_token and not os.environ.get(authtoken.VARIABLE)
+        return str(authtoken.token_file()) if in_file else None
 
     @property
     def raydl_command(self) -> str:
@@ -67,7 +64,8 @@ class Head:
     @property
     def ray_command(self) -> str:
         """The same with Ray alone, the token being where Ray looks for it."""
-        mode = "RAY_AUTH_MODE=token " if self.has_token else ""
+        variables = {**ELSEWHERE, **({authtoken.MODE_VARIABLE: "token"} if self.has_token else {})}
+        mode = "".join(f"{name}={value} " for name, value in variables.items())
         return f"{mode}ray start --address={shlex.quote(self.address)}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -78,6 +76,7 @@ class Head:
             "token_file": self.token_file,
             "worker": self.raydl_command,
             "ray": self.ray_command,
+            "notes": self.notes,
         }
 
     def stop(self) -> None:
@@ -87,20 +86,26 @@ class Head:
 
 
 def find_head() -> Head | None:
-    """The head that `ray start --head` left running on this machine, or None."""
+    """The head that `ray start --head` left running on this machine, or None.
+
+    Raises ClusterError for one that cannot be used.
+    """
     left = left_by_ray_start()
     if left is None:
         return None
     try:
-        check_listener(*parse_address(left))
+        host, port = parse_address(left)
+        if not is_here(host):  # a worker's machine has the address of its head there
+            return None
+        check_listener(host, port)
     except RaydlError:
         return None
-    answer = examine(left, authtoken.find_token(), CHECK_SECONDS)
+    answer = examine(left, authtoken.find_token())
     if answer.error is not None:
         raise answer.error
     notes = []
-    if not answer.wants_token and is_public(left):
-        notes.append("anyone who reaches it can run code here: it has no token (docs: security)")
+    if not answer.wants_token:
+        notes.append("it has no token: anyone who reaches it can run code here")
     return Head(left, answer.wants_token, None, notes)
 
 
@@ -113,35 +118,37 @@ def start_head(
 ) -> Head:
     """Start a head on this machine, with a token unless ``auth`` is false.
 
-    ``host`` is the address that others reach it at; None lets Ray choose. Raises UsageError
-    where it would be open to others without having been asked to, ClusterError where it does not
-    start.
+    ``host`` is the address that others reach it at; None lets Ray choose, which also takes an
+    outside address where localhost is given. Raises UsageError where it would be open to others
+    without having been asked to, ClusterError where it does not start.
     """
-    public = host is None or is_public(host)
     mode = os.environ.get(authtoken.MODE_VARIABLE, "").lower()
-    if auth and mode == "disabled" and public:
+    if auth and mode == "disabled":
         raise UsageError(
             "RAY_AUTH_MODE=disabled would let anyone who reaches this machine run code on it",
             "unset it; or say --no-auth, in a network where you trust everyone",
         )
     notes = []
     environment: dict[str, str | None] = {authtoken.MODE_VARIABLE: "disabled"}
-    has_token = auth and mode != "disabled"
-    if has_token:
+    if auth:
         environment = {authtoken.MODE_VARIABLE: "token"}
         if not os.environ.get(authtoken.VARIABLE):
             known = authtoken.token_file().exists()
             path = authtoken.ensure_token()
             notes.append(f"the token is in {path}" + ("" if known else ", made just now"))
-    elif public:
+    else:
         notes.append("without a token: anyone who reaches this machine can run code on it")
     require_free(port)
     args = ["--head", f"--port={port}", *HEAD_ARGS]
     if host is not None:
         args.append(f"--node-ip-address={host}")
     node = RayNode(args, environment)
-    node.wait_ready(cancelled)
-    return Head(join_address(node.address or host or "127.0.0.1", port), has_token, node, notes)
+    try:
+        node.wait_ready(cancelled)
+    except BaseException:
+        node.stop()
+        raise
+    return Head(join_address(node.address or host or "127.0.0.1", port), auth, node, notes)
 
 
 def require_free(port: int) -> None:
@@ -154,15 +161,20 @@ def require_free(port: int) -> None:
             )
 
 
-def is_public(address: str) -> bool:
-    """Whether others can reach it: all but loopback addresses."""
-    host, _ = parse_address(address)
-    if host == "localhost":
-        return False
+def is_here(host: str) -> bool:
+    """Whether that is an address of this machine."""
     try:
-        return not ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return True
+        found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
+    except OSError:
+        return False
+    for family, kind, protocol, _, address in found:
+        with socket.socket(family, kind, protocol) as probe:
+            try:
+                probe.bind(address)
+                return True
+            except OSError:
+                continue
+    return False
 
 
 class Joined:
@@ -200,14 +212,13 @@ class Joined:
 
 
 def check_cluster(address: str, token: str | None, *, token_given: bool = False) -> bool:
-    """Whether a worker needs the token there. Takes 5 seconds at most.
+    """Whether a worker needs the token there. Takes about 5 seconds at most.
 
     Raises ClusterError that says what is wrong: nothing listens, no or a wrong token, another
     version of Ray or Python; ``token_given`` makes a token that is not wanted an error too.
     """
-    began = time.monotonic()
     check_listener(*parse_address(address), start="start one there: raydl coordinator")
-    answer = examine(address, token, CHECK_SECONDS - (time.monotonic() - began))
+    answer = examine(address, token)
     if answer.error is not None:
         raise answer.error
     if token_given and not answer.wants_token:
@@ -235,9 +246,8 @@ def join(address: str, token: str | None = None, *, cancelled: Cancelled = never
         authtoken.MODE_VARIABLE: "token" if wants_token else "disabled",
         authtoken.VARIABLE: mine if wants_token else None,
     }
-    watched = monitor.Monitor() if monitor.can_monitor() else None
-    if watched:
-        environment[monitor.VARIABLE] = str(watched.path)
+    watched = monitor.make_monitor()
+    environment[monitor.VARIABLE] = str(watched.path) if watched else None
     node = RayNode([f"--address={address}"], environment)
     joined = Joined(address, node, watched)
     try:

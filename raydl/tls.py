@@ -30,7 +30,7 @@ Key = ec.EllipticCurvePrivateKey
 PublicKey = ec.EllipticCurvePublicKey
 
 ENVIRONMENT = """\
-# For every shell that runs `ray` or `raydl` on this machine:  . {name}/env
+# For every bash or zsh that runs `ray` or `raydl` on this machine:  . {name}/env
 here=$(cd "$(dirname "${{BASH_SOURCE[0]:-$0}}")" && pwd)
 export RAY_USE_TLS=1
 export RAY_TLS_SERVER_CERT="$here/tls.crt" RAY_TLS_SERVER_KEY="$here/tls.key"

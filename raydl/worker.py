@@ -116,7 +116,7 @@ class NodeWorker:
     def __init__(self, copy: bool) -> None:
         self._worker = Worker()
         self._copy = copy
-        self._monitor = os.environ.get("RAYDL_MONITOR")
+        self._monitor = os.environ.get("_RAYDL_MONITOR")
 
     def fetch(
         self, source: tuple[Any, ...], ticket: int, start: int, stop: int

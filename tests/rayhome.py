@@ -2,12 +2,13 @@
 
 import secrets
 import socket
-import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 import raydl
@@ -15,7 +16,7 @@ import raydl
 
 @contextmanager
 def ray_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """HOME and RAY_TMPDIR are there; every process that Ray left is found by its name."""
+    """HOME and RAY_TMPDIR are there; in the end no process is left that has them."""
     with tempfile.TemporaryDirectory(prefix="rdl", ignore_cleanup_errors=True) as temp:
         home = Path(temp)
         monkeypatch.setenv("HOME", temp)
@@ -23,15 +24,22 @@ def ray_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.setenv("XDG_STATE_HOME", temp)
         yield home
         raydl.disconnect()
-        assert not processes(home)
+        end = time.monotonic() + 5  # what was killed takes a moment to be gone
+        while (left := processes(home)) and time.monotonic() < end:
+            time.sleep(0.05)
+        assert not left
 
 
 def processes(home: Path) -> list[str]:
-    """Command lines of what runs in it."""
-    told = subprocess.run(
-        ["ps", "-wweo", "args"], capture_output=True, text=True, check=True
-    ).stdout
-    return [line for line in told.splitlines() if str(home) in line and "ps -wweo" not in line]
+    """Command lines of what was started with it as its place for Ray, by whomever."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("RAY_TMPDIR") == str(home):
+                found.append(" ".join(process.cmdline()))
+        except psutil.Error:
+            continue
+    return found
 
 
 def free_port() -> int:

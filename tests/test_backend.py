@@ -95,7 +95,7 @@ def test_it_is_started_again_when_it_died(window, origin, tmp_path):
     window.backend.start(1, origin.url(), str(tmp_path / "out"), ALONE)
     gate.waiting.acquire(timeout=20)
     os.kill(window.backend._process.pid, signal.SIGKILL)
-    window.until(lambda message: message == ("died",))
+    window.until(lambda message: message == ("died", 1))
     gate.let(1000)
     window.backend.start(2, origin.url(), str(tmp_path / "out"), ALONE)
     assert window.until(is_end)[-1][2].size == len(origin.data)
@@ -109,6 +109,9 @@ def test_closing_keeps_what_had_arrived(window, origin, tmp_path):
         gate.waiting.acquire(timeout=20)
     window.backend.close()
     assert (tmp_path / "out.part").stat().st_size > 0
+    window.backend.start(2, origin.url(), str(tmp_path / "two"), ALONE)
+    window.backend.watch("127.0.0.1:1")
+    assert window.backend._process.poll() is not None
     gate.let(1000)
 
 

@@ -1,6 +1,7 @@
 """The real windows, on a display without a screen."""
 
 import gc
+import hashlib
 import os
 import signal
 import subprocess
@@ -152,6 +153,7 @@ def test_everything_is_reached_by_tab_and_nothing_is_clipped(open_app):
             and w.winfo_viewable() and not w.instate(["disabled"])
         }  # fmt: skip
         seen, at = set(), app.root
+        assert len(wanted) > 4
         for _ in range(100):
             at = at.tk_focusNext()
             if at in seen:
@@ -227,6 +229,8 @@ def test_a_token_is_never_in_the_clear(open_app, tmp_path):
     (tmp_path / "token").write_text("secret-token\n")
     window.take_token(str(tmp_path / "token"))
     assert window.token.get() == "secret-token"
+    app.root.update()
+    assert "secret-token" not in " ".join(texts(app.root))
     window.take_token(str(tmp_path / "nowhere"))
     assert "cannot read the token" in window.trouble.message
     fill(window.token, "two words")
@@ -257,7 +261,8 @@ def test_a_download_alone(coordinator, origin, home):
     assert "976.6 KiB in" in shown
     assert str(home / "Downloads" / "big.iso") in shown
     assert window.detail.folder_button.winfo_ismapped()
-    assert [window.detail.bars[p].cget("value") for p in window.detail.bars] == [1000] * 3
+    assert [window.detail.bars[p].cget("value") for p in window.detail.bars] == [1000, 1000, 0]
+    assert window.detail.bar_texts["verified"].cget("text") == "no digest"
     assert all(cell.state.value == "written" for cell in item.parts.cells())
     assert window.form.url.get() == ""
     window.remove()
@@ -269,6 +274,7 @@ def test_wrong_input_says_what_is_wrong(coordinator):
     for url, parts, message in (
         ("", "", "there is no URL"),
         ("big.iso", "", "is no URL"),
+        ("http://[bad/f", "", "is no URL"),
         ("http://h/f", "many", "parts: "),
     ):
         fill(window.form.url, url)
@@ -328,7 +334,7 @@ def test_pause_resume_cancel_and_the_next(coordinator, make_origin, home):
     assert (home / "Downloads" / "two").read_bytes() == second.data
     assert one.kept > 0
     assert "Resume goes on from there" in " ".join(texts(window.detail))
-    assert app.memory.unfinished == [(one.url, one.target)]
+    assert app.memory.unfinished == [(one.url, one.target, "")]
     window.toggle()
     drive(app.root, lambda: one.stage is Stage.DONE)
     assert one.report.resumed > 0
@@ -342,27 +348,42 @@ def test_closing_asks_and_an_interrupted_one_is_offered(open_app, origin, home):
     gate = Gate(origin)
     gate.let(6)
     window.form.fields["part_size"].set("50k")
+    digest = f"sha256:{hashlib.sha256(origin.data).hexdigest()}"
+    window.form.fields["checksum"].set(digest)
     window.form.put_url(origin.url("/big.iso"))
     window.form.submit()
-    item = window.lineup.items[0]
+    window.form.put_url(origin.url("/next.iso"))
+    window.form.submit()
+    item, queued = window.lineup.items
     drive(app.root, lambda: (item.share or 0) > 0)
     app.close()
     app.root.update()
     press(app, window.dialog.no_button, "<Escape>")
     assert not window.dialog.winfo_exists()
+    app.close()
+    first = window.dialog
+    app.close()
+    assert window.dialog is first
+    first.destroy()
     assert item.stage is Stage.RUNNING
     app.close()
     app.root.update()
     press(app, window.dialog.yes_button, "<Return>")
     drive_until_gone(app)
+    assert queued.stage is Stage.QUEUED
+    assert not (home / "Downloads" / "next.iso.part").exists()
     gate.let(1000)
     again = open_app("coordinator")
-    kept = again.window.lineup.items[0]
+    kept = next(i for i in again.window.lineup.items if i.url == item.url)
+    again.window.select(kept)
+    again.root.update()
     assert kept.stage is Stage.STOPPED
     assert again.window.item is kept
     again.window.toggle()
     drive(again.root, lambda: kept.stage is Stage.DONE)
     assert kept.report.resumed > 0
+    assert kept.report.proof
+    assert again.window.detail.bars["verified"].cget("value") == 1000
     assert (home / "Downloads" / "big.iso").read_bytes() == origin.data
 
 
@@ -401,27 +422,33 @@ def test_the_configuration_file_counts(home, open_app, monkeypatch, tmp_path):
     assert "word" not in " ".join(texts(app.root))
 
 
+def test_a_configuration_file_that_is_wrong(open_app, monkeypatch, tmp_path):
+    (tmp_path / "raydl.toml").write_text("no_such = 3\n")
+    monkeypatch.chdir(tmp_path)
+    app = open_app("coordinator")
+    assert app.window is None
+    assert "unknown option 'no_such'" in app.roles.trouble.message
+    (tmp_path / "raydl.toml").unlink()
+    app.roles.buttons["coordinator"].invoke()
+    app.root.update()
+    assert app.window is not None
+
+
 # Never frozen.
 
 
 def lively(app, feed, seconds):
-    """The longest time that the window took no notice of a timer, while ``feed`` goes on."""
-    gaps, last = [], [time.monotonic()]
-
-    def tick():
-        now = time.monotonic()
-        gaps.append(now - last[0])
-        last[0] = now
-        timer[0] = app.root.after(5, tick)
-
-    timer = [app.root.after(5, tick)]
+    """How long the window was busy at a time while ``feed`` goes on, in seconds of its thread:
+    those of the clock would count what else runs on the machine."""
+    busy = []
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         feed()
+        began = time.thread_time()
         app.root.update()
+        busy.append(time.thread_time() - began)
         time.sleep(0.001)
-    app.root.after_cancel(timer[0])
-    return sorted(gaps)
+    return sorted(busy)
 
 
 def test_ten_thousand_events_a_second_and_a_hundred_thousand_parts(coordinator):
@@ -462,10 +489,10 @@ def test_ten_thousand_events_a_second_and_a_hundred_thousand_parts(coordinator):
         if batch:
             take(*batch, Progress(number[0] * 1000, number[0] * 1000, size, 4, 2, 0))
 
-    gaps = lively(app, feed, 3.0)
+    busy = lively(app, feed, 3.0)
     assert number[0] * 4 > 25_000
-    assert gaps[-1] < 0.25, gaps[-5:]
-    assert gaps[len(gaps) * 95 // 100] < 0.06
+    assert busy[-1] < 0.15, busy[-5:]
+    assert busy[len(busy) * 95 // 100] < 0.05
     assert len(drawn) > 10
     assert max(drawn[2:]) < CELLS / 4
     take(PartFailed(9, size - 1000, size, "a", "why", 1, 0.5))
@@ -551,14 +578,13 @@ def test_two_windows_make_a_cluster_and_download(open_app, home, tmp_path):
         head.form.submit()
         item = head.lineup.items[0]
         both(lambda: worker._lanes and len(item.tally.nodes) == 2)
-        assert float(worker.facts["bytes"].cget("text").split()[0]) > 0
+        both(lambda: float(worker.facts["bytes"].cget("text").split()[0]) > 0)
         head.toggle()
         both(lambda: item.stage is Stage.PAUSED and item.tally.phase.value == "paused")
         head.toggle()
         both(lambda: (item.share or 0) > 0.3)
         worker_app.close()
-        if worker._lanes:
-            both(lambda: hasattr(worker, "dialog"))
+        if worker.dialog is not None:
             worker.dialog.yes_button.invoke()
         end = time.monotonic() + 30
         while not worker_app._has_ended:
@@ -572,7 +598,7 @@ def test_two_windows_make_a_cluster_and_download(open_app, home, tmp_path):
     drive(head_app.root, lambda: len(head.cluster.table.get_children()) >= 1)
     head.cluster.stop()
     drive(head_app.root, lambda: head.cluster.head is None and not head.cluster._busy)
-    assert not processes(home)
+    assert not [line for line in processes(home) if "raydl.gui.backend" not in line]
 
 
 @pytest.mark.slow

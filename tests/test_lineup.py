@@ -11,10 +11,14 @@ URL = "https://h/path/file.bin?signature=secret"
 
 class Backend:
     def __init__(self):
-        self.asked = []
+        self.asked, self.number = [], 1
 
     def __getattr__(self, name):
-        return lambda *args: self.asked.append((name, *args))
+        def ask(*args):
+            self.asked.append((name, *args))
+            return self.number
+
+        return ask
 
 
 def make():
@@ -102,9 +106,26 @@ def test_events_reach_their_item_and_no_other():
 
 def test_the_process_died():
     lineup, _, _ = make()
-    assert lineup.take(("died",)) is None
+    assert lineup.take(("died", 1)) is None
     first, second = lineup.add("http://h/a", "", {}), lineup.add("http://h/b", "", {})
-    lineup.take(("died",))
+    lineup.take(("died", 0))  # one of before
+    assert first.stage is Stage.RUNNING
+    lineup.take(("died", 1))
     assert first.stage is Stage.FAILED
+    assert first.tally.phase is Phase.FAILED
     assert "has ended" in first.error.message
     assert second.stage is Stage.RUNNING
+
+
+def test_once_it_is_closed_nothing_begins():
+    lineup, backend, _ = make()
+    first, second = lineup.add("http://h/a", "", {}), lineup.add("http://h/b", "", {})
+    lineup.is_closed = True
+    lineup.take(ended(first, CancelledError("cancelled"), kept=7))
+    assert (first.stage, second.stage) == (Stage.STOPPED, Stage.QUEUED)
+    assert len(backend.asked) == 1
+
+
+def test_a_name_for_anything():
+    lineup, _, _ = make()
+    assert lineup.add("http://[bad/f", "", {}).name

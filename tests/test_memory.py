@@ -18,11 +18,11 @@ def test_it_lasts():
     memory.joined("a:1")
     memory.joined("b:2")
     memory.joined("a:1")
-    memory.interrupted("http://h/f", "/data/f")
+    memory.interrupted("http://h/f", "/data/f", "md5:ab")
     again = Memory()
     assert (again.role, again.theme, again.folder) == ("worker", "dark", "/data")
     assert again.addresses == ["a:1", "b:2"]
-    assert again.unfinished == [("http://h/f", "/data/f")]
+    assert again.unfinished == [("http://h/f", "/data/f", "md5:ab")]
     again.finished("http://h/f", "/data/f")
     assert Memory().unfinished == []
 
@@ -46,7 +46,12 @@ def test_addresses_are_not_kept_without_end():
 
 @pytest.mark.parametrize(
     "text",
-    ["", "nonsense", "[]", '{"role": 3, "addresses": "x", "unfinished": [1, [2]], "theme": "x"}'],
+    [
+        "",
+        "nonsense",
+        "[]",
+        '{"role": 3, "addresses": "x", "unfinished": [1, [2], [1, 2, 3]], "theme": "x"}',
+    ],
 )
 def test_a_broken_file_is_forgotten(state, text):
     state.parent.mkdir(parents=True)

@@ -13,7 +13,7 @@ import raydl
 from raydl.authtoken import find_token
 from raydl.errors import ClusterError, UsageError
 from raydl.raynode import RayNode
-from raydl.roles import Head, find_head, is_public, join, start_head
+from raydl.roles import Head, find_head, is_here, join, start_head
 from tests.conftest import RAYDL, random_bytes, run_raydl
 from tests.rayhome import free_port, processes, ray_home
 
@@ -60,6 +60,8 @@ def test_a_head_a_worker_and_a_download(home, begin, make_origin, tmp_path):
 
     again = run_raydl("coordinator", "--json", cwd=tmp_path)
     assert json.loads(again.stdout)["started"] is False
+
+    assert told["notes"] == [f"the token is in {told['token_file']}, made just now"]
 
     # A machine without the token, one with another, one that cannot read it.
     elsewhere = {"HOME": str(tmp_path)}
@@ -131,8 +133,9 @@ def test_a_worker_sees_what_it_does(home, make_origin, tmp_path):
 def test_a_head_without_a_token(home, monkeypatch):
     """Only if asked for; and who has a token is told that it is not wanted."""
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    with pytest.raises(UsageError, match=r"would let anyone .* say --no-auth"):
-        start_head(None, free_port())
+    for host in (None, "127.0.0.1"):  # for which Ray takes an outside address
+        with pytest.raises(UsageError, match=r"would let anyone .* say --no-auth"):
+            start_head(host, free_port())
     monkeypatch.delenv("RAY_AUTH_MODE")
     head = start_head(None, free_port(), auth=False)
     try:
@@ -144,6 +147,8 @@ def test_a_head_without_a_token(home, monkeypatch):
         found = find_head()
         assert not found.has_token
         assert "anyone who reaches it can run code here" in found.notes[0]
+        (home / "ray" / "ray_current_cluster").write_text("192.0.2.250:6379")
+        assert find_head() is None  # that of a machine whose worker this one is
         with pytest.raises(UsageError, match="is taken"):
             start_head(None, int(head.address.rpartition(":")[2]))
     finally:
@@ -213,11 +218,17 @@ def test_what_does_not_start_says_why(home):
 
 
 @pytest.mark.slow
-def test_one_that_is_killed_leaves_nothing(home):
-    head = start_head(None, free_port())
-    os.kill(head.node._process.pid, signal.SIGKILL)
-    head.stop()
-    assert not processes(home)
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGHUP])
+def test_one_that_is_killed_leaves_nothing(home, begin, how):
+    """Nor one whose terminal has gone."""
+    coordinator = begin("coordinator", "--port", str(free_port()), "--json")
+    assert coordinator.stdout.readline()
+    coordinator.send_signal(how)
+    coordinator.wait(30)
+    end = time.monotonic() + 20
+    while processes(home):
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def test_addresses_that_are_wrong(home):
@@ -231,11 +242,18 @@ def test_addresses_that_are_wrong(home):
     assert time.monotonic() - began < 5
 
 
-def test_who_can_reach_an_address():
-    for address in ("127.0.0.1", "localhost", "[::1]:6379", "127.8.0.1:1"):
-        assert not is_public(address)
-    for address in ("10.0.0.1", "example.org:6379", "[2001:db8::1]:1"):
-        assert is_public(address)
+def test_which_addresses_are_this_machines():
+    for host in ("127.0.0.1", "localhost", _own_address()):
+        assert is_here(host)
+    for host in ("192.0.2.250", "no.such.invalid", "2001:db8::1"):
+        assert not is_here(host)
+
+
+def test_a_token_in_a_variable(monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "ab" * 32)
+    head = Head("h:1", True)
+    assert head.token_file is None
+    assert "ab" * 32 not in json.dumps(head.to_dict())
 
 
 def test_what_a_worker_types():

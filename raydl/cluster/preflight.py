@@ -1,8 +1,4 @@
-"""Whether a head can be used, asked in milliseconds, where Ray would try for 20 seconds.
-
-Run as a program it answers for another process (see ``examine``): Ray reads the token once a
-process and logs refusals to the terminal.
-"""
+"""Whether a head can be used, asked in milliseconds, where Ray would try for 20 seconds."""
 
 from __future__ import annotations
 
@@ -11,7 +7,6 @@ import json
 import os
 import platform
 import subprocess
-import sys
 import threading
 from dataclasses import dataclass
 from typing import Any
@@ -19,8 +14,13 @@ from typing import Any
 from raydl.authtoken import MODE_VARIABLE, VARIABLE, find_token
 from raydl.cluster.seam import import_ray, ray_module
 from raydl.errors import ClusterError
+from raydl.program import run_module
 
-CHECK_SECONDS = 4.0
+CHECK_SECONDS = 3.5
+"""For the head's answer. With Ray's import and the first knock it comes to five."""
+
+IMPORT_SECONDS = 30.0
+"""For a process to start that asks, on a machine that is busy."""
 
 
 def require_client() -> None:
@@ -43,10 +43,10 @@ def check_head(address: str) -> None:
     if token is not None:  # whether it is wanted takes another process to find out, in silence
         answer = examine(address, token)
         if answer.wants_token and answer.error is None:
-            _take_token()
+            take_token()
         error = answer.error
     else:
-        error = _error(address, _ask(address), sends_token())
+        error = refusal(address, ask_head(address), sends_token())
     if error is not None:
         raise error
 
@@ -59,10 +59,10 @@ class Answer:
     error: ClusterError | None = None
 
 
-def examine(address: str, token: str | None, seconds: float = CHECK_SECONDS) -> Answer:
-    """Ask the head at ``address``, in a process of its own, what it wants.
+def examine(address: str, token: str | None) -> Answer:
+    """Ask the head at ``address``, in a process of its own (``asker``), what it wants.
 
-    ``token`` is what this machine has. Takes a second, and ``seconds`` at most.
+    ``token`` is what this machine has. Takes a second, five where the head does not answer.
     """
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_AUTH_")}
     environment[MODE_VARIABLE] = "disabled"
@@ -70,33 +70,24 @@ def examine(address: str, token: str | None, seconds: float = CHECK_SECONDS) -> 
         environment[VARIABLE] = token
     try:
         done = subprocess.run(
-            [sys.executable, "-m", __name__, address],
+            run_module("raydl.cluster.asker", address),
             env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=seconds,
+            timeout=IMPORT_SECONDS,
             check=False,
         )
         record = json.loads(done.stdout.splitlines()[-1])
-    except (OSError, subprocess.TimeoutExpired, ValueError, IndexError):
-        return Answer(False, _error(address, None, False))
+    except (OSError, subprocess.TimeoutExpired, ValueError, IndexError) as error:
+        what = f"cannot ask the Ray head at {address}: this machine's Ray does not start"
+        return Answer(
+            False, ClusterError(f"{what} ({type(error).__name__})", "try `ray --version`")
+        )
     message, hint = record["message"], record["hint"]
     return Answer(record["wants_token"], ClusterError(message, hint) if message else None)
 
 
-def _main() -> None:
-    address = sys.argv[1]
-    answer, has_token = _ask(address), VARIABLE in os.environ
-    del os.environ[MODE_VARIABLE]  # it was set for that question
-    wants_token = answer == "refused"
-    if wants_token and has_token and _take_token():
-        answer = _ask(address)
-    error = _error(address, answer, has_token)
-    message, hint = (error.message, error.hint) if error else ("", "")
-    print(json.dumps({"wants_token": wants_token, "message": message, "hint": hint}))
-
-
-def _ask(address: str) -> str | dict[str, Any] | None:
+def ask_head(address: str) -> str | dict[str, Any] | None:
     """What the head says of itself; ``refused``; an empty text where it cannot be asked; None
     where it does not answer."""
     try:
@@ -122,9 +113,10 @@ def _ask(address: str) -> str | dict[str, Any] | None:
     return outcome[0] if outcome else None
 
 
-def _error(
+def refusal(
     address: str, answer: str | dict[str, Any] | None, has_token: bool
 ) -> ClusterError | None:
+    """Why a head that gave that answer cannot be used; None where it can."""
     if answer is None:
         return ClusterError(
             f"the Ray head at {address} accepts connections but does not answer",
@@ -135,7 +127,7 @@ def _error(
     return version_error(address, answer) if isinstance(answer, dict) else None
 
 
-def _take_token() -> bool:
+def take_token() -> bool:
     """Let Ray in this process use the token that this machine has; False where it has none.
 
     Ray caches both the mode and the token.
@@ -200,7 +192,3 @@ def version_error(address: str, metadata: dict[str, Any]) -> ClusterError | None
             f"with a Python {theirs}",
         )
     return None
-
-
-if __name__ == "__main__":
-    _main()

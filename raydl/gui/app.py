@@ -5,10 +5,11 @@ from __future__ import annotations
 import signal
 import sys
 import tkinter as tk
+import traceback
 from collections.abc import Callable
 from tkinter import ttk
 
-from raydl.errors import UsageError
+from raydl.errors import RaydlError, UsageError
 from raydl.gui.coordinatorwindow import CoordinatorWindow
 from raydl.gui.look import Look
 from raydl.gui.memory import Memory
@@ -46,6 +47,7 @@ class App:
         self._has_ended = False
         self.root.title("raydl")
         self.root.protocol("WM_DELETE_WINDOW", self.close)
+        self.root.report_callback_exception = self._unexpected
         self._bind_keys()
         if role:
             self.show_role(role)
@@ -54,19 +56,22 @@ class App:
 
     def run(self) -> None:
         """Until it is closed, or Ctrl-C or SIGTERM comes; nothing that it started stays."""
-        signal.signal(signal.SIGINT, lambda *_: self.quit())
-        signal.signal(signal.SIGTERM, lambda *_: self.quit())
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            if hasattr(signal, name):  # not at once: it may come in the middle of anything
+                signal.signal(getattr(signal, name), lambda *_: self.pump.post(self.quit))
         try:
             self.root.mainloop()
         finally:
             self.quit()
 
-    def show_roles(self) -> None:
-        """Let the user choose."""
+    def show_roles(self, error: RaydlError | None = None) -> None:
+        """Let the user choose; ``error`` is why the choice before came to nothing."""
         self._replace("")
         self.window = None
         self.roles = RoleSelector(self._body(), self.look, self.memory.role, self.choose)
         self.roles.pack(fill="both", expand=True)
+        if error is not None:
+            self.roles.trouble.show(error)
 
     def choose(self, role: str) -> None:
         """That role, now and at the next start."""
@@ -92,7 +97,11 @@ class App:
             command=self.change_role,
         )  # fmt: skip
         self.back_button.pack(side="right", padx=px(16))
-        self.window = WINDOWS[role](body, self.look, self.pump, self.memory)
+        try:
+            self.window = WINDOWS[role](body, self.look, self.pump, self.memory)
+        except RaydlError as error:  # the configuration file, say
+            self.show_roles(error)
+            return
         keys = (
             f"Enter start   {KEY}N new URL   {KEY}P pause or resume   Tab next   Esc close dialog"
             if role == "coordinator"
@@ -131,12 +140,21 @@ class App:
         if self._has_ended:
             return
         self._has_ended = True
-        if window is not None:
-            window.hurry()
-        self.pump.settle()  # what was being started is there now, or is not
-        if window is not None:
-            window.kill()
-        self.root.destroy()
+        try:
+            if window is not None:
+                window.hurry()
+            self.pump.settle()  # what was being started is there now, or is not
+            if window is not None:
+                window.kill()
+        finally:
+            self.root.destroy()
+
+    def _unexpected(self, _: object, error: BaseException, __: object) -> None:
+        """An error in a window's own code: a bug, which a person should see and can report."""
+        traceback.print_exception(error)
+        if self.window is not None:
+            what = f"unexpected {type(error).__name__}: {error}"
+            self.window.trouble.show(RaydlError(what, "please report this"))
 
     def _body(self) -> ttk.Frame:
         self._frame = ttk.Frame(self.root, style="Window.TFrame")

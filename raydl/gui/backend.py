@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from raydl.errors import RaydlError
+from raydl.program import run_module
 
 BATCH_SECONDS = 0.05
 NODES_SECONDS = 2.0
@@ -30,18 +31,25 @@ class Backend:
     """The window's side. ``deliver`` gets lists of messages, on a thread of ours.
 
     ``("event", key, event)``, ``("ended", key, report or None, error or None, bytes kept)``,
-    ``("nodes", list of Node or error)``, and ``("died",)`` when the process is gone unasked.
+    ``("nodes", list of Node or error)``, and ``("died", number)`` when a process is gone unasked;
+    processes are counted from 1.
     """
 
     def __init__(self, deliver: Callable[[list[Message]], None]) -> None:
         self._deliver = deliver
         self._process: subprocess.Popen[bytes] | None = None
+        self._number = 0
         self._watched = ""
-        self._lock = threading.Lock()
+        self._is_closed = False
 
-    def start(self, key: int, url: str, output: str | None, options: dict[str, Any]) -> None:
-        """Begin a download; ``key`` names it from now on."""
+    def start(self, key: int, url: str, output: str | None, options: dict[str, Any]) -> int:
+        """Begin a download, which ``key`` names from now on; returns the process's number."""
+        if not self._is_alive and not self._is_closed:
+            self._spawn()
+            if self._watched:
+                self._send("watch", self._watched)
         self._send("start", key, url, output, options)
+        return self._number
 
     def pause(self, key: int) -> None:
         """Ask the origin for nothing more."""
@@ -58,12 +66,15 @@ class Backend:
     def watch(self, address: str) -> None:
         """Tell the nodes of that cluster, every two seconds; of none for an empty address."""
         self._watched = address
+        if address and not self._is_alive and not self._is_closed:
+            self._spawn()
         self._send("watch", address)
 
     def close(self) -> None:
-        """End the process; its downloads keep what had arrived. Waits for it."""
-        with self._lock:
-            process, self._process = self._process, None
+        """End the process; its downloads keep what had arrived. Waits for it. Nothing starts
+        any more."""
+        self._is_closed = True
+        process = self._process
         if process is None:
             return
         assert process.stdin is not None
@@ -74,36 +85,34 @@ class Backend:
             process.kill()
             process.wait()
 
-    def _send(self, *message: Any) -> None:
-        with self._lock:
-            if self._process is None or self._process.poll() is not None:
-                self._process = self._spawn()
-                if self._watched and message[0] != "watch":
-                    self._write("watch", self._watched)
-            self._write(*message)
+    @property
+    def _is_alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
-    def _write(self, *message: Any) -> None:
-        assert self._process is not None
+    def _send(self, *message: Any) -> None:
+        if self._process is None or self._is_closed:
+            return
         assert self._process.stdin is not None
-        try:
+        with contextlib.suppress(OSError, ValueError):  # it has died: the reader tells
             pickle.dump(message, self._process.stdin)
             self._process.stdin.flush()
-        except OSError:
-            pass  # it has died: the reader tells
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "raydl.gui.backend"],
+    def _spawn(self) -> None:
+        self._process = subprocess.Popen(
+            run_module("raydl.gui.backend"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for the window, which then ends this
         )
+        self._number += 1
         threading.Thread(
-            target=self._read, args=(process,), name="raydl-window-reader", daemon=True
+            target=self._read,
+            args=(self._process, self._number),
+            name="raydl-window-reader",
+            daemon=True,
         ).start()
-        return process
 
-    def _read(self, process: subprocess.Popen[bytes]) -> None:
+    def _read(self, process: subprocess.Popen[bytes], number: int) -> None:
         assert process.stdout is not None
         with process.stdout as stdout:
             while True:
@@ -116,8 +125,8 @@ class Backend:
         with contextlib.suppress(OSError):
             assert process.stdin is not None
             process.stdin.close()
-        if process is self._process:
-            self._deliver([("died",)])
+        if not self._is_closed:
+            self._deliver([("died", number)])
 
 
 class _Served:
@@ -204,6 +213,9 @@ class _Served:
                 self._outbox.put(("nodes", raydl.nodes(address)))
             except RaydlError as error:
                 self._outbox.put(("nodes", error))
+            except Exception as error:  # Ray's own, while a head goes down
+                what = f"the nodes are not known now: {type(error).__name__}"
+                self._outbox.put(("nodes", RaydlError(what)))
 
     def _post(self) -> None:
         """In batches, so that many events do not mean many wake-ups of the window."""
@@ -215,7 +227,7 @@ class _Served:
                 batch.append(self._outbox.get())
             going = None not in batch
             try:
-                pickle.dump([message for message in batch if message is not None], self._out)
+                self._out.write(pickle.dumps([message for message in batch if message is not None]))
                 self._out.flush()
             except OSError:
                 return

@@ -38,6 +38,7 @@ class ClusterPanel(Card):
         self._busy = False
         self._cancelled = threading.Event()
         self._closing: Callable[[], None] | None = None
+        self._ending: Head | None = None
         self._nodes: list[Node] = []
         self._tally: Tally | None = None
         self._make()
@@ -121,16 +122,23 @@ class ClusterPanel(Card):
             then()
             return
         self._changed("")
-        self._busy = True
+        self._busy, self._ending = True, head
         self._show("ending Ray's head …" if head.node else "")
 
         def ended(_: object) -> None:
-            self._busy = False
             self._nodes = []
-            self._show()
+            self._rest()
             then()
 
         self._pump.run(head.stop, ended, ended)
+
+    def _rest(self) -> None:
+        """Nothing is being done any more: what was asked for meanwhile comes now."""
+        self._busy, self._ending = False, None
+        self._show()
+        then, self._closing = self._closing, None
+        if then is not None:
+            then()
 
     def hurry(self) -> None:
         """Give up what is being started."""
@@ -138,8 +146,9 @@ class ClusterPanel(Card):
 
     def kill(self) -> None:
         """End what was started, now."""
-        if self.head is not None:
-            self.head.stop()
+        for head in (self.head, self._ending):
+            if head is not None:
+                head.stop()
 
     def look_after(self) -> None:
         """Notice a head that has ended by itself."""
@@ -154,7 +163,8 @@ class ClusterPanel(Card):
         if self.head is None:
             return
         if isinstance(found, RaydlError):
-            self.trouble.show(found)
+            if found.message != self.trouble.message:
+                self.trouble.show(found)
             return
         if self.trouble.message:
             self.trouble.clear()
@@ -190,8 +200,9 @@ class ClusterPanel(Card):
 
     def _started(self, head: Head) -> None:
         self._busy, self.head = False, head
-        if self._closing is not None:
-            self.close(self._closing)
+        then, self._closing = self._closing, None
+        if then is not None:
+            self.close(then)
             return
         self.address.text.set(head.address)
         self.command.text.set(head.raydl_command)
@@ -201,12 +212,9 @@ class ClusterPanel(Card):
         self._changed(head.address)
 
     def _failed(self, error: RaydlError) -> None:
-        self._busy = False
-        self._show()
-        if self._closing is not None:
-            self._closing()
-        elif not self._cancelled.is_set():
+        if not self._cancelled.is_set():
             self.trouble.show(error)
+        self._rest()
 
     def _show(self, state: str = "") -> None:
         px, head = self._look.px, self.head

@@ -16,7 +16,7 @@ from raydl.gui.lineup import Item, Lineup, Stage
 from raydl.gui.look import Look
 from raydl.gui.memory import Memory
 from raydl.gui.pump import Pump
-from raydl.gui.widgets import Card, Dialog
+from raydl.gui.widgets import Card, Dialog, Trouble
 
 DRAW_MS = 100
 
@@ -29,6 +29,8 @@ class CoordinatorWindow(ttk.Frame):
     def __init__(self, parent: tk.Misc, look: Look, pump: Pump, memory: Memory) -> None:
         super().__init__(parent, style="Window.TFrame")
         self._look, self._pump, self._memory = look, pump, memory
+        self.dialog: Dialog | None = None
+        self._then: Callable[[], None] = lambda: None
         found = settings({}, file=config_file())
         options_from(found)
         self.backend = Backend(lambda batch: pump.post(self._take, batch))
@@ -46,8 +48,8 @@ class CoordinatorWindow(ttk.Frame):
         self._make_list(right)
         self.detail = Detail(right, look, self.toggle, self.cancel)
         self.detail.pack(fill="both", expand=True, pady=(px(12), 0))
-        for url, target in memory.unfinished:
-            self.lineup.add(url, target, {}, Stage.STOPPED)
+        for url, target, checksum in memory.unfinished:
+            self.lineup.add(url, target, self.form.in_force(checksum), Stage.STOPPED)
         if self.lineup.items:
             self.select(self.lineup.items[0])
         self.form.url.focus_set()
@@ -72,6 +74,11 @@ class CoordinatorWindow(ttk.Frame):
         self.list.bind("<<TreeviewSelect>>", lambda _: self._selected())
         self.list.bind("<Return>", lambda _: self.toggle())
         self.list.bind("<Delete>", lambda _: self.remove())
+
+    @property
+    def trouble(self) -> Trouble:
+        """Where an error that belongs nowhere else is shown."""
+        return self.form.trouble
 
     # What the user does.
 
@@ -108,28 +115,34 @@ class CoordinatorWindow(ttk.Frame):
 
     def close(self, then: Callable[[], None]) -> None:
         """End it all, and call ``then``; asks first while something is downloaded."""
-
-        def end() -> None:
-            self.after_cancel(self._timer)
-            self._remember()
-            self._pump.run(self.backend.close, lambda _: after(), lambda _: after())
-
-        def after() -> None:
-            self.cluster.close(then)
-
-        if self.lineup.running is None:
-            end()
-        else:
-            name = self.lineup.running.name
+        running = self.lineup.running
+        if self.lineup.is_closed:  # it is ending already; the last wish counts
+            self._then = then
+        elif running is None:
+            self._end(then)
+        elif self.dialog is None or not self.dialog.winfo_exists():
             self.dialog = Dialog(
                 self, self._look,
-                f"{name} is not finished. What has arrived is kept: it can go on next time.",
-                "Stop and close", end,
+                f"{running.name} is not finished. What has arrived is kept: it can go on next "
+                "time.",
+                "Stop and close", lambda: self._end(then),
             )  # fmt: skip
+
+    def _end(self, then: Callable[[], None]) -> None:
+        self._then = then
+        self._remember()
+        self.lineup.is_closed = True
+
+        def after(_: object) -> None:
+            self.cluster.close(lambda: self._then())
+
+        self._pump.run(self.backend.close, after, after)
 
     def hurry(self) -> None:
         """Give up what is being started."""
-        self._remember()
+        if not self.lineup.is_closed:
+            self._remember()
+        self.lineup.is_closed = True
         self.cluster.hurry()
 
     def kill(self) -> None:
@@ -142,7 +155,11 @@ class CoordinatorWindow(ttk.Frame):
         """What is not finished can go on at the next start."""
         for item in self.lineup.items:
             if item.stage is not Stage.DONE:
-                self._memory.interrupted(item.url, item.target)
+                self._keep(item)
+
+    def _keep(self, item: Item) -> None:
+        checksum = item.options.get("checksum")
+        self._memory.interrupted(item.url, item.target, str(checksum) if checksum else "")
 
     # What happens.
 
@@ -169,7 +186,7 @@ class CoordinatorWindow(ttk.Frame):
         if item.stage is Stage.DONE:
             self._memory.finished(item.url, item.target)
         elif item.can_go_on and item.kept:
-            self._memory.interrupted(item.url, item.target)
+            self._keep(item)
         if item is self.detail.item:
             self.detail.show(item)
             self.cluster.show_tally(item.tally)
@@ -189,6 +206,7 @@ class CoordinatorWindow(ttk.Frame):
 
     def _draw(self) -> None:
         """What moves, ten times a second, however many events there were."""
+        self._timer = self.after(DRAW_MS, self._draw)  # first: whatever goes wrong below
         running = self.lineup.running
         if running is not None:
             self._fill(running)
@@ -196,4 +214,3 @@ class CoordinatorWindow(ttk.Frame):
             self.detail.draw()
             self.cluster.draw()
         self.cluster.look_after()
-        self._timer = self.after(DRAW_MS, self._draw)

@@ -55,7 +55,7 @@ class Detail(Card):
             ttk.Label(bars, text=word, style="Small.TLabel").grid(row=row, column=0, sticky="w")
             bar = ttk.Progressbar(bars, maximum=1000, mode="determinate")
             bar.grid(row=row, column=1, sticky="ew", padx=px(10), pady=px(3))
-            text = ttk.Label(bars, style="Small.TLabel", width=8, anchor="e")
+            text = ttk.Label(bars, style="Small.TLabel", width=9, anchor="e")
             text.grid(row=row, column=2, sticky="e")
             self.bars[phase], self.bar_texts[phase] = bar, text
         self.strip = Strip(body, look, CELLS)
@@ -122,7 +122,9 @@ class Detail(Card):
             share = 1.0 if done else count / size if size else 0.0
             self._bar(phase, share, f"{100 * share:.0f} %" if size or done else format_size(count))
         verifying = tally.phase is Phase.VERIFYING
-        self._bar("verified", 1.0 if done else 0.0, "100 %" if done else "…" if verifying else "")
+        is_proven = item.report is not None and bool(item.report.digests)
+        word = "no digest" if done else "…" if verifying else ""
+        self._bar("verified", float(is_proven), "100 %" if is_proven else word)
         self.strip.draw()
         self.legend.show(tally)
         told = [] if item.is_over else list(tally.notes)[-3:]

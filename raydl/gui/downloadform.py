@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import tkinter as tk
 from collections.abc import Callable
 from dataclasses import Field
 from pathlib import Path
 from tkinter import filedialog, ttk
 from typing import Any
+from urllib.parse import urlsplit
 
 from raydl.config import Setting
 from raydl.errors import RaydlError, UsageError
@@ -20,7 +22,10 @@ from raydl.units import format_size
 ABOVE = ("parts", "checksum")
 """Options that are always in view; those of ELSEWHERE are chosen in other ways."""
 
-ELSEWHERE = ("address", "progress", "output_dir", "key", "mirror", "header")
+ELSEWHERE = ("address", "progress", "output_dir")
+
+HIDDEN = ("user", "header")
+"""What is shown as dots while it is typed."""
 
 HINT_MS = 400
 
@@ -48,17 +53,21 @@ class DownloadForm(Card):
         self.paste_button.grid(row=0, column=2, sticky="ew", padx=(px(8), 0))
         self.target = ttk.Entry(body)
         folder = memory.folder or str(Path.home() / "Downloads")
-        self.target.insert(0, (folder if Path(folder).is_dir() else str(Path.home())) + "/")
+        # Not Path.is_dir, which may raise.
+        is_there = os.path.isdir(folder)  # noqa: PTH112
+        self.target.insert(0, (folder if is_there else str(Path.home())) + "/")
         self._row(1, "Save to", self.target)
         self.browse_button = ttk.Button(body, text="Browse …", command=self._browse)
         self.browse_button.grid(row=1, column=2, sticky="ew", padx=(px(8), 0))
         small = ttk.Frame(body)
         small.columnconfigure(1, weight=1)
         self.fields["parts"] = tk.StringVar(self)
-        ttk.Entry(small, textvariable=self.fields["parts"], width=8).grid(row=0, column=0)
+        parts = ttk.Entry(small, textvariable=self.fields["parts"], width=8)
+        parts.grid(row=0, column=0)
         ttk.Label(small, text="Checksum").grid(row=0, column=1, sticky="e", padx=px(8))
         self._checksum = self.fields["checksum"] = tk.StringVar(self)
-        ttk.Entry(small, textvariable=self.fields["checksum"]).grid(row=0, column=2, sticky="ew")
+        checksum = ttk.Entry(small, textvariable=self.fields["checksum"])
+        checksum.grid(row=0, column=2, sticky="ew")
         small.columnconfigure(2, weight=6)
         self._row(2, "Parts", small)
         ttk.Label(
@@ -77,7 +86,7 @@ class DownloadForm(Card):
         self._make_more()
         self.trouble = Trouble(body, look)
         self.trouble.grid(row=5, column=0, columnspan=3, sticky="ew")
-        for entry in (self.url, self.target):
+        for entry in (self.url, self.target, parts, checksum):
             entry.bind("<Return>", lambda _: self.submit())
         self._accept_drops()
 
@@ -86,33 +95,31 @@ class DownloadForm(Card):
         self.trouble.clear()
         url, target = self.url.get().strip(), self.target.get().strip()
         try:
-            if not url:
-                raise UsageError(
-                    "there is no URL", "paste one that begins with http:// or https://"
-                )
-            if "://" not in url:
-                raise UsageError(f"{url!r} is no URL", "it begins with http:// or https://")
+            _check_url(url)
             options = self._chosen()
+            target = self._place(target) if target else ""
         except RaydlError as error:
             self.trouble.show(error)
             return
-        if target:
-            path = Path(target).expanduser()
-            is_folder = target.endswith(("/", "\\")) or path.is_dir()
-            self._memory.folder = str(path if is_folder else path.parent)
-            target = str(path) + ("/" if is_folder else "")
         self._submit(url, target, options)
         self.url.delete(0, "end")
         self._checksum.set("")
         self.url.focus_set()
 
-    def _chosen(self) -> dict[str, Any]:
-        """Those that differ from the values in force, and all that come from file or variables."""
+    def in_force(self, checksum: str = "") -> dict[str, Any]:
+        """Options from file and variables, with that checksum if there is one."""
         options = {
             name: setting.value
             for name, setting in self._settings.items()
-            if setting.value != option_fields()[name].default and name != "progress"
+            if setting.value != option_fields()[name].default and name not in ELSEWHERE
         }
+        if checksum:
+            options["checksum"] = parse_option("checksum", checksum)
+        return options
+
+    def _chosen(self) -> dict[str, Any]:
+        """Those in force, and what is chosen here instead."""
+        options = self.in_force()
         for name, variable in self.fields.items():
             if isinstance(variable, tk.BooleanVar):
                 options[name] = variable.get()
@@ -120,6 +127,16 @@ class DownloadForm(Card):
                 options[name] = parse_option(name, text)
         Options.of(options)
         return options
+
+    def _place(self, target: str) -> str:
+        """The path that is meant, with a slash after a directory; its folder is remembered."""
+        try:
+            path = Path(target).expanduser()
+            is_folder = target.endswith(("/", "\\")) or path.is_dir()
+        except (OSError, RuntimeError, ValueError) as error:
+            raise UsageError(f"cannot save to {target!r}: {error}", "choose another") from None
+        self._memory.folder = str(path if is_folder else path.parent)
+        return str(path) + ("/" if is_folder else "")
 
     def _make_more(self) -> None:
         px = self._look.px
@@ -147,7 +164,7 @@ class DownloadForm(Card):
             self.fields[name] = tk.StringVar(self)
             entry = ttk.Entry(
                 more, textvariable=self.fields[name], width=18,
-                show="•" if option.metadata["secret"] and name == "user" else "",
+                show="•" if name in HIDDEN else "",
             )  # fmt: skip
             entry.grid(row=row, column=2 * column + 1, sticky="ew", pady=px(1))
             if not number:
@@ -193,8 +210,9 @@ class DownloadForm(Card):
 
     def _browse(self) -> None:
         path = filedialog.asksaveasfilename(
-            parent=self, title="Save to", initialdir=str(Path(self.target.get()).parent)
-        )
+            parent=self, title="Save to", initialdir=str(Path(self.target.get()).parent),
+            confirmoverwrite=False,  # raydl never replaces a file unless it is told to
+        )  # fmt: skip
         if path:
             self.target.delete(0, "end")
             self.target.insert(0, path)
@@ -215,6 +233,19 @@ class DownloadForm(Card):
 
         register(DND_TEXT)
         self.url.dnd_bind("<<Drop>>", dropped)  # type: ignore[attr-defined]
+
+
+def _check_url(url: str) -> None:
+    """Raise UsageError for what is no URL at all; the rest is found out by asking."""
+    if not url:
+        raise UsageError("there is no URL", "paste one that begins with http:// or https://")
+    try:
+        parts = urlsplit(url)
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        is_url = False
+    if not is_url:
+        raise UsageError("that is no URL", "it begins with http:// or https://, and has a host")
 
 
 class Hint:

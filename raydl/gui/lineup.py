@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from raydl.errors import CancelledError, RaydlError
-from raydl.event import Event
+from raydl.event import Event, Failed
 from raydl.gui.backend import Backend, Message
 from raydl.models import Report, redact
 from raydl.naming import file_name
@@ -45,6 +45,8 @@ class Item:
     report: Report | None = None
     error: RaydlError | None = None
     kept: int = 0
+    process: int = 0
+    """The number of the process that downloads it."""
 
     @property
     def name(self) -> str:
@@ -53,7 +55,12 @@ class Item:
             return Path(self.report.path).name
         if self.target and not self.target.endswith(("/", "\\")):
             return Path(self.target).name
-        return self.tally.name or file_name(None, self.url) or redact(self.url)
+        if self.tally.name:
+            return self.tally.name
+        try:
+            return file_name(None, self.url)
+        except ValueError:
+            return redact(self.url)
 
     @property
     def can_go_on(self) -> bool:
@@ -82,6 +89,8 @@ class Lineup:
         self.items: list[Item] = []
         self.address = "none"
         """The cluster for downloads that begin from now on."""
+        self.is_closed = False
+        """Once it is, nothing begins any more."""
 
     @property
     def running(self) -> Item | None:
@@ -145,14 +154,16 @@ class Lineup:
                     self._set(item, Stage.DONE if report is not None else stopped)
                     self._advance()
                 return item
-            case ("died",):
+            case ("died", number):
                 item = self.running
-                if item is not None:
-                    item.error = RaydlError(
-                        "the process that downloads has ended", "Resume goes on from what is kept"
-                    )
-                    self._set(item, Stage.FAILED)
-                    self._advance()
+                if item is None or item.process != number:
+                    return None
+                item.error = RaydlError(
+                    "the process that downloads has ended", "Resume goes on from what is kept"
+                )
+                item.tally.take(Failed("RaydlError", item.error.message, "", 1))
+                self._set(item, Stage.FAILED)
+                self._advance()
                 return item
         return None
 
@@ -164,10 +175,10 @@ class Lineup:
         self._changed(item)
 
     def _advance(self) -> None:
-        if self.running is not None:
+        if self.running is not None or self.is_closed:
             return
         item = next((item for item in self.items if item.stage is Stage.QUEUED), None)
         if item is not None:
             options = {"address": self.address, **item.options}
-            self._backend.start(item.key, item.url, item.target or None, options)
+            item.process = self._backend.start(item.key, item.url, item.target or None, options)
             self._set(item, Stage.RUNNING)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import platformdirs
 
@@ -12,6 +12,14 @@ from raydl.models import redact
 
 MOST_ADDRESSES = 8
 MOST_UNFINISHED = 20
+
+
+class Unfinished(NamedTuple):
+    """A download that was interrupted; ``checksum`` is empty or the one that was given."""
+
+    url: str
+    target: str
+    checksum: str
 
 
 class Memory:
@@ -65,23 +73,30 @@ class Memory:
         self._keep("addresses", [address, *others][:MOST_ADDRESSES])
 
     @property
-    def unfinished(self) -> list[tuple[str, str]]:
-        """Downloads that were interrupted: (URL, target)."""
+    def unfinished(self) -> list[Unfinished]:
+        """Downloads that were interrupted, the last one first."""
         found = self._values.get("unfinished")
-        pairs = found if isinstance(found, list) else []
-        return [(p[0], p[1]) for p in pairs if isinstance(p, list) and len(p) == 2]
+        entries = found if isinstance(found, list) else []
+        return [
+            Unfinished(*entry)
+            for entry in entries
+            if isinstance(entry, list)
+            and len(entry) == 3
+            and all(isinstance(t, str) for t in entry)
+        ]
 
-    def interrupted(self, url: str, target: str) -> None:
+    def interrupted(self, url: str, target: str, checksum: str = "") -> None:
         """That download can go on later. One whose URL may hold a secret is not kept."""
         if redact(url) == url:
-            pairs = [p for p in self.unfinished if p != (url, target)]
-            self._keep("unfinished", [list(p) for p in [(url, target), *pairs]][:MOST_UNFINISHED])
+            left = [u for u in self.unfinished if (u.url, u.target) != (url, target)]
+            kept = [Unfinished(url, target, checksum), *left][:MOST_UNFINISHED]
+            self._keep("unfinished", [list(entry) for entry in kept])
 
     def finished(self, url: str, target: str) -> None:
         """That download needs no going on."""
-        left = [p for p in self.unfinished if p != (url, target)]
+        left = [u for u in self.unfinished if (u.url, u.target) != (url, target)]
         if left != self.unfinished:
-            self._keep("unfinished", [list(p) for p in left])
+            self._keep("unfinished", [list(entry) for entry in left])
 
     def _text(self, name: str) -> str:
         value = self._values.get(name)

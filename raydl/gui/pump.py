@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -63,7 +64,8 @@ class Pump:
         self._root.after_cancel(self._timer)
         while not self._queue.empty():
             call, args = self._queue.get_nowait()
-            call(*args)
+            with contextlib.suppress(Exception):  # what is to be ended comes after this
+                call(*args)
 
     def _drain(self) -> None:
         self._timer = self._root.after(POLL_MS, self._drain)  # first: a call may end it all

@@ -8,6 +8,7 @@ from functools import partial
 from tkinter import ttk
 
 from raydl.gui.look import Look
+from raydl.gui.widgets import Trouble
 
 ROLES = {
     "coordinator": (
@@ -43,6 +44,8 @@ class RoleSelector(ttk.Frame):
         ttk.Label(
             self, text="Tab and Enter choose; it is remembered.", style="Dim.Window.TLabel"
         ).pack(anchor="w")
+        self.trouble = Trouble(self, look)
+        self.trouble.pack(fill="x", pady=(px(8), 0))
         self.buttons.get(last, self.buttons["coordinator"]).focus_set()
 
 

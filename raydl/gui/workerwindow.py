@@ -36,7 +36,9 @@ class WorkerWindow(ttk.Frame):
         self._lanes = 0
         self._closing: Callable[[], None] | None = None
         self._events: list[str] = []
-        self._timer = ""
+        self._leaving: Joined | None = None
+        self.dialog: Dialog | None = None
+        self._timer = self.after_idle(lambda: None)
         self._make_form()
         self._make_status()
         self._show()
@@ -127,23 +129,16 @@ class WorkerWindow(ttk.Frame):
         """End the node that was started; asks first while parts are in flight."""
         if self._busy:
             self._cancelled.set()
-        elif self._joined is not None:
-            if self._lanes:
-                self._ask("Leave", lambda: self._leave(None))
-            else:
-                self._leave(None)
+        else:
+            self._leave_asking("Leave", lambda: None)
 
     def close(self, then: Callable[[], None]) -> None:
         """Leave, and call ``then``."""
         if self._busy:
             self._closing = then
             self._cancelled.set()
-        elif self._joined is None:
-            then()
-        elif self._lanes:
-            self._ask("Leave and close", lambda: self._leave(then))
         else:
-            self._leave(then)
+            self._leave_asking("Leave and close", then)
 
     def hurry(self) -> None:
         """Give up what is being started."""
@@ -151,35 +146,47 @@ class WorkerWindow(ttk.Frame):
 
     def kill(self) -> None:
         """End what was started, now, without questions."""
-        if self._timer:
-            self.after_cancel(self._timer)
-        if self._joined is not None:
-            self._joined.leave()
+        self.after_cancel(self._timer)
+        for joined in (self._joined, self._leaving):
+            if joined is not None:
+                joined.leave()
 
-    def _ask(self, yes: str, on_yes: Callable[[], None]) -> None:
-        parts = counted(self._lanes, "part")
-        self.dialog = Dialog(
-            self, self._look,
-            f"{parts} of a download {'is' if self._lanes == 1 else 'are'} on the way through this "
-            "machine. Other machines will fetch them again.",
-            yes, on_yes,
-        )  # fmt: skip
+    def _leave_asking(self, yes: str, then: Callable[[], None]) -> None:
+        if not self._lanes:
+            self._leave(then)
+        elif self.dialog is None or not self.dialog.winfo_exists():
+            parts = counted(self._lanes, "part")
+            self.dialog = Dialog(
+                self, self._look,
+                f"{parts} of a download {'is' if self._lanes == 1 else 'are'} on the way through "
+                "this machine. Other machines will fetch them again.",
+                yes, lambda: self._leave(then),
+            )  # fmt: skip
 
-    def _leave(self, then: Callable[[], None] | None) -> None:
-        joined = self._joined
+    def _leave(self, then: Callable[[], None]) -> None:
+        joined, self._joined = self._joined, None
         if joined is None:
+            then()
             return
         self._busy = True
+        self.after_cancel(self._timer)
         self._show("leaving …")
 
-        def left(_: None) -> None:
-            self._busy, self._joined = False, None
+        def left(_: object) -> None:
             self._note(f"left {joined.address}")
-            self._show()
-            if then is not None:
-                then()
+            self._rest()
+            then()
 
-        self._pump.run(joined.leave, left, lambda _: left(None))
+        self._leaving = joined
+        self._pump.run(joined.leave, left, left)
+
+    def _rest(self) -> None:
+        """Nothing is being done any more: what was asked for meanwhile comes now."""
+        self._busy, self._leaving = False, None
+        self._show()
+        then, self._closing = self._closing, None
+        if then is not None:
+            then()
 
     def _has_joined(self, joined: Joined) -> None:
         self._busy, self._joined = False, joined
@@ -189,36 +196,32 @@ class WorkerWindow(ttk.Frame):
         self.address.configure(values=self._memory.addresses)
         self._note(f"joined {joined.address} as {joined.node_address}")
         self._show()
-        if self._closing is not None:
-            self._leave(self._closing)
+        then, self._closing = self._closing, None
+        if then is not None:
+            self._leave(then)
         else:
             self._look_after()
 
     def _has_failed(self, error: RaydlError) -> None:
-        self._busy = False
-        self._show()
-        if self._closing is not None:
-            self._closing()
-        elif self._cancelled.is_set():
+        if self._cancelled.is_set():
             self._note("joining was cancelled")
         else:
             self.trouble.show(error)
+        self._rest()
 
     def _look_after(self) -> None:
         joined = self._joined
         if joined is None:
             return
-        if not joined.is_running and not self._busy:
-            self._joined = None
-            self._pump.run(joined.leave, lambda _: None, lambda _: None)
+        if not joined.is_running:
             self._note(f"the connection to {joined.address} ended")
-            self._show()
             self.trouble.show(
                 RaydlError(
                     f"this machine is no worker of {joined.address} any more",
                     f"Ray said: {joined.last_words}. Join goes back, once the coordinator is there",
                 )
             )
+            self._leave(lambda: None)
             return
         now = joined.activity()
         if bool(now.lanes) != bool(self._lanes):

@@ -1,0 +1,32 @@
+"""The program that asks a head for ``preflight.examine`` what it wants, and prints a JSON object.
+
+A process of its own, for Ray reads mode and token once a process and logs refusals to the
+terminal. It is started with RAY_AUTH_MODE=disabled, and with this machine's token as
+RAY_AUTH_TOKEN.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+from raydl.authtoken import MODE_VARIABLE, VARIABLE
+from raydl.cluster.preflight import ask_head, refusal, take_token
+
+
+def main() -> None:
+    """Ask the head at the address that is the only argument."""
+    address = sys.argv[1]
+    answer, has_token = ask_head(address), VARIABLE in os.environ
+    os.environ.pop(MODE_VARIABLE, None)  # it was set for that question
+    wants_token = answer == "refused"
+    if wants_token and has_token and take_token():
+        answer = ask_head(address)
+    error = refusal(address, answer, has_token)
+    message, hint = (error.message, error.hint) if error else ("", "")
+    print(json.dumps({"wants_token": wants_token, "message": message, "hint": hint}))
+
+
+if __name__ == "__main__":
+    main()
