@@ -65,7 +65,6 @@ def main(folder):
     worker.window.trouble.clear()
 
     app = App("coordinator")
-    shoot(app, folder, "coordinator-new")
     window = app.window
     window.form.more_button.invoke()
     shoot(app, folder, "coordinator-more")

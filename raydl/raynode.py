@@ -94,7 +94,10 @@ class RayNode:
         return self._why()
 
     def stop(self) -> None:
-        """End it, and all that it started; returns when nothing is left. Idempotent."""
+        """End it, and all that it started. Idempotent.
+
+        Returns when Ray's own processes are gone; those of workers follow by themselves.
+        """
         if self.is_running:
             self._process.terminate()  # Ray then ends its parts, one after the other
             with contextlib.suppress(subprocess.TimeoutExpired):

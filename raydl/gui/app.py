@@ -71,7 +71,7 @@ class App:
         self.roles = RoleSelector(self._body(), self.look, self.memory.role, self.choose)
         self.roles.pack(fill="both", expand=True)
         if error is not None:
-            self.roles.trouble.show(error)
+            self.roles.show(error)
 
     def choose(self, role: str) -> None:
         """That role, now and at the next start."""

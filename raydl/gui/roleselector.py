@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from tkinter import ttk
 
+from raydl.errors import RaydlError
 from raydl.gui.look import Look
 from raydl.gui.widgets import Trouble
 
@@ -29,7 +30,7 @@ class RoleSelector(ttk.Frame):
         self, parent: tk.Misc, look: Look, last: str, choose: Callable[[str], None]
     ) -> None:
         super().__init__(parent, style="Window.TFrame", padding=look.px(36))
-        px = look.px
+        self._look, px = look, look.px
         ttk.Label(self, text="raydl", style="Title.TLabel").pack(anchor="w")
         ttk.Label(
             self,
@@ -45,8 +46,12 @@ class RoleSelector(ttk.Frame):
             self, text="Tab and Enter choose; it is remembered.", style="Dim.Window.TLabel"
         ).pack(anchor="w")
         self.trouble = Trouble(self, look)
-        self.trouble.pack(fill="x", pady=(px(8), 0))
         self.buttons.get(last, self.buttons["coordinator"]).focus_set()
+
+    def show(self, error: RaydlError) -> None:
+        """Say why the last choice came to nothing."""
+        self.trouble.pack(fill="x", pady=(self._look.px(8), 0))
+        self.trouble.show(error)
 
 
 class Choice(ttk.Frame):
