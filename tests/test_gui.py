@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import tkinter as tk
 from pathlib import Path
@@ -27,6 +28,7 @@ from raydl.event import (
 )
 from raydl.gui.lineup import CELLS, Stage
 from raydl.models import Remote
+from raydl.monitor import Activity
 from tests import servers
 from tests.conftest import RAYDL, random_bytes
 from tests.display import display, drive, why_not
@@ -237,6 +239,84 @@ def test_a_token_is_never_in_the_clear(open_app, tmp_path):
     window.join_button.invoke()
     assert window.trouble.message == "that is no token"
     assert "secret-token" not in " ".join(texts(app.root))
+
+
+class Here:
+    """A worker's node, as its window sees it."""
+
+    address, node_address, since, is_running, last_words = "h:1", "n", 0.0, True, ""
+
+    def __init__(self, lanes=0):
+        self.lanes, self.left, self.may_leave = lanes, 0, threading.Event()
+        self.may_leave.set()
+
+    def activity(self):
+        return Activity(self.lanes, 1000, 10.0)
+
+    def leave(self):
+        assert self.may_leave.wait(20)
+        self.left += 1
+
+
+def test_leaving_asks_while_parts_are_in_flight(open_app):
+    app = open_app("worker")
+    window, here = app.window, Here(lanes=3)
+    window._has_joined(here)
+    assert window.facts["lanes"].cget("text") == "3"
+    window.leave_button.invoke()
+    app.root.update()
+    assert "3 parts of a download are on the way" in " ".join(texts(window.dialog))
+    press(app, window.dialog.no_button, "<Escape>")
+    assert here.left == 0
+    app.close()
+    first = window.dialog
+    app.close()
+    assert window.dialog is first
+    press(app, first.yes_button, "<Return>")
+    drive_until_gone(app)
+    assert here.left == 1
+
+
+def test_closed_while_it_leaves(open_app):
+    app = open_app("worker")
+    window, here = app.window, Here()
+    window._has_joined(here)
+    here.may_leave.clear()
+    window.leave_button.invoke()
+    app.close()
+    app.root.update()
+    assert not app._has_ended
+    here.may_leave.set()
+    drive_until_gone(app)
+    assert here.left == 1
+
+
+def test_a_node_that_is_there_only_after_the_end_is_ended(open_app, monkeypatch):
+    here, asked, may_come = Here(), threading.Event(), threading.Event()
+
+    def join(*args, **kwargs):
+        asked.set()
+        assert may_come.wait(20)
+        return here
+
+    monkeypatch.setattr("raydl.gui.workerwindow.join", join)
+    app = open_app("worker")
+    app.window.address.set("h:1")
+    app.window.join_button.invoke()
+    drive(app.root, asked.is_set)
+    threading.Timer(0.2, may_come.set).start()
+    app.quit()
+    assert here.left == 1
+
+
+def test_one_that_ends_by_itself_is_told_and_may_be_joined_again(open_app):
+    app = open_app("worker")
+    window, here = app.window, Here()
+    window._has_joined(here)
+    here.is_running = False
+    drive(app.root, lambda: here.left)
+    assert "is no worker of h:1 any more" in window.trouble.message
+    drive(app.root, lambda: window.join_button.instate(["!disabled"]))
 
 
 # The coordinator's window, alone.

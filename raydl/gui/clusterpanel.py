@@ -127,18 +127,16 @@ class ClusterPanel(Card):
 
         def ended(_: object) -> None:
             self._nodes = []
-            self._rest()
-            then()
+            self._rest(then)
 
         self._pump.run(head.stop, ended, ended)
 
-    def _rest(self) -> None:
-        """Nothing is being done any more: what was asked for meanwhile comes now."""
+    def _rest(self, then: Callable[[], None] = lambda: None) -> None:
+        """Nothing is being done any more: now comes ``then``, or what was asked for meanwhile."""
         self._busy, self._ending = False, None
         self._show()
-        then, self._closing = self._closing, None
-        if then is not None:
-            then()
+        wish, self._closing = self._closing or then, None
+        wish()
 
     def hurry(self) -> None:
         """Give up what is being started."""

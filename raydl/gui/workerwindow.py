@@ -174,19 +174,17 @@ class WorkerWindow(ttk.Frame):
 
         def left(_: object) -> None:
             self._note(f"left {joined.address}")
-            self._rest()
-            then()
+            self._rest(then)
 
         self._leaving = joined
         self._pump.run(joined.leave, left, left)
 
-    def _rest(self) -> None:
-        """Nothing is being done any more: what was asked for meanwhile comes now."""
+    def _rest(self, then: Callable[[], None] = lambda: None) -> None:
+        """Nothing is being done any more: now comes ``then``, or what was asked for meanwhile."""
         self._busy, self._leaving = False, None
         self._show()
-        then, self._closing = self._closing, None
-        if then is not None:
-            then()
+        wish, self._closing = self._closing or then, None
+        wish()
 
     def _has_joined(self, joined: Joined) -> None:
         self._busy, self._joined = False, joined
