@@ -1,6 +1,5 @@
 """The real windows, on a display without a screen."""
 
-import gc
 import hashlib
 import os
 import signal
@@ -43,7 +42,9 @@ pytestmark = [
 
 
 KEPT = []
-"""Windows that were closed: a Tk may only go in the thread that made it."""
+"""Windows that were closed: a Tk may only go in the thread that made it, or Tcl aborts."""
+
+tk.Variable.__del__ = lambda self: None  # likewise; they end with their Tk
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,6 @@ def open_app(home):
     for app in reversed(opened):
         app.quit()
     KEPT.extend(opened)
-    gc.collect()  # here: Tcl aborts when another thread collects what is Tk's
 
 
 def texts(widget):
