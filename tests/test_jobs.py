@@ -22,8 +22,9 @@ def until(call, seconds=60.0):
         try:
             if found := call():
                 return found
-        except OSError:
-            pass
+        except (OSError, RuntimeError) as error:
+            # The server is there before the agents that start jobs.
+            assert isinstance(error, OSError) or "No available agent" in str(error), error
         assert time.monotonic() < end
         time.sleep(0.1)
 
@@ -48,9 +49,8 @@ def test_a_job(jobs, make_origin, tmp_path):
     origin = make_origin(random_bytes(30_000_000))
     target = tmp_path / "out"
     raydl = f"{sys.executable} -m raydl fetch"
-    job = jobs.submit_job(
-        entrypoint=f"{raydl} {origin.url()} -o {target} --limit-rate 5M --no-fetch-here"
-    )
+    line = f"{raydl} {origin.url()} -o {target} --limit-rate 5M --no-fetch-here"
+    job = until(lambda: jobs.submit_job(entrypoint=line))
     ended(jobs, job)
     log = jobs.get_job_logs(job)
     assert jobs.get_job_status(job) == "SUCCEEDED", log
@@ -65,9 +65,8 @@ def test_a_job(jobs, make_origin, tmp_path):
 
 def test_a_job_that_fails(jobs, origin, tmp_path):
     origin.on(status(404), None, anything)
-    job = jobs.submit_job(
-        entrypoint=f"{sys.executable} -m raydl fetch {origin.url()} -o {tmp_path / 'out'}"
-    )
+    line = f"{sys.executable} -m raydl fetch {origin.url()} -o {tmp_path / 'out'}"
+    job = until(lambda: jobs.submit_job(entrypoint=line))
     ended(jobs, job)
     assert jobs.get_job_status(job) == "FAILED"
     assert "answered 404 Not Found; check the URL" in jobs.get_job_logs(job)

@@ -198,7 +198,7 @@ def _make_root() -> tk.Tk:
     try:
         from tkinterdnd2 import TkinterDnD
 
-        root: tk.Tk = TkinterDnD.Tk()
+        root: tk.Tk = TkinterDnD.Tk(className="raydl")
         root.can_drop = True  # type: ignore[attr-defined]
         return root
     except (ImportError, RuntimeError):
