@@ -198,6 +198,7 @@ def test_a_worker_that_never_starts(own_nodes, origin, tmp_path, in_tmp, monkeyp
 @pytest.mark.parametrize("phase", ["probe", "connect", "hire", "transfer"])
 def test_ctrl_c_in_any_phase(own_nodes, origin, tmp_path, monkeypatch, phase):
     """Within two seconds, and nothing is left behind."""
+    raydl.disconnect()  # of what the tests before keep warm
     if phase == "hire":
         nodes = own_nodes(1)
         hang_workers(nodes, tmp_path, monkeypatch)
