@@ -70,7 +70,6 @@ class Tally:
         self.notes: deque[str] = deque(maxlen=100)
         """Lines that a person should know, the last ones."""
         self.report: Report | None = None
-        self.failure: Failed | None = None
         self._marks: deque[tuple[float, int]] = deque()
 
     def take(self, event: Event) -> None:
@@ -103,7 +102,7 @@ class Tally:
                 self.report, self.phase = report, Phase.DONE
                 self._rest("done")
             case Failed():
-                self.failure, self.phase = event, Phase.FAILED
+                self.phase = Phase.FAILED
                 self._rest("stopped")
         if isinstance(event, Notice | ClusterChosen | Resumed | LanesLeft | Failed):
             self.notes.append(str(event))

@@ -104,7 +104,6 @@ class Look:
         style.configure("Heading.TLabel", font=self.heading_font)
         style.configure("Dim.TLabel", foreground=p.dim)
         style.configure("Small.TLabel", foreground=p.dim, font=self.small_font)
-        style.configure("Mono.TLabel", font=self.mono_font)
         style.configure("Good.TLabel", foreground=p.good)
         style.configure("Bad.TLabel", foreground=p.bad)
         self._buttons(style, p)
@@ -131,8 +130,6 @@ class Look:
             "Horizontal.TProgressbar", background=p.accent, troughcolor=p.empty, borderwidth=0,
             thickness=px(8), lightcolor=p.accent, darkcolor=p.accent, bordercolor=p.empty,
         )  # fmt: skip
-        style.configure("Vertical.TScrollbar", background=p.empty, arrowsize=px(11), width=px(11))
-        style.map("Vertical.TScrollbar", background=[("active", p.line)])
         style.configure(
             "Treeview", background=p.field, fieldbackground=p.field, foreground=p.text,
             borderwidth=0, rowheight=px(24), font="TkDefaultFont",
