@@ -28,7 +28,7 @@ from raydl.errors import (
     exit_codes,
 )
 from raydl.models import redact
-from raydl.options import Options, option_fields
+from raydl.options import IN_BYTES, Options, option_fields
 from raydl.units import format_size
 
 # A lone \b keeps the lines of the paragraph after it as they are.
@@ -107,7 +107,7 @@ def _parameter(name: str, field: Field[Any]) -> inspect.Parameter:
 def _default_text(name: str, default: Any) -> str:
     if default is None or isinstance(default, bool | tuple):
         return ""
-    if name in ("part_size", "max_memory", "limit_rate", "lowest_speed"):
+    if name in IN_BYTES:
         return format_size(default).replace(" ", "")
     return f"{default:g}s" if isinstance(default, float) else str(default)
 

@@ -25,6 +25,9 @@ else:
 
 __all__ = ["OptionKeywords", "Options", "Unpack"]
 
+IN_BYTES = ("part_size", "max_memory", "limit_rate", "lowest_speed")
+"""Options whose values people read better as sizes."""
+
 
 def _option(
     default: Any,

@@ -16,7 +16,7 @@ from raydl.errors import RaydlError, UsageError
 from raydl.gui.look import Look
 from raydl.gui.memory import Memory
 from raydl.gui.widgets import Card, Trouble
-from raydl.options import Options, option_fields, parse_option
+from raydl.options import IN_BYTES, Options, option_fields, parse_option
 from raydl.units import format_size
 
 ABOVE = ("parts", "checksum")
@@ -290,6 +290,6 @@ def _help(option: Field[Any], value: Any) -> str:
     text = str(option.metadata["help"])
     if value is None or value == () or option.metadata["secret"]:
         return text
-    if option.name in ("part_size", "max_memory", "limit_rate", "lowest_speed"):
+    if option.name in IN_BYTES:
         value = format_size(value)
     return f"{text} Now: {value}"
