@@ -124,6 +124,8 @@ class NodesHere:
             "num_cpus": 1,
             "object_store_memory": 128 << 20,
             "include_dashboard": False,
+            # Else the first head takes Ray's usual one, and no other can run Ray Jobs.
+            "dashboard_agent_listen_port": 0,
         }
         self.cluster = Cluster(initialize_head=True, head_node_args={**self.node, **head})
         self.workers = [self.add() for _ in range(count - 1)]
