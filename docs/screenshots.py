@@ -52,9 +52,9 @@ def main(folder):
     from raydl.gui.app import App
 
     folder.mkdir(parents=True, exist_ok=True)
-    app = App()
-    shoot(app, folder, "role")
-    app.quit()
+    first = App()  # kept, as all of them: a Tk may only go in the thread that made it
+    shoot(first, folder, "role")
+    first.quit()
 
     worker = App("worker")
     worker.window.address.set("127.0.0.1:1")
@@ -66,6 +66,7 @@ def main(folder):
 
     app = App("coordinator")
     window = app.window
+    drive(app.root, window.form.start_button.winfo_rootx)
     window.form.more_button.invoke()
     shoot(app, folder, "coordinator-more")
     window.form.more_dialog.withdraw()

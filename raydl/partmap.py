@@ -27,6 +27,10 @@ class State(Enum):
     WRITTEN = "written"
 
 
+STRENGTH = {State.FLYING: 0.33, State.HEDGED: 0.5, State.FETCHED: 0.7, State.WRITTEN: 1.0}
+"""How strong its node's colour is in a picture of a cell: the more, the nearer to the file."""
+
+
 class Cell(NamedTuple):
     """``node`` is who had to do with it last, empty for nobody."""
 

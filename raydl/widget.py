@@ -10,7 +10,7 @@ from typing import Any
 from raydl import html
 from raydl.event import Event, Failed, Paused, Verifying
 from raydl.palette import TROUBLE, colour
-from raydl.partmap import Cell, PartMap, State
+from raydl.partmap import STRENGTH, Cell, PartMap, State
 from raydl.tally import Tally
 from raydl.units import format_size
 
@@ -19,8 +19,6 @@ DRAW_SECONDS = 0.25
 CELLS = 160
 NOTES = 3
 """Lines of what a person should know: the last ones."""
-
-STRENGTH = {State.WRITTEN: 1.0, State.FETCHED: 0.7, State.FLYING: 0.35, State.HEDGED: 0.5}
 
 
 def is_notebook() -> bool:

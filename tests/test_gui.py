@@ -91,8 +91,11 @@ def texts(widget):
 
 
 def press(app, widget, keys):
-    widget.focus_force()
-    app.root.update()
+    def has_focus():
+        widget.focus_force()  # comes to nothing while the window is not on the screen yet
+        return app.root.focus_get() is widget
+
+    drive(app.root, has_focus)
     widget.event_generate(keys)
     app.root.update()
 
@@ -480,10 +483,7 @@ def test_options_behind_more(coordinator):
     window.form.more_button.invoke()
     app.root.update()
     assert window.form.more_dialog.winfo_ismapped()
-    window.form.more_dialog.focus_force()
-    app.root.update()
-    window.form.more_dialog.event_generate("<Escape>")
-    app.root.update()
+    press(app, window.form.more_dialog, "<Escape>")
     assert not window.form.more_dialog.winfo_ismapped()
     window.form.fields["limit_rate"].set("5M")
     window.form.fields["overwrite"].set(True)
@@ -677,7 +677,7 @@ def test_two_windows_make_a_cluster_and_download(open_app, home, tmp_path):
     assert len(item.report.nodes) == 2
     drive(head_app.root, lambda: len(head.cluster.table.get_children()) >= 1)
     head.cluster.stop()
-    drive(head_app.root, lambda: head.cluster.head is None and not head.cluster._busy)
+    drive(head_app.root, lambda: head.cluster.head is None and not head.cluster._errand.is_busy)
     # But for what serves the window. Ray's workers notice that they are to go.
     drive(head_app.root, lambda: all("raydl.gui.backend" in line for line in processes(home)))
 
@@ -726,7 +726,7 @@ def test_a_head_that_ends_by_itself(coordinator):
     os.kill(window.cluster.head.node._process.pid, signal.SIGTERM)
     drive(app.root, lambda: window.cluster.trouble.message)
     assert window.cluster.trouble.message == "the Ray head has ended"
-    drive(app.root, lambda: not window.cluster._busy)
+    drive(app.root, lambda: not window.cluster._errand.is_busy)
     assert window.lineup.address == "none"
 
 

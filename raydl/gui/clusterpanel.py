@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import tkinter as tk
 from collections.abc import Callable
 from tkinter import ttk
@@ -12,6 +11,7 @@ from raydl.address import DEFAULT_PORT
 from raydl.authtoken import find_token
 from raydl.cluster import Node
 from raydl.errors import RaydlError, UsageError
+from raydl.gui.errand import Errand
 from raydl.gui.look import Look
 from raydl.gui.pump import Pump
 from raydl.gui.widgets import Card, CopyRow, SecretRow, Trouble, Wrapped
@@ -35,9 +35,7 @@ class ClusterPanel(Card):
         super().__init__(parent, look, "Cluster")
         self._look, self._pump, self._changed = look, pump, changed
         self.head: Head | None = None
-        self._busy = False
-        self._cancelled = threading.Event()
-        self._closing: Callable[[], None] | None = None
+        self._errand = Errand()
         self._ending: Head | None = None
         self._nodes: list[Node] = []
         self._tally: Tally | None = None
@@ -87,7 +85,7 @@ class ClusterPanel(Card):
 
     def start(self) -> None:
         """Find the head of this machine, or start one."""
-        if self._busy or self.head is not None:
+        if self._errand.is_busy or self.head is not None:
             return
         self.trouble.clear()
         try:
@@ -95,34 +93,33 @@ class ClusterPanel(Card):
         except UsageError as error:
             self.trouble.show(error)
             return
-        self._busy = True
-        self._cancelled.clear()
+        self._errand.begin()
         self._show("starting Ray's head …")
         self._pump.run(
-            lambda: find_head() or start_head(None, port, cancelled=self._cancelled.is_set),
+            lambda: find_head() or start_head(None, port, cancelled=self._errand.is_cancelled),
             self._started,
             self._failed,
         )
 
     def stop(self) -> None:
         """End the head that was started, or let go of the one that was found."""
-        if self._busy:
-            self._cancelled.set()
+        if self._errand.is_busy:
+            self._errand.cancel()
         else:
             self.close(lambda: None)
 
     def close(self, then: Callable[[], None]) -> None:
         """Stop, and call ``then``."""
-        if self._busy:
-            self._closing = then
-            self._cancelled.set()
+        if self._errand.is_busy:
+            self._errand.cancel(then)
             return
         head, self.head = self.head, None
         if head is None:
             then()
             return
         self._changed("")
-        self._busy, self._ending = True, head
+        self._errand.begin()
+        self._ending = head
         self._show("ending Ray's head …" if head.node else "")
 
         def ended(_: object) -> None:
@@ -133,14 +130,13 @@ class ClusterPanel(Card):
 
     def _rest(self, then: Callable[[], None] = lambda: None) -> None:
         """Nothing is being done any more: now comes ``then``, or what was asked for meanwhile."""
-        self._busy, self._ending = False, None
+        then, self._ending = self._errand.end() or then, None
         self._show()
-        wish, self._closing = self._closing or then, None
-        wish()
+        then()
 
     def hurry(self) -> None:
         """Give up what is being started."""
-        self._cancelled.set()
+        self._errand.cancel()
 
     def kill(self) -> None:
         """End what was started, now."""
@@ -197,8 +193,7 @@ class ClusterPanel(Card):
             self.table.item(name, tags=(tag,) if tag else ())
 
     def _started(self, head: Head) -> None:
-        self._busy, self.head = False, head
-        then, self._closing = self._closing, None
+        self.head, then = head, self._errand.end()
         if then is not None:
             self.close(then)
             return
@@ -210,18 +205,18 @@ class ClusterPanel(Card):
         self._changed(head.address)
 
     def _failed(self, error: RaydlError) -> None:
-        if not self._cancelled.is_set():
+        if not self._errand.is_cancelled():
             self.trouble.show(error)
         self._rest()
 
     def _show(self, state: str = "") -> None:
         px, head = self._look.px, self.head
-        idle = not self._busy and head is None
+        idle = not self._errand.is_busy and head is None
         self.start_button.state(["!disabled" if idle else "disabled"])
         self.port.state(["!disabled" if idle else "disabled"])
         self.stop_button.state(["disabled" if idle else "!disabled"])
         if head is None:
-            self.stop_button.configure(text="Cancel" if self._busy else "Stop")
+            self.stop_button.configure(text="Cancel" if self._errand.is_busy else "Stop")
             self.invitation.pack_forget()
             self.token.hide()
             text = state or "No cluster: this machine downloads alone. Start one, and others join."

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tkinter as tk
 from collections.abc import Callable
-from dataclasses import Field
 from pathlib import Path
 from tkinter import filedialog, ttk
 from typing import Any
@@ -15,19 +14,14 @@ from raydl.config import Setting
 from raydl.errors import RaydlError, UsageError
 from raydl.gui.look import Look
 from raydl.gui.memory import Memory
+from raydl.gui.moreoptions import MoreOptions, Variables
 from raydl.gui.widgets import Card, Trouble
-from raydl.options import IN_BYTES, Options, option_fields, parse_option
-from raydl.units import format_size
+from raydl.options import Options, option_fields, parse_option
 
 ABOVE = ("parts", "checksum")
 """Options that are always in view; those of ELSEWHERE are chosen in other ways."""
 
 ELSEWHERE = ("address", "progress", "output_dir")
-
-HIDDEN = ("user", "header")
-"""What is shown as dots while it is typed."""
-
-HINT_MS = 400
 
 Submit = Callable[[str, str, dict[str, Any]], None]
 
@@ -44,7 +38,7 @@ class DownloadForm(Card):
     ) -> None:  # fmt: skip
         super().__init__(parent, look, "New download")
         self._look, self._memory, self._settings, self._submit = look, memory, settings, submit
-        self.fields: dict[str, tk.StringVar | tk.BooleanVar] = {}
+        self.fields: Variables = {}
         px, body = look.px, self.body
         body.columnconfigure(1, weight=1)
         self.url = ttk.Entry(body)
@@ -83,7 +77,9 @@ class DownloadForm(Card):
         self.start_button.pack(side="left")
         self.more_button = ttk.Button(row, text="More …", command=self._open_more)
         self.more_button.pack(side="left", padx=px(8))
-        self._make_more()
+        known = {n: f for n, f in option_fields().items() if n not in (*ABOVE, *ELSEWHERE)}
+        self.more_dialog = MoreOptions(self, look, known, settings)
+        self.fields.update(self.more_dialog.variables)
         self.trouble = Trouble(body, look)
         self.trouble.grid(row=5, column=0, columnspan=3, sticky="ew")
         for entry in (self.url, self.target, parts, checksum):
@@ -138,56 +134,9 @@ class DownloadForm(Card):
         self._memory.folder = str(path if is_folder else path.parent)
         return str(path) + ("/" if is_folder else "")
 
-    def _make_more(self) -> None:
-        px = self._look.px
-        self.more_dialog = tk.Toplevel(self, background=self._look.palette.line)
-        self.more_dialog.withdraw()
-        self.more_dialog.title("More options")
-        self.more_dialog.transient(self.winfo_toplevel())
-        self.more_dialog.protocol("WM_DELETE_WINDOW", self.more_dialog.withdraw)
-        self.more_dialog.bind("<Escape>", lambda _: self.more_dialog.withdraw())
-        more = ttk.Frame(self.more_dialog, padding=px(16))
-        more.pack(fill="both", expand=True, padx=1, pady=1)
-        more.columnconfigure(1, weight=1)
-        more.columnconfigure(3, weight=1)
-        ttk.Label(more, text="Options of the next downloads", style="Heading.TLabel").grid(
-            row=0, column=0, columnspan=4, sticky="w", pady=(0, px(8))
-        )
-        known = {n: f for n, f in option_fields().items() if n not in (*ABOVE, *ELSEWHERE)}
-        entries = [(n, f) for n, f in known.items() if not isinstance(f.default, bool)]
-        switches = [(n, f) for n, f in known.items() if isinstance(f.default, bool)]
-        for number, (name, option) in enumerate(entries):
-            row, column = number // 2 + 1, number % 2
-            ttk.Label(more, text=name.replace("_", " "), style="Small.TLabel").grid(
-                row=row, column=2 * column, sticky="w", padx=(px(12) if column else 0, px(6))
-            )
-            self.fields[name] = tk.StringVar(self)
-            entry = ttk.Entry(
-                more, textvariable=self.fields[name], width=18,
-                show="•" if name in HIDDEN else "",
-            )  # fmt: skip
-            entry.grid(row=row, column=2 * column + 1, sticky="ew", pady=px(1))
-            if not number:
-                self._first_option = entry
-            Hint(entry, self._look, _help(option, self._settings[name].value))
-        boxes = ttk.Frame(more)
-        boxes.grid(row=98, column=0, columnspan=4, sticky="ew", pady=(px(8), 0))
-        done = ttk.Button(more, text="Done", command=self.more_dialog.withdraw)
-        done.grid(row=99, column=0, columnspan=4, sticky="e", pady=(px(12), 0))
-        for number, (name, option) in enumerate(switches):
-            self.fields[name] = tk.BooleanVar(self, bool(self._settings[name].value))
-            box = ttk.Checkbutton(boxes, text=name.replace("_", " "), variable=self.fields[name])
-            row, column = divmod(number, 4)
-            boxes.columnconfigure(column, weight=1)
-            box.grid(row=row, column=column, sticky="w")
-            Hint(box, self._look, option.metadata["help"])
-
     def _open_more(self) -> None:
-        x, y = self.winfo_rootx() + self._look.px(30), self.winfo_rooty() + self._look.px(60)
-        self.more_dialog.geometry(f"+{x}+{y}")
-        self.more_dialog.deiconify()
-        self.more_dialog.lift()
-        self._first_option.focus_set()
+        px = self._look.px
+        self.more_dialog.open(self.winfo_rootx() + px(30), self.winfo_rooty() + px(60))
 
     def _row(self, number: int, label: str, widget: tk.Widget) -> None:
         px = self._look.px
@@ -246,50 +195,3 @@ def _check_url(url: str) -> None:
         is_url = False
     if not is_url:
         raise UsageError("that is no URL", "it begins with http:// or https://, and has a host")
-
-
-class Hint:
-    """What an option is, shown while it has the pointer or the focus."""
-
-    def __init__(self, widget: tk.Widget, look: Look, text: str) -> None:
-        self._widget, self._look, self._text = widget, look, text
-        self._shown: tk.Toplevel | None = None
-        self._timer = ""
-        for event in ("<Enter>", "<FocusIn>"):
-            widget.bind(event, lambda _: self._show_soon(), add="+")
-        for event in ("<Leave>", "<FocusOut>", "<Destroy>"):
-            widget.bind(event, lambda _: self._hide(), add="+")
-
-    def _show_soon(self) -> None:
-        self._hide()
-        self._timer = self._widget.after(HINT_MS, self._show)
-
-    def _show(self) -> None:
-        self._timer = ""
-        p, px = self._look.palette, self._look.px
-        self._shown = tk.Toplevel(self._widget, background=p.line)
-        self._shown.overrideredirect(True)
-        tk.Label(
-            self._shown, text=self._text, background=p.hover, foreground=p.text, justify="left",
-            wraplength=px(320), padx=px(8), pady=px(5), font=self._look.small_font,
-        ).pack(padx=1, pady=1)  # fmt: skip
-        x = self._widget.winfo_rootx()
-        y = self._widget.winfo_rooty() + self._widget.winfo_height() + px(2)
-        self._shown.geometry(f"+{x}+{y}")
-
-    def _hide(self) -> None:
-        if self._timer:
-            self._widget.after_cancel(self._timer)
-            self._timer = ""
-        if self._shown is not None:
-            self._shown.destroy()
-            self._shown = None
-
-
-def _help(option: Field[Any], value: Any) -> str:
-    text = str(option.metadata["help"])
-    if value is None or value == () or option.metadata["secret"]:
-        return text
-    if option.name in IN_BYTES:
-        value = format_size(value)
-    return f"{text} Now: {value}"

@@ -8,12 +8,9 @@ from tkinter import ttk
 
 from raydl.gui.look import Look
 from raydl.palette import TROUBLE, blend, colour
-from raydl.partmap import Cell, PartMap, State
+from raydl.partmap import STRENGTH, Cell, PartMap, State
 from raydl.tally import Tally
 from raydl.units import format_size
-
-STRENGTH = {State.WRITTEN: 1.0, State.FETCHED: 0.72, State.FLYING: 0.32, State.HEDGED: 0.5}
-"""How strong a node's colour is, by what became of the bytes; the widget of notebooks is alike."""
 
 
 class Strip(tk.Canvas):
@@ -97,12 +94,9 @@ class Legend(ttk.Frame):
             child.destroy()
         empty, first = self._look.palette.empty, colour(0)
         words = [
-            (empty, "waiting"),
-            (blend(first, empty, STRENGTH[State.FLYING]), "in flight"),
-            (blend(first, empty, STRENGTH[State.HEDGED]), "late, asked again"),
-            (blend(first, empty, STRENGTH[State.FETCHED]), "fetched"),
-            (first, "written"),
-            (TROUBLE, "failed, tried again"),
+            (empty, State.WAITING.value),
+            *((blend(first, empty, strength), state.value) for state, strength in STRENGTH.items()),
+            (TROUBLE, State.FAILED.value),
         ]
         self._row(words)
         if len(names) > 1:

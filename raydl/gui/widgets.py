@@ -9,6 +9,8 @@ from tkinter import ttk
 from raydl.errors import RaydlError
 from raydl.gui.look import Look
 
+HINT_MS = 400
+
 
 class Card(ttk.Frame):
     """A frame with a heading, and ``body`` for what is in it."""
@@ -124,6 +126,44 @@ class Trouble(ttk.Frame):
         else:
             self.detail.pack(fill="x")
             self.more.configure(text="What to do ▾")
+
+
+class Hint:
+    """A word on a widget, shown while that has the pointer or the focus."""
+
+    def __init__(self, widget: tk.Widget, look: Look, text: str) -> None:
+        self._widget, self._look, self._text = widget, look, text
+        self._shown: tk.Toplevel | None = None
+        self._timer = ""
+        for event in ("<Enter>", "<FocusIn>"):
+            widget.bind(event, lambda _: self._show_soon(), add="+")
+        for event in ("<Leave>", "<FocusOut>", "<Destroy>"):
+            widget.bind(event, lambda _: self._hide(), add="+")
+
+    def _show_soon(self) -> None:
+        self._hide()
+        self._timer = self._widget.after(HINT_MS, self._show)
+
+    def _show(self) -> None:
+        self._timer = ""
+        p, px = self._look.palette, self._look.px
+        self._shown = tk.Toplevel(self._widget, background=p.line)
+        self._shown.overrideredirect(True)
+        tk.Label(
+            self._shown, text=self._text, background=p.hover, foreground=p.text, justify="left",
+            wraplength=px(320), padx=px(8), pady=px(5), font=self._look.small_font,
+        ).pack(padx=1, pady=1)  # fmt: skip
+        x = self._widget.winfo_rootx()
+        y = self._widget.winfo_rooty() + self._widget.winfo_height() + px(2)
+        self._shown.geometry(f"+{x}+{y}")
+
+    def _hide(self) -> None:
+        if self._timer:
+            self._widget.after_cancel(self._timer)
+            self._timer = ""
+        if self._shown is not None:
+            self._shown.destroy()
+            self._shown = None
 
 
 class Dialog(tk.Toplevel):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 import tkinter as tk
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from tkinter import filedialog, ttk
 
 from raydl.authtoken import parse_token, read_token
 from raydl.errors import RaydlError
+from raydl.gui.errand import Errand
 from raydl.gui.look import Look
 from raydl.gui.memory import Memory
 from raydl.gui.pump import Pump
@@ -31,10 +31,8 @@ class WorkerWindow(ttk.Frame):
         super().__init__(parent, style="Window.TFrame")
         self._look, self._pump, self._memory = look, pump, memory
         self._joined: Joined | None = None
-        self._cancelled = threading.Event()
-        self._busy = False
+        self._errand = Errand()
         self._lanes = 0
-        self._closing: Callable[[], None] | None = None
         self._events: list[str] = []
         self._leaving: Joined | None = None
         self.dialog: Dialog | None = None
@@ -107,7 +105,7 @@ class WorkerWindow(ttk.Frame):
 
     def join(self) -> None:
         """Check the coordinator and become its worker."""
-        if self._busy or self._joined is not None:
+        if self._errand.is_busy or self._joined is not None:
             return
         self.trouble.clear()
         address, pasted = self.address.get().strip(), self.token.get()
@@ -116,33 +114,31 @@ class WorkerWindow(ttk.Frame):
         except RaydlError as error:
             self.trouble.show(error)
             return
-        self._busy = True
-        self._cancelled.clear()
+        self._errand.begin()
         self._show(f"asking {address} …")
 
         def job() -> Joined:
-            return join(address, token, cancelled=self._cancelled.is_set)
+            return join(address, token, cancelled=self._errand.is_cancelled)
 
         self._pump.run(job, self._has_joined, self._has_failed)
 
     def leave(self) -> None:
         """End the node that was started; asks first while parts are in flight."""
-        if self._busy:
-            self._cancelled.set()
+        if self._errand.is_busy:
+            self._errand.cancel()
         else:
             self._leave_asking("Leave", lambda: None)
 
     def close(self, then: Callable[[], None]) -> None:
         """Leave, and call ``then``."""
-        if self._busy:
-            self._closing = then
-            self._cancelled.set()
+        if self._errand.is_busy:
+            self._errand.cancel(then)
         else:
             self._leave_asking("Leave and close", then)
 
     def hurry(self) -> None:
         """Give up what is being started."""
-        self._cancelled.set()
+        self._errand.cancel()
 
     def kill(self) -> None:
         """End what was started, now, without questions."""
@@ -168,7 +164,7 @@ class WorkerWindow(ttk.Frame):
         if joined is None:
             then()
             return
-        self._busy = True
+        self._errand.begin()
         self.after_cancel(self._timer)
         self._show("leaving …")
 
@@ -181,27 +177,25 @@ class WorkerWindow(ttk.Frame):
 
     def _rest(self, then: Callable[[], None] = lambda: None) -> None:
         """Nothing is being done any more: now comes ``then``, or what was asked for meanwhile."""
-        self._busy, self._leaving = False, None
+        then, self._leaving = self._errand.end() or then, None
         self._show()
-        wish, self._closing = self._closing or then, None
-        wish()
+        then()
 
     def _has_joined(self, joined: Joined) -> None:
-        self._busy, self._joined = False, joined
+        self._joined, then = joined, self._errand.end()
         self.token.state(["!disabled"])
         self.token.delete(0, "end")
         self._memory.joined(self.address.get().strip())
         self.address.configure(values=self._memory.addresses)
         self._note(f"joined {joined.address} as {joined.node_address}")
         self._show()
-        then, self._closing = self._closing, None
         if then is not None:
             self._leave(then)
         else:
             self._look_after()
 
     def _has_failed(self, error: RaydlError) -> None:
-        if self._cancelled.is_set():
+        if self._errand.is_cancelled():
             self._note("joining was cancelled")
         else:
             self.trouble.show(error)
@@ -234,7 +228,7 @@ class WorkerWindow(ttk.Frame):
 
     def _show(self, state: str = "") -> None:
         here = self._joined
-        idle = not self._busy and here is None
+        idle = not self._errand.is_busy and here is None
         self.join_button.state(["!disabled" if idle else "disabled"])
         self.leave_button.state(["disabled" if idle else "!disabled"])
         self.leave_button.configure(text="Leave" if here is not None else "Cancel")
@@ -242,7 +236,9 @@ class WorkerWindow(ttk.Frame):
             entry.state(["!disabled" if idle else "disabled"])
         if here is not None:
             state = state or f"connected to {here.address}, as {here.node_address}"
-            self.state_label.configure(style="Dim.TLabel" if self._busy else "Good.TLabel")
+            self.state_label.configure(
+                style="Dim.TLabel" if self._errand.is_busy else "Good.TLabel"
+            )
         else:
             self._lanes = 0
             self.state_label.configure(style="Dim.TLabel")

@@ -1,0 +1,105 @@
+"""All other options of a download, each with what it means."""
+
+from __future__ import annotations
+
+import tkinter as tk
+from dataclasses import Field
+from tkinter import ttk
+from typing import Any
+
+from raydl.config import Setting
+from raydl.gui.look import Look
+from raydl.gui.widgets import Hint
+from raydl.options import IN_BYTES
+from raydl.units import format_size
+
+HEADINGS = {"download": "Download", "access": "Access to the origin"}
+"""By what options are about, in the order in which they are shown."""
+
+HIDDEN = ("user", "header")
+"""What is shown as dots while it is typed."""
+
+Variables = dict[str, tk.StringVar | tk.BooleanVar]
+
+
+class MoreOptions(tk.Toplevel):
+    """A dialog with a field for each of ``options``; ``variables`` has what is in them.
+
+    An empty field leaves the value of ``settings`` in force.
+    """
+
+    def __init__(
+        self, parent: tk.Misc, look: Look, options: dict[str, Field[Any]],
+        settings: dict[str, Setting],
+    ) -> None:  # fmt: skip
+        super().__init__(parent, background=look.palette.line)
+        self.withdraw()
+        self.title("More options")
+        self.transient(parent.winfo_toplevel())
+        self.protocol("WM_DELETE_WINDOW", self.withdraw)
+        self.bind("<Escape>", lambda _: self.withdraw())
+        self._look, self._settings = look, settings
+        self._first: ttk.Entry | None = None
+        self.variables: Variables = {}
+        px = look.px
+        body = ttk.Frame(self, padding=px(16))
+        body.pack(fill="both", expand=True, padx=1, pady=1)
+        ttk.Label(body, text="For the next downloads", style="Heading.TLabel").grid(
+            row=0, column=0, columnspan=2, sticky="w"
+        )
+        for column, (about, heading) in enumerate(HEADINGS.items()):
+            body.columnconfigure(column, weight=1)
+            group = self._group(
+                body, heading, {n: f for n, f in options.items() if f.metadata["of"] == about}
+            )
+            left = px(24) if column else 0
+            group.grid(row=1, column=column, sticky="new", padx=(left, 0), pady=(px(10), 0))
+        done = ttk.Button(body, text="Done", command=self.withdraw)
+        done.grid(row=2, column=0, columnspan=2, sticky="e", pady=(px(12), 0))
+
+    def open(self, x: int, y: int) -> None:
+        """Show it there on the screen."""
+        self.geometry(f"+{x}+{y}")
+        self.deiconify()
+        self.lift()
+        if self._first is not None:
+            self._first.focus_set()
+
+    def _group(self, parent: ttk.Frame, heading: str, options: dict[str, Field[Any]]) -> ttk.Frame:
+        px = self._look.px
+        group = ttk.Frame(parent)
+        group.columnconfigure(1, weight=1)
+        ttk.Label(group, text=heading, style="Dim.TLabel").grid(
+            row=0, column=0, columnspan=2, sticky="w", pady=(0, px(4))
+        )
+        switches = {n: f for n, f in options.items() if isinstance(f.default, bool)}
+        entries = {n: f for n, f in options.items() if n not in switches}
+        for row, (name, option) in enumerate(entries.items(), start=1):
+            ttk.Label(group, text=name.replace("_", " "), style="Small.TLabel").grid(
+                row=row, column=0, sticky="w", padx=(0, px(8))
+            )
+            variable = self.variables[name] = tk.StringVar(self)
+            entry = ttk.Entry(
+                group, textvariable=variable, width=20, show="•" if name in HIDDEN else ""
+            )
+            entry.grid(row=row, column=1, sticky="ew", pady=px(1))
+            self._first = self._first or entry
+            Hint(entry, self._look, _help(option, self._settings[name].value))
+        boxes = ttk.Frame(group)
+        boxes.grid(row=98, column=0, columnspan=2, sticky="w", pady=(px(8), 0))
+        for number, (name, option) in enumerate(switches.items()):
+            switch = self.variables[name] = tk.BooleanVar(self, bool(self._settings[name].value))
+            box = ttk.Checkbutton(boxes, text=name.replace("_", " "), variable=switch)
+            row, column = divmod(number, 2)
+            box.grid(row=row, column=column, sticky="w", padx=(0, px(16)))
+            Hint(box, self._look, option.metadata["help"])
+        return group
+
+
+def _help(option: Field[Any], value: Any) -> str:
+    text = str(option.metadata["help"])
+    if value is None or value == () or option.metadata["secret"]:
+        return text
+    if option.name in IN_BYTES:
+        value = format_size(value)
+    return f"{text} Now: {value}"
