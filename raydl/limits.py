@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from enum import Enum
 
 from raydl.units import counted, format_size
@@ -15,6 +15,12 @@ BUSY = 0.95
 
 LEAST_LOOKS = 10
 """Fewer looks than that, a second's worth, tell nothing."""
+
+SPAN_LOOKS = 20
+"""A rate is the mean of so many looks, two seconds' worth, for bytes may come in bursts."""
+
+FEWEST_LOOKS = 5
+"""Of fewer it is none."""
 
 SCALES, SHARED = 0.7, 0.4
 """Of what the nodes would bring together if each brought as much as one alone: from ``SCALES`` on
@@ -37,13 +43,24 @@ class Limits:
 
     def __init__(self) -> None:
         self._looks: Counter[Holdup] = Counter()
-        self._best: dict[int, float] = {}
+        self._rates: deque[float] = deque(maxlen=SPAN_LOOKS)
+        self._nodes = 0
+        self._best: dict[int, tuple[int, float]] = {}
 
     def look(self, holdup: Holdup, nodes: int, rate: float) -> None:
         """``rate`` is what all ``nodes`` bring, in bytes a second."""
         self._looks[holdup] += 1
-        if holdup is Holdup.NONE and rate:
-            self._best[nodes] = max(self._best.get(nodes, 0.0), rate)
+        if nodes != self._nodes:
+            self._nodes = nodes
+            self._rates.clear()
+        if holdup is not Holdup.NONE or not (rate or self._rates):
+            return
+        self._rates.append(rate)
+        if len(self._rates) >= FEWEST_LOOKS:
+            mean = sum(self._rates) / len(self._rates)
+            # The more looks, the better known; then the highest of all.
+            seen = (len(self._rates), mean)
+            self._best[nodes] = max(self._best.get(nodes, seen), seen)
 
     def explain(self, capped: bool, refused: bool) -> str:
         """A line that says what more nodes would do; empty where too little was seen.
@@ -60,7 +77,7 @@ class Limits:
         if not self._best:
             return ""
         nodes = max(self._best)
-        rate = self._best[nodes]
+        rate = self._best[nodes][1]
         each = f"{counted(nodes, 'node')} at {format_size(rate / nodes)}/s" + (
             " each" if nodes > 1 else ""
         )
@@ -73,7 +90,7 @@ class Limits:
         fewest = min(self._best)
         if fewest == nodes:
             return each
-        share = rate / nodes / (self._best[fewest] / fewest)
+        share = rate / nodes / (self._best[fewest][1] / fewest)
         if share >= SCALES:
             return f"{each}; the nodes' links are the limit: more nodes would help"
         if share < SHARED:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from raydl.event import (
@@ -47,7 +47,7 @@ class Phase(Enum):
 class NodeTally:
     """What a node has brought: ``number`` counts nodes in the order in which they came.
 
-    ``bytes`` of whole parts, ``lanes`` at work, ``speed`` in bytes a second.
+    ``bytes`` of whole parts, ``lanes`` at work, ``speed`` in bytes a second over the last seconds.
     """
 
     name: str
@@ -56,6 +56,19 @@ class NodeTally:
     lanes: int = 0
     speed: float = 0.0
     state: str = "joins"
+    _speeds: deque[tuple[float, float]] = field(default_factory=deque, repr=False)
+
+    def saw(self, speed: float, now: float) -> None:
+        """It does that much at the moment."""
+        self._speeds.append((now, speed))
+        while self._speeds[0][0] < now - SPEED_SECONDS:
+            self._speeds.popleft()
+        self.speed = sum(speed for _, speed in self._speeds) / len(self._speeds)
+
+    def rest(self, state: str) -> None:
+        """It does nothing any more."""
+        self.state, self.lanes, self.speed = state, 0, 0.0
+        self._speeds.clear()
 
 
 class Tally:
@@ -85,8 +98,7 @@ class Tally:
             case LanesJoined(name):
                 self.node(name).state = "fetches"
             case LanesLeft(name):
-                node = self.node(name)
-                node.state, node.lanes, node.speed = "left", 0, 0.0
+                self.node(name).rest("left")
             case PartFetched(_, start, stop, name):
                 self.node(name).bytes += stop - start
             case Progress():
@@ -162,11 +174,10 @@ class Tally:
             self._marks.popleft()
         for seen in event.by_node:
             node = self.node(seen.node)
-            node.lanes, node.speed = seen.lanes, seen.speed
+            node.lanes = seen.lanes
+            node.saw(seen.speed, now)
             node.state = "silent" if seen.silent else "fetches" if seen.lanes else "idle"
 
     def _rest(self, state: str) -> None:
         for node in self.nodes.values():
-            node.lanes, node.speed = 0, 0.0
-            if node.state != "left":
-                node.state = state
+            node.rest("left" if node.state == "left" else state)

@@ -50,7 +50,7 @@ def test_from_the_first_question_to_the_file(clock):
     assert tally.speed == 250
     assert tally.seconds_left == 3
     assert tally.nodes["a"].bytes == 200
-    assert tally.nodes["a"].speed == 200
+    assert tally.nodes["a"].speed == 100
     assert tally.summary() == "250 B of 1000 B, 250 B/s, 3.0s left, 4 lanes on 1 node"
     take(tally, Verifying())
     assert tally.summary() == "250 B of 1000 B, verifying"
@@ -95,6 +95,17 @@ def test_only_the_last_seconds_count(clock):
         take(tally, progress(second * 10 if second < 5 else 500 + second))
         clock[0] += 1
     assert tally.speed == pytest.approx(1)
+
+
+def test_a_node_that_brings_bytes_in_bursts(clock):
+    tally = Tally()
+    take(tally, Planned(0, 1000, None, 100, ""))
+    for tick in range(40):
+        clock[0] += 0.1
+        take(tally, progress(tick, NodeNow("a", 4, 50.0 if tick % 5 == 0 else 0.0, False)))
+    assert tally.nodes["a"].speed == pytest.approx(10, rel=0.1)
+    take(tally, LanesLeft("a", 4, "gone"))
+    assert tally.nodes["a"].speed == 0
 
 
 def test_notes_are_not_kept_without_end():

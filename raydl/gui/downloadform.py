@@ -136,7 +136,7 @@ class DownloadForm(Card):
 
     def _open_more(self) -> None:
         px = self._look.px
-        self.more_dialog.open(self.winfo_rootx() + px(30), self.winfo_rooty() + px(60))
+        self.more_dialog.open(self.winfo_rootx() + px(8), self.winfo_rooty() + px(60))
 
     def _row(self, number: int, label: str, widget: tk.Widget) -> None:
         px = self._look.px
