@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import queue
 import re
 import socket
 import sys
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -121,7 +123,7 @@ def check_listener(host: str, port: int, start: str = "") -> None:
     """
     where = f"{host}:{port}"
     try:
-        with socket.create_connection((host, port), timeout=CONNECT_SECONDS) as link:
+        with _connect(host, port) as link:
             if os.environ.get("RAY_USE_TLS", "").lower() in ("1", "true"):
                 return
             link.sendall(_HTTP2_HELLO)
@@ -136,7 +138,7 @@ def check_listener(host: str, port: int, start: str = "") -> None:
     except TimeoutError:
         raise ClusterError(
             f"no Ray cluster at {where}: no answer in {CONNECT_SECONDS:g}s",
-            "check the address, and that no firewall is between",
+            "check the address, that its name is found, and that no firewall is between",
         ) from None
     except OSError as error:
         raise ClusterError(f"no Ray cluster at {where}: {error.strerror or error}", start) from None
@@ -147,6 +149,33 @@ def check_listener(host: str, port: int, start: str = "") -> None:
             "give the head's address, as `ray start --head` printed it; "
             "or it wants TLS: set RAY_USE_TLS=1 and its certificates",
         )
+
+
+def _connect(host: str, port: int) -> socket.socket:
+    """A connection; TimeoutError where there is none in time, finding the name included."""
+    outcome: queue.SimpleQueue[socket.socket | OSError] = queue.SimpleQueue()
+    too_late = threading.Event()
+
+    def connect() -> None:
+        try:
+            link = socket.create_connection((host, port), timeout=CONNECT_SECONDS)
+        except OSError as error:
+            outcome.put(error)
+            return
+        outcome.put(link)
+        if too_late.is_set():
+            link.close()
+
+    # Nothing else ends a look-up that a name server does not answer.
+    threading.Thread(target=connect, name="raydl-connect", daemon=True).start()
+    try:
+        found = outcome.get(timeout=CONNECT_SECONDS)
+    except queue.Empty:
+        too_late.set()
+        raise TimeoutError from None
+    if isinstance(found, OSError):
+        raise found
+    return found
 
 
 def _receive(link: socket.socket, count: int) -> bytes:

@@ -85,6 +85,16 @@ def test_an_unknown_host():
         check_listener("no-such-host.invalid", 1)
 
 
+def test_a_name_server_that_does_not_answer(monkeypatch, no_leaks):
+    answer = threading.Event()
+    monkeypatch.setattr("raydl.address.CONNECT_SECONDS", 0.1)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: answer.wait() and [])
+    with pytest.raises(ClusterError, match=r"no answer in 0\.1s") as caught:
+        check_listener("slow.invalid", 1)
+    assert "name" in caught.value.hint
+    answer.set()
+
+
 def test_something_that_accepts_and_says_nothing(monkeypatch):
     monkeypatch.setattr("raydl.address.CONNECT_SECONDS", 0.1)
     with (

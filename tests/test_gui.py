@@ -1,7 +1,9 @@
 """The real windows, on a display without a screen."""
 
+import contextlib
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -119,6 +121,25 @@ def test_a_role_is_chosen_and_remembered(open_app):
     assert again.root.focus_lastfor() is again.roles.buttons["worker"]
     press(again, again.roles.buttons["coordinator"], "<space>")
     assert "raydl coordinator" in texts(again.root)
+
+
+def test_a_desktop_that_turns_dark(open_app, home, monkeypatch):
+    from raydl.gui.look import DARK, LIGHT
+
+    setting = home / "gsettings"
+    setting.write_text("#!/bin/sh\necho \"'default'\"\n")
+    setting.chmod(0o755)
+    monkeypatch.setenv("PATH", str(home), prepend=os.pathsep)
+    app = open_app("coordinator")
+    assert app.look.palette is LIGHT
+    setting.write_text("#!/bin/sh\necho \"'prefer-dark'\"\n")
+    app.root.event_generate("<FocusIn>")
+    drive(app.root, lambda: app.look.palette is DARK)
+    assert str(app.root.cget("background")) == DARK.window
+    app.theme_button.invoke()
+    app.root.event_generate("<FocusIn>")
+    app.root.update()
+    assert app.look.palette is LIGHT
 
 
 def test_each_theme_is_readable(open_app):
@@ -476,6 +497,67 @@ def drive_until_gone(app, seconds=30):
         assert time.monotonic() < end
         app.root.update()
         time.sleep(0.005)
+
+
+DRAGGED = """
+import tkinter as tk
+from tkinterdnd2 import COPY, DND_TEXT, TkinterDnD
+
+root = TkinterDnD.Tk()
+root.geometry("80x60+1190+10")
+root.overrideredirect(True)
+link = tk.Label(root, text="a link")
+link.pack(fill="both", expand=True)
+link.drag_source_register(1, DND_TEXT)
+link.dnd_bind("<<DragInitCmd>>", lambda _: (COPY, DND_TEXT, "http://127.0.0.1/dropped.iso"))
+link.dnd_bind("<<DragEndCmd>>", lambda event: root.after_idle(root.destroy))
+root.bind("<Visibility>", lambda _: print("there", flush=True))
+root.mainloop()
+"""
+
+
+@contextlib.contextmanager
+def ended(process):
+    try:
+        yield
+    finally:
+        process.kill()
+
+
+@pytest.mark.skipif(not shutil.which("xdotool"), reason="needs xdotool")
+def test_a_link_is_dropped(coordinator):
+    pytest.importorskip("tkinterdnd2")
+    app, window = coordinator
+    app.root.geometry("+0+0")
+    window.form.url.insert(0, "http://old/")
+    drive(app.root, window.form.start_button.winfo_rootx)
+
+    def until_done(process):
+        drive(app.root, lambda: process.poll() is not None)
+        assert process.returncode == 0
+
+    def pointer(*words):
+        until_done(subprocess.Popen(["xdotool", *map(str, words)]))
+
+    dragged = [sys.executable, "-c", DRAGGED]
+    with subprocess.Popen(dragged, stdout=subprocess.PIPE, text=True) as other, ended(other):
+        assert other.stdout.readline() == "there\n"
+        url = window.form.url
+        x, y = url.winfo_rootx() + 40, url.winfo_rooty() + 10
+        pointer("mousemove", 1230, 40, "mousedown", 1)
+        for to in [(1225, 45), (1200, 50), (x, y), (x + 3, y + 1)]:
+            pointer("mousemove", *to)
+        pointer("mouseup", 1)
+        until_done(other)
+    drive(app.root, lambda: url.get() == "http://127.0.0.1/dropped.iso")
+
+
+def test_without_what_drops_need(open_app, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tkinterdnd2", None)
+    app = open_app("coordinator")
+    assert not hasattr(app.root, "can_drop")
+    app.window.form.put_url("http://127.0.0.1/pasted.iso")
+    assert app.window.form.url.get() == "http://127.0.0.1/pasted.iso"
 
 
 def test_options_behind_more(coordinator):

@@ -11,7 +11,7 @@ from tkinter import ttk
 
 from raydl.errors import RaydlError, UsageError
 from raydl.gui.coordinatorwindow import CoordinatorWindow
-from raydl.gui.look import Look
+from raydl.gui.look import DARK, LIGHT, Look, system_is_dark
 from raydl.gui.memory import Memory
 from raydl.gui.pump import Pump
 from raydl.gui.roleselector import RoleSelector
@@ -122,10 +122,23 @@ class App:
         names = list(THEMES)
         theme = names[(names.index(self.look.theme) + 1) % len(names)]
         self.memory.theme = theme
-        self.look.apply(theme)
+        self._paint(theme)
         self.theme_button.configure(text=THEMES[theme])
+
+    def _paint(self, theme: str, system_dark: bool | None = None) -> None:
+        self.look.apply(theme, system_dark)
         if isinstance(self.window, CoordinatorWindow):
             self.window.detail.repaint()
+
+    def _follow_system(self, event: tk.Event[tk.Misc]) -> None:
+        """Who comes back to the window may have set the desktop to light or dark."""
+
+        def told(dark: bool) -> None:
+            if self.look.theme == "system" and self.look.palette is not (DARK if dark else LIGHT):
+                self._paint("system", dark)
+
+        if event.widget is self.root and self.look.theme == "system":
+            self.pump.run(system_is_dark, told, lambda _: None)
 
     def close(self) -> None:
         """End what runs, with a question where something would be cut off; then the window."""
@@ -183,6 +196,7 @@ class App:
         root = self.root
         for kind in ("TButton", "TCheckbutton"):
             root.bind_class(kind, "<Return>", lambda event: _invoke(event.widget))
+        root.bind("<FocusIn>", self._follow_system)
         root.bind(f"<{MODIFIER}-n>", on_coordinator(lambda w: w.form.url.focus_set()))
         root.bind(f"<{MODIFIER}-p>", on_coordinator(lambda w: w.toggle()))
         root.bind(f"<{MODIFIER}-q>", lambda _: self.close())

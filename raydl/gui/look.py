@@ -79,10 +79,13 @@ class Look:
         """``size`` pixels of a screen with 96 a (logical) inch, on this one."""
         return round(size * self._scale)
 
-    def apply(self, theme: str) -> None:
-        """Take the colours of ``theme``."""
+    def apply(self, theme: str, system_dark: bool | None = None) -> None:
+        """Take the colours of ``theme``; for ``system`` it is asked, unless it is known."""
         self.theme = theme
-        dark = theme == "dark" or (theme == "system" and system_is_dark())
+        if theme == "system":
+            dark = system_is_dark() if system_dark is None else system_dark
+        else:
+            dark = theme == "dark"
         self.palette = p = DARK if dark else LIGHT
         root, px = self._root, self.px
         root.configure(background=p.window)
