@@ -100,13 +100,9 @@ def find_head() -> Head | None:
         check_listener(host, port)
     except RaydlError:
         return None
-    answer = examine(left, authtoken.find_token())
-    if answer.error is not None:
-        raise answer.error
-    notes = []
-    if not answer.wants_token:
-        notes.append("it has no token: anyone who reaches it can run code here")
-    return Head(left, answer.wants_token, None, notes)
+    wants_token = examine(left, authtoken.find_token()).check()
+    open_to_all = "it has no token: anyone who reaches it can run code here"
+    return Head(left, wants_token, None, [] if wants_token else [open_to_all])
 
 
 def start_head(
@@ -218,15 +214,13 @@ def check_cluster(address: str, token: str | None, *, token_given: bool = False)
     version of Ray or Python; ``token_given`` makes a token that is not wanted an error too.
     """
     check_listener(*parse_address(address), start="start one there: raydl coordinator")
-    answer = examine(address, token)
-    if answer.error is not None:
-        raise answer.error
-    if token_given and not answer.wants_token:
+    wants_token = examine(address, token).check()
+    if token_given and not wants_token:
         raise ClusterError(
             f"the cluster at {address} has no token, and one was given",
             "leave it out, or start the head with one: raydl coordinator",
         )
-    return answer.wants_token
+    return wants_token
 
 
 def join(address: str, token: str | None = None, *, cancelled: Cancelled = never) -> Joined:

@@ -41,12 +41,10 @@ def check_head(address: str) -> None:
     """
     token = None if MODE_VARIABLE in os.environ else find_token()
     if token is not None:  # whether it is wanted takes another process to find out, in silence
-        answer = examine(address, token)
-        if answer.wants_token and answer.error is None:
+        if examine(address, token).check():
             take_token()
-        error = answer.error
-    else:
-        error = refusal(address, ask_head(address), sends_token())
+        return
+    error = refusal(address, ask_head(address), sends_token())
     if error is not None:
         raise error
 
@@ -57,6 +55,12 @@ class Answer:
 
     wants_token: bool
     error: ClusterError | None = None
+
+    def check(self) -> bool:
+        """Whether it wants a token; raises where it cannot be used."""
+        if self.error is not None:
+            raise self.error
+        return self.wants_token
 
 
 def examine(address: str, token: str | None) -> Answer:
