@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 from raydl import backoff, company
+from raydl.away import Away
 from raydl.crew import CRAWL_SECONDS, Crew, Flight
 from raydl.errors import CancelledError, ClusterError
 from raydl.event import (
@@ -37,6 +38,7 @@ from raydl.mirrors import Mirror
 from raydl.models import Failure, Part, Plan
 from raydl.places import Places
 from raydl.plan import GROWTH, part_size
+from raydl.retries import Retries
 from raydl.store import StoreBudget
 from raydl.tuner import Tuner
 from raydl.units import counted, format_size
@@ -44,10 +46,6 @@ from raydl.waiting import next_item
 from raydl.window import Task, Window
 
 TICK_SECONDS = 0.1
-
-DOUBTFUL = ("no-range", "changed", "wrong")
-"""Answers that do not fit. One is asked for once more: an odd answer of one server behind a name
-is no reason to throw everything away. A second one is."""
 
 
 class Coordinator:
@@ -81,7 +79,7 @@ class Coordinator:
         self._places = Places(mirrors, emit, inbox.queue.put)
         self._inbox = inbox
         self._emit = emit
-        self._retries = retries
+        self._retries = Retries(retries)
         self._patience = patience
         self._required = required
         self._manners = manners or Manners(None, None)
@@ -99,8 +97,7 @@ class Coordinator:
         self._store = StoreBudget()
         self._limits = Limits()
         self._unfit: set[str] = set()
-        self._in_doubt: set[int] = set()
-        self._away: dict[int, tuple[Part, str, Payload]] = {}
+        self._away = Away()
         self.meter = Meter(plan.start, plan.size)
         self._next_tick = self._alone_since = time.monotonic()
         self._is_closed = self._cancelled = False
@@ -200,10 +197,9 @@ class Coordinator:
                 self._window.wrote(part.size)
                 self._emit(PartWritten(*part))
             case Pulled(start, payload, problem):
-                if start in self._away and self._away[start][2] is payload:
-                    part = self._away.pop(start)[0]
-                    if problem:
-                        self._lost(part, problem)
+                came = self._away.came(start, payload)
+                if came is not None and problem:
+                    self._lost(came, problem)
             case Joined():
                 self._joined(message)
             case Left():
@@ -262,10 +258,8 @@ class Coordinator:
             self._emit(Notice(f"{node} cannot fetch: {reason}"))
 
     def _refetch_what_is_at(self, node: str, reason: str) -> None:
-        for start, (part, owner, _) in list(self._away.items()):
-            if owner == node:
-                del self._away[start]
-                self._lost(part, reason)
+        for part in self._away.lose(node):
+            self._lost(part, reason)
 
     def _dismiss(self, crew: Crew) -> None:
         """No more tasks for this crew; what it has in flight still counts."""
@@ -379,11 +373,11 @@ class Coordinator:
         assert payload is not None
         rest = self._window.arrived(task.part, got, payload)
         here = task.part._replace(stop=task.part.start + got)
-        self._in_doubt.discard(task.part.number)
+        self._retries.fitted(task.part)
         self.meter.arrived(node, got)
         self._emit(PartFetched(*here, node, round(message.seconds, 4)))
         if not payload.here:
-            self._away[here.start] = (here, node, payload)
+            self._away.put(here, node, payload)
             if not self._stay:
                 self._pull(here.start, payload)
         self._call_off(task.part.start)
@@ -406,21 +400,10 @@ class Coordinator:
         if failure.kind == "cancelled":
             self._window.put_back(Task(part, tries - 1))
             return
-        if not failure.retryable:
-            self._doubt(part, failure)
-        if tries > self._retries:
-            raise failure.to_error(f" ({tries} tries)" if tries > 1 else "")
-        lost = failure.kind == "lane"
-        delay = 0.0 if lost else backoff.delay(tries, failure.retry_after)
+        delay = self._retries.delay(part, tries, failure)
         self.meter.retried += 1
         self._window.put_back(Task(part, tries), time.monotonic() + delay)
         self._emit(PartFailed(*part, node, failure.message, tries, round(delay, 2)))
-
-    def _doubt(self, part: Part, failure: Failure) -> None:
-        """Raise what this failure means, unless it is the first answer that does not fit."""
-        if failure.kind not in DOUBTFUL or self._in_doubt:
-            raise failure.to_error()
-        self._in_doubt.add(part.number)
 
     def _lost(self, part: Part, problem: str) -> None:
         """An object that a node had fetched is gone: fetch it again."""
@@ -432,7 +415,7 @@ class Coordinator:
         while (payload_at_head := self._window.peek()) is not None:
             if not (payload_at_head.here or self._stay):
                 break
-            self._away.pop(self._window.head, None)
+            self._away.drop(self._window.head)
             self._out.put(self._window.pop())
 
     def _pull(self, start: int, payload: Payload) -> None:
