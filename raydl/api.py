@@ -152,7 +152,7 @@ def _stream(url: str, options: Options) -> Iterator[memoryview]:
         yield from pipe
         download.result()
     finally:
-        pipe.leave()
+        pipe.cancel()
         download.cancel()
         download.join()
 

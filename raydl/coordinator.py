@@ -17,6 +17,7 @@ from raydl.crew import CRAWL_SECONDS, Crew, Flight
 from raydl.errors import CancelledError, ClusterError
 from raydl.event import (
     ClusterChosen,
+    Continued,
     Emit,
     LanesJoined,
     LanesLeft,
@@ -26,6 +27,7 @@ from raydl.event import (
     PartHedged,
     PartStarted,
     PartWritten,
+    Paused,
     Progress,
 )
 from raydl.flights import Flights
@@ -214,6 +216,7 @@ class Coordinator:
                 self._places.resolved(message)
             case Held(paused):
                 self._held = paused
+                self._emit(Paused() if paused else Continued())
             case Closed():
                 self._is_closed = True
 

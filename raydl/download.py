@@ -27,13 +27,11 @@ from raydl.errors import (
 )
 from raydl.event import (
     ClusterChosen,
-    Continued,
     Emit,
     Event,
     Failed,
     Finished,
     Notice,
-    Paused,
     Probed,
     Resumed,
     Verifying,
@@ -191,7 +189,7 @@ def _transfer(
         emit(Notice(NO_VALIDATOR))
     began = time.monotonic()
     with transfer(url, remote, choice, options, emit, start=sink.kept) as fetching:
-        control.watch(fetching.cancel, partial(_hold, fetching.hold, emit))
+        control.watch(fetching.cancel, fetching.hold)
         for _, data in fetching.chunks():
             sink.write(data)
             data.release()
@@ -212,8 +210,3 @@ def _transfer(
             digests=digests,
             nodes=fetching.meter.shares(),
         )
-
-
-def _hold(hold: Callable[[bool], None], emit: Emit, paused: bool) -> None:
-    hold(paused)
-    emit(Paused() if paused else Continued())

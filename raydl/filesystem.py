@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+from pathlib import Path
 from typing import Any
 
 from fsspec.spec import AbstractFileSystem
@@ -11,8 +13,20 @@ from raydl.api import open as open_remote
 from raydl.api import probe
 from raydl.errors import HttpError
 from raydl.models import Remote
+from raydl.naming import file_name
+from raydl.reader import RemoteFile
 
 BUFFER = 1 << 20
+
+
+class _Buffered(io.BufferedReader):
+    """Has the size that fsspec asks files for."""
+
+    raw: RemoteFile
+
+    @property
+    def size(self) -> int | None:
+        return self.raw.size
 
 
 class RaydlFileSystem(AbstractFileSystem):  # type: ignore[misc]
@@ -45,10 +59,10 @@ class RaydlFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def _url(self, path: str) -> str:
         return self._strip_protocol(path) or self._fo
 
-    def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> io.BufferedReader:
+    def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> _Buffered:
         if mode != "rb":
             raise ValueError(f"raydl reads, mode is 'rb', not {mode!r}")
-        return io.BufferedReader(open_remote(self._url(path), **self._options), BUFFER)
+        return _Buffered(open_remote(self._url(path), **self._options), BUFFER)
 
     def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
         """Size in bytes, type and validators. Raises FileNotFoundError."""
@@ -74,6 +88,26 @@ class RaydlFileSystem(AbstractFileSystem):  # type: ignore[misc]
         """The file itself: origins list nothing."""
         return [self.info(path)] if detail else [self._url(path)]
 
+    def glob(self, path: str, maxdepth: int | None = None, **kwargs: Any) -> Any:
+        """The file itself, if it is there: in a URL ``?`` and ``[`` are no wildcards."""
+        found = [self._url(path)] if self.exists(path) else []
+        return {url: self.info(url) for url in found} if kwargs.get("detail") else found
+
+    def expand_path(
+        self, path: str | list[str], recursive: bool = False, **kwargs: Any
+    ) -> list[str]:
+        """The same URLs."""
+        return [self._url(one) for one in ([path] if isinstance(path, str) else path)]
+
+    def get(self, rpath: Any, lpath: Any, recursive: bool = False, **kwargs: Any) -> None:
+        """Into a file; into one of its own name where ``lpath`` is a directory."""
+        if isinstance(rpath, str):
+            target = os.fspath(lpath)
+            if target.endswith("/") or Path(target).is_dir():
+                target = str(Path(target, file_name(None, self._url(rpath))))
+            rpath, lpath = [self._url(rpath)], [target]
+        super().get(rpath, lpath, recursive, **kwargs)
+
     def cat_file(
         self, path: str, start: int | None = None, end: int | None = None, **kwargs: Any
     ) -> bytes:
@@ -81,7 +115,7 @@ class RaydlFileSystem(AbstractFileSystem):  # type: ignore[misc]
         with open_remote(self._url(path), **self._options) as file:
             size = file.size
             begin, stop = (
-                position if position is None or position >= 0 else position + (size or 0)
+                position if position is None or position >= 0 else max(0, position + (size or 0))
                 for position in (start, end)
             )
             if begin:

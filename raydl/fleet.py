@@ -11,6 +11,7 @@ from typing import Any
 
 from raydl.address import Choice
 from raydl.cluster import MOST_LANES, Actor, ActorLost, Node, Outcome, Session, connect
+from raydl.ending import before_exit
 from raydl.errors import ClusterError, RaydlError
 from raydl.lane import (
     HERE,
@@ -122,7 +123,12 @@ class ClusterFleet:
         self._connected = self._born = self._stillborn = False
         # Not a daemon: an interpreter that ends while Ray connects in a thread crashes.
         self._thread = threading.Thread(target=self._run, name="raydl-cluster")
+        before_exit(self)
         self._thread.start()
+
+    def cancel(self) -> None:
+        """Let its thread end, which lets the workers go; without waiting for that."""
+        self._stop.set()
 
     def close(self) -> None:
         """Let the workers go, and leave Ray as it was found.
@@ -130,7 +136,7 @@ class ClusterFleet:
         While the connection is still being made there is nothing to end yet; then this returns
         at once, and the thread closes what it gets.
         """
-        self._stop.set()
+        self.cancel()
         if self._connected:
             self._thread.join()
 

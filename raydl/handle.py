@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import atexit
 import queue
 import threading
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 
 from raydl.control import Control
 from raydl.download import Output, run
+from raydl.ending import before_exit
 from raydl.event import Event, Progress
 from raydl.models import Report, redact
 from raydl.options import Options
@@ -20,18 +19,6 @@ from raydl.waiting import next_item
 
 MOST_EVENTS = 10_000
 """Past events that are kept for who asks for them late."""
-
-_running: weakref.WeakSet[Download] = weakref.WeakSet()
-
-
-def _cancel_all() -> None:
-    for download in list(_running):
-        download.cancel()
-
-
-# Threads of an interpreter that ends are waited for before atexit's functions are called; this
-# hook, which concurrent.futures has for the same reason, comes before that.
-getattr(threading, "_register_atexit", atexit.register)(_cancel_all)
 
 
 class Download:
@@ -75,7 +62,7 @@ class Download:
                 self._future.set_result(report)
 
         self._thread = threading.Thread(target=work, name="raydl-download")
-        _running.add(self)
+        before_exit(self)
         self._thread.start()
 
     @property

@@ -10,6 +10,9 @@ from urllib.parse import unquote, urlsplit
 MAX_NAME_BYTES = 255
 FALLBACK = "download"
 
+_NOT_FROM_ORIGINS = ("raydl.toml",)
+"""Names that raydl itself would obey the next time that it runs there."""
+
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
@@ -26,8 +29,8 @@ def file_name(content_disposition: str | None, url: str) -> str:
 def plain_name(text: str) -> str:
     """``text`` reduced to a name that cannot leave its directory; empty if nothing is left."""
     name = re.split(r"[/\\]", text)[-1]
-    name = "".join(c for c in name if c.isprintable() and c not in '<>:"|?*').strip().strip(".")
-    if _DEVICES.fullmatch(name):
+    name = "".join(c for c in name if c.isprintable() and c not in '<>:"|?*').strip(" .")
+    if _DEVICES.fullmatch(name) or name.lower() in _NOT_FROM_ORIGINS:
         name = f"_{name}"
     if len(name.encode()) > MAX_NAME_BYTES - len(".part.journal"):
         stem, dot, ending = name.rpartition(".")

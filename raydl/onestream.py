@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 from raydl import backoff
 from raydl.errors import CancelledError, RaydlError
-from raydl.event import Emit, PartFailed, Progress
+from raydl.event import Continued, Emit, PartFailed, Paused, Progress
+from raydl.inbox import Held
 from raydl.lane import HERE
 from raydl.manners import Manners
 from raydl.meter import Meter
@@ -46,7 +47,7 @@ class OneStream:
         self._buffer_size = max(SMALLEST_BUFFER, largest)
         self._origin = Origin(source.access, source.timeout)
         self._free: queue.SimpleQueue[bytearray | None] = queue.SimpleQueue()
-        self._out: queue.SimpleQueue[tuple[bytearray, int, int] | RaydlError | None] = (
+        self._out: queue.SimpleQueue[tuple[bytearray, int, int] | Held | RaydlError | None] = (
             queue.SimpleQueue()
         )
         self._taken: bytearray = bytearray()
@@ -70,6 +71,9 @@ class OneStream:
         while (item := next_item(self._out)) is not None:
             if isinstance(item, RaydlError):
                 raise item
+            if isinstance(item, Held):
+                self._emit(Paused() if item.paused else Continued())
+                continue
             buffer, start, stop = item
             yield Part(index, written, written + stop - start), memoryview(buffer)[start:stop]
             written += stop - start
@@ -86,6 +90,7 @@ class OneStream:
 
     def hold(self, paused: bool) -> None:
         """Read nothing more, or go on; from any thread."""
+        self._out.put(Held(paused))
         if paused:
             self._going.clear()
         else:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 
 from raydl.checksum import Proof, RunningDigest
+from raydl.ending import before_exit
 from raydl.errors import CancelledError
 from raydl.waiting import next_item
 
@@ -26,6 +27,7 @@ class Pipe:
         self._digest = RunningDigest(None)
         self.is_proven = False
         self.written = 0
+        before_exit(self)
 
     def open(self, proof: Proof | None) -> Pipe:
         """Begin; ``proof`` is the digest that the bytes must have."""
@@ -56,7 +58,7 @@ class Pipe:
         """Let who reads know that nothing more comes."""
         self._chunks.put(None)
 
-    def leave(self) -> None:
+    def cancel(self) -> None:
         """Nobody reads any more: let who writes know."""
         self._closed.set()
         self._taken.release()

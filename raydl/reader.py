@@ -27,12 +27,17 @@ SKIP = 4 << 20
 """A seek forward by no more than that reads on and drops what is between."""
 
 
+LARGE = 16 << 20
+"""A read of that much is worth the whole fleet, though it may fetch more than is wanted."""
+
+
 class RemoteFile(io.RawIOBase):
     """The file's bytes, by position. ``size`` is in bytes, None where the origin does not say.
 
     A read somewhere fetches what it asks for, with one request. From the second read on that
-    goes on where the last one ended, the whole fleet reads ahead, ``max_memory`` bytes at most;
-    a seek ends that. Without byte ranges there is no seeking. Not for several threads at once.
+    goes on where the last one ended, and for a large one, the whole fleet reads ahead,
+    ``max_memory`` bytes at most; a seek ends that. Without byte ranges there is no seeking. Not
+    for several threads at once.
     """
 
     def __init__(
@@ -89,10 +94,12 @@ class RemoteFile(io.RawIOBase):
         if 0 <= inside < self._block.nbytes:
             data = self._block[inside:]
         else:
-            goes_on = self._position == self._block_start + self._block.nbytes
-            if self._reaches_ahead() or goes_on or not self._remote.ranges:
+            goes_on = self._block.nbytes > 0 and inside == self._block.nbytes
+            worth = goes_on or into.nbytes >= LARGE
+            if worth or self._reaches_ahead() or not self._remote.ranges:
                 data = self._read_ahead()
             else:
+                self._stop_ahead()
                 data = self._read_block(into.nbytes)
         done = min(into.nbytes, data.nbytes)
         into[:done] = data[:done]

@@ -190,6 +190,23 @@ def test_workers_need_no_raydl(own_nodes, make_origin, tmp_path, monkeypatch):
     assert (folder / "file.bin").read_bytes() == origin.data
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "f = raydl.open(url, address=head); f.read(300_000), f.read(1)",
+        "it = raydl.refs(url, address=head, part_size=100_000); next(it)",
+    ],
+)
+def test_a_program_that_ends_amid_its_use(two_nodes, make_origin, tmp_path, line):
+    origin = make_origin(os.urandom(20_000_000))
+    code = f"import raydl, sys; url, head = sys.argv[1:]; {line}; raise SystemExit(3)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, origin.url(), two_nodes.address],
+        cwd=tmp_path, env={**os.environ, "RAY_AUTH_MODE": "disabled"}, timeout=25,
+    )  # fmt: skip
+    assert done.returncode == 3
+
+
 class TestRefusals:
     """Each within five seconds, with the command that mends it."""
 

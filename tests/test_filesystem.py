@@ -41,10 +41,39 @@ def test_the_file_system(origin):
         files.open(url, "wb")
 
 
+@pytest.mark.parametrize("query", ["?sig=a*b", "?part[]=1", ""])
+def test_signed_urls(origin, tmp_path, query):
+    """To fsspec ``?``, ``*`` and ``[`` are wildcards; in a URL they are not."""
+    files, url = fsspec.filesystem("raydl", **ALONE), origin.url() + query
+    assert files.cat(url) == origin.data
+    assert files.cat([url, url]) == {url: origin.data}
+    files.get(url, str(tmp_path / "got"))
+    files.get(url, f"{tmp_path}/")
+    files.get([url], [str(tmp_path / "listed")])
+    for name in ("got", "file.bin", "listed"):
+        assert (tmp_path / name).read_bytes() == origin.data
+    assert files.glob(url) == [url]
+    assert files.glob(url, detail=True)[url]["size"] == len(origin.data)
+    assert files.expand_path(f"raydl://{url}", recursive=True) == [url]
+    for urls in ([f"raydl://{url}", f"raydl://{origin.url()}?other"], f"raydl://{url}"):
+        opened = fsspec.open_files(urls, **ALONE)
+        assert len(opened) == (2 if isinstance(urls, list) else 1)
+        for one in opened:
+            with one as file:
+                assert file.read(9) == origin.data[:9]
+
+
+def test_ranges_of_a_file(origin):
+    files = fsspec.filesystem("raydl", **ALONE)
+    assert files.read_block(origin.url(), 10, 5) == origin.data[10:15]
+    assert files.cat_file(origin.url(), start=-10 * len(origin.data)) == origin.data
+
+
 def test_what_is_not_there(origin):
     origin.on(status(404), None, lambda seen: True)
     files = fsspec.filesystem("raydl", **ALONE)
     assert not files.exists(origin.url())
+    assert files.glob(origin.url()) == []
     with pytest.raises(FileNotFoundError):
         files.info(origin.url())
 

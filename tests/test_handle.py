@@ -11,9 +11,9 @@ import pytest
 import raydl
 from raydl import company
 from raydl.errors import CancelledError, HttpError
-from raydl.event import Continued, Finished, PartFetched, Paused, Progress
+from raydl.event import Continued, Finished, PartFetched, Paused, Probed, Progress
 from tests.conftest import random_bytes
-from tests.scripted import chunked, status
+from tests.scripted import anything, chunked, status
 from tests.test_download import ALONE
 
 QUIET = {**ALONE, "part_size": 50_000}
@@ -133,6 +133,27 @@ def test_pause_of_one_stream(make_origin, in_tmp):
     assert (in_tmp / "file.bin").read_bytes() == origin.data
 
 
+@pytest.mark.parametrize("ranges", [True, False])
+def test_paused_by_who_listens(make_origin, in_tmp, ranges):
+    """A callback may pause it and go on, though it is called from within the download."""
+    origin, told = make_origin(random_bytes(3_000_000), ranges=ranges), []
+
+    def listen(event):
+        told.append(type(event))
+        if isinstance(event, Probed | PartFetched):
+            download.pause()
+        elif isinstance(event, Paused):
+            download.resume()
+
+    gate = threading.Event()
+    origin.on(lambda handler, seen: gate.wait(20) and False, None, anything)
+    download = raydl.start(origin.url(), on_event=listen, **ALONE)
+    gate.set()
+    download.result(30)
+    assert told.index(Probed) < told.index(Paused) < told.index(Continued)
+    assert (in_tmp / "file.bin").read_bytes() == origin.data
+
+
 def test_paused_before_it_began(origin, in_tmp):
     gate = Gate(origin)
     gate.let(1000)
@@ -199,6 +220,17 @@ for event in download.events():
     assert done.returncode == 0
     assert time.monotonic() - began < 10
     assert (tmp_path / "file.bin.part").exists()
+
+
+def test_a_program_that_ends_amid_a_stream(origin, tmp_path):
+    code = f"""
+import raydl
+chunks = raydl.stream({origin.url()!r}, address="none", part_size=50_000)
+next(chunks)
+raise SystemExit(3)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, timeout=20)
+    assert done.returncode == 3
 
 
 def test_chunked_in_the_background(origin, in_tmp):

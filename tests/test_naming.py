@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raydl import config
 from raydl.naming import file_name, plain_name
 
 
@@ -17,6 +18,8 @@ from raydl.naming import file_name, plain_name
         ('attachment; filename="..\\\\evil.exe"', "https://h/x", "evil.exe"),
         ('attachment; filename=".bashrc"', "https://h/x", "bashrc"),
         ('attachment; filename="con.txt"', "https://h/x", "_con.txt"),
+        ('attachment; filename="RayDL.toml"', "https://h/x", "_RayDL.toml"),
+        ('attachment; filename=". ."', "https://h/x.bin", "x.bin"),
         ("attachment", "https://h/x.bin", "x.bin"),
         ("inline; filename=", "https://h/x.bin", "x.bin"),
         (None, "https://h/a%2Fb%00c", "bc"),
@@ -33,6 +36,10 @@ def test_whatever_comes_it_is_a_plain_name(header, path):
     assert not set(name) & set("/\\\0")
     assert not name.startswith(".")
     assert len(f"{name}.part.journal".encode()) <= 255
+
+
+def test_no_origin_configures_raydl():
+    assert file_name(None, f"https://h/{config.FILE_NAME}") != config.FILE_NAME
 
 
 def test_long_names_keep_their_ending():

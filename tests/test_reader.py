@@ -2,6 +2,7 @@
 
 import io
 import os
+import threading
 import zipfile
 
 import pytest
@@ -24,6 +25,7 @@ SMALL = {**ALONE, "part_size": 20_000, "max_memory": "1MiB"}
 def nothing_left(no_leaks, monkeypatch):
     monkeypatch.setattr(reader, "BLOCK", 4096)
     monkeypatch.setattr(reader, "SKIP", 30_000)
+    monkeypatch.setattr(reader, "LARGE", 100_000)
 
 
 @pytest.fixture
@@ -50,11 +52,27 @@ def test_somewhere(origin, file):
     assert [s.range for s in origin.parts] == [(999_993, 1_000_002), (500_000, 504_095)]
 
 
-def test_reading_on_reads_ahead(origin, file):
+def test_the_first_bytes_alone(origin, file):
+    assert file.read(4) == origin.data[:4]
+    assert [s.range for s in origin.parts] == [(0, 4095)]
+
+
+@pytest.mark.parametrize("size", [5000, 200_000])
+def test_reading_on_reads_ahead(origin, file, size):
     buffered = io.BufferedReader(file, 5000)
-    assert buffered.read(200_000) == origin.data[:200_000]
+    for at in range(0, 200_000, size):
+        assert buffered.read(size) == origin.data[at : at + size]
     assert len(origin.parts) > 5
     assert max(s.range[1] for s in origin.parts) > 200_000
+
+
+def test_a_far_seek_ends_reading_ahead(origin, file):
+    file.read(4096)
+    file.read(1)
+    assert any(t.name == "raydl-coordinator" for t in threading.enumerate())
+    file.seek(-10, os.SEEK_END)
+    assert file.read() == origin.data[-10:]
+    assert not any(t.name == "raydl-coordinator" for t in threading.enumerate())
 
 
 def test_a_short_skip_reads_on(origin, file):

@@ -155,6 +155,37 @@ def test_a_head_without_a_token(home, monkeypatch):
         head.stop()
 
 
+TO_AND_FRO = """
+import os, sys, raydl
+url, closed, open_to_all = sys.argv[1:]
+for number, head in enumerate([closed, open_to_all, closed]):
+    report = raydl.fetch(url, str(number), address=head, fetch_here=False, progress="none")
+    assert [share.node for share in report.nodes] != ["this machine"], report.nodes
+    assert (os.environ.get("RAY_AUTH_MODE") == "token") == (head == closed), head
+raydl.disconnect()
+assert "RAY_AUTH_MODE" not in os.environ
+print("well")
+"""
+
+
+@pytest.mark.slow
+def test_clusters_with_and_without_a_token_in_turn(home, make_origin, tmp_path):
+    origin = make_origin(random_bytes(3_000_000))
+    heads, joined = [], []
+    try:
+        for auth in (True, False):
+            heads.append(start_head(None, free_port(), auth=auth))
+            joined.append(join(heads[-1].address))
+        script = [RAYDL[0], "-c", TO_AND_FRO, origin.url(), *(head.address for head in heads)]
+        done = subprocess.run(script, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.stdout == "well\n", done.stderr
+    finally:
+        for node in joined:
+            node.leave()
+        for head in heads:
+            head.stop()
+
+
 @pytest.mark.slow
 def test_tls_and_a_token(home, begin, make_origin, tmp_path):
     """Two nodes with both, and a download; without either, nothing."""

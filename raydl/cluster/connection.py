@@ -12,8 +12,15 @@ from types import ModuleType
 from typing import Any
 
 from raydl.address import Choice, hold, session_id
+from raydl.authtoken import MODE_VARIABLE, VARIABLE
 from raydl.cluster.actors import Actor
-from raydl.cluster.preflight import check_head, require_client, sends_token, token_error
+from raydl.cluster.preflight import (
+    check_head,
+    drop_token,
+    require_client,
+    sends_token,
+    token_error,
+)
 from raydl.cluster.seam import import_ray
 from raydl.errors import ClusterError, RaydlError
 
@@ -56,9 +63,13 @@ def attach(choice: Choice) -> ModuleType:
         else:
             if choice.how == "session":
                 raise ClusterError("the Ray session of this process has ended", "ray.init() again")
-            if choice.how == "cluster":
-                check_head(choice.address)
-            _init(ray, choice)
+            try:
+                if choice.how == "cluster":
+                    check_head(choice.address)
+                _init(ray, choice)
+            except BaseException:
+                drop_token()
+                raise
             Connection.ours, Connection.users = True, 0
             Connection.choice = choice
             hold(_identity(ray))
@@ -106,6 +117,7 @@ def disconnect() -> None:
             if _identity(ray) == Connection.identity:  # not one that the user made meanwhile
                 with contextlib.suppress(Exception):
                     ray.shutdown()
+            drop_token()
 
 
 def _stop_timer() -> None:
@@ -162,16 +174,19 @@ def _own_token() -> Iterator[None]:
     Without this, Ray would write one into the home directory, readable by all, and later
     `ray start` calls would demand it.
     """
-    if "RAY_AUTH_MODE" in os.environ:
+    if MODE_VARIABLE in os.environ:
         yield
         return
-    mine = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    mine = {MODE_VARIABLE: "token", VARIABLE: secrets.token_hex(32)}
+    before = os.environ.get(VARIABLE)
     os.environ.update(mine)
     try:
         yield
     finally:
         for name in mine:
             os.environ.pop(name, None)
+        if before is not None:
+            os.environ[VARIABLE] = before
 
 
 def _connect_error(choice: Choice, error: Exception) -> RaydlError:

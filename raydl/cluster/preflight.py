@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -39,6 +40,7 @@ def check_head(address: str) -> None:
     store answers the same questions in milliseconds. A head that wants a token gets the one that
     this machine has, unless RAY_AUTH_MODE says otherwise.
     """
+    drop_token()
     token = None if MODE_VARIABLE in os.environ else find_token()
     if token is not None:  # whether it is wanted takes another process to find out, in silence
         if examine(address, token).check():
@@ -132,21 +134,39 @@ def refusal(
 
 
 def take_token() -> bool:
-    """Let Ray in this process use the token that this machine has; False where it has none.
-
-    Ray caches both the mode and the token.
-    """
+    """Let Ray in this process use the token that this machine has; False where it has none."""
     try:
-        raylet = ray_module("_raylet")
-        loader = raylet.AuthenticationTokenLoader.instance()
+        loader = ray_module("_raylet").AuthenticationTokenLoader.instance()
         if not loader.has_token(ignore_auth_mode=True):
             return False
         os.environ[MODE_VARIABLE] = "token"
-        loader.reset_cache()
-        raylet.Config.initialize("")
+        _reread()
     except (ImportError, AttributeError, TypeError):
         return False
+    _Mode.is_ours = True
     return True
+
+
+def drop_token() -> None:
+    """Undo that: other clusters, and programs that are started here, do not get the mode."""
+    if _Mode.is_ours:
+        _Mode.is_ours = False
+        os.environ.pop(MODE_VARIABLE, None)
+        with contextlib.suppress(ImportError, AttributeError, TypeError):
+            _reread()
+
+
+class _Mode:
+    """Whether RAY_AUTH_MODE was set by ``take_token``."""
+
+    is_ours = False
+
+
+def _reread() -> None:
+    """Ray caches both the mode and the token."""
+    raylet = ray_module("_raylet")
+    raylet.AuthenticationTokenLoader.instance().reset_cache()
+    raylet.Config.initialize("")
 
 
 def accepts_no_token(address: str) -> bool:
