@@ -29,7 +29,7 @@ from raydl.errors import (
 )
 from raydl.models import redact
 from raydl.options import IN_BYTES, Options, option_fields
-from raydl.units import format_size
+from raydl.units import format_size, printable
 
 # A lone \b keeps the lines of the paragraph after it as they are.
 EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"{c:>4}  {text}" for c, text in exit_codes().items())
@@ -188,7 +188,7 @@ def probe(url: Url, flags: dict[str, Any], as_json: Json = False) -> None:
     if not remote.ranges:
         rows[5] = ("resume", "no")
     for label, text in rows:
-        print(f"{label:<14} {text}")
+        print(f"{label:<14} {printable(text)}")
 
 
 @app.command()

@@ -18,6 +18,11 @@ _TIME_UNITS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "min": 60.0, "h": 3600
 _QUANTITY = re.compile(r"\s*(\d{1,18}(?:\.\d{1,9})?)\s*([a-z]*)\s*", re.IGNORECASE | re.ASCII)
 
 
+def printable(text: str) -> str:
+    """Text of others, for a terminal: what would control it is a replacement character."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
 def parse_size(value: str | int) -> int:
     """Bytes from ``64MiB`` (1024), ``10MB`` (1000), ``64M`` (1024) or a plain number.
 

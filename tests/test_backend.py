@@ -115,6 +115,22 @@ def test_closing_keeps_what_had_arrived(window, origin, tmp_path):
     gate.let(1000)
 
 
+def test_nodes_are_watched_on_when_it_died(window, monkeypatch):
+    def told(message):
+        return message[0] == "nodes"
+
+    window.backend.watch("127.0.0.1:1")
+    window.until(told)
+    window.backend.look_after()
+    os.kill(window.backend._process.pid, signal.SIGKILL)
+    window.until(lambda message: message == ("died", 1))
+    window.backend.look_after()  # not at once
+    assert not window.backend._is_alive
+    monkeypatch.setattr("raydl.gui.backend.AGAIN_SECONDS", 0)
+    window.backend.look_after()
+    window.until(told)
+
+
 @pytest.mark.cluster
 def test_nodes_are_told(window, two_nodes):
     window.backend.watch(two_nodes.address)

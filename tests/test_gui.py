@@ -15,7 +15,8 @@ from tkinter import ttk
 
 import pytest
 
-from raydl.errors import RaydlError
+from raydl.cluster import Node
+from raydl.errors import ClusterError, RaydlError
 from raydl.event import (
     LanesJoined,
     PartFailed,
@@ -30,6 +31,7 @@ from raydl.event import (
 from raydl.gui.lineup import CELLS, Stage
 from raydl.models import Remote
 from raydl.monitor import Activity
+from raydl.roles import Head
 from tests import servers
 from tests.conftest import RAYDL, random_bytes
 from tests.display import display, drive, why_not
@@ -123,19 +125,22 @@ def test_a_role_is_chosen_and_remembered(open_app):
     assert "raydl coordinator" in texts(again.root)
 
 
-def test_a_desktop_that_turns_dark(open_app, home, monkeypatch):
+@pytest.mark.parametrize("role", ["coordinator", "worker"])
+def test_a_desktop_that_turns_dark(open_app, home, monkeypatch, role):
     from raydl.gui.look import DARK, LIGHT
 
     setting = home / "gsettings"
     setting.write_text("#!/bin/sh\necho \"'default'\"\n")
     setting.chmod(0o755)
     monkeypatch.setenv("PATH", str(home), prepend=os.pathsep)
-    app = open_app("coordinator")
+    app = open_app(role)
     assert app.look.palette is LIGHT
     setting.write_text("#!/bin/sh\necho \"'prefer-dark'\"\n")
     app.root.event_generate("<FocusIn>")
     drive(app.root, lambda: app.look.palette is DARK)
     assert str(app.root.cget("background")) == DARK.window
+    if role == "worker":
+        assert str(app.window.graph.cget("background")) == DARK.card
     app.theme_button.invoke()
     app.root.event_generate("<FocusIn>")
     app.root.update()
@@ -292,10 +297,11 @@ def test_leaving_asks_while_parts_are_in_flight(open_app):
     assert "3 parts of a download are on the way" in " ".join(texts(window.dialog))
     press(app, window.dialog.no_button, "<Escape>")
     assert here.left == 0
-    app.close()
+    window.leave_button.invoke()
     first = window.dialog
     app.close()
     assert window.dialog is first
+    assert first.yes_button.cget("text") == "Leave and close"
     press(app, first.yes_button, "<Return>")
     drive_until_gone(app)
     assert here.left == 1
@@ -464,14 +470,11 @@ def test_closing_asks_and_an_interrupted_one_is_offered(open_app, origin, home):
     app.root.update()
     press(app, window.dialog.no_button, "<Escape>")
     assert not window.dialog.winfo_exists()
-    app.close()
+    app.change_role()
     first = window.dialog
     app.close()
     assert window.dialog is first
-    first.destroy()
     assert item.stage is Stage.RUNNING
-    app.close()
-    app.root.update()
     press(app, window.dialog.yes_button, "<Return>")
     drive_until_gone(app)
     assert queued.stage is Stage.QUEUED
@@ -572,6 +575,32 @@ def test_options_behind_more(coordinator):
     window.form.fields["parts"].set("12")
     chosen = window.form._chosen()
     assert (chosen["limit_rate"], chosen["overwrite"], chosen["parts"]) == (5 << 20, True, 12)
+
+
+def test_credentials_are_for_one_file(coordinator, origin):
+    _, window = coordinator
+    window.form.fields["user"].set("u:p")
+    window.form.fields["header"].set("X-Mine: 1")
+    window.form.fields["mirror"].set(origin.url("/mirror"))
+    window.form.fields["limit_rate"].set("5M")
+    for name in ("one", "two"):
+        window.form.put_url(origin.url(f"/{name}"))
+        window.form.submit()
+    one, two = window.lineup.items
+    assert (one.options["user"], one.options["header"]) == ("u:p", (("X-Mine", "1"),))
+    assert not {"user", "header", "mirror"} & set(two.options)
+    assert one.options["limit_rate"] == two.options["limit_rate"]
+
+
+def test_a_cluster_that_goes_leaves_no_nodes_in_the_list(coordinator):
+    _, window = coordinator
+    window.cluster.head = Head("h:1", has_token=False)
+    window.cluster.take_nodes([Node("1", "n", "h", False, True, 1.0, 0)])
+    assert window.cluster.table.get_children() == ("n",)
+    window.cluster.take_nodes(ClusterError("no Ray cluster at h:1: nothing listens there"))
+    assert window.cluster.table.get_children() == ()
+    assert "nothing listens there" in window.cluster.trouble.message
+    window.cluster.head = None
 
 
 def test_the_configuration_file_counts(home, open_app, monkeypatch, tmp_path):

@@ -242,7 +242,13 @@ def test_what_does_not_start_says_why(home):
     with pytest.raises(ClusterError, match=r"did not start: .*no-such-option"):
         node.wait_ready()
     assert not node.is_running
-    node = RayNode(["--head", f"--port={free_port()}", "--include-dashboard=false"], {})
+    args = ["--head", f"--port={free_port()}", "--include-dashboard=false"]
+    node = RayNode(args, {"RAY_AUTH_MODE": "disabled"})
+    node.wait_ready()
+    node._process.kill()
+    node.stop()
+    assert node.last_words == "it ended without a word"
+    node = RayNode(args, {})
     with pytest.raises(ClusterError, match="cancelled"):
         node.wait_ready(lambda: True)
     assert not processes(home)

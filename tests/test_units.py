@@ -3,7 +3,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raydl.errors import UsageError
-from raydl.units import counted, format_duration, format_size, parse_duration, parse_size
+from raydl.units import (
+    counted,
+    format_duration,
+    format_size,
+    parse_duration,
+    parse_size,
+    printable,
+)
+
+
+def test_what_others_wrote_controls_no_terminal():
+    assert printable('"\x1b[2J\x9b1m é"') == '"\ufffd[2J\ufffd1m é"'
 
 
 @pytest.mark.parametrize(

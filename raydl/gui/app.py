@@ -127,8 +127,8 @@ class App:
 
     def _paint(self, theme: str, system_dark: bool | None = None) -> None:
         self.look.apply(theme, system_dark)
-        if isinstance(self.window, CoordinatorWindow):
-            self.window.detail.repaint()
+        if self.window is not None:
+            self.window.repaint()
 
     def _follow_system(self, event: tk.Event[tk.Misc]) -> None:
         """Who comes back to the window may have set the desktop to light or dark."""

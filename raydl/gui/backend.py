@@ -22,6 +22,7 @@ from raydl.errors import RaydlError
 from raydl.program import run_module
 
 BATCH_SECONDS = 0.05
+AGAIN_SECONDS = 3.0
 NODES_SECONDS = 2.0
 
 Message = tuple[Any, ...]
@@ -39,6 +40,7 @@ class Backend:
         self._deliver = deliver
         self._process: subprocess.Popen[bytes] | None = None
         self._number = 0
+        self._spawned_at = 0.0
         self._watched = ""
         self._is_closed = False
 
@@ -46,8 +48,6 @@ class Backend:
         """Begin a download, which ``key`` names from now on; returns the process's number."""
         if not self._is_alive and not self._is_closed:
             self._spawn()
-            if self._watched:
-                self._send("watch", self._watched)
         self._send("start", key, url, output, options)
         return self._number
 
@@ -68,7 +68,14 @@ class Backend:
         self._watched = address
         if address and not self._is_alive and not self._is_closed:
             self._spawn()
-        self._send("watch", address)
+        else:
+            self._send("watch", address)
+
+    def look_after(self) -> None:
+        """Watch on, should the process have ended: Ray may end it with its cluster."""
+        rested = time.monotonic() - self._spawned_at > AGAIN_SECONDS
+        if self._watched and rested and not self._is_alive and not self._is_closed:
+            self._spawn()
 
     def close(self) -> None:
         """End the process; its downloads keep what had arrived. Waits for it. Nothing starts
@@ -105,12 +112,15 @@ class Backend:
             start_new_session=True,  # Ctrl-C is for the window, which then ends this
         )
         self._number += 1
+        self._spawned_at = time.monotonic()
         threading.Thread(
             target=self._read,
             args=(self._process, self._number),
             name="raydl-window-reader",
             daemon=True,
         ).start()
+        if self._watched:
+            self._send("watch", self._watched)
 
     def _read(self, process: subprocess.Popen[bytes], number: int) -> None:
         assert process.stdout is not None

@@ -157,6 +157,8 @@ class ClusterPanel(Card):
         if self.head is None:
             return
         if isinstance(found, RaydlError):
+            self._nodes = []
+            self.draw()
             if found.message != self.trouble.message:
                 self.trouble.show(found)
             return

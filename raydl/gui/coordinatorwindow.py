@@ -115,21 +115,21 @@ class CoordinatorWindow(ttk.Frame):
 
     def close(self, then: Callable[[], None]) -> None:
         """End it all, and call ``then``; asks first while something is downloaded."""
+        self._then = then  # the last wish counts
         running = self.lineup.running
-        if self.lineup.is_closed:  # it is ending already; the last wish counts
-            self._then = then
-        elif running is None:
-            self._end(then)
+        if self.lineup.is_closed:
+            return
+        if running is None:
+            self._end()
         elif self.dialog is None or not self.dialog.winfo_exists():
             self.dialog = Dialog(
                 self, self._look,
                 f"{running.name} is not finished. What has arrived is kept: it can go on next "
                 "time.",
-                "Stop and close", lambda: self._end(then),
+                "Stop and close", self._end,
             )  # fmt: skip
 
-    def _end(self, then: Callable[[], None]) -> None:
-        self._then = then
+    def _end(self) -> None:
         self._remember()
         self.lineup.is_closed = True
 
@@ -137,6 +137,11 @@ class CoordinatorWindow(ttk.Frame):
             self.cluster.close(lambda: self._then())
 
         self._pump.run(self.backend.close, after, after)
+
+    def repaint(self) -> None:
+        """The theme has changed."""
+        self.detail.repaint()
+        self.form.repaint()
 
     def hurry(self) -> None:
         """Give up what is being started."""
@@ -214,3 +219,4 @@ class CoordinatorWindow(ttk.Frame):
             self.detail.draw()
             self.cluster.draw()
         self.cluster.look_after()
+        self.backend.look_after()

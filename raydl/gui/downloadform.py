@@ -23,6 +23,9 @@ ABOVE = ("parts", "checksum")
 
 ELSEWHERE = ("address", "progress", "output_dir")
 
+OF_ONE = ("checksum", "checksum_url", "checksum_file", "mirror", "header", "user", "bearer_env")
+"""What belongs to one file, or to one host: the next one does not get it."""
+
 Submit = Callable[[str, str, dict[str, Any]], None]
 
 
@@ -59,7 +62,7 @@ class DownloadForm(Card):
         parts = ttk.Entry(small, textvariable=self.fields["parts"], width=8)
         parts.grid(row=0, column=0)
         ttk.Label(small, text="Checksum").grid(row=0, column=1, sticky="e", padx=px(8))
-        self._checksum = self.fields["checksum"] = tk.StringVar(self)
+        self.fields["checksum"] = tk.StringVar(self)
         checksum = ttk.Entry(small, textvariable=self.fields["checksum"])
         checksum.grid(row=0, column=2, sticky="ew")
         small.columnconfigure(2, weight=6)
@@ -99,7 +102,8 @@ class DownloadForm(Card):
             return
         self._submit(url, target, options)
         self.url.delete(0, "end")
-        self._checksum.set("")
+        for name in OF_ONE:
+            self.setvar(str(self.fields[name]), "")
         self.url.focus_set()
 
     def in_force(self, checksum: str = "") -> dict[str, Any]:
@@ -149,6 +153,10 @@ class DownloadForm(Card):
         except tk.TclError:
             return
         self.put_url(text)
+
+    def repaint(self) -> None:
+        """The theme has changed."""
+        self.more_dialog.configure(background=self._look.palette.line)
 
     def put_url(self, text: str) -> None:
         """As if it had been pasted or dropped; the first line."""

@@ -45,8 +45,11 @@ class MoreOptions(tk.Toplevel):
         body = ttk.Frame(self, padding=px(16))
         body.pack(fill="both", expand=True, padx=1, pady=1)
         ttk.Label(body, text="For the next downloads", style="Heading.TLabel").grid(
-            row=0, column=0, columnspan=2, sticky="w"
+            row=0, column=0, sticky="w"
         )
+        ttk.Label(
+            body, text="credentials, mirrors and checksums: for the next one", style="Small.TLabel"
+        ).grid(row=0, column=1, sticky="e")
         for column, (about, heading) in enumerate(HEADINGS.items()):
             body.columnconfigure(column, weight=1)
             group = self._group(

@@ -124,14 +124,15 @@ class Graph(tk.Canvas):
         )
         self._look = look
         self._speeds: deque[float] = deque([0.0] * points, maxlen=points)
-        self.bind("<Configure>", lambda _: self._draw())
+        self.bind("<Configure>", lambda _: self.repaint())
 
     def add(self, speed: float) -> None:
         """One more point."""
         self._speeds.append(speed)
-        self._draw()
+        self.repaint()
 
-    def _draw(self) -> None:
+    def repaint(self) -> None:
+        """Draw it anew, in the colours of the theme."""
         p, px = self._look.palette, self._look.px
         width, height = self.winfo_width(), self.winfo_height()
         most = max(self._speeds)

@@ -35,6 +35,7 @@ class WorkerWindow(ttk.Frame):
         self._lanes = 0
         self._events: list[str] = []
         self._leaving: Joined | None = None
+        self._then: Callable[[], None] = lambda: None
         self.dialog: Dialog | None = None
         self._timer = self.after_idle(lambda: None)
         self._make_form()
@@ -147,16 +148,23 @@ class WorkerWindow(ttk.Frame):
             if joined is not None:
                 joined.leave()
 
+    def repaint(self) -> None:
+        """The theme has changed."""
+        self.graph.repaint()
+
     def _leave_asking(self, yes: str, then: Callable[[], None]) -> None:
+        self._then = then  # the last wish counts
         if not self._lanes:
             self._leave(then)
-        elif self.dialog is None or not self.dialog.winfo_exists():
+        elif self.dialog is not None and self.dialog.winfo_exists():
+            self.dialog.yes_button.configure(text=yes)
+        else:
             parts = counted(self._lanes, "part")
             self.dialog = Dialog(
                 self, self._look,
                 f"{parts} of a download {'is' if self._lanes == 1 else 'are'} on the way through "
                 "this machine. Other machines will fetch them again.",
-                yes, lambda: self._leave(then),
+                yes, lambda: self._leave(self._then),
             )  # fmt: skip
 
     def _leave(self, then: Callable[[], None]) -> None:

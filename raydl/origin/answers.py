@@ -17,6 +17,7 @@ from raydl.origin.headers import (
     strong_etag,
     wait_asked,
 )
+from raydl.units import printable
 
 
 def check_part(response: requests.Response, source: Source, start: int, stop: int) -> int:
@@ -82,19 +83,18 @@ def _check_version(response: requests.Response, source: Source) -> None:
     coding = content_coding(response.headers)
     if coding:
         raise OriginFailure(
-            Failure("wrong", f"the origin sent the file in {coding} coding, which was not asked")
+            Failure(
+                "wrong",
+                f"the origin sent the file in {printable(coding)} coding, which was not asked",
+            )
         )
     if source.etag is not None:
         expected, seen = source.etag, strong_etag(response.headers.get("ETag"))
     else:
         expected, seen = source.last_modified, last_modified(response.headers)
     if expected is not None and seen != expected:
-        raise OriginFailure(
-            Failure(
-                "changed",
-                f"the file on the origin changed: its version was {expected} and is {seen}",
-            )
-        )
+        versions = f"its version was {printable(expected)} and is {printable(str(seen))}"
+        raise OriginFailure(Failure("changed", f"the file on the origin changed: {versions}"))
 
 
 def status_failure(response: requests.Response) -> Failure:
