@@ -78,7 +78,9 @@ class DownloadForm(Card):
             row, text="Start", style="Accent.TButton", command=self.submit
         )
         self.start_button.pack(side="left")
-        self.more_button = ttk.Button(row, text="More …", command=self._open_more)
+        self.more_button = ttk.Button(
+            row, text="More …", command=lambda: self.more_dialog.open(self)
+        )
         self.more_button.pack(side="left", padx=px(8))
         known = {n: f for n, f in option_fields().items() if n not in (*ABOVE, *ELSEWHERE)}
         self.more_dialog = MoreOptions(self, look, known, settings)
@@ -137,10 +139,6 @@ class DownloadForm(Card):
             raise UsageError(f"cannot save to {target!r}: {error}", "choose another") from None
         self._memory.folder = str(path if is_folder else path.parent)
         return str(path) + ("/" if is_folder else "")
-
-    def _open_more(self) -> None:
-        px = self._look.px
-        self.more_dialog.open(self.winfo_rootx() + px(8), self.winfo_rooty() + px(60))
 
     def _row(self, number: int, label: str, widget: tk.Widget) -> None:
         px = self._look.px

@@ -45,11 +45,8 @@ class MoreOptions(tk.Toplevel):
         body = ttk.Frame(self, padding=px(16))
         body.pack(fill="both", expand=True, padx=1, pady=1)
         ttk.Label(body, text="For the next downloads", style="Heading.TLabel").grid(
-            row=0, column=0, sticky="w"
+            row=0, column=0, columnspan=2, sticky="w"
         )
-        ttk.Label(
-            body, text="credentials, mirrors and checksums: for the next one", style="Small.TLabel"
-        ).grid(row=0, column=1, sticky="e")
         for column, (about, heading) in enumerate(HEADINGS.items()):
             body.columnconfigure(column, weight=1)
             group = self._group(
@@ -57,12 +54,19 @@ class MoreOptions(tk.Toplevel):
             )
             left = px(24) if column else 0
             group.grid(row=1, column=column, sticky="new", padx=(left, 0), pady=(px(10), 0))
-        done = ttk.Button(body, text="Done", command=self.withdraw)
-        done.grid(row=2, column=0, columnspan=2, sticky="e", pady=(px(12), 0))
+        foot = ttk.Frame(body)
+        foot.grid(row=2, column=0, columnspan=2, sticky="ew", pady=(px(12), 0))
+        ttk.Label(
+            foot, text="Credentials, mirrors and checksums are for the next one alone.",
+            style="Small.TLabel",
+        ).pack(side="left")  # fmt: skip
+        ttk.Button(foot, text="Done", command=self.withdraw).pack(side="right")
 
-    def open(self, x: int, y: int) -> None:
-        """Show it there on the screen."""
-        self.geometry(f"+{x}+{y}")
+    def open(self, over: tk.Misc) -> None:
+        """Show it there, below its first lines and as far to the right."""
+        self.update_idletasks()
+        x = max(0, over.winfo_rootx() + over.winfo_width() - self.winfo_reqwidth())
+        self.geometry(f"+{x}+{over.winfo_rooty() + self._look.px(60)}")
         self.deiconify()
         self.lift()
         if self._first is not None:
