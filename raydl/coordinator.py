@@ -32,7 +32,17 @@ from raydl.event import (
 )
 from raydl.flights import Flights
 from raydl.inbox import Closed, Held, Inbox, Pulled, Resolved, Wrote
-from raydl.lane import HERE, Connected, ConnectFailed, Fetched, Joined, Left, Message, Payload
+from raydl.lane import (
+    HERE,
+    Connected,
+    ConnectFailed,
+    Disconnected,
+    Fetched,
+    Joined,
+    Left,
+    Message,
+    Payload,
+)
 from raydl.limits import BUSY, Holdup, Limits
 from raydl.manners import Manners
 from raydl.meter import Meter
@@ -214,6 +224,10 @@ class Coordinator:
                 self._emit(Notice(f"going on without the cluster: {error}"))
             case Resolved():
                 self._places.resolved(message)
+            case Disconnected(error):
+                if not self._crews:  # those of the cluster have left before
+                    raise error
+                self._emit(Notice(f"going on without the cluster: {error.message}"))
             case Held(paused):
                 self._held = paused
                 self._emit(Paused() if paused else Continued())

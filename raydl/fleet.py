@@ -17,6 +17,7 @@ from raydl.lane import (
     HERE,
     Connected,
     ConnectFailed,
+    Disconnected,
     Fetched,
     Joined,
     Left,
@@ -96,7 +97,8 @@ class ClusterFleet:
     Nodes that appear later get a worker too; those that go take their lanes with them. Each
     worker is asked several times a second how it is doing: Ray needs 14 to 66 s to notice a node
     that hangs or is cut off, and never notices a process that is frozen. Who is silent for long
-    is given up, and gets a successor.
+    is given up, and gets a successor. A head that does not answer for ``HEAD_SECONDS`` is gone:
+    Ray would wait for it, and end this process after a minute.
     """
 
     LOOK_SECONDS = 0.05
@@ -104,6 +106,7 @@ class ClusterFleet:
     NODES_SECONDS = 0.25
     GIVE_UP_SECONDS = 15.0
     REHIRE_SECONDS = 3.0
+    HEAD_SECONDS = 5.0
 
     def __init__(
         self,
@@ -152,19 +155,25 @@ class ClusterFleet:
         self._connected = True
         try:
             self._tend(session)
+        except ClusterError as error:
+            self._fail(error)
+            session.abandon()
         except Exception as error:  # whatever Ray throws ends the cluster's part
-            self._fail(f"the connection to the cluster broke ({type(error).__name__})")
-        finally:
+            what = f"the connection to the cluster broke ({type(error).__name__})"
+            self._fail(ClusterError(what, "see `ray status`"))
             self._let_go(session)
+        else:
+            self._let_go(session)
+        finally:
             session.close()
 
-    def _fail(self, text: str) -> None:
+    def _fail(self, error: ClusterError) -> None:
         with self._lock:
             teams = list(self._teams.values())
         for team in teams:
             self._drop(team, "the connection broke", unreachable=True)
         if not self._stop.is_set():
-            self._post(ConnectFailed(ClusterError(text, "see `ray status`")))
+            self._post(Disconnected(error))
 
     def _let_go(self, session: Session) -> None:
         """Keep the workers that are well for the next download, end the others."""
@@ -180,7 +189,8 @@ class ClusterFleet:
         self._kill_dropped()
 
     def _tend(self, session: Session) -> None:
-        told, look_at = False, 0.0
+        told, look_at, head_heard_at = False, 0.0, time.monotonic()
+        problem: ClusterError | None = None
         nodes: dict[str, Node] = {}
         while not self._stop.is_set():
             if self._stillborn and not self._born:
@@ -192,18 +202,21 @@ class ClusterFleet:
             now = time.monotonic()
             if now >= look_at:
                 look_at = now + self.NODES_SECONDS
-                nodes = {node.id: node for node in session.nodes()}
+                problem = session.head_problem()
+                if problem is None:
+                    head_heard_at = now
+                    nodes = {node.id: node for node in session.nodes()}
+                elif now - head_heard_at > self.HEAD_SECONDS:
+                    raise problem
             wanted = [node for node in nodes.values() if self._wants(node)]
             if not told:
                 told = True
                 store = min((n.object_store for n in nodes.values() if n.object_store), default=0)
                 self._post(Connected(session.address, len(nodes), len(wanted), store))
             self._look_after(nodes)
-            self._kill_dropped()
-            for node in wanted:
-                late_enough = now >= self._not_before.get(node.id, 0.0)
-                if node.id not in self._teams and late_enough:
-                    self._hire(session, node)
+            if problem is None:
+                self._kill_dropped()
+                self._hire_on(wanted, session, now)
             # With many nodes each is asked less often, so that asking stays cheap.
             self._stop.wait(max(self.PULSE_SECONDS, 0.005 * len(nodes)))
 
@@ -235,6 +248,12 @@ class ClusterFleet:
 
     def _wants(self, node: Node) -> bool:
         return self._here or not node.is_driver
+
+    def _hire_on(self, nodes: list[Node], session: Session, now: float) -> None:
+        """A worker on each of them that has none."""
+        for node in nodes:
+            if node.id not in self._teams and now >= self._not_before.get(node.id, 0.0):
+                self._hire(session, node)
 
     def _hire(self, session: Session, node: Node) -> None:
         try:

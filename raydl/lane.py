@@ -124,5 +124,11 @@ class ConnectFailed(NamedTuple):
     error: RaydlError
 
 
-Message = Joined | Left | Fetched | Connected | ConnectFailed
+class Disconnected(NamedTuple):
+    """The cluster is gone, or its head is: nobody joins from there any more."""
+
+    error: RaydlError
+
+
+Message = Joined | Left | Fetched | Connected | ConnectFailed | Disconnected
 Post = Callable[[Message], None]

@@ -22,7 +22,7 @@ from raydl.event import (
     Progress,
 )
 from raydl.inbox import Inbox
-from raydl.lane import Connected, ConnectFailed, Fetched, Joined, Left, Pulse
+from raydl.lane import Connected, ConnectFailed, Disconnected, Fetched, Joined, Left, Pulse
 from raydl.mirrors import Mirror
 from raydl.models import Failure, Part, Plan, Source
 
@@ -386,6 +386,19 @@ def test_a_cluster_that_fails():
     bench.join("a")
     bench.run()
     assert "going on without the cluster: no token; get one" in map(str, bench.of(Notice))
+
+
+def test_a_cluster_that_goes():
+    gone = Disconnected(ClusterError("nothing listens there", "look"))
+    bench = Bench(required=True)
+    bench.join("a")
+    bench.inbox.post(gone)
+    bench.run()
+    assert "going on without the cluster: nothing listens there" in map(str, bench.of(Notice))
+    bench = Bench(required=False)
+    bench.inbox.post(gone)
+    with pytest.raises(ClusterError, match="nothing listens there"):
+        bench.run()
 
 
 def test_a_cluster_of_this_machine_alone_that_shall_not_fetch():

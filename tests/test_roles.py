@@ -155,6 +155,28 @@ def test_a_head_without_a_token(home, monkeypatch):
         head.stop()
 
 
+@pytest.mark.slow
+def test_a_head_that_ends_amid_a_download(home, make_origin, tmp_path):
+    """Ray would wait for it, and end the driver after a minute."""
+    origin = make_origin(random_bytes(60_000_000))
+    head = start_head(None, free_port(), auth=False)
+    try:
+        fetch = [*RAYDL, "fetch", origin.url(), "--address", head.address, "--limit-rate", "4M"]
+        process = subprocess.Popen(
+            [*fetch, "--progress", "json"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        )
+        for line in process.stderr:
+            if "connected to" in line:
+                break
+        head.stop()
+        said = process.communicate(timeout=60)[1]
+        assert process.returncode == 0, said
+        assert "going on without the cluster: no Ray cluster at" in said
+        assert (tmp_path / "file.bin").read_bytes() == origin.data
+    finally:
+        head.stop()
+
+
 TO_AND_FRO = """
 import os, sys, raydl
 url, closed, open_to_all = sys.argv[1:]

@@ -34,12 +34,12 @@ class Connection:
     """What all downloads of this process share. Its state is guarded by ``lock``.
 
     ``idle`` has the workers, by node, that rest until the next download. ``ours`` tells whether
-    raydl made the connection and so may end it.
+    raydl made the connection and so may end it, and ``lost`` that its head is gone.
     """
 
     lock = threading.RLock()
     users = 0
-    ours = False
+    ours = lost = False
     choice: Choice | None = None
     identity = ""
     idle: dict[str, list[Actor]] = {}  # noqa: RUF012 - there is one connection a process
@@ -75,7 +75,7 @@ def attach(choice: Choice) -> ModuleType:
             hold(_identity(ray))
         identity = _identity(ray)
         if identity != Connection.identity:  # the workers of a session that is over are, too
-            Connection.identity = identity
+            Connection.identity, Connection.lost = identity, False
             Connection.idle.clear()
         Connection.users += 1
         return ray
@@ -85,7 +85,9 @@ def detach() -> None:
     """One user less; after the last one everything stays for a while."""
     with Connection.lock:
         Connection.users -= 1
-        if Connection.users == 0:
+        if Connection.users == 0 and Connection.lost:
+            disconnect()
+        elif Connection.users == 0:
             Connection.timer = threading.Timer(WARM_SECONDS, disconnect)
             Connection.timer.daemon = True
             Connection.timer.start()
@@ -98,6 +100,12 @@ def give() -> None:
         hold("")
 
 
+def abandon() -> None:
+    """The head is gone: after the last user nothing is kept, and nobody is asked for anything."""
+    with Connection.lock:
+        Connection.lost = True
+
+
 def disconnect() -> None:
     """Let go of the cluster: end idle workers, and the connection if raydl made it.
 
@@ -108,7 +116,8 @@ def disconnect() -> None:
             return
         _stop_timer()
         for actor in [actor for actors in Connection.idle.values() for actor in actors]:
-            actor.kill()
+            if not Connection.lost:
+                actor.kill()
         Connection.idle.clear()
         if Connection.ours:
             Connection.ours = False

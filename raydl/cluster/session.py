@@ -10,9 +10,16 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from raydl.address import Choice
+from raydl.address import Choice, check_listener, parse_address
 from raydl.cluster.actors import CONTROL, MOST_LANES, Actor, shipped_by_value
-from raydl.cluster.connection import Connection, attach, detach, disconnect, give
+from raydl.cluster.connection import (
+    Connection,
+    abandon,
+    attach,
+    detach,
+    disconnect,
+    give,
+)
 from raydl.cluster.preflight import accepts_no_token, sends_token
 from raydl.cluster.seam import ray_module
 from raydl.errors import ClusterError
@@ -50,6 +57,7 @@ class Session:
         self._actor_class: Any = None
         self._is_client = choice.how == "client" or bool(ray.util.client.ray.is_connected())
         self.address = choice.address or str(ray.get_runtime_context().gcs_address)
+        self._gcs = "" if self._is_client else str(ray.get_runtime_context().gcs_address)
         self._here = "" if self._is_client else ray.get_runtime_context().get_node_id()
 
     def nodes(self) -> list[Node]:
@@ -72,6 +80,23 @@ class Session:
                 )
             )
         return nodes
+
+    def head_problem(self) -> ClusterError | None:
+        """Why the head does not answer; None where it does, or that cannot be asked.
+
+        To be asked before ``nodes`` and its like: Ray's calls would wait for it.
+        """
+        if self._is_client:
+            return None
+        try:
+            check_listener(*parse_address(self._gcs))
+        except ClusterError as error:
+            return error
+        return None
+
+    def abandon(self) -> None:
+        """The head is gone: whatever would ask it is left undone."""
+        abandon()
 
     def hire(self, node: Node) -> tuple[Actor, bool]:
         """A worker on ``node``, and whether it has worked before; a new one is not ready yet."""
