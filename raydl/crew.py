@@ -115,6 +115,7 @@ class Crew:
         self.largest = FIRST_PART
         """Bytes of the largest part that came, or of a first one."""
         self.pulse: Pulse | None = None
+        self._bytes = self._seconds = 0.0
         self._resting: list[float] = []
         self._heard_at = now
         self._slowest_answer = 0.0
@@ -145,8 +146,9 @@ class Crew:
         self._heard_at = now
         self.largest = max(self.largest, got)
         if seconds > 0:
-            speed = got / seconds
-            self.speed = (self.speed + speed) / 2 if self.speed else speed
+            # Not the mean of speeds: what a cap lets through at once would outweigh the rest.
+            self._bytes, self._seconds = self._bytes / 2 + got, self._seconds / 2 + seconds
+            self.speed = self._bytes / self._seconds
 
     @property
     def is_strained(self) -> bool:
@@ -180,6 +182,7 @@ class Crew:
             if self.flights and self.rate < self.speed * len(self.flights) / 2:
                 # It has become slow, and no part of it has ended to show it.
                 self.speed = (self.speed + self.rate / len(self.flights)) / 2
+                self._bytes = self.speed * self._seconds
 
 
 def _load(before: tuple[float, float] | None, after: tuple[float, float] | None) -> float | None:

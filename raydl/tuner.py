@@ -44,6 +44,15 @@ MEASURE_SECONDS, FLEET_MEASURE_SECONDS = 0.2, 0.4
 FEWER_MEASURE_SECONDS = 1.0
 """Fewer lanes first bring what the system had received for them already."""
 
+BURSTY = 0.4
+"""Where the speed differs from its mean by that share of it, short measurements are a lottery: some
+servers let a second's worth through at once, and then nothing."""
+
+BURSTY_MEASURE_SECONDS, BURSTY_NEWS = 2.0, 0.5
+
+FAIR = 0.7
+"""A trial was held against too much if what it had to beat was not there afterwards, either."""
+
 SOON_SECONDS = 1.0
 DOUBT_SECONDS = 3.0
 """So long after the most lanes were reached, half of them are tried."""
@@ -77,7 +86,10 @@ class Tuner:
         self._since = 0.0
         self._marks: dict[Any, Pulse] = {}
         self._before: Level | None = None
-        self._usual = self._try_at = 0.0
+        self._usual = self._try_at = self._beaten_by = 0.0
+        self._fine: dict[Any, Pulse] = {}
+        self._mean = self._deviation = 0.0
+        self._is_bursty = False
         self._fewer_next = self._shrank = False
         self._step, self._idle = 2, 0.0
         self._hold = HOLD_SECONDS
@@ -129,6 +141,7 @@ class Tuner:
             self._team = team
             self._forget()
             self._fit()
+        self._see_bursts(pulses)
         self._idle += IDLE_NEWS * ((not busy) - self._idle)
         if not busy or not team:
             # What holds the fleet back is behind it: nothing can be learned now, but that there
@@ -147,16 +160,22 @@ class Tuner:
         needed = MEASURE_SECONDS if len(team) == 1 else FLEET_MEASURE_SECONDS
         if self._is_fewer:
             needed = FEWER_MEASURE_SECONDS
-        spans = [(mark, pulses[node]) for node, mark in self._marks.items()]
-        if min(after.clock - before.clock for before, after in spans) < needed:
+        if self._is_bursty:
+            needed = BURSTY_MEASURE_SECONDS
+        rate = _rate(self._marks, pulses, needed)
+        if rate is None:
             return
-        rate = sum((b.received - a.received) / (b.clock - a.clock) for a, b in spans)
         if self._before is None:
             self._marks = dict(pulses)
-            self._usual += (NEWS if self._usual else 1.0) * (rate - self._usual)
+            news = BURSTY_NEWS if self._is_bursty else NEWS
+            self._usual += (news if self._usual else 1.0) * (rate - self._usual)
+            if self._usual < FAIR * self._beaten_by:
+                self._try_at, self._beaten_by, self._hold = now, 0.0, HOLD_SECONDS
+                self._is_bursty, self._usual = True, rate
         else:
             self._judge(self._before, rate, now)
-        if self._before is None and now >= self._try_at and (self._fewer_next or not strained):
+        may_try = self._before is None and now >= self._try_at and self._usual > 0
+        if may_try and (self._fewer_next or not strained):
             self._try(now)
 
     def complained(self, now: float) -> None:
@@ -213,10 +232,28 @@ class Tuner:
                 self._try_at = now + SOON_SECONDS
             else:
                 self._wait(now)
+                self._beaten_by = before.rate
 
     def _forget(self) -> None:
         """What was seen so far was of another fleet."""
         self._usual, self._step, self._fewer_next, self._shrank = 0.0, 2, False, False
+        self._mean = self._deviation = self._beaten_by = 0.0
+        self._fine, self._is_bursty = {}, False
+
+    def _see_bursts(self, pulses: Mapping[Any, Pulse]) -> None:
+        """Take in how much the speed goes up and down."""
+        if self._before is not None:  # it changes because of the lanes
+            self._fine, self._mean, self._deviation = {}, 0.0, 0.0
+            return
+        if not self._fine:
+            self._fine = dict(pulses)
+            return
+        rate = _rate(self._fine, pulses, MEASURE_SECONDS)
+        if rate is not None:
+            self._fine = dict(pulses)
+            self._mean += (NEWS if self._mean else 1.0) * (rate - self._mean)
+            self._deviation += NEWS * (abs(rate - self._mean) - self._deviation)
+            self._is_bursty = self._is_bursty or self._deviation > BURSTY * self._mean
 
     def _wait(self, now: float) -> None:
         """Try nothing for a while, and for longer the next time."""
@@ -247,3 +284,11 @@ class Tuner:
     def _fit(self) -> None:
         while self.lanes > self._limit():
             self.lanes //= 2
+
+
+def _rate(marks: Mapping[Any, Pulse], pulses: Mapping[Any, Pulse], seconds: float) -> float | None:
+    """Bytes a second of all nodes since ``marks``; None before so many seconds have passed."""
+    spans = [(mark, pulses[node]) for node, mark in marks.items()]
+    if min(after.clock - before.clock for before, after in spans) < seconds:
+        return None
+    return sum((b.received - a.received) / (b.clock - a.clock) for a, b in spans)

@@ -45,8 +45,15 @@ def test_a_lanes_speed_follows_what_it_brings(crew):
     crew.delivered(1000, 1.0, 1.0)
     assert crew.speed == 1000
     crew.delivered(3000, 1.0, 2.0)
-    assert crew.speed == 2000
+    assert crew.speed == pytest.approx(3500 / 1.5)
     assert crew.largest == module.FIRST_PART
+
+
+def test_what_comes_out_of_a_buffer_does_not_hide_a_cap(crew):
+    crew.delivered(1 << 20, 0.001, 1.0)
+    crew.delivered(4 << 20, 3.0, 4.0)
+    assert 1 << 20 < crew.speed < 2 << 20
+    assert crew.largest == 4 << 20
 
 
 def test_load_of_its_nodes_processors(crew):

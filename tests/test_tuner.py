@@ -87,6 +87,24 @@ def test_a_lull_does_not_make_more_lanes_look_good():
     assert world.tuner.lanes == FIRST_LANES
 
 
+def once_a_second(world, speed):
+    """A server that lets a second's worth through at once, and the first of it still faster."""
+    return 60e6 if world.now < 0.75 else 10 * speed if round(10 * world.now) % 10 == 0 else 0.0
+
+
+def test_a_cap_that_lets_bytes_through_in_bursts():
+    world = World(lambda lanes, nodes: once_a_second(world, lanes * 1e6))
+    world.run(15.0)
+    assert max(world.seen) == MOST_LANES
+    assert Counter(world.seen[-30:]).most_common(1)[0][0] == MOST_LANES
+
+
+def test_a_link_that_lets_bytes_through_in_bursts():
+    world = World(lambda lanes, nodes: once_a_second(world, 25e6))
+    assert world.run(60.0) == FIRST_LANES
+    assert Counter(world.seen).most_common(1)[0][0] == FIRST_LANES
+
+
 def test_nodes_that_share_a_limit_do_not_race_each_other():
     world = World(lambda lanes, nodes: 100e6 / nodes, nodes=10, noise=0.05)
     assert world.run(9.0) == FIRST_LANES
