@@ -71,10 +71,11 @@ def work(address: str, token: str | None, *, as_json: bool) -> None:
                 show(describe(joined))
             time.sleep(STATUS_SECONDS)
         raise ClusterError(
-            f"this machine is no worker of {joined.address} any more: {joined.last_words}",
-            "is the coordinator still there? the same command joins again",
+            f"this machine is no worker of {joined.address} any more: {joined.why_ended}",
+            "once the coordinator is there, the same command joins again",
         )
     except KeyboardInterrupt:
+        show.close()
         say("leaving …", as_json)
     finally:
         show.close()
@@ -86,6 +87,8 @@ def describe(joined: Joined) -> str:
     activity = joined.activity()
     line = f"connected for {format_duration(time.time() - joined.since)}"
     line += f", {format_size(activity.received)} delivered"
+    if joined.silence:
+        return f"{line}, the coordinator does not answer for {format_duration(joined.silence)}"
     if activity.lanes:
         return f"{line}, {counted(activity.lanes, 'lane')} at {format_size(activity.speed)}/s"
     return f"{line}, idle"
@@ -117,3 +120,4 @@ class Show:
         """The next line begins on a line of its own."""
         if self._is_terminal and self._said:
             print(flush=True)
+        self._said = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from enum import Enum
 
 from raydl.units import counted, format_size
@@ -16,11 +16,8 @@ BUSY = 0.95
 LEAST_LOOKS = 10
 """Fewer looks than that, a second's worth, tell nothing."""
 
-SPAN_LOOKS = 20
-"""A rate is the mean of so many looks, two seconds' worth, for bytes may come in bursts."""
-
-FEWEST_LOOKS = 5
-"""Of fewer it is none."""
+FIRST_LOOKS = 5
+"""So many looks after a node came or went say nothing yet of what the nodes bring."""
 
 SCALES, SHARED = 0.7, 0.4
 """Of what the nodes would bring together if each brought as much as one alone: from ``SCALES`` on
@@ -43,24 +40,18 @@ class Limits:
 
     def __init__(self) -> None:
         self._looks: Counter[Holdup] = Counter()
-        self._rates: deque[float] = deque(maxlen=SPAN_LOOKS)
-        self._nodes = 0
-        self._best: dict[int, tuple[int, float]] = {}
+        self._nodes = self._since = 0
+        self._rates: dict[int, tuple[int, float]] = {}
 
     def look(self, holdup: Holdup, nodes: int, rate: float) -> None:
         """``rate`` is what all ``nodes`` bring, in bytes a second."""
         self._looks[holdup] += 1
         if nodes != self._nodes:
-            self._nodes = nodes
-            self._rates.clear()
-        if holdup is not Holdup.NONE or not (rate or self._rates):
-            return
-        self._rates.append(rate)
-        if len(self._rates) >= FEWEST_LOOKS:
-            mean = sum(self._rates) / len(self._rates)
-            # The more looks, the better known; then the highest of all.
-            seen = (len(self._rates), mean)
-            self._best[nodes] = max(self._best.get(nodes, seen), seen)
+            self._nodes, self._since = nodes, 0
+        self._since += bool(rate or self._since)
+        if holdup is Holdup.NONE and self._since > FIRST_LOOKS:
+            looks, mean = self._rates.get(nodes, (0, 0.0))
+            self._rates[nodes] = (looks + 1, mean + (rate - mean) / (looks + 1))
 
     def explain(self, capped: bool, refused: bool) -> str:
         """A line that says what more nodes would do; empty where too little was seen.
@@ -74,10 +65,11 @@ class Limits:
         holdup, times = self._looks.most_common(1)[0]
         if holdup is not Holdup.NONE and times > MOSTLY * seen:
             return str(holdup.value)
-        if not self._best:
+        rates = {nodes: rate for nodes, (_, rate) in self._rates.items() if nodes and rate}
+        if not rates:
             return ""
-        nodes = max(self._best)
-        rate = self._best[nodes][1]
+        nodes = max(rates)
+        rate = rates[nodes]
         each = f"{counted(nodes, 'node')} at {format_size(rate / nodes)}/s" + (
             " each" if nodes > 1 else ""
         )
@@ -87,10 +79,10 @@ class Limits:
             return f"{each}; the origin's cap per connection is the limit: more nodes would help"
         if nodes == 1:
             return f"{each}; its way to the origin is the limit: nodes with links of their own help"
-        fewest = min(self._best)
+        fewest = min(rates)
         if fewest == nodes:
             return each
-        share = rate / nodes / (self._best[fewest][1] / fewest)
+        share = rate / nodes / (rates[fewest] / fewest)
         if share >= SCALES:
             return f"{each}; the nodes' links are the limit: more nodes would help"
         if share < SHARED:

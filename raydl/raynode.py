@@ -26,7 +26,9 @@ ELSEWHERE = {} if sys.platform == "linux" else {"RAY_ENABLE_WINDOWS_OR_OSX_CLUST
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _READY = "Ray runtime started"
 _ADDRESS = re.compile(r"Local node IP: (\S+)")
-_DULL = re.compile(r"^\s*$|^-+$|usage stats|^\d{4}-\d\d-\d\d [\d:,]+\s+(INFO|WARNING|SUCC) ")
+_DULL = re.compile(
+    r"^\s*$|^-+$|usage stats|^\d{4}-\d\d-\d\d [\d:,]+\s+(INFO|WARNING|SUCC) |^\[\S+ \S+ [DIW] "
+)
 
 
 class RayNode:

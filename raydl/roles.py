@@ -6,9 +6,11 @@ care of the token, and ends what it started.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import socket
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -144,6 +146,8 @@ def start_head(
     except BaseException:
         node.stop()
         raise
+    if host is not None and node.address not in ("", host):
+        notes.append(f"Ray listens on every address of this machine, not on {host} alone")
     return Head(join_address(node.address or host or "127.0.0.1", port), auth, node, notes)
 
 
@@ -174,12 +178,20 @@ def is_here(host: str) -> bool:
 
 
 class Joined:
-    """This machine, a worker of a cluster until ``leave``."""
+    """This machine, a worker of a cluster until ``leave``.
+
+    Whether the head is there is asked here: Ray's node needs a minute to notice that it is not.
+    """
+
+    HEAD_SECONDS = 2.0
 
     def __init__(self, address: str, node: RayNode, watched: monitor.Monitor | None) -> None:
         self.address = address
         self.since = time.time()
         self._node, self._monitor = node, watched
+        self._has_left = threading.Event()
+        self._head_heard_at = time.monotonic()
+        threading.Thread(target=self._watch_head, name="raydl-head", daemon=True).start()
 
     @property
     def node_address(self) -> str:
@@ -192,9 +204,17 @@ class Joined:
         return self._node.is_running
 
     @property
-    def last_words(self) -> str:
-        """What Ray said last."""
-        return self._node.last_words
+    def silence(self) -> float:
+        """Seconds for which the head has not answered; 0 while it does."""
+        seconds = time.monotonic() - self._head_heard_at
+        return seconds if seconds > 3 * self.HEAD_SECONDS else 0.0
+
+    @property
+    def why_ended(self) -> str:
+        """What is known of the end of its node, in a line."""
+        if self.silence:
+            return "the coordinator does not answer"
+        return f"Ray said: {self._node.last_words}"
 
     def activity(self) -> monitor.Activity:
         """What its workers do."""
@@ -202,9 +222,16 @@ class Joined:
 
     def leave(self) -> None:
         """End the node that was started, and nothing else."""
+        self._has_left.set()
         self._node.stop()
         if self._monitor:
             self._monitor.close()
+
+    def _watch_head(self) -> None:
+        while not self._has_left.wait(self.HEAD_SECONDS):
+            with contextlib.suppress(RaydlError):
+                check_listener(*parse_address(self.address))
+                self._head_heard_at = time.monotonic()
 
 
 def check_cluster(address: str, token: str | None, *, token_given: bool = False) -> bool:

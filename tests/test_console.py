@@ -12,7 +12,7 @@ from tests.conftest import run_raydl
 
 
 class Joined:
-    since = 0.0
+    since, silence = 0.0, 0.0
 
     def __init__(self, activity):
         self._activity = activity
@@ -26,6 +26,9 @@ def test_how_a_worker_fares(monkeypatch):
     assert describe(Joined(Activity())) == "connected for 3m20s, 0 B delivered, idle"
     busy = describe(Joined(Activity(lanes=8, received=3 << 30, speed=2 << 20)))
     assert busy == "connected for 3m20s, 3 GiB delivered, 8 lanes at 2 MiB/s"
+    lonely = Joined(Activity(lanes=8))
+    lonely.silence = 12.0
+    assert describe(lonely).endswith("delivered, the coordinator does not answer for 12s")
 
 
 def test_what_workers_type(capsys):

@@ -273,7 +273,8 @@ def test_a_token_is_never_in_the_clear(open_app, tmp_path):
 class Here:
     """A worker's node, as its window sees it."""
 
-    address, node_address, since, is_running, last_words = "h:1", "n", 0.0, True, ""
+    address, node_address, since, is_running = "h:1", "n", 0.0, True
+    silence, why_ended = 0.0, "the coordinator does not answer"
 
     def __init__(self, lanes=0):
         self.lanes, self.left, self.may_leave = lanes, 0, threading.Event()
@@ -343,6 +344,11 @@ def test_one_that_ends_by_itself_is_told_and_may_be_joined_again(open_app):
     app = open_app("worker")
     window, here = app.window, Here()
     window._has_joined(here)
+    here.silence = 12.0
+    drive(app.root, lambda: "does not answer" in window.state_label.cget("text"))
+    here.silence = 0.0
+    drive(app.root, lambda: "connected to h:1" in window.state_label.cget("text"))
+    assert "answers again" in window.log.cget("text")
     here.is_running = False
     drive(app.root, lambda: here.left)
     assert "is no worker of h:1 any more" in window.trouble.message

@@ -35,7 +35,7 @@ def seen(*looks):
         ([(9, NONE, 1, 40 * MIB), (20, NONE, 4, 80 * MIB)], "more nodes would help a little"),
         ([(20, NONE, 3, 30 * MIB)], "3 nodes at 10 MiB/s each"),
         ([(4, NONE, 1, 40 * MIB), (20, NONE, 4, 44 * MIB)], "4 nodes at 11 MiB/s each"),
-        (10 * [(1, NONE, 2, 60 * MIB), (2, NONE, 2, 0)], "2 nodes at 10.5 MiB/s each"),
+        (10 * [(1, NONE, 2, 60 * MIB), (2, NONE, 2, 0)], "2 nodes at 9.6 MiB/s each"),
     ],
 )
 def test_what_is_concluded(looks, says):

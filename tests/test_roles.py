@@ -130,6 +130,26 @@ def test_a_worker_sees_what_it_does(home, make_origin, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_worker_notices_that_its_head_is_gone(home, monkeypatch):
+    """Ray itself takes a minute."""
+    monkeypatch.setattr("raydl.roles.Joined.HEAD_SECONDS", 0.2)
+    head = start_head(None, free_port(), auth=False)
+    joined = join(head.address)
+    try:
+        assert not joined.silence
+        head.stop()
+        end = time.monotonic() + 20
+        while not joined.silence:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        assert joined.is_running
+        assert joined.why_ended == "the coordinator does not answer"
+    finally:
+        joined.leave()
+        head.stop()
+
+
+@pytest.mark.slow
 def test_a_head_without_a_token(home, monkeypatch):
     """Only if asked for; and who has a token is told that it is not wanted."""
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
@@ -137,8 +157,9 @@ def test_a_head_without_a_token(home, monkeypatch):
         with pytest.raises(UsageError, match=r"would let anyone .* say --no-auth"):
             start_head(host, free_port())
     monkeypatch.delenv("RAY_AUTH_MODE")
-    head = start_head(None, free_port(), auth=False)
+    head = start_head("127.0.0.1", free_port(), auth=False)
     try:
+        assert "listens on every address" in head.notes[-1]
         assert head.token_file is None
         assert "without a token" in head.notes[0]
         assert "token" not in head.raydl_command + head.ray_command

@@ -35,6 +35,7 @@ class WorkerWindow(ttk.Frame):
         self._lanes = 0
         self._events: list[str] = []
         self._leaving: Joined | None = None
+        self._is_silent = False
         self._then: Callable[[], None] = lambda: None
         self.dialog: Dialog | None = None
         self._timer = self.after_idle(lambda: None)
@@ -190,7 +191,7 @@ class WorkerWindow(ttk.Frame):
         then()
 
     def _has_joined(self, joined: Joined) -> None:
-        self._joined, then = joined, self._errand.end()
+        self._joined, then, self._is_silent = joined, self._errand.end(), False
         self.token.state(["!disabled"])
         self.token.delete(0, "end")
         self._memory.joined(self.address.get().strip())
@@ -218,7 +219,7 @@ class WorkerWindow(ttk.Frame):
             self.trouble.show(
                 RaydlError(
                     f"this machine is no worker of {joined.address} any more",
-                    f"Ray said: {joined.last_words}. Join goes back, once the coordinator is there",
+                    f"{joined.why_ended}. Join goes back, once the coordinator is there",
                 )
             )
             self._leave(lambda: None)
@@ -232,6 +233,11 @@ class WorkerWindow(ttk.Frame):
         self.facts["bytes"].configure(text=format_size(now.received))
         self.facts["speed"].configure(text=f"{format_size(now.speed)}/s")
         self.graph.add(now.speed)
+        if bool(joined.silence) != self._is_silent:
+            self._is_silent = bool(joined.silence)
+            silent = "the coordinator does not answer"
+            self._note(silent if self._is_silent else "the coordinator answers again")
+            self._show(f"{silent} …" if self._is_silent else "")
         self._timer = self.after(LOOK_MS, self._look_after)
 
     def _show(self, state: str = "") -> None:
