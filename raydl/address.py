@@ -9,6 +9,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -179,8 +180,9 @@ def _connect(host: str, port: int) -> socket.socket:
 
 
 def _receive(link: socket.socket, count: int) -> bytes:
-    answer = b""
+    answer, until = b"", time.monotonic() + CONNECT_SECONDS
     while len(answer) < count:
+        link.settimeout(max(0.001, until - time.monotonic()))
         try:
             more = link.recv(count - len(answer))
         except ConnectionResetError:

@@ -104,6 +104,27 @@ def test_something_that_accepts_and_says_nothing(monkeypatch):
         check_listener("127.0.0.1", silent.getsockname()[1])
 
 
+def test_something_that_sends_a_byte_now_and_then(monkeypatch):
+    monkeypatch.setattr("raydl.address.CONNECT_SECONDS", 0.3)
+    ended = threading.Event()
+
+    def drip(server):
+        link, _ = server.accept()
+        with link:
+            for _ in range(8):
+                link.sendall(b"\0")
+                if ended.wait(0.15):
+                    return
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=drip, args=(server,))
+        thread.start()
+        with pytest.raises(ClusterError, match=r"no answer in 0\.3s"):
+            check_listener("127.0.0.1", server.getsockname()[1])
+        ended.set()
+        thread.join()
+
+
 def test_auto_without_any_cluster():
     choice = choose("auto")
     assert (choice.how, choice.required) == ("none", False)

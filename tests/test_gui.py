@@ -574,9 +574,14 @@ def test_options_behind_more(coordinator):
     window.form.more_button.invoke()
     app.root.update()
     assert window.form.more_dialog.winfo_ismapped()
+    window.form.fields["limit_rate"].set("foo")
+    press(app, window.form.more_dialog, "<Escape>")
+    assert window.form.more_dialog.winfo_ismapped()
+    assert "limit rate: 'foo' is not" in window.form.more_dialog.trouble.message
+    window.form.fields["limit_rate"].set("5M")
     press(app, window.form.more_dialog, "<Escape>")
     assert not window.form.more_dialog.winfo_ismapped()
-    window.form.fields["limit_rate"].set("5M")
+    assert window.form.more_button.cget("text") == "More (1) …"
     window.form.fields["overwrite"].set(True)
     window.form.fields["parts"].set("12")
     chosen = window.form._chosen()
@@ -596,6 +601,14 @@ def test_credentials_are_for_one_file(coordinator, origin):
     assert (one.options["user"], one.options["header"]) == ("u:p", (("X-Mine", "1"),))
     assert not {"user", "header", "mirror"} & set(two.options)
     assert one.options["limit_rate"] == two.options["limit_rate"]
+    assert window.form.more_button.cget("text") == "More (1) …"
+
+
+def test_ctrl_a_takes_all(coordinator):
+    app, window = coordinator
+    window.form.put_url("http://127.0.0.1/old")
+    press(app, window.form.url, "<Control-a>")
+    assert window.form.url.selection_get() == "http://127.0.0.1/old"
 
 
 def test_a_cluster_that_goes_leaves_no_nodes_in_the_list(coordinator):

@@ -22,6 +22,10 @@ WINDOWS: dict[str, type[CoordinatorWindow | WorkerWindow]] = {
     "worker": WorkerWindow,
 }
 SIZES = {"": (560, 430), "worker": (640, 620), "coordinator": (1180, 860)}
+SMALLEST = {"": (520, 380), "worker": (560, 480), "coordinator": (1024, 700)}
+OF_SCREEN = 0.92
+"""The share of a screen's height that bars of the desktop leave."""
+
 THEMES = {"system": "Theme: as the system", "light": "Theme: light", "dark": "Theme: dark"}
 
 MODIFIER, KEY = ("Command", "⌘") if sys.platform == "darwin" else ("Control", "Ctrl+")
@@ -104,6 +108,7 @@ class App:
             return
         keys = (
             f"Enter start   {KEY}N new URL   {KEY}P pause or resume   Tab next   Esc close dialog"
+            f"   {KEY}Q quit"
             if role == "coordinator"
             else f"Enter join   Tab next   Esc close dialog   {KEY}Q quit"
         )
@@ -180,9 +185,10 @@ class App:
         px = self.look.px
         width, height = (px(size) for size in SIZES[role])
         width = min(width, self.root.winfo_screenwidth())
-        height = min(height, self.root.winfo_screenheight())
+        height = min(height, int(OF_SCREEN * self.root.winfo_screenheight()))
         self.root.geometry(f"{width}x{height}")
-        self.root.minsize(min(width, px(520)), min(height, px(380)))
+        least = [px(size) for size in SMALLEST[role]]
+        self.root.minsize(min(width, least[0]), min(height, least[1]))
         self.root.title(f"raydl {role}".strip())
 
     def _bind_keys(self) -> None:
@@ -196,6 +202,8 @@ class App:
         root = self.root
         for kind in ("TButton", "TCheckbutton"):
             root.bind_class(kind, "<Return>", lambda event: _invoke(event.widget))
+        for kind in ("TEntry", "TCombobox"):  # Tk's own goes to the beginning of the line
+            root.bind_class(kind, f"<{MODIFIER}-a>", lambda event: _select_all(event.widget))
         root.bind("<FocusIn>", self._follow_system)
         root.bind(f"<{MODIFIER}-n>", on_coordinator(lambda w: w.form.url.focus_set()))
         root.bind(f"<{MODIFIER}-p>", on_coordinator(lambda w: w.toggle()))
@@ -205,6 +213,13 @@ class App:
 def _invoke(widget: tk.Misc) -> None:
     if isinstance(widget, ttk.Button | ttk.Checkbutton):
         widget.invoke()
+
+
+def _select_all(widget: tk.Misc) -> str:
+    if isinstance(widget, ttk.Entry):
+        widget.selection_range(0, "end")
+        widget.icursor("end")
+    return "break"
 
 
 def _make_root() -> tk.Tk:

@@ -15,10 +15,13 @@ from raydl.gui.errand import Errand
 from raydl.gui.look import Look
 from raydl.gui.pump import Pump
 from raydl.gui.widgets import Card, CopyRow, SecretRow, Trouble, Wrapped
-from raydl.palette import colour
+from raydl.palette import blend, colour
 from raydl.roles import Head, find_head, start_head
 from raydl.tally import NodeTally, Tally
 from raydl.units import format_size
+
+INK = 0.5
+"""How much of a node's colour its text has: the colours are for areas, and too light for text."""
 
 COLUMNS = (("state", 62), ("lanes", 46), ("speed", 84), ("bytes", 76))
 
@@ -74,7 +77,7 @@ class ClusterPanel(Card):
             body, columns=[name for name, _ in COLUMNS], height=6, selectmode="none"
         )
         self.table.heading("#0", text="node", anchor="w")
-        self.table.column("#0", width=px(130), minwidth=px(90), stretch=True)
+        self.table.column("#0", width=px(70), minwidth=px(70), stretch=True)
         for name, width in COLUMNS:
             side: Literal["w", "e"] = "w" if name == "state" else "e"
             self.table.heading(name, text=name, anchor=side)
@@ -191,7 +194,8 @@ class ClusterPanel(Card):
             known = self._tally.nodes.get(name) if self._tally else None
             tag = f"node{known.number}" if known else ""
             if known:
-                self.table.tag_configure(tag, foreground=colour(known.number))
+                ink = blend(colour(known.number), self._look.palette.text, INK)
+                self.table.tag_configure(tag, foreground=ink)
             self.table.item(name, tags=(tag,) if tag else ())
 
     def _started(self, head: Head) -> None:

@@ -45,9 +45,13 @@ class Detail(Card):
         self.name = ttk.Label(body, style="Heading.TLabel")
         self.name.pack(anchor="w")
         self.summary = Wrapped(body, style="Dim.TLabel")
-        self.summary.pack(fill="x", pady=(px(2), px(8)))
-        bars = ttk.Frame(body)
-        bars.pack(fill="x")
+        self.summary.pack(fill="x", pady=(px(2), 0))
+        # What matters most comes first: in a low window the last is what is cut off.
+        self.trouble = Trouble(body, look)
+        self.trouble.pack(fill="x")
+        self.result = Wrapped(body, style="TLabel", justify="left")
+        self._bars_frame = bars = ttk.Frame(body)
+        bars.pack(fill="x", pady=(px(8), 0))
         bars.columnconfigure(1, weight=1)
         self.bars: dict[str, ttk.Progressbar] = {}
         self.bar_texts: dict[str, ttk.Label] = {}
@@ -63,9 +67,6 @@ class Detail(Card):
         self.legend = Legend(body, look)
         self.legend.pack(fill="x")
         ttk.Label(body, textvariable=self.strip.word, style="Small.TLabel").pack(anchor="w")
-        self.trouble = Trouble(body, look)
-        self.trouble.pack(fill="x")
-        self.result = Wrapped(body, style="TLabel", justify="left")
         self.notes = Wrapped(body, style="Small.TLabel", justify="left", anchor="nw")
         self.notes.pack(fill="both", expand=True, pady=(px(6), 0))
         self.show(None)
@@ -97,7 +98,7 @@ class Detail(Card):
             widget.pack_forget()
         if item is not None and item.report is not None:
             self.result.configure(text=_result(item))
-            self.result.pack(fill="x", pady=(self._look.px(8), 0), before=self.notes)
+            self.result.pack(fill="x", pady=(self._look.px(6), 0), before=self._bars_frame)
             self.folder_button.pack(side="right")
         elif item is not None and item.error is not None and stage is Stage.FAILED:
             self.trouble.show(item.error)

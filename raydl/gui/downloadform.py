@@ -15,7 +15,7 @@ from raydl.errors import RaydlError, UsageError
 from raydl.gui.look import Look
 from raydl.gui.memory import Memory
 from raydl.gui.moreoptions import MoreOptions, Variables
-from raydl.gui.widgets import Card, Trouble
+from raydl.gui.widgets import Card, Trouble, Wrapped
 from raydl.options import Options, option_fields, parse_option
 
 ABOVE = ("parts", "checksum")
@@ -67,11 +67,11 @@ class DownloadForm(Card):
         checksum.grid(row=0, column=2, sticky="ew")
         small.columnconfigure(2, weight=6)
         self._row(2, "Parts", small)
-        ttk.Label(
+        Wrapped(
             body,
             text="parts: empty for what fits;  checksum: sha256:HEX, sha512, sha1, md5 or blake2b",
             style="Small.TLabel",
-        ).grid(row=3, column=1, columnspan=2, sticky="w", pady=(px(2), px(6)))
+        ).grid(row=3, column=1, columnspan=2, sticky="ew", pady=(px(2), px(6)))
         row = ttk.Frame(body)
         row.grid(row=4, column=0, columnspan=3, sticky="ew")
         self.start_button = ttk.Button(
@@ -83,7 +83,7 @@ class DownloadForm(Card):
         )
         self.more_button.pack(side="left", padx=px(8))
         known = {n: f for n, f in option_fields().items() if n not in (*ABOVE, *ELSEWHERE)}
-        self.more_dialog = MoreOptions(self, look, known, settings)
+        self.more_dialog = MoreOptions(self, look, known, settings, self._show_count)
         self.fields.update(self.more_dialog.variables)
         self.trouble = Trouble(body, look)
         self.trouble.grid(row=5, column=0, columnspan=3, sticky="ew")
@@ -106,6 +106,7 @@ class DownloadForm(Card):
         self.url.delete(0, "end")
         for name in OF_ONE:
             self.setvar(str(self.fields[name]), "")
+        self._show_count()
         self.url.focus_set()
 
     def in_force(self, checksum: str = "") -> dict[str, Any]:
@@ -122,13 +123,17 @@ class DownloadForm(Card):
     def _chosen(self) -> dict[str, Any]:
         """Those in force, and what is chosen here instead."""
         options = self.in_force()
-        for name, variable in self.fields.items():
-            if isinstance(variable, tk.BooleanVar):
-                options[name] = variable.get()
-            elif text := variable.get().strip():
+        for name in ABOVE:
+            if text := str(self.fields[name].get()).strip():
                 options[name] = parse_option(name, text)
+        options.update(self.more_dialog.values())
         Options.of(options)
         return options
+
+    def _show_count(self) -> None:
+        """That options are in force is told where they are hidden."""
+        count = len(self.more_dialog.values())
+        self.more_button.configure(text=f"More ({count}) …" if count else "More …")
 
     def _place(self, target: str) -> str:
         """The path that is meant, with a slash after a directory; its folder is remembered."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import tkinter as tk
+from collections.abc import Callable
 from dataclasses import Field
 from tkinter import ttk
 from typing import Any
 
 from raydl.config import Setting
+from raydl.errors import UsageError
 from raydl.gui.look import Look
-from raydl.gui.widgets import Hint
-from raydl.options import IN_BYTES
+from raydl.gui.widgets import Hint, Trouble
+from raydl.options import IN_BYTES, parse_option
 from raydl.units import format_size
 
 HEADINGS = {"download": "Download", "access": "Access to the origin"}
@@ -25,20 +27,21 @@ Variables = dict[str, tk.StringVar | tk.BooleanVar]
 class MoreOptions(tk.Toplevel):
     """A dialog with a field for each of ``options``; ``variables`` has what is in them.
 
-    An empty field leaves the value of ``settings`` in force.
+    An empty field leaves the value of ``settings`` in force. ``closed`` is called when the user
+    is done.
     """
 
     def __init__(
         self, parent: tk.Misc, look: Look, options: dict[str, Field[Any]],
-        settings: dict[str, Setting],
+        settings: dict[str, Setting], closed: Callable[[], None],
     ) -> None:  # fmt: skip
         super().__init__(parent, background=look.palette.line)
         self.withdraw()
         self.title("More options")
         self.transient(parent.winfo_toplevel())
-        self.protocol("WM_DELETE_WINDOW", self.withdraw)
-        self.bind("<Escape>", lambda _: self.withdraw())
-        self._look, self._settings = look, settings
+        self.protocol("WM_DELETE_WINDOW", self.done)
+        self.bind("<Escape>", lambda _: self.done())
+        self._look, self._settings, self._closed = look, settings, closed
         self._first: ttk.Entry | None = None
         self.variables: Variables = {}
         px = look.px
@@ -55,12 +58,36 @@ class MoreOptions(tk.Toplevel):
             left = px(24) if column else 0
             group.grid(row=1, column=column, sticky="new", padx=(left, 0), pady=(px(10), 0))
         foot = ttk.Frame(body)
-        foot.grid(row=2, column=0, columnspan=2, sticky="ew", pady=(px(12), 0))
+        foot.grid(row=3, column=0, columnspan=2, sticky="ew", pady=(px(12), 0))
         ttk.Label(
             foot, text="Credentials, mirrors and checksums are for the next one alone.",
             style="Small.TLabel",
         ).pack(side="left")  # fmt: skip
-        ttk.Button(foot, text="Done", command=self.withdraw).pack(side="right")
+        ttk.Button(foot, text="Done", command=self.done).pack(side="right")
+        self.trouble = Trouble(body, look)
+        self.trouble.grid(row=2, column=0, columnspan=2, sticky="ew")
+
+    def values(self) -> dict[str, Any]:
+        """What was chosen here. Raises UsageError for what does not fit."""
+        chosen: dict[str, Any] = {}
+        for name, variable in self.variables.items():
+            if isinstance(variable, tk.BooleanVar):
+                if variable.get() != bool(self._settings[name].value):
+                    chosen[name] = variable.get()
+            elif text := variable.get().strip():
+                chosen[name] = parse_option(name, text, label(name))
+        return chosen
+
+    def done(self) -> None:
+        """Close it, unless something in it does not fit."""
+        try:
+            self.values()
+        except UsageError as error:
+            self.trouble.show(error)
+            return
+        self.trouble.clear()
+        self.withdraw()
+        self._closed()
 
     def open(self, over: tk.Misc) -> None:
         """Show it there, below its first lines and as far to the right."""
@@ -82,7 +109,7 @@ class MoreOptions(tk.Toplevel):
         switches = {n: f for n, f in options.items() if isinstance(f.default, bool)}
         entries = {n: f for n, f in options.items() if n not in switches}
         for row, (name, option) in enumerate(entries.items(), start=1):
-            ttk.Label(group, text=name.replace("_", " "), style="Small.TLabel").grid(
+            ttk.Label(group, text=label(name), style="Small.TLabel").grid(
                 row=row, column=0, sticky="w", padx=(0, px(8))
             )
             variable = self.variables[name] = tk.StringVar(self)
@@ -96,11 +123,16 @@ class MoreOptions(tk.Toplevel):
         boxes.grid(row=98, column=0, columnspan=2, sticky="w", pady=(px(8), 0))
         for number, (name, option) in enumerate(switches.items()):
             switch = self.variables[name] = tk.BooleanVar(self, bool(self._settings[name].value))
-            box = ttk.Checkbutton(boxes, text=name.replace("_", " "), variable=switch)
+            box = ttk.Checkbutton(boxes, text=label(name), variable=switch)
             row, column = divmod(number, 2)
             box.grid(row=row, column=column, sticky="w", padx=(0, px(16)))
             Hint(box, self._look, option.metadata["help"])
         return group
+
+
+def label(name: str) -> str:
+    """What people read for the name of an option."""
+    return name.replace("_", " ")
 
 
 def _help(option: Field[Any], value: Any) -> str:
