@@ -404,7 +404,9 @@ def _terminate(signum: int, frame: object) -> NoReturn:  # noqa: ARG001 - the si
 
 def _say(line: str) -> None:
     with contextlib.suppress(OSError):
-        print(line, file=sys.stderr, flush=True)
+        # Ctrl-C leaves its ^C where the bar was.
+        clear = "\x1b[K" if sys.stderr is not None and sys.stderr.isatty() else ""
+        print(f"{clear}{line}", file=sys.stderr, flush=True)
 
 
 def _leave(code: int) -> NoReturn:
