@@ -13,6 +13,7 @@ import re
 import ssl
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from http.cookiejar import CookieJar, LoadError, MozillaCookieJar
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from urllib.parse import urlsplit
 from raydl.errors import UsageError
 from raydl.models import Access
 from raydl.options import Options
+from raydl.origin.shown import shown
 from raydl.textfile import read_text, why
 
 NETRC = "~/.netrc"
@@ -33,37 +35,45 @@ def access_of(
     options: Options,
     tell: Tell,
     environ: Mapping[str, str] = os.environ,
+    owner: str | None = None,
 ) -> tuple[Access, CookieJar]:
     """What requests to ``url`` go with, and the cookies for it and for where it redirects.
 
     ``auth`` is the user and password of the URL itself. What was said most plainly counts: a
     header, then the URL, ``user``, ``bearer_env``, netrc, and the token of a well-known host.
-    Raises UsageError; ``tell`` gets what a person should know. No text holds a secret.
+    The options were given for the URL ``owner``: a mirror or a list of digests elsewhere is not
+    shown what is private in them. Raises UsageError; ``tell`` gets what a person should know. No
+    text holds a secret.
     """
     headers = list(options.header)
     if options.user_agent is not None:
         headers.append(("User-Agent", options.user_agent))
-    if not any(name.lower() == "authorization" for name, _ in headers):
-        authorization = (
-            _basic(auth)
-            or _basic(_user(options))
-            or _bearer(options, environ)
-            or _basic(_from_netrc(url, options, tell))
-            or _host_token(url, environ)
-        )
-        if authorization:
-            headers.append(("Authorization", authorization))
+    _authorize(headers, lambda: _basic(auth) or _basic(_user(options)) or _bearer(options, environ))
     if options.insecure:
         tell("certificates are not checked (insecure): who is on the way can change the file")
-    access = Access(
+    given = Access(
         headers=tuple(headers),
         ca=_authorities(options.cacert),
         certificate=_certificate(options.cert, options.key),
         insecure=options.insecure,
         proxy=options.proxy,
-        trusts_redirects=options.location_trusted,
     )
+    access = shown(given, owner or url, url)
+    headers = list(access.headers)
+    _authorize(
+        headers,
+        lambda: (
+            _basic(auth) or _basic(_from_netrc(url, options, tell)) or _host_token(url, environ)
+        ),
+    )
+    access = replace(access, headers=tuple(headers), trusts_redirects=options.location_trusted)
     return access, _cookies(options.cookies)
+
+
+def _authorize(headers: list[tuple[str, str]], find: Callable[[], str]) -> None:
+    """Add what ``find`` finds, unless an Authorization is there."""
+    if not any(name.lower() == "authorization" for name, _ in headers) and (found := find()):
+        headers.append(("Authorization", found))
 
 
 def _basic(auth: tuple[str, str] | None) -> str:

@@ -31,7 +31,7 @@ from raydl.event import (
     Progress,
 )
 from raydl.flights import Flights
-from raydl.inbox import Closed, Held, Inbox, Pulled, Resolved, Wrote
+from raydl.inbox import Closed, Held, Inbox, Pulled, Resolved, Searched, Wrote
 from raydl.lane import (
     HERE,
     Connected,
@@ -67,7 +67,8 @@ class Coordinator:
     is the speed in bytes a second below which a connection is given up; ``connections`` fixes
     the lanes of each node, which else are found by measuring; ``patience`` is how long it waits,
     in seconds, when there is no lane at all; ``required`` makes a cluster that fails an error of
-    the download. ``mirrors`` are the places that have the file. With ``stay`` the bytes stay
+    the download. ``mirrors`` are the places that have the file, and ``awaited`` of them may
+    still join. With ``stay`` the bytes stay
     where they were fetched, for ``payloads`` to hand out.
     """
 
@@ -86,9 +87,10 @@ class Coordinator:
         manners: Manners | None = None,
         lowest: int | None = None,
         stay: bool = False,
+        awaited: int = 0,
     ) -> None:
         self._plan = plan
-        self._places = Places(mirrors, emit, inbox.queue.put)
+        self._places = Places(mirrors, emit, inbox.queue.put, awaited)
         self._inbox = inbox
         self._emit = emit
         self._retries = Retries(retries)
@@ -198,7 +200,9 @@ class Coordinator:
             due.append(retry)
         return max(0.001, min(due) - now)
 
-    def _handle(self, message: Message | Pulled | Wrote | Resolved | Held | Closed) -> None:
+    def _handle(
+        self, message: Message | Pulled | Wrote | Resolved | Searched | Held | Closed
+    ) -> None:
         match message:
             case Fetched():
                 self._fetched(message)
@@ -224,6 +228,8 @@ class Coordinator:
                 self._emit(Notice(f"going on without the cluster: {error}"))
             case Resolved():
                 self._places.resolved(message)
+            case Searched():
+                self._places.searched(message)
             case Disconnected(error):
                 if not self._crews:  # those of the cluster have left before
                     raise error

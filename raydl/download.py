@@ -39,15 +39,16 @@ from raydl.event import (
 from raydl.lookup import probe_origin, text_at
 from raydl.models import Remote, Report, redact
 from raydl.options import Options
-from raydl.origin import split_auth
+from raydl.origin import PAGE, split_auth
 from raydl.proof import proof_of
 from raydl.sink import FileSink, Sink, StdoutSink
 from raydl.target import STDOUT, check_target, planned_path, target_path
 from raydl.transfer import transfer
+from raydl.units import format_size
 
 NO_VALIDATOR = (
-    "the origin gives neither an ETag nor a date: a change of the file while it is downloaded "
-    "could not be noticed; --checksum would prove the bytes"
+    "the origin gives neither a strong ETag nor a date that is old enough to prove anything: a "
+    "change of the file might go unnoticed; --checksum would prove the bytes"
 )
 
 Output = str | os.PathLike[str] | Callable[[Proof | None], Sink] | None
@@ -103,7 +104,7 @@ def _download(url: str, output: Output, options: Options, emit: Emit, control: C
             path = target_path(place, remote)
             if check_target(path, options):
                 return _skipped(url, str(path), path.stat().st_size)
-        proof = proof_of(remote, options, partial(text_at, url, options, emit))
+        proof = proof_of(remote, options, partial(text_at, url, options, emit, control))
         if make_sink is not None:
             sink = make_sink(proof)
         else:
@@ -122,11 +123,7 @@ def _download(url: str, output: Output, options: Options, emit: Emit, control: C
                 remote = replace(remote, ranges=False, why_no_ranges=why)
             elif isinstance(error, OriginChangedError):
                 emit(Notice(f"{error.message}: looking at it again"))
-                remote = probe_origin(url, options, emit, control, trust_head=False)
-                if not remote.ranges:
-                    # A page that is made anew for each request: what one answer brings is whole
-                    # in itself, and nothing has to fit what was seen before.
-                    remote = replace(remote, size=None, etag=None, last_modified=None, digest=None)
+                remote = _second_look(url, remote, options, emit, control)
             else:
                 raise
             # What is in the .part file stays only if its journal fits what is there now.
@@ -139,6 +136,45 @@ def _download(url: str, output: Output, options: Options, emit: Emit, control: C
                 proof=proof.where if proof else "",
             )
     raise AssertionError("unreachable")
+
+
+def _second_look(url: str, first: Remote, options: Options, emit: Emit, control: Control) -> Remote:
+    """What the origin offers, now that an answer did not fit what it said ``first``.
+
+    Raises WrongAnswerError where what comes is not what is promised: a login page, for one.
+    """
+    remote = probe_origin(url, options, emit, control, trust_head=False, is_known=True)
+    is_other = remote.size != first.size
+    if is_other and remote.media_type == PAGE != first.media_type:
+        raise _contradiction(first, remote)
+    if first.ranges and not remote.ranges and is_other:
+        promised = probe_origin(url, options, emit, control, is_known=True)
+        if promised.size != remote.size:
+            raise _contradiction(promised, remote)
+    if not first.ranges and not remote.ranges:
+        # A page that is made anew for each request: what one answer brings is whole in itself,
+        # and nothing has to fit what was seen before.
+        return replace(
+            remote,
+            size=None,
+            etag=None,
+            last_modified=None,
+            weak_etag=None,
+            weak_date=None,
+            digests=(),
+        )
+    return remote
+
+
+def _contradiction(promised: Remote, came: Remote) -> WrongAnswerError:
+    def told(remote: Remote) -> str:
+        size = "unknown size" if remote.size is None else format_size(remote.size)
+        return f"{remote.media_type or 'a file'} of {size}"
+
+    return WrongAnswerError(
+        f"the origin promised {told(promised)} and sends {told(came)}",
+        "look at the URL in a browser: it may want a login",
+    )
 
 
 def _into(output: str | os.PathLike[str] | None, options: Options) -> str | os.PathLike[str] | None:

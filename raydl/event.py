@@ -8,6 +8,7 @@ that is the name of a function of the package.)
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -244,6 +245,17 @@ class Notice(Event):
 
     def __str__(self) -> str:
         return self.text
+
+
+@dataclass(frozen=True)
+class Unanswered(Notice):
+    """The very first request failed, and is made again: who shows nothing else shows this."""
+
+
+def show_quietly(event: Event) -> None:
+    """What is shown of an event where nothing is: on standard error, or where logging leads."""
+    if isinstance(event, Unanswered):
+        logging.getLogger("raydl").warning("%s", event)
 
 
 @dataclass(frozen=True)

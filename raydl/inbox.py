@@ -34,6 +34,12 @@ class Resolved(NamedTuple):
     error: RaydlError | None
 
 
+class Searched(NamedTuple):
+    """A mirror was looked at: it joins, or, where it is None, does not."""
+
+    mirror: Mirror | None
+
+
 class Held(NamedTuple):
     """Nothing is to be asked for while ``paused``."""
 
@@ -48,9 +54,9 @@ class Inbox:
     """Where lanes, fleets and the consumer post what happened."""
 
     def __init__(self) -> None:
-        self.queue: queue.SimpleQueue[Message | Pulled | Wrote | Resolved | Held | Closed] = (
-            queue.SimpleQueue()
-        )
+        self.queue: queue.SimpleQueue[
+            Message | Pulled | Wrote | Resolved | Searched | Held | Closed
+        ] = queue.SimpleQueue()
 
     def post(self, message: Message) -> None:
         """Leave a message; from any thread."""

@@ -1,22 +1,18 @@
-"""What the driver itself asks of origins: the probe, the mirrors, a list of digests."""
+"""What the driver itself asks of origins: the probe, and a list of digests."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+import time
+from collections.abc import Callable
 from http.cookiejar import CookieJar
 from itertools import count
-from urllib.parse import urlsplit
+from typing import TypeVar
 
 from raydl import backoff
 from raydl.access import access_of
 from raydl.control import Control
-from raydl.errors import RaydlError
-from raydl.event import Emit, Event, Notice
-from raydl.mirrors import Mirror, objection
-from raydl.models import Access, Remote, Source, redact
+from raydl.event import Emit, Notice, Unanswered
+from raydl.models import Access, Failure, Remote, Source, redact
 from raydl.options import Options
 from raydl.origin import Origin, OriginFailure, split_auth
 from raydl.units import format_duration
@@ -24,37 +20,35 @@ from raydl.units import format_duration
 PROBE_RETRIES = 2
 """Tries for an origin that cannot be reached at all: a person waits for the answer."""
 
+FIRST_BUDGET = 20.0
+"""Seconds for an origin that has not answered yet, where neither tries nor timeout were chosen."""
+
+FIRST_TIMEOUT = 10.0
+"""Of those, what the first try may take."""
+
+T = TypeVar("T")
+
 
 def probe_origin(
-    url: str, options: Options, emit: Emit, control: Control, trust_head: bool = True
+    url: str,
+    options: Options,
+    emit: Emit,
+    control: Control,
+    trust_head: bool = True,
+    *,
+    owner: str | None = None,
+    is_known: bool = False,
 ) -> Remote:
-    """Probe, again and again while that may help."""
-    clean, access, cookies = _access(url, options, emit)
-    for tries in count(1):
-        origin = Origin(access, options.timeout, cookies)
-        control.watch(origin.abort)
-        try:
-            return origin.probe(clean, trust_head)
-        except OriginFailure as error:
-            failure = error.failure
-            if failure.kind == "cancelled":
-                control.wait(0)
-            limit = options.retries
-            if failure.kind in ("connect", "timeout"):
-                limit = min(limit, PROBE_RETRIES)
-            if not failure.retryable or tries > limit:
-                raised = failure.to_error(f" ({tries} tries)" if tries > 1 else "")
-                if failure.kind in ("connect", "timeout"):
-                    raised.hint = "check the URL and this machine's network"
-                if failure.status == 401 and any(n == "Authorization" for n, _ in access.headers):
-                    raised.hint = "the credentials are wrong"
-                raise raised from None
-            delay = backoff.delay(tries, failure.retry_after)
-            emit(Notice(f"{failure.message}; again in {format_duration(delay)}"))
-            control.wait(delay)
-        finally:
-            origin.close()
-    raise AssertionError("unreachable")
+    """Probe, again and again while that may help. Raises RaydlError.
+
+    The options were given for ``owner``, where that is another URL. ``is_known`` tells that it
+    has answered before, and is worth more patience.
+    """
+    asking = _Asking(url, options, emit, control, owner, None if is_known else FIRST_BUDGET)
+    remote = asking.ask(lambda origin: origin.probe(asking.url, trust_head))
+    if remote.is_downgraded:
+        emit(Notice("the origin redirects from https to http: who is on the way can change it"))
+    return remote
 
 
 def source_of(remote: Remote, options: Options) -> Source:
@@ -66,61 +60,82 @@ def source_of(remote: Remote, options: Options) -> Source:
         last_modified=remote.last_modified,
         access=remote.access,
         timeout=options.timeout,
+        weak_etag=remote.weak_etag,
+        weak_date=remote.weak_date,
+        media_type=remote.media_type,
+        coding=remote.coding,
     )
 
 
-def mirrors_of(url: str, first: Remote, options: Options, emit: Emit) -> list[Mirror]:
-    """The places that have the file: ``first``, found at ``url``, and the mirrors that agree.
+def text_at(near: str, options: Options, emit: Emit, control: Control, url: str, limit: int) -> str:
+    """The text at ``url``, ``limit`` bytes at most; the options were given for ``near``.
 
-    The others are left out with a reason.
+    Raises RaydlError.
     """
-    found = [Mirror(source_of(first, options), _resolver(url, options, emit))]
-    return [*found, *_others(url, first, options, emit)]
+    asking = _Asking(url, options, emit, control, near, FIRST_BUDGET, f" for {redact(url)}")
+    return asking.ask(lambda origin: origin.text(asking.url, limit))
 
 
-def _resolver(url: str, options: Options, emit: Emit) -> Callable[[], Source]:
-    return lambda: source_of(probe_origin(url, options, emit, Control()), options)
+class _Asking:
+    """A question to an origin that a person waits for: asked again while that may help."""
 
+    def __init__(
+        self,
+        url: str,
+        options: Options,
+        emit: Emit,
+        control: Control,
+        owner: str | None,
+        budget: float | None,
+        what: str = "",
+    ) -> None:
+        self._options, self._emit, self._control = options, emit, control
+        self._what = what
+        self.url, auth = split_auth(url)
+        near = None if owner is None else split_auth(owner)[0]
+        self._access: Access
+        self._cookies: CookieJar
+        self._access, self._cookies = access_of(
+            self.url, auth, options, lambda text: emit(Notice(text)), owner=near
+        )
+        chosen = (options.retries, options.timeout) != (Options.retries, Options.timeout)
+        self._until = None if budget is None or chosen else time.monotonic() + budget
 
-def _others(url: str, first: Remote, options: Options, emit: Emit) -> Iterator[Mirror]:
-    others = [other for other in options.mirror if other != url]
-    if not others:
-        return
-    patient = replace(options, retries=0)
+    def ask(self, question: Callable[[Origin], T]) -> T:
+        """The answer. Raises RaydlError."""
+        for tries in count(1):
+            origin = Origin(self._access, self._timeout(tries), self._cookies)
+            self._control.watch(origin.abort)
+            try:
+                return question(origin)
+            except OriginFailure as error:
+                self._control.wait(0)  # it was aborted where this raises
+                self._wait(error.failure, tries)
+            finally:
+                origin.close()
+        raise AssertionError("unreachable")
 
-    def ask(other: str) -> Remote | RaydlError:
-        try:
-            return probe_origin(other, patient, _told_before, Control())
-        except RaydlError as error:
-            return error
+    def _timeout(self, tries: int) -> float:
+        if self._until is None:
+            return self._options.timeout
+        left = self._until - time.monotonic()
+        return min(self._options.timeout, FIRST_TIMEOUT if tries == 1 else max(1.0, left))
 
-    with ThreadPoolExecutor(len(others), "raydl-mirror") as pool:
-        for other, answer in zip(others, pool.map(ask, others), strict=True):
-            why = answer.message if isinstance(answer, RaydlError) else objection(first, answer)
-            if why or isinstance(answer, RaydlError):
-                emit(Notice(f"the mirror {redact(other)} is left out: {why}"))
-            else:
-                yield Mirror(source_of(answer, options), _resolver(other, options, _told_before))
-
-
-def _told_before(event: Event) -> None:
-    """What is to be said of credentials and trust was said of the first place."""
-
-
-def text_at(near: str, options: Options, emit: Emit, url: str, limit: int) -> str:
-    """The text at ``url``, with the credentials for ``near`` if that is the same origin."""
-    clean, access, cookies = _access(url, options, emit)
-    if urlsplit(clean)[:2] != urlsplit(split_auth(near)[0])[:2]:
-        access = replace(access, headers=())
-    with contextlib.closing(Origin(access, options.timeout, cookies)) as origin:
-        try:
-            return origin.text(clean, limit)
-        except OriginFailure as error:
-            raised = error.failure.to_error(f" for {redact(url)}")
-            raise raised from None
-
-
-def _access(url: str, options: Options, emit: Emit) -> tuple[str, Access, CookieJar]:
-    """The URL without its userinfo, what requests to it go with, and the cookies."""
-    clean, auth = split_auth(url)
-    return clean, *access_of(clean, auth, options, lambda text: emit(Notice(text)))
+    def _wait(self, failure: Failure, tries: int) -> None:
+        """Wait for the next try. Raises RaydlError where there is none."""
+        delay = backoff.delay(tries, failure.retry_after)
+        is_silent = failure.kind in ("connect", "timeout")
+        limit = min(self._options.retries, PROBE_RETRIES if is_silent else self._options.retries)
+        is_over = self._until is not None and time.monotonic() + delay >= self._until
+        if not failure.retryable or tries > limit or is_over:
+            error = failure.to_error(self._what + (f" ({tries} tries)" if tries > 1 else ""))
+            if is_silent:
+                error.hint = "check the URL and this machine's network"
+            elif is_over and failure.retryable:
+                error.hint = "the origin is busy; --retries N asks for longer"
+            if failure.status == 401 and any(n == "Authorization" for n, _ in self._access.headers):
+                error.hint = "the credentials are wrong"
+            raise error
+        told = Unanswered if tries == 1 else Notice
+        self._emit(told(f"{failure.message}; again in {format_duration(delay)}"))
+        self._control.wait(delay)

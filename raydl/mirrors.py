@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from raydl.checksum import Checksum
 from raydl.models import Failure, Remote, Source, redact
 
 PATIENCE = 3
@@ -39,10 +40,21 @@ class Mirror:
 
 
 class Mirrors:
-    """Spreads requests by the speed that each place shows."""
+    """Spreads requests by the speed that each place shows.
 
-    def __init__(self, mirrors: Iterable[Mirror]) -> None:
+    ``awaited`` is the number of places that may still join.
+    """
+
+    def __init__(self, mirrors: Iterable[Mirror], awaited: int = 0) -> None:
         self._mirrors = list(mirrors)
+        self.awaited = awaited
+
+    def searched(self, mirror: Mirror | None) -> bool:
+        """One of those that were awaited joins or does not; whether there is any place at all."""
+        self.awaited -= 1
+        if mirror is not None:
+            self._mirrors.append(mirror)
+        return bool(self._mirrors or self.awaited)
 
     def next(self) -> Mirror | None:
         """Where the next request would be served soonest; None while nobody can say where."""
@@ -64,7 +76,7 @@ class Mirrors:
 
     def failed(self, mirror: Mirror, failure: Failure) -> bool:
         """Whether it is left now: not before the last one."""
-        if len(self._mirrors) == 1 or mirror not in self._mirrors:
+        if len(self._mirrors) + self.awaited == 1 or mirror not in self._mirrors:
             return False
         mirror.failures += 1
         if failure.retryable and mirror.failures < PATIENCE:
@@ -78,15 +90,34 @@ class Mirrors:
 
 
 def objection(first: Remote, other: Remote) -> str:
-    """Why ``other`` cannot stand in for ``first``; empty if it can."""
+    """Why ``other`` cannot stand in for ``first``; empty where nothing that they state forbids it.
+
+    Of the digests that both state, every one has to be the same.
+    """
     if other.size != first.size:
         return f"it has {other.size} bytes, not {first.size}"
     if not other.ranges:
         return other.why_no_ranges or "it serves no byte ranges"
-    if first.digest and other.digest:
-        ours, theirs = first.digest.checksum, other.digest.checksum
-        if ours.algorithm == theirs.algorithm and ours != theirs:
+    if other.coding != first.coding:
+        return f"it has the file in {other.coding or 'no'} coding, not in {first.coding or 'none'}"
+    for ours, theirs in _common_digests(first, other):
+        if ours != theirs:
             return f"it states another {ours.algorithm}"
     if first.validator and not other.validator:
-        return "a change of its file could not be noticed: neither ETag nor date"
+        return "a change of its file could not be noticed: neither a strong ETag nor a date"
     return ""
+
+
+def agrees(first: Remote, other: Remote) -> bool:
+    """Whether a digest that both state shows that they have the same file.
+
+    Equal ETags do not: what they are made of is each host's own matter.
+    """
+    return any(ours == theirs for ours, theirs in _common_digests(first, other))
+
+
+def _common_digests(first: Remote, other: Remote) -> Iterator[tuple[Checksum, Checksum]]:
+    for ours in first.digests:
+        for theirs in other.digests:
+            if ours.checksum.algorithm == theirs.checksum.algorithm:
+                yield ours.checksum, theirs.checksum

@@ -57,6 +57,7 @@ class Source:
     """What a lane needs to ask for byte ranges: handed to threads and to actors alike.
 
     ``url`` is the URL after all redirects; it can hold secrets, so it is not part of the repr.
+    ``access`` is what that URL may be shown. The other fields are those of Remote.
     """
 
     url: str = field(repr=False)
@@ -65,6 +66,10 @@ class Source:
     last_modified: str | None
     access: Access = Access()
     timeout: float = 30.0
+    weak_etag: str | None = None
+    weak_date: str | None = None
+    media_type: str = ""
+    coding: str = ""
 
     def pack(self) -> tuple[Any, ...]:
         """As plain data, which crosses Ray."""
@@ -73,8 +78,8 @@ class Source:
     @classmethod
     def unpack(cls, packed: tuple[Any, ...]) -> Source:
         """The inverse of ``pack``."""
-        url, size, etag, last_modified, access, timeout = packed
-        return cls(url, size, etag, last_modified, Access(*access), timeout)
+        url, size, etag, last_modified, access, *rest = packed
+        return cls(url, size, etag, last_modified, Access(*access), *rest)
 
 
 @dataclass(frozen=True)
@@ -82,8 +87,11 @@ class Remote:
     """What a probe learned about the file.
 
     ``size`` is in bytes, ``None`` where the origin does not say. ``ranges`` tells whether it
-    serves byte ranges (RFC 9110, section 14). ``etag`` is kept only when it is strong: a weak
-    one does not prove that bytes are the same (RFC 9110, section 8.8.1).
+    serves byte ranges (RFC 9110, section 14). ``etag`` and ``last_modified`` are strong validators:
+    where they are the same, so are the bytes (RFC 9110, section 8.8.1). ``weak_etag`` and
+    ``weak_date`` prove a change where they differ, and nothing where they do not. ``coding`` is
+    the content coding in which the file lies on the origin, and in which it is saved.
+    ``is_downgraded`` tells that a redirect led from https to http.
     """
 
     url: str = field(repr=False)
@@ -95,12 +103,22 @@ class Remote:
     name: str
     why_no_ranges: str = ""
     access: Access = Access()
-    digest: Proof | None = None
+    digests: tuple[Proof, ...] = ()
+    weak_etag: str | None = None
+    weak_date: str | None = None
+    media_type: str = ""
+    coding: str = ""
+    is_downgraded: bool = False
 
     @property
     def validator(self) -> str | None:
-        """The strong ETag, else Last-Modified, else None: how a changed file is noticed."""
+        """The strong ETag, else a strong date, else None: how a changed file is noticed."""
         return self.etag or self.last_modified
+
+    @property
+    def digest(self) -> Proof | None:
+        """The strongest of the digests that the origin states."""
+        return self.digests[0] if self.digests else None
 
     def to_dict(self) -> dict[str, Any]:
         """The public part as plain data, URLs without their secrets."""
@@ -111,8 +129,8 @@ class Remote:
             "size": self.size,
             "ranges": self.ranges,
             "why_no_ranges": self.why_no_ranges,
-            "etag": self.etag,
-            "last_modified": self.last_modified,
+            "etag": self.etag or (f"W/{self.weak_etag}" if self.weak_etag else None),
+            "last_modified": self.last_modified or self.weak_date,
             "digest": None if self.digest is None else str(self.digest.checksum),
         }
 

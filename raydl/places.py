@@ -9,7 +9,7 @@ from functools import partial
 from raydl.crew import Flight
 from raydl.errors import OriginChangedError, RaydlError
 from raydl.event import Emit, Notice
-from raydl.inbox import Resolved
+from raydl.inbox import Resolved, Searched
 from raydl.mirrors import Mirror, Mirrors
 from raydl.models import Failure, Source
 
@@ -18,14 +18,20 @@ class Places:
     """Says whose fault a failure is: the request's, or that of the place that was asked.
 
     ``post`` takes what a place answered when it was asked anew where the file is; that goes on
-    in a thread of its own, and comes back through ``resolved``.
+    in a thread of its own, and comes back through ``resolved``. ``awaited`` messages come to
+    ``searched``.
     """
 
     def __init__(
-        self, mirrors: Iterable[Mirror], emit: Emit, post: Callable[[Resolved], None]
+        self,
+        mirrors: Iterable[Mirror],
+        emit: Emit,
+        post: Callable[[Resolved], None],
+        awaited: int = 0,
     ) -> None:
-        self._mirrors = Mirrors(mirrors)
+        self._mirrors = Mirrors(mirrors, awaited)
         self._emit, self._post = emit, post
+        self._last: RaydlError | None = None
 
     def next(self) -> Mirror | None:
         """Where the next request would be served soonest; None while nobody can say where."""
@@ -67,10 +73,16 @@ class Places:
         if not self._leaves(mirror, Failure("changed", error.message)):
             raise error
 
+    def searched(self, message: Searched) -> None:
+        """A place joins, or will not. Raises the last one's error where none is left."""
+        if not self._mirrors.searched(message.mirror) and self._last is not None:
+            raise self._last
+
     def _leaves(self, mirror: Mirror, failure: Failure) -> bool:
         """Whether this failure was one too many, and the place is asked no more."""
         if not self._mirrors.failed(mirror, failure):
             return False
+        self._last = failure.to_error()
         self._emit(Notice(f"{mirror} is left out from here: {failure.message}"))
         return True
 

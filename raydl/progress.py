@@ -21,6 +21,7 @@ from raydl.event import (
     Planned,
     Progress,
     Verifying,
+    show_quietly,
 )
 from raydl.units import counted, format_duration, format_size
 
@@ -68,13 +69,14 @@ def _shown(style: str, out: TextIO) -> Any:
 
 
 class Silent:
-    """Shows nothing."""
+    """Shows nothing but that there is nothing to be had yet."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def __call__(self, event: Event) -> None:
         """Show an event."""
+        show_quietly(event)
 
     def close(self) -> None:
         """Nothing more comes."""

@@ -11,8 +11,9 @@ from raydl.coordinator import Coordinator
 from raydl.event import Emit, Planned
 from raydl.fleet import ClusterFleet
 from raydl.inbox import Inbox
-from raydl.lookup import mirrors_of, source_of
+from raydl.lookup import source_of
 from raydl.manners import Manners
+from raydl.mirrorsearch import MirrorSearch, mirror_of
 from raydl.models import Plan, Remote
 from raydl.onestream import OneStream
 from raydl.options import Options
@@ -92,9 +93,10 @@ def _coordinate(
 ) -> Coordinator:
     """A coordinator with its fleets, which end with ``stack``."""
     inbox = Inbox()
+    search = MirrorSearch(url, remote, options, emit, inbox.queue.put)
     coordinator = Coordinator(
         plan,
-        mirrors_of(url, remote, options, emit),
+        [mirror_of(url, remote, options, emit)],
         inbox,
         emit,
         limit=_window_limit(choice, options),
@@ -105,7 +107,10 @@ def _coordinate(
         manners=Manners(options.limit_rate, options.max_connections_per_origin),
         lowest=options.lowest_speed,
         stay=stay,
+        awaited=search.count,
     )
+    stack.callback(search.close)
+    search.start()
     if options.fetch_here and not stay:
         local = LocalTeam(BufferPool(options.max_memory // 2), inbox.post)
         stack.callback(local.close)

@@ -2,6 +2,8 @@
 
 import base64
 import hashlib
+import itertools
+import threading
 
 import pytest
 
@@ -9,11 +11,13 @@ import raydl
 from raydl.checksum import Checksum, Proof
 from raydl.errors import HttpError, UsageError
 from raydl.event import Notice
-from raydl.mirrors import PATIENCE, Mirror, Mirrors, objection
+from raydl.mirrors import PATIENCE, Mirror, Mirrors, agrees, objection
+from raydl.mirrorsearch import SPOT, SPOTS
 from raydl.models import Failure, Remote, Source
 from raydl.options import Options
+from tests import scripted
 from tests.conftest import random_bytes
-from tests.scripted import anything, status
+from tests.scripted import anything, head, status
 from tests.test_download import ALONE
 
 BUSY, GONE = Failure("status", "busy", 503), Failure("status", "gone", 404)
@@ -61,26 +65,46 @@ def test_nobody_knows_where():
     assert Mirrors([only]).next() is None
 
 
-REMOTE = Remote("u", "u", 100, True, '"v1"', None, "f")
+MD5, OTHER_MD5 = Checksum("md5", "a" * 32), Checksum("md5", "b" * 32)
+SHA, OTHER_SHA = Checksum("sha256", "a" * 64), Checksum("sha256", "b" * 64)
+
+
+def remote(*digests, **changes):
+    fields = {"size": 100, "ranges": True, "etag": '"v1"', "last_modified": None, "name": "f"}
+    stated = tuple(Proof(checksum, "Digest") for checksum in digests)
+    return Remote("u", "u", **{**fields, "digests": stated, **changes})
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("other", "says"),
     [
-        ({}, ""),
-        ({"etag": '"other"'}, ""),
-        ({"size": 99}, "it has 99 bytes, not 100"),
-        ({"ranges": False, "why_no_ranges": "the origin ignores byte ranges"}, "ignores byte"),
-        ({"etag": None}, "could not be noticed"),
-        ({"digest": Proof(Checksum("md5", "b" * 32), "Digest")}, "states another md5"),
-        ({"digest": Proof(Checksum("sha1", "b" * 40), "Digest")}, ""),
+        (remote(MD5), ""),
+        (remote(etag='"other"'), ""),
+        (remote(size=99), "it has 99 bytes, not 100"),
+        (remote(ranges=False, why_no_ranges="the origin ignores byte ranges"), "ignores byte"),
+        (remote(etag=None), "could not be noticed"),
+        (remote(OTHER_MD5), "states another md5"),
+        (remote(Checksum("sha1", "b" * 40)), ""),
+        (remote(SHA, OTHER_MD5), "states another md5"),  # not the strongest of each alone
+        (remote(coding="gzip"), "in gzip coding"),
     ],
 )
-def test_who_can_stand_in(changes, says):
-    first = Remote(**{**REMOTE.__dict__, "digest": Proof(Checksum("md5", "a" * 32), "Digest")})
-    found = objection(first, Remote(**{**REMOTE.__dict__, **changes}))
+def test_who_cannot_stand_in(other, says):
+    found = objection(remote(SHA, MD5), other)
     assert says in found
     assert bool(found) == bool(says)
+
+
+@pytest.mark.parametrize(
+    ("first", "other", "is_shown"),
+    [
+        (remote(SHA, MD5), remote(MD5), True),
+        (remote(SHA), remote(MD5), False),
+        (remote(), remote(), False),  # one ETag at two hosts
+    ],
+)
+def test_what_shows_that_they_are_the_same(first, other, is_shown):
+    assert agrees(first, other) is is_shown
 
 
 def test_urls():
@@ -95,12 +119,40 @@ def two(make_origin):
     return make_origin(data), make_origin(data, headers={"ETag": '"theirs"'})
 
 
+def is_fetched(seen):
+    """A part, and no block that is compared."""
+    return seen.is_part and seen.range[1] - seen.range[0] + 1 < SPOT
+
+
+def fetched(origin):
+    return [seen for seen in origin.requests if is_fetched(seen)]
+
+
 def fetch(first, second, **options):
-    events = []
+    """The first serves parts from when the second is one of those that are asked."""
+    events, joins = [], threading.Event()
+
+    def hold(handler, seen):
+        joins.wait(5)
+        return False
+
+    def told(event):
+        events.append(event)
+        if isinstance(event, Notice) and "left out" in event.text:
+            joins.set()
+
+    first.on(hold, None, is_fetched)
+    compared = itertools.count(1)
+
+    def compare(handler, seen):
+        if next(compared) == SPOTS:
+            joins.set()
+        return False
+
+    second.on(compare, None, lambda seen: seen.is_part and not is_fetched(seen))
     report = raydl.fetch(
-        first.url(), mirror=[second.url()], on_event=events.append, parts=40,
-        **{**ALONE, **options},
-    )  # fmt: skip
+        first.url(), mirror=[second.url()], on_event=told, parts=200, **{**ALONE, **options}
+    )
     return report, [str(event) for event in events if isinstance(event, Notice)]
 
 
@@ -108,18 +160,17 @@ def test_both_are_used(two, in_tmp):
     first, second = two
     fetch(first, second)
     assert (in_tmp / "file.bin").read_bytes() == first.data
-    assert len(first.parts) > 5
-    assert len(second.parts) > 5
-    assert len(first.parts) + len(second.parts) == 40
+    assert len(fetched(first)) > 5
+    assert len(fetched(second)) > 5
+    assert len(fetched(first)) + len(fetched(second)) == 200
 
 
 @pytest.mark.parametrize("which", [0, 1])
 @pytest.mark.parametrize("behaviour", [status(404), status(503, Retry_After="0")])
-def test_one_that_fails_half_way_is_left(two, in_tmp, which, behaviour):
-    two[which].on(behaviour, None, lambda seen: seen.is_part and seen.range[0] > 500_000)
-    _, told = fetch(*two, retries=2)
+def test_one_that_fails_half_way_does_no_harm(two, in_tmp, which, behaviour):
+    two[which].on(behaviour, None, lambda seen: is_fetched(seen) and seen.range[0] > 500_000)
+    fetch(*two, retries=2)
     assert (in_tmp / "file.bin").read_bytes() == two[0].data
-    assert any("is left out from here" in text for text in told)
 
 
 def test_one_that_changes_half_way_is_left(two, in_tmp):
@@ -129,7 +180,7 @@ def test_one_that_changes_half_way_is_left(two, in_tmp):
         second.headers["ETag"] = '"other"'
         return False
 
-    second.on(change, 1, lambda seen: seen.is_part and seen.range[0] > 500_000)
+    second.on(change, 1, lambda seen: is_fetched(seen) and seen.range[0] > 500_000)
     _, told = fetch(first, second)
     assert (in_tmp / "file.bin").read_bytes() == first.data
     assert any("is left out from here" in text for text in told)
@@ -142,6 +193,23 @@ def test_one_with_another_file_is_never_asked(make_origin, in_tmp):
     assert any("it has 300001 bytes, not 300000" in text for text in told)
 
 
+def test_one_with_other_bytes_is_left_out(make_origin, in_tmp):
+    data = random_bytes(2_000_000)
+    for other in (random_bytes(2_000_000, seed=8), data[:100] + b"!" + data[101:]):
+        first, second = make_origin(data), make_origin(other)
+        _, told = fetch(first, second, overwrite=True)
+        assert (in_tmp / "file.bin").read_bytes() == data
+        assert not fetched(second)
+        assert any("it has other bytes" in text for text in told)
+
+
+def test_one_that_cannot_be_compared_is_left_out(two, in_tmp):
+    first, second = two
+    second.on(status(500), None)
+    _, told = fetch(first, second)
+    assert any("it could not be compared: " in text for text in told)
+
+
 def test_one_that_states_another_digest(two, in_tmp):
     first, second = two
     for origin, data in ((first, first.data), (second, b"other")):
@@ -152,6 +220,14 @@ def test_one_that_states_another_digest(two, in_tmp):
     assert any("it states another sha256" in text for text in told)
 
 
+def test_one_that_states_the_same_digest_is_not_compared(two, in_tmp):
+    digest = base64.b64encode(hashlib.sha256(two[0].data).digest()).decode()
+    for origin in two:
+        origin.headers["Repr-Digest"] = f"sha-256=:{digest}:"
+    raydl.fetch(two[0].url(), mirror=[two[1].url()], parts=200, **ALONE)
+    assert all(is_fetched(seen) for origin in two for seen in origin.parts)
+
+
 def test_one_that_is_not_there(two, in_tmp):
     first, second = two
     second.on(status(410), None, anything)
@@ -159,11 +235,32 @@ def test_one_that_is_not_there(two, in_tmp):
     assert any("answered 410" in text for text in told)
 
 
+def test_one_that_says_nothing_delays_nobody(two, in_tmp, no_leaks):
+    first, second = two
+    second.on(scripted.stall(), None, anything)
+    raydl.fetch(first.url(), mirror=[second.url()], **{**ALONE, "timeout": 60})
+    assert (in_tmp / "file.bin").read_bytes() == first.data
+
+
+def test_the_first_fails_before_the_second_has_joined(two, in_tmp):
+    first, second = two
+    first.on(status(404), None, is_fetched)
+    second.on(lambda *_: bool(first_failed.wait(5)) and False, None, head)
+    first_failed = threading.Event()
+
+    def told(event):
+        if isinstance(event, Notice) and "left out from here" in event.text:
+            first_failed.set()
+
+    raydl.fetch(first.url(), mirror=[second.url()], on_event=told, parts=200, **ALONE)
+    assert (in_tmp / "file.bin").read_bytes() == second.data
+
+
 def test_when_all_fail_that_is_the_error(two, in_tmp):
     for origin in two:
         origin.on(status(404), None)
     with pytest.raises(HttpError, match="404"):
-        fetch(*two)
+        raydl.fetch(two[0].url(), mirror=[two[1].url()], **ALONE)
 
 
 @pytest.mark.cluster

@@ -12,13 +12,20 @@ import raydl
 from raydl.checksum import Checksum, new_hash
 from raydl.errors import ChecksumError, HttpError, UsageError
 from raydl.options import Options
-from raydl.origin.digests import stated_digest
+from raydl.origin.digests import stated_digests
 from raydl.proof import find_digest
 from tests.conftest import random_bytes
 from tests.scripted import head, redirect, status
 from tests.test_download import ALONE
 
 DATA = b"some data"
+
+
+def stated_digest(*args, **kwargs):
+    """The strongest."""
+    return next(iter(stated_digests(*args, **kwargs)), None)
+
+
 SHA256 = hashlib.sha256(DATA).hexdigest()
 MD5 = hashlib.md5(DATA).hexdigest()
 ZEROS = "0" * 64

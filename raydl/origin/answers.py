@@ -13,11 +13,17 @@ from raydl.origin.headers import (
     content_coding,
     content_length,
     last_modified,
+    media_type,
     parse_content_range,
     strong_etag,
     wait_asked,
+    weak_etag,
 )
+from raydl.origin.wire import answer_of
 from raydl.units import printable
+
+PAGE = "text/html"
+"""What a login page, an error page or a captive portal is."""
 
 
 def check_part(response: requests.Response, source: Source, start: int, stop: int) -> int:
@@ -72,28 +78,51 @@ def check_whole(response: requests.Response, source: Source) -> None:
         )
 
 
-def _check_version(response: requests.Response, source: Source) -> None:
-    expected: str | None
-    transfer = response.headers.get("Transfer-Encoding", "chunked").strip().lower()
-    if transfer != "chunked":
-        # http.client undoes just that one; of any other, its framing would count as data.
+def check_framing(response: requests.Response) -> None:
+    """Raise OriginFailure where it is not certain which bytes are the body.
+
+    http.client undoes the framing, so its reading counts: what it read otherwise than the header
+    says would put framing into the file, or cut the file short.
+    """
+    answer = answer_of(response)
+    coded = "Transfer-Encoding" in response.headers
+    if coded and not (
+        answer.chunked and response.headers["Transfer-Encoding"].lower() == "chunked"
+    ):
         raise OriginFailure(
             Failure("wrong", "the origin sent the file in a transfer coding that was not asked")
         )
+    if response.request.method != "HEAD" and answer.length != content_length(response.headers):
+        raise OriginFailure(Failure("wrong", "the origin announced two lengths at once"))
+
+
+def _check_version(response: requests.Response, source: Source) -> None:
+    check_framing(response)
     coding = content_coding(response.headers)
-    if coding:
+    if coding != source.coding:
         raise OriginFailure(
             Failure(
                 "wrong",
-                f"the origin sent the file in {printable(coding)} coding, which was not asked",
+                f"the origin sent the file in {printable(coding or 'no')} coding, "
+                f"which was not {'seen before' if source.coding else 'asked'}",
             )
         )
+    tag, date = response.headers.get("ETag"), last_modified(response.headers)
     if source.etag is not None:
-        expected, seen = source.etag, strong_etag(response.headers.get("ETag"))
-    else:
-        expected, seen = source.last_modified, last_modified(response.headers)
-    if expected is not None and seen != expected:
-        versions = f"its version was {printable(expected)} and is {printable(str(seen))}"
+        _same(source.etag, strong_etag(tag))
+        return
+    # A weak validator proves nothing where it is the same, and a change where it is another.
+    _same(source.weak_etag, weak_etag(tag))
+    _same(source.last_modified or source.weak_date, date)
+    kind = media_type(response.headers)
+    if kind == PAGE and source.media_type != PAGE:
+        before = source.media_type or "something else"
+        raise OriginFailure(Failure("changed", f"the origin sent a web page, and before {before}"))
+
+
+def _same(before: str | None, now: str | None) -> None:
+    if before is not None and now != before:
+        versions = f"its version was {printable(before)} and is {printable(str(now))}"
         raise OriginFailure(Failure("changed", f"the file on the origin changed: {versions}"))
 
 

@@ -7,25 +7,34 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.cookiejar import CookieJar
-from typing import Any
+from itertools import pairwise
 from urllib.parse import urlsplit
 
 import requests
+from requests.structures import CaseInsensitiveDict
 
 from raydl.models import Access, Failure, Remote, Source
 from raydl.naming import file_name
-from raydl.origin.answers import check_part, check_whole, status_failure
-from raydl.origin.digests import stated_digest
+from raydl.origin.answers import check_framing, check_part, check_whole, status_failure
+from raydl.origin.digests import stated_digests
 from raydl.origin.faults import FOREIGN, OriginFailure, failure_of
 from raydl.origin.headers import (
     content_coding,
     content_length,
+    is_strong_date,
     last_modified,
+    media_type,
     parse_content_range,
     strong_etag,
+    weak_etag,
 )
 from raydl.origin.session import Session
+from raydl.origin.shown import shown
 from raydl.origin.transport import Transport, as_file
+from raydl.origin.wire import answer_of
+
+MOST_REDIRECTS = 30
+"""As many as browsers and requests follow."""
 
 LARGEST_READ = 4 << 20
 SMALLEST_READ = 16 << 10
@@ -46,7 +55,7 @@ class Origin:
         self._timeout = timeout
         self._access = access
         self._transport = Transport(access.insecure)
-        self._session = Session(access)
+        self._session = Session()
         if cookies is not None:
             self._session.cookies.update(cookies)
         for scheme in ("http://", "https://"):
@@ -56,8 +65,9 @@ class Origin:
         self._files = contextlib.ExitStack()
         if access.ca is not None and not access.insecure:
             self._verify = self._files.enter_context(as_file(access.ca))
+        self._certificate: str | None = None
         if access.certificate is not None:
-            self._session.cert = self._files.enter_context(as_file(access.certificate))
+            self._certificate = self._files.enter_context(as_file(access.certificate))
 
     def close(self) -> None:
         """Close the connection."""
@@ -97,12 +107,21 @@ class Origin:
             return self._remote_from_get(url, response)
 
     def text(self, url: str, limit: int) -> str:
-        """What is at ``url``, up to ``limit`` bytes. Raises OriginFailure."""
+        """What is at ``url``, in one timeout. Raises OriginFailure, also beyond ``limit`` bytes."""
         with self._request("GET", url) as response:
             if response.status_code != 200:
                 raise OriginFailure(status_failure(response))
+            check_framing(response)
+            if content_coding(response.headers):
+                raise OriginFailure(Failure("wrong", "the origin sent a text packed"))
+            answer, length = answer_of(response), content_length(response.headers)
+            answer.bound(self._timeout, 2 * limit)  # the framing of chunks counts
             with self._translated():
-                data: bytes = response.raw.read(limit, decode_content=True)
+                data = answer.read(limit + 1)
+            if len(data) > limit:
+                raise OriginFailure(Failure("wrong", f"that text has more than {limit} bytes"))
+            if answer.is_cut_off or len(data) < (length or 0):
+                raise OriginFailure(Failure("broken", "the origin closed the connection early"))
         return data.decode(errors="replace")
 
     def read_part(
@@ -170,7 +189,7 @@ class Origin:
         delivered of the read under way is lost, so a slow connection gets small ones.
         """
         amount, position = SMALLEST_READ * 4, 0
-        body = _body(response)
+        body = answer_of(response)
         while position < view.nbytes:
             if self.aborted:
                 raise OriginFailure(Failure("cancelled", "cancelled"))
@@ -180,9 +199,10 @@ class Origin:
             if not count:
                 if self.aborted:
                     continue
-                if may_end:
+                if may_end and not body.is_cut_off:
                     return
-                raise OriginFailure(Failure("broken", "the origin closed the connection early"))
+                how = "ended TLS without a word" if may_end else "closed the connection early"
+                raise OriginFailure(Failure("broken", f"the origin {how}"))
             position += count
             yield count
             took = time.monotonic() - began
@@ -195,7 +215,7 @@ class Origin:
         """After the last byte that was wanted: keep the connection, if nothing follows."""
         if content_length(response.headers) is None:
             with self._translated():
-                if response.raw.read(1):
+                if answer_of(response).read(1):
                     raise OriginFailure(Failure("wrong", "the origin sent more than it said"))
         response.raw.release_conn()
 
@@ -203,31 +223,49 @@ class Origin:
     def _request(
         self, method: str, url: str, headers: dict[str, str] | None = None
     ) -> Iterator[requests.Response]:
+        """The answer to a request, after all redirects; ``history`` has those."""
         if self.aborted:
             raise OriginFailure(Failure("cancelled", "cancelled"))
-        with self._translated():
-            response = self._session.request(
-                method,
-                url,
-                headers=headers,
-                stream=True,
-                allow_redirects=True,
-                timeout=(self._timeout, self._timeout),
-                proxies=self._proxies(url),
-                verify=self._verify,
-            )
+        response, history = self._send(method, url, url, headers or {}), []
         try:
+            while (target := self._target(response)) is not None:
+                _drop(response)
+                history.append(response)
+                if len(history) > MOST_REDIRECTS:
+                    host = urlsplit(url).netloc
+                    raise OriginFailure(Failure("wrong", f"{host} redirects in circles"))
+                response = self._send(method, target, url, headers or {})
+            response.history = history
             yield response
         finally:
             # A connection that _settle gave back to the pool stays open, any other is closed.
             with contextlib.suppress(Exception):
                 response.close()
 
-    def _proxies(self, url: str) -> dict[str, str] | None:
+    def _send(
+        self, method: str, url: str, owner: str, headers: dict[str, str]
+    ) -> requests.Response:
+        """The answer of ``url`` itself, which is shown what it may be of what ``owner`` is."""
+        with self._translated():
+            allowed = shown(self._access, owner, url)
+            carried = CaseInsensitiveDict([*allowed.headers, *headers.items()])
+            request = self._session.prepare_request(requests.Request(method, url, carried))
+            settings = self._session.merge_environment_settings(
+                request.url, self._proxies(url), True, self._verify, None
+            )
+            settings["cert"] = self._certificate if allowed.certificate is not None else None
+            timeouts = (self._timeout, self._timeout)
+            return self._session.send(request, timeout=timeouts, allow_redirects=False, **settings)
+
+    def _target(self, response: requests.Response) -> str | None:
+        with self._translated():
+            return self._session.redirect_of(response)
+
+    def _proxies(self, url: str) -> dict[str, str]:
         """What is given with the request goes before the environment's; NO_PROXY holds for both."""
         proxy = self._access.proxy
         if proxy is None:
-            return None
+            return {}
         if proxy == "none" or requests.utils.should_bypass_proxies(url, no_proxy=None):
             return {"http": "", "https": ""}
         return {"http": proxy, "https": proxy}
@@ -256,6 +294,7 @@ class Origin:
         return self._remote(url, response, length, True) if settled else None
 
     def _remote_from_get(self, url: str, response: requests.Response) -> Remote:
+        check_framing(response)
         if response.status_code == 206:
             content_range = parse_content_range(response.headers.get("Content-Range"))
             if content_range is None or content_range[0] != 0 or content_range[1] != 0:
@@ -281,36 +320,49 @@ class Origin:
         ranges: bool,
         why: str = "",
     ) -> Remote:
-        final = response.url
-        # What the last request went with: what is private stayed behind on the way elsewhere, and
-        # the cookies are those for where it ended.
-        names = {"cookie", *(name.lower() for name, _ in self._access.headers)}
-        sent = response.request.headers.items()
-        headers = tuple((name, str(value)) for name, value in sent if name.lower() in names)
+        final, headers = response.url, response.headers
+        access = shown(self._access, url, final)
+        cookie = response.request.headers.get("Cookie")
+        if cookie is not None:  # those in the jar that are for where it ended
+            others = tuple(pair for pair in access.headers if pair[0].lower() != "cookie")
+            access = replace(access, headers=(*others, ("Cookie", str(cookie))))
+        date, is_strong = last_modified(headers), is_strong_date(headers)
+        etag = strong_etag(headers.get("ETag"))
+        way = [r.url for r in (*response.history, response)]
         return Remote(
             url=url,
             final_url=final,
             size=size,
             ranges=ranges,
-            etag=strong_etag(response.headers.get("ETag")),
-            last_modified=last_modified(response.headers),
-            name=file_name(response.headers.get("Content-Disposition"), final),
+            etag=etag,
+            last_modified=date if is_strong else None,
+            name=file_name(headers.get("Content-Disposition"), final),
             why_no_ranges=why,
-            access=replace(self._access, headers=headers),
-            digest=stated_digest(
-                response.headers,
+            access=access,
+            digests=stated_digests(
+                headers,
                 is_whole=response.status_code == 200,
                 earlier=[(urlsplit(r.url).hostname or "", r.headers) for r in response.history],
+            ),
+            weak_etag=None if etag else weak_etag(headers.get("ETag")),
+            weak_date=None if is_strong else date,
+            media_type=media_type(headers),
+            # What is packed on its way has no length, and is not what lies there.
+            coding=content_coding(headers) if size is not None else "",
+            is_downgraded=any(
+                one.startswith("https:") and two.startswith("http:") for one, two in pairwise(way)
             ),
         )
 
 
-def _body(response: requests.Response) -> Any:
-    """What has the body's bytes.
-
-    urllib3's own ``readinto`` reads into a new object and copies; the http.client response under
-    it reads from the socket into the buffer, which takes a quarter off the CPU time a byte. It
-    does not notice a body that is too short, but every caller here counts.
-    """
-    inner = getattr(response.raw, "_fp", None)
-    return inner if hasattr(inner, "readinto") else response.raw
+def _drop(response: requests.Response) -> None:
+    """Have done with an answer whose body nobody wants: read if it is small, for its connection."""
+    length = content_length(response.headers)
+    with contextlib.suppress(Exception):
+        if response.request.method == "HEAD" or (length or SMALLEST_READ) < SMALLEST_READ:
+            answer = answer_of(response)
+            answer.bound(1.0, SMALLEST_READ)
+            answer.read()
+            response.raw.release_conn()
+        else:
+            response.close()

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from raydl.checksum import Checksum, Proof, is_known
 from raydl.errors import UsageError
+from raydl.origin.headers import content_coding
 
 STRONGEST = ("sha256", "sha512", "sha1", "md5", "crc32c", "crc32")
 """Of several the first of these counts; sha256 is what most processors have instructions for."""
@@ -18,10 +19,10 @@ _LINKED_HOSTS = ("huggingface.co", "hf.co")
 Headers = Mapping[str, str]
 
 
-def stated_digest(
+def stated_digests(
     headers: Headers, *, is_whole: bool, earlier: Sequence[tuple[str, Headers]] = ()
-) -> Proof | None:
-    """The strongest digest of the whole file that an answer states.
+) -> tuple[Proof, ...]:
+    """The digests of the whole file that an answer states, the strongest first.
 
     ``is_whole`` tells that the answer is about the whole file, not about a range of it;
     ``earlier`` are host and headers of the redirects that led to it.
@@ -30,8 +31,7 @@ def stated_digest(
     for host, redirect in earlier:
         if host in _LINKED_HOSTS:
             found += _linked(redirect)
-    found.sort(key=lambda proof: STRONGEST.index(proof.checksum.algorithm))
-    return found[0] if found else None
+    return tuple(sorted(found, key=lambda proof: STRONGEST.index(proof.checksum.algorithm)))
 
 
 def _stated(headers: Headers, is_whole: bool) -> Iterator[Proof]:
@@ -41,9 +41,11 @@ def _stated(headers: Headers, is_whole: bool) -> Iterator[Proof]:
     # RFC 3230, section 4.3.2: of the instance, also in an answer with a range of it.
     for name, value in _items(headers.get("Digest")):
         yield from _proof(name, value, "Digest")
-    # Google Cloud Storage: of the object.
-    for name, value in _items(headers.get("x-goog-hash")):
-        yield from _proof(name, value, "x-goog-hash")
+    # Google Cloud Storage: of the object as it is stored, which may be unpacked on its way.
+    stored = headers.get("x-goog-stored-content-encoding", "").strip().lower()
+    if stored in ("", "identity", content_coding(headers)):
+        for name, value in _items(headers.get("x-goog-hash")):
+            yield from _proof(name, value, "x-goog-hash")
     # S3: a composite is a digest of the digests of its pieces, which are not known here.
     if headers.get("x-amz-checksum-type", "FULL_OBJECT").strip().upper() == "FULL_OBJECT":
         for name in ("sha256", "sha1", "crc32c", "crc32"):

@@ -6,13 +6,18 @@ import email.utils
 import re
 import time
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import timezone
 
 _CONTENT_RANGE = re.compile(
     r"bytes (?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)", re.IGNORECASE | re.ASCII
 )
 
 _NUMBER = re.compile(r"\b(r|t|remaining|reset)\s*=\s*([0-9]{1,9})\b", re.ASCII)
+
+_OPAQUE = re.compile(r'"[\x21\x23-\x7e\x80-\xff]+"')
+
+STRONG_AGE = 60.0
+"""Seconds."""
 
 LEAST_TIME = 1e9
 """More seconds than that are no pause but a time: it was in 2001."""
@@ -47,13 +52,8 @@ def parse_retry_after(header: str | None) -> float | None:
     text = header.strip()
     if re.fullmatch(r"[0-9]{1,9}", text):
         return float(text)
-    try:
-        when = email.utils.parsedate_to_datetime(text)
-    except (TypeError, ValueError, IndexError, OverflowError):
-        return None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=timezone.utc)
-    return max(0.0, (when - datetime.now(timezone.utc)).total_seconds())
+    when = _time(text)
+    return None if when is None else max(0.0, when - time.time())
 
 
 def wait_asked(headers: Headers) -> float | None:
@@ -91,15 +91,39 @@ def wait_asked(headers: Headers) -> float | None:
 
 
 def strong_etag(header: str | None) -> str | None:
-    """The ETag when it is a strong one, else None (RFC 9110, section 8.8.3)."""
+    """The ETag when it is a strong one that says something, else None (RFC 9110, section 8.8.3)."""
     text = (header or "").strip()
-    return text if re.fullmatch(r'"[\x21\x23-\x7e\x80-\xff]*"', text) else None
+    return text if _OPAQUE.fullmatch(text) else None
+
+
+def weak_etag(header: str | None) -> str | None:
+    """The opaque part of an ETag, weak or strong: what weak comparison compares.
+
+    RFC 9110, section 8.8.3.2. None where there is no ETag or it says nothing.
+    """
+    return strong_etag((header or "").strip().removeprefix("W/"))
 
 
 def last_modified(headers: Headers) -> str | None:
     """Last-Modified as it stands, None where it is absent or no plain text."""
     text = headers.get("Last-Modified", "").strip()
     return text if re.fullmatch(r"[\x20-\x7e]{1,60}", text) else None
+
+
+def is_strong_date(headers: Headers) -> bool:
+    """Whether Last-Modified proves a version: it is 60 seconds older than Date at least.
+
+    RFC 9110, section 8.8.2.2: a later one may be followed by another change in the same second,
+    and the clocks of a file system and of a server may differ.
+    """
+    modified, now = (_time(headers.get(name, "")) for name in ("Last-Modified", "Date"))
+    return modified is not None and now is not None and now - modified >= STRONG_AGE
+
+
+def media_type(headers: Headers) -> str:
+    """The Content-Type without parameters, empty where there is none that makes sense."""
+    text = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    return text if re.fullmatch(r"[\w!#$&^.+-]{1,60}/[\w!#$&^.+-]{1,60}", text, re.ASCII) else ""
 
 
 def content_coding(headers: Headers) -> str:
@@ -111,7 +135,21 @@ def content_coding(headers: Headers) -> str:
 
 
 def content_length(headers: Headers) -> int | None:
-    """The Content-Length, None where it is absent, malformed or void (RFC 9112, section 6.3)."""
-    text = headers.get("Content-Length", "").strip()
-    chunked = "chunked" in headers.get("Transfer-Encoding", "").lower()
-    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) and not chunked else None
+    """The Content-Length, None where it is absent, malformed or void (RFC 9112, section 6.3).
+
+    One number several times is that number (RFC 9110, section 8.6).
+    """
+    numbers = {text.strip() for text in headers.get("Content-Length", "").split(",")}
+    text = numbers.pop() if len(numbers) == 1 else ""
+    is_void = "Transfer-Encoding" in headers
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) and not is_void else None
+
+
+def _time(text: str) -> float | None:
+    """Seconds since 1970 of an HTTP date."""
+    try:
+        when = email.utils.parsedate_to_datetime(text)
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+    # Without a zone it is UTC (RFC 5322, section 3.3).
+    return (when if when.tzinfo else when.replace(tzinfo=timezone.utc)).timestamp()

@@ -11,6 +11,8 @@ from typing import Any
 from requests.adapters import HTTPAdapter
 from urllib3 import PoolManager
 
+from raydl.origin.wire import Answer
+
 
 class Transport(HTTPAdapter):
     """An adapter for one thread, but for ``cut``, which any thread may call."""
@@ -57,12 +59,30 @@ def _telling(pool: Any, opened: Callable[[Any], None], insecure: bool) -> Any:
     """That class of pools, whose connections tell ``opened`` of their sockets."""
 
     class Connection(pool.ConnectionCls):  # type: ignore[misc]
+        def _new_conn(self) -> Any:
+            # TLS takes the socket over before anybody else sees it: what can be cut while they
+            # shake hands is a second one for the same connection.
+            new = super()._new_conn()
+            self._twin = new.dup()
+            opened(self._twin)
+            return new
+
         def connect(self) -> None:
-            super().connect()
-            opened(self.sock)
+            try:
+                super().connect()
+                opened(self.sock)
+            finally:
+                if (twin := getattr(self, "_twin", None)) is not None:
+                    twin.close()
+            # Then an end that TLS did not announce is an error, which Answer makes a note of.
+            if hasattr(self.sock, "suppress_ragged_eofs"):
+                self.sock.suppress_ragged_eofs = False
             if insecure:
                 # Whoever asked for it was told; urllib3 would warn at every request.
                 self.is_verified = self.proxy_is_verified = True
+
+    # Not in the class, where it would not be seen by what ships this to the nodes by value.
+    Connection.response_class = Answer
 
     class Pool(pool):  # type: ignore[misc]
         ConnectionCls = Connection

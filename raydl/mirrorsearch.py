@@ -1,0 +1,143 @@
+"""Looks for mirrors while the download runs: each that is shown to have the same file joins."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+from raydl.control import Control
+from raydl.errors import RaydlError
+from raydl.event import Emit, Event, Notice
+from raydl.inbox import Searched
+from raydl.lookup import probe_origin, source_of
+from raydl.mirrors import Mirror, agrees, objection
+from raydl.models import Failure, Remote, Source, redact
+from raydl.options import Options
+from raydl.origin import Origin
+
+SPOT = 64 << 10
+SPOTS = 4
+"""So many blocks are compared where nothing that is stated shows that two files are the same."""
+
+
+def mirror_of(url: str, remote: Remote, options: Options, emit: Emit) -> Mirror:
+    """The place that was found at ``url``, and how to ask it anew."""
+    return Mirror(
+        source_of(remote, options),
+        lambda: source_of(probe_origin(url, options, emit, Control(), is_known=True), options),
+    )
+
+
+class MirrorSearch:
+    """Asks every mirror in a thread of its own, and posts what became of each.
+
+    ``first`` is what was found at ``url``; a mirror that is not shown to have the same file is
+    left out, with a reason.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        first: Remote,
+        options: Options,
+        emit: Emit,
+        post: Callable[[Searched], None],
+    ) -> None:
+        self._url, self._first, self._emit, self._post = url, first, emit, post
+        self._options = replace(options, retries=0)
+        self._spots = _Spots(source_of(first, options))
+        self._controls: list[Control] = []
+        self._is_closed = False
+        self._others = [other for other in options.mirror if other != url]
+        self.count = len(self._others)
+
+    def start(self) -> None:
+        """Begin; ``count`` messages follow."""
+        for other in self._others:
+            control = Control()
+            self._controls.append(control)
+            search = threading.Thread(
+                target=self._search, args=(other, control), name="raydl-mirror", daemon=True
+            )
+            search.start()
+
+    def close(self) -> None:
+        """End what is under way; nobody is told any more."""
+        self._is_closed = True
+        for control in self._controls:
+            control.cancel()
+
+    def _search(self, other: str, control: Control) -> None:
+        mirror, why = None, ""
+        try:
+            remote = probe_origin(other, self._options, _told_before, control, owner=self._url)
+            why = objection(self._first, remote)
+            if not why and not agrees(self._first, remote):
+                why = self._spots.compare(source_of(remote, self._options), control)
+            if not why:
+                mirror = mirror_of(other, remote, self._options, _told_before)
+        except RaydlError as error:
+            why = error.message
+        except Exception as error:  # a bug here must not leave others waiting
+            why = f"unexpected {type(error).__name__}"
+        if self._is_closed:
+            return
+        if why:
+            self._emit(Notice(f"the mirror {redact(other)} is left out: {why}"))
+        self._post(Searched(mirror))
+
+
+class _Spots:
+    """Some blocks of the first file, read once: its first, and others at random."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        size = source.size or 0
+        starts = {0, *(random.randrange(max(1, size - SPOT)) for _ in range(SPOTS - 1))}
+        self._ranges = [(start, min(size, start + SPOT)) for start in sorted(starts)]
+        self._lock = threading.Lock()
+        self._blocks: list[bytes] | Failure | None = None
+
+    def compare(self, other: Source, control: Control) -> str:
+        """Why ``other`` is not shown to be the same, empty where it is."""
+        with self._lock:
+            if self._blocks is None or isinstance(self._blocks, Failure):
+                self._blocks = self._read(self._source, control)
+            ours = self._blocks
+        theirs = self._read(other, control)
+        for blocks in (ours, theirs):
+            if isinstance(blocks, Failure):
+                return f"it could not be compared: {blocks.message}"
+        if ours != theirs:
+            return "it has other bytes"
+        return ""
+
+    def _read(self, source: Source, control: Control) -> list[bytes] | Failure:
+        origin, blocks = Origin(source.access, source.timeout), []
+        control.watch(origin.abort)
+        try:
+            for start, stop in self._ranges:
+                block = bytearray(stop - start)
+                at = 0
+                while at < len(block):
+                    view = memoryview(block)[at:]
+                    got, failure = origin.read_part(source, start + at, stop, view, _no_tally)
+                    at += got
+                    if failure is not None:
+                        return failure
+                    if not got:
+                        return Failure("wrong", "nothing came")
+                blocks.append(bytes(block))
+        finally:
+            origin.close()
+        return blocks
+
+
+def _told_before(event: Event) -> None:
+    """What is to be said of credentials and trust was said of the first place."""
+
+
+def _no_tally(count: int) -> None:
+    """Nobody counts."""
