@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 
@@ -163,6 +165,17 @@ class Origin:
     @property
     def parts(self) -> list[Seen]:
         return [seen for seen in self.requests if seen.is_part]
+
+
+def secured(origin: Origin, certificates: Path, **context: Any) -> Origin:
+    """The same with TLS; ``context`` are attributes of its SSLContext."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificates / "server.pem", certificates / "server.key")
+    tls.load_verify_locations(certificates / "ca.pem")
+    for name, value in context.items():
+        setattr(tls, name, value)
+    origin.server.socket = tls.wrap_socket(origin.server.socket, server_side=True)
+    return origin
 
 
 def head(seen: Seen) -> bool:
