@@ -223,6 +223,8 @@ def _transfer(
         emit(Resumed(sink.kept, sink.note))
     if remote.ranges and remote.validator is None and not sink.is_proven:
         emit(Notice(NO_VALIDATOR))
+    if remote.coding:
+        emit(Notice(f"the file lies packed on the origin ({remote.coding}): it is saved like that"))
     began = time.monotonic()
     with transfer(url, remote, choice, options, emit, start=sink.kept) as fetching:
         control.watch(fetching.cancel, fetching.hold)

@@ -389,6 +389,19 @@ class TestProxy:
         raydl.fetch(origin.url(), overwrite=True, **ALONE)
         assert not proxy.asked
 
+    @pytest.mark.parametrize("bypassed", ["127.0.0.1", "localhost"])
+    def test_each_url_on_the_way_is_judged_by_itself(
+        self, make_origin, proxy, in_tmp, monkeypatch, bypassed
+    ):
+        """Neither does the first host's NO_PROXY hold for the second, nor the other way round."""
+        first, second = make_origin(b""), make_origin(random_bytes(1000))
+        there = second.url().replace("127.0.0.1", "localhost")
+        first.on(redirect(there), None, anything)
+        monkeypatch.setenv("no_proxy", bypassed)
+        raydl.fetch(first.url(), proxy=f"127.0.0.1:{proxy.server_port}", **ALONE)
+        hosts = {urlsplit(url).hostname for url, _ in proxy.asked}
+        assert hosts == {"127.0.0.1", "localhost"} - {bypassed}
+
     def test_none_is_there(self, origin, in_tmp):
         with pytest.raises(NetworkError, match="proxy cannot be reached"):
             raydl.fetch(origin.url(), proxy="127.0.0.1:1", retries=0, **ALONE)

@@ -6,6 +6,8 @@ import json
 import os
 import threading
 import time
+from datetime import datetime, timezone
+from email.utils import format_datetime
 
 import pytest
 
@@ -493,3 +495,64 @@ def test_passwords_are_sent_as_utf8(origin, in_tmp):
 
     sent = origin.requests[0].headers["authorization"].removeprefix("Basic ")
     assert base64.b64decode(sent).decode() == "anna:p€"
+
+
+def answer(handler, body, kind):
+    handler.start(200, {"Content-Type": kind, "Content-Length": str(len(body))})
+    if handler.command != "HEAD":
+        handler.wfile.write(body)
+    return True
+
+
+@pytest.mark.parametrize("kind", ["text/html; charset=utf-8", "application/octet-stream"])
+def test_what_is_promised_is_not_what_comes(origin, in_tmp, kind):
+    """HEAD promises a large file and ranges, and every GET brings a little something else."""
+    origin.headers["Content-Type"] = "application/octet-stream"
+    origin.on(lambda handler, _: answer(handler, LOGIN, kind), None, get)
+    with pytest.raises(
+        raydl.WrongAnswerError, match=r"promised .*octet-stream of 976.6 KiB"
+    ) as caught:
+        fetch(origin)
+    assert f"sends {kind.partition(';')[0]} of 26 B" in str(caught.value)
+    assert names(in_tmp) == []
+
+
+def test_a_web_page_instead_of_a_file_without_ranges(make_origin, in_tmp):
+    origin = make_origin(random_bytes(100_000), ranges=False)
+    origin.on(lambda handler, _: answer(handler, LOGIN, "text/html"), None, anything)
+    origin.on(changed(headers={"Content-Type": "application/zip"}), 2, anything)
+    origin.rules.reverse()  # the probe sees a file
+    with pytest.raises(raydl.WrongAnswerError, match=r"promised application/zip of 97.7 KiB"):
+        fetch(origin)
+    assert names(in_tmp) == []
+
+
+def test_another_promise_that_holds(make_origin, in_tmp):
+    """Half-way the file is replaced by a smaller one, from a server without ranges."""
+    origin = make_origin(random_bytes(400_000))
+
+    def replaced(handler, seen):
+        origin.data, origin.ranges, origin.headers = b"smaller", False, {"ETag": '"v2"'}
+        return False
+
+    origin.on(replaced, when=lambda seen: seen.is_part and seen.range[0] > 200_000)
+    fetch(origin, parts=8, connections=1)
+    assert (in_tmp / "file.bin").read_bytes() == b"smaller"
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_file_that_lies_packed_is_saved_like_that(make_origin, in_tmp, ranges):
+    origin = make_origin(random_bytes(300_000), ranges=ranges)
+    origin.headers["Content-Encoding"] = "x-gzip"
+    events = []
+    fetch(origin, events=events, parts=3)
+    assert (in_tmp / "file.bin").read_bytes() == origin.data
+    assert any("lies packed" in str(e) for e in of(events, Notice))
+
+
+def test_an_origin_that_cannot_be_told_from_a_new_one_says_so(origin, in_tmp):
+    """A date of this very second, as a file has that is just being written."""
+    origin.headers = {"Last-Modified": format_datetime(datetime.now(timezone.utc), usegmt=True)}
+    events = []
+    fetch(origin, events=events)
+    assert any("might go unnoticed" in str(e) for e in of(events, Notice))

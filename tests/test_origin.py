@@ -135,8 +135,41 @@ class TestProbe:
     def test_a_weak_etag_proves_nothing(self, make_origin):
         date = "Mon, 01 Jan 2024 00:00:00 GMT"
         remote = probe(make_origin(b"x", headers={"ETag": 'W/"1"', "Last-Modified": date}).url())
-        assert remote.etag is None
+        assert (remote.etag, remote.weak_etag) == (None, '"1"')
         assert remote.validator == date
+
+    @pytest.mark.parametrize(
+        ("age", "validator"), [(0, False), (59, False), (61, True), (-3600, False)]
+    )
+    def test_a_date_proves_something_once_it_is_a_minute_old(self, make_origin, age, validator):
+        """RFC 9110, section 8.8.2.2."""
+        date = format_datetime(datetime.now(timezone.utc) - timedelta(seconds=age), usegmt=True)
+        remote = probe(make_origin(b"x", headers={"Last-Modified": date}).url())
+        assert remote.validator == (date if validator else None)
+        assert remote.weak_date == (None if validator else date)
+        assert remote.to_dict()["last_modified"] == date
+
+    def test_an_empty_etag_is_none(self, make_origin):
+        remote = probe(make_origin(b"x", headers={"ETag": '""'}).url())
+        assert (remote.etag, remote.weak_etag, remote.validator) == (None, None, None)
+
+    def test_a_file_that_lies_packed(self, origin):
+        """As Apache serves a .tar.gz: the coding is a part of the file."""
+        origin.headers["Content-Encoding"] = "x-gzip"
+        remote = probe(origin.url())
+        assert (remote.size, remote.ranges, remote.coding) == (1_000_003, True, "x-gzip")
+
+    def test_what_is_packed_on_its_way_is_not_the_file(self, origin):
+        origin.headers["Content-Encoding"] = "gzip"
+        origin.on(scripted.chunked, None, anything)
+        assert probe(origin.url()).coding == ""
+
+    def test_a_name_without_an_end_is_not_looked_at(self, origin):
+        """Parsing it took the square of its length: minutes."""
+        origin.headers["Content-Disposition"] = "attachment; " + 'filename="x";' * 5000
+        began = time.monotonic()
+        assert probe(origin.url(), timeout=60).name == "file.bin"
+        assert time.monotonic() - began < 5
 
     def test_redirects(self, origin):
         origin.on(redirect("/two"), when=lambda s: s.path == "/one", times=None)
@@ -297,6 +330,34 @@ class TestReadPart:
         origin = make_origin(b"abcdef", headers={"Last-Modified": "now"})
         assert read(origin, 0, 3, etag=None, last_modified="now") == (3, None)
         assert read(origin, 0, 3, etag=None, last_modified="then")[1].kind == "changed"
+
+    @pytest.mark.parametrize(
+        ("before", "headers", "says"),
+        [
+            ({"weak_etag": '"a"'}, {"ETag": 'W/"a"'}, None),
+            ({"weak_etag": '"a"'}, {"ETag": '"a"'}, None),
+            ({"weak_etag": '"a"'}, {"ETag": 'W/"b"'}, 'was "a" and is "b"'),
+            ({"weak_etag": '"a"'}, {"ETag": None}, "is None"),
+            ({"weak_date": "now"}, {"Last-Modified": "now"}, None),
+            ({"weak_date": "now"}, {"Last-Modified": "later"}, "is later"),
+            ({"last_modified": "then"}, {"Last-Modified": "now"}, "is now"),
+            ({}, {"Content-Type": "text/html; charset=x"}, "a web page"),
+            ({"media_type": "text/html"}, {"Content-Type": "text/html"}, None),
+            ({"etag": '"v1"'}, {"Content-Type": "text/html"}, None),
+        ],
+    )
+    def test_what_proves_nothing_may_show_a_change(self, origin, before, headers, says):
+        origin.on(changed(headers=headers))
+        got, failure = read(origin, 0, 10, **{"etag": None, **before})
+        assert (failure is None) == (says is None)
+        if failure is not None:
+            assert (got, failure.kind) == (0, "changed")
+            assert says in failure.message
+
+    def test_a_coding_that_was_seen_before(self, origin):
+        origin.on(changed(headers={"Content-Encoding": "gzip"}))
+        assert read(origin, 0, 10, coding="gzip") == (10, None)
+        assert read(origin, 0, 10, coding="gzip")[1].kind == "wrong"
 
     def test_less_than_asked_is_no_failure(self, origin):
         origin.on(scripted.shorter(10))

@@ -97,6 +97,19 @@ class TestStated:
         expected = running.hexdigest()
         assert found == (Checksum(algorithm, expected), name)
 
+    def test_all_of_them_the_strongest_first(self):
+        both = {"x-goog-hash": f"crc32c={crc('crc32c')},md5={b64('md5')}"}
+        found = stated_digests({**both, "Digest": f"sha-256={b64('sha256')}"}, is_whole=True)
+        assert [proof.checksum.algorithm for proof in found] == ["sha256", "md5", "crc32c"]
+
+    def test_googles_digest_is_of_what_is_stored(self):
+        """An object that is stored as gzip is unpacked on its way, unless that is asked for."""
+        stored = {"x-goog-hash": f"md5={b64('md5')}", "x-goog-stored-content-encoding": "gzip"}
+        assert stated_digest(stored, is_whole=True) is None
+        assert stated_digest({**stored, "Content-Encoding": "gzip"}, is_whole=True) is not None
+        stored["x-goog-stored-content-encoding"] = "identity"
+        assert stated_digest(stored, is_whole=True) is not None
+
     def test_what_does_not_count(self):
         whole = {"is_whole": True}
         assert stated_digest({"Content-MD5": b64("md5")}, is_whole=False) is None
