@@ -32,8 +32,7 @@ class Mirror:
         """Take the new source over; False when it is another file."""
         old, self.source = self.source, source
         self.served, self.is_resolving = 0, False
-        before = (old.size, old.etag, old.last_modified)
-        return before == (source.size, source.etag, source.last_modified)
+        return old.version == source.version
 
     def __str__(self) -> str:
         return redact(self.source.url)

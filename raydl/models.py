@@ -71,6 +71,11 @@ class Source:
     media_type: str = ""
     coding: str = ""
 
+    @property
+    def version(self) -> tuple[object, ...]:
+        """What two looks at the same file have in common; a date may have become strong."""
+        return (self.size, self.etag, self.weak_etag, self.last_modified or self.weak_date)
+
     def pack(self) -> tuple[Any, ...]:
         """As plain data, which crosses Ray."""
         return astuple(self)

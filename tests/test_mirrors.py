@@ -65,6 +65,22 @@ def test_nobody_knows_where():
     assert Mirrors([only]).next() is None
 
 
+@pytest.mark.parametrize(
+    ("now", "is_same"),
+    [
+        ({"weak_date": "a"}, True),
+        ({"last_modified": "a"}, True),  # it is older than a minute by now
+        ({"weak_date": "b"}, False),
+        ({"weak_date": "a", "weak_etag": '"x"'}, False),
+    ],
+)
+def test_what_is_found_anew_is_the_same_file(now, is_same):
+    def source(last_modified=None, **more):
+        return Source("http://a/f", 100, None, last_modified, **more)
+
+    assert Mirror(source(weak_date="a")).renew(source(**now)) is is_same
+
+
 MD5, OTHER_MD5 = Checksum("md5", "a" * 32), Checksum("md5", "b" * 32)
 SHA, OTHER_SHA = Checksum("sha256", "a" * 64), Checksum("sha256", "b" * 64)
 
