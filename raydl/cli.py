@@ -16,7 +16,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from raydl._version import __version__
-from raydl.config import DEBUG, config_file, options_from, settings
+from raydl.config import DEBUG, Setting, config_files, options_from, settings
 from raydl.control import Control
 from raydl.errors import (
     INTERRUPTED,
@@ -27,8 +27,10 @@ from raydl.errors import (
     UsageError,
     exit_codes,
 )
+from raydl.event import Notice
 from raydl.models import redact
 from raydl.options import IN_BYTES, Options, option_fields
+from raydl.progress import renderer
 from raydl.units import format_size, printable
 
 # A lone \b keeps the lines of the paragraph after it as they are.
@@ -113,7 +115,18 @@ def _default_text(name: str, default: Any) -> str:
 
 
 def _options(flags: dict[str, Any]) -> Options:
-    return options_from(settings(flags, file=config_file()))
+    return options_from(_settings(flags))
+
+
+def _settings(flags: dict[str, Any]) -> dict[str, Setting]:
+    """The values in force; a line tells of the files that they are from, in the style of all."""
+    files = config_files()
+    notes = [f"settings: {' and '.join(map(str, files))}"] if files else []
+    found = settings(flags, files=files, tell=notes.append)
+    with renderer(found["progress"].value) as render:
+        for note in notes:
+            render(Notice(note))
+    return found
 
 
 @app.command(epilog=EXIT_CODES)
@@ -312,7 +325,7 @@ def tls(
 @app.command()
 def config(as_json: Json = False) -> None:
     """Print the values in force, and where each came from."""
-    found = settings({}, file=config_file())
+    found = _settings({})
     options_from(found)
     if as_json:
         plain = {k: {"value": _shown(k, s.value), "where": s.where} for k, s in found.items()}

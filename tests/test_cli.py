@@ -272,6 +272,39 @@ def test_configuration_is_used(origin, here):
     assert json.loads(done.stdout)["parts"] == 2
 
 
+def test_the_files_in_force_are_told(origin, here, tmp_path):
+    assert run_raydl("config", cwd=here).stderr == ""
+    mine = tmp_path / "no-config" / "raydl" / "raydl.toml"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("retries = 1\n")
+    (here / "raydl.toml").write_text("parts = 2\n")
+    line = f"settings: {mine} and raydl.toml in this directory (tuning only)"
+    for command in (["config"], ["probe", origin.url()], ["nodes"], ["fetch", origin.url()]):
+        assert run_raydl(*command, cwd=here).stderr.splitlines()[0] == line
+    told = run_raydl("fetch", origin.url(), "--overwrite", "--progress", "json", cwd=here).stderr
+    assert json.loads(told.splitlines()[0])["text"] == line
+    told = run_raydl("fetch", origin.url(), "--overwrite", "--progress", "none", cwd=here).stderr
+    assert told == ""
+
+
+def test_a_strangers_file_sends_nothing(origin, here):
+    (here / "key").write_text("X-Key: hunter2\n")
+    (here / "raydl.toml").write_text('header = ["@key"]\n')
+    done = run_raydl("fetch", origin.url(), cwd=here)
+    assert done.returncode == 2
+    assert "header does not count from a working directory" in done.stderr
+    assert not origin.requests
+
+
+def test_variables_that_are_no_options(here):
+    environ = {"RAYDL_PORT": "tcp://10.0.0.1:80", "RAYDL_SERVICE_HOST": "10.0.0.1"}
+    done = run_raydl("nodes", cwd=here, env=environ)
+    assert (done.returncode, done.stderr) == (0, "")
+    done = run_raydl("nodes", cwd=here, env={"RAYDL_PART": "3"})
+    assert done.returncode == 0
+    assert "did you mean RAYDL_PARTS?" in done.stderr
+
+
 @pytest.mark.parametrize("closed", [">&-", "2>&-"])
 def test_closed_standard_streams(origin, here, closed):
     command = " ".join(map(str, [*RAYDL, "fetch", origin.url(), "--json"]))

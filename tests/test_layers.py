@@ -40,7 +40,7 @@ MAY = {
     "values": {"checksum", "textfile"},
     "options": {"checksum", "values"},
     "event": {"models"},
-    "config": {"address", "options"},
+    "config": {"options"},
     "origin": {"checksum", "models", "naming", "_version"},
     "plan": {"models"},
     "manners": {"plan"},
