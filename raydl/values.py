@@ -11,6 +11,7 @@ from raydl.checksum import Checksum
 from raydl.errors import UsageError
 from raydl.textfile import read_text
 from raydl.units import format_size, parse_duration, parse_size
+from raydl.weburl import check_url
 
 MAX_PART_SIZE = 64 << 20
 LONGEST_TIMEOUT = 24 * 3600.0
@@ -137,8 +138,7 @@ def _header(name: str, content: str) -> Header:
 def url(value: Any) -> str:
     """An http or https URL; it may hold a secret."""
     text = secret(value).strip()
-    if not re.match(r"https?://[^/]", text):
-        raise UsageError("this is not a URL that can be fetched", "write https://host/path")
+    check_url(text)
     return text
 
 
