@@ -121,7 +121,7 @@ MAY = {
     "partmap": {"event"},
     "tally": {"event", "models"},
     "widget": {"event", "html", "palette", "partmap", "tally"},
-    "progress": {"event", "widget"},
+    "progress": {"event", "tally", "widget"},
     "company": set(),
     "pipe": {"checksum", "ending", "waiting"},
     "transfer": {
