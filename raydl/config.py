@@ -28,7 +28,7 @@ FILE_NAME = "raydl.toml"
 PREFIX = "RAYDL_"
 
 DEBUG = "RAYDL_DEBUG"
-"""Set, every error shows its traceback. Not an option: it changes no download."""
+"""Set, what is done is told, and what an error came from. Not an option: it changes no download."""
 
 NEAR = 0.8
 """From this likeness on, a variable is an option's that was misspelt: PARTS and Kubernetes' PORT

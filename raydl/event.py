@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, NamedTuple
 
+from raydl.errors import RaydlError
 from raydl.models import Plan, Remote, Report, redact
 from raydl.units import counted, format_duration, format_size
 
@@ -271,6 +272,11 @@ class Failed(Event):
     hint: str
     exit_code: int
     level: ClassVar[str] = "warning"
+
+    @classmethod
+    def of(cls, error: RaydlError) -> Failed:
+        """The event that tells of an error."""
+        return cls(type(error).__name__, error.message, error.hint, error.exit_code)
 
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}" if self.hint else self.message

@@ -113,7 +113,6 @@ def test_a_reader_that_goes_away(make_origin, here):
         (["fetch", "http://h:99999/x"], 2, "http://h:99999/x cannot be fetched: its port"),
         (["fetch", "file:///x"], 2, "file:///x cannot be fetched: the scheme file is not"),
         (["fetch", "URL", "--mirror", "h/x"], 2, "--mirror: h/x has no scheme; did you mean"),
-        (["fetch", "URL", "-o", "-", "--json"], 2, "standard output"),
         (["fetch", "URL", "-o", "no/dir/"], 8, "mkdir -p no/dir"),
         (["fetch", "URL", "--address", "127.0.0.1:1"], 9, "ray start --head"),
         (["fetch", "URL", "--checksum", "md5:" + "0" * 32], 6, "has md5"),
@@ -204,11 +203,14 @@ class TestInterrupted:
         ("how", "code", "says"),
         [
             (signal.SIGINT, 130, "are kept: run the same command again to go on"),
-            (signal.SIGTERM, 143, "SIGTERM; "),
+            (signal.SIGTERM, 143, "ended by SIGTERM; "),
+            (signal.SIGHUP, 129, "ended by SIGHUP; "),
             (signal.SIGKILL, -9, ""),
         ],
     )
     def test_it_goes_on(self, origin, here, how, code, says):
+        if signal.getsignal(how) is signal.SIG_IGN:
+            pytest.skip("whoever runs the tests has it ignored")
         exited, errors, took = self.interrupt(origin, here, how)
         assert exited == code
         assert says in errors
@@ -220,6 +222,30 @@ class TestInterrupted:
         assert f"going on from {kept:,} bytes" in done.stderr
         assert (here / "file.bin").read_bytes() == origin.data
         assert names(here) == ["file.bin"]
+
+    @pytest.mark.parametrize(
+        ("output", "says"),
+        [
+            ("file.bin", "nothing is kept: the origin ignores byte ranges, so every run starts"),
+            ("-", "nothing is kept: what is out on standard output cannot be gone on with"),
+        ],
+    )
+    def test_what_can_never_be_gone_on_with(self, make_origin, here, output, says):
+        origin = make_origin(os.urandom(1_000_003), ranges=output == "-")
+        origin.on(scripted.stall(10), None, lambda s: s.method == "GET" and s.range != (0, 0))
+        extra = [] if output == "-" else ["--json"]
+        process = subprocess.Popen(
+            [*RAYDL, "fetch", origin.url(), "-o", output, *extra],
+            cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        while not any(s.method == "GET" and s.range != (0, 0) for s in origin.requests):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, errors = process.communicate(timeout=20)
+        assert process.returncode == 130
+        assert says in errors
+        if output != "-":
+            assert says in json.loads(out)["hint"]
 
     def test_a_second_raydl_is_refused_meanwhile(self, origin, here):
         origin.on(scripted.stall(10), None)
@@ -339,6 +365,67 @@ def test_beyond_all_measure(origin, here, args, code):
     assert "unexpected" not in done.stderr
 
 
-def test_the_advice_of_an_unexpected_error_works(origin, here):
-    done = run_raydl("fetch", origin.url(), cwd=here, env={"RAYDL_DEBUG": "1"})
+@pytest.mark.parametrize(
+    ("args", "code", "name", "says"),
+    [
+        (["fetch", "MISSING"], 4, "HttpError", "answered 404"),
+        (["probe", "MISSING"], 4, "HttpError", "answered 404"),
+        (["fetch", "URL", "--parts", "0"], 2, "UsageError", "--parts: 0 is out of bounds"),
+        (["fetch", "URL", "--pats", "0"], 2, "UsageError", "--pats"),
+        (["fetch", "URL", "-o", "-"], 2, "UsageError", "both want standard output"),
+        (["nodes", "--address", "127.0.0.1:1"], 9, "ClusterError", "nothing listens there"),
+    ],
+)
+def test_a_failure_is_an_object_with_json(origin, here, args, code, name, says):
+    origin.on(status(404), None, lambda seen: seen.path == "/missing")
+    args = [{"URL": origin.url(), "MISSING": origin.url("/missing")}.get(a, a) for a in args]
+    done = run_raydl(*args, "--json", cwd=here)
+    assert done.returncode == code
+    record = json.loads(done.stdout)
+    assert set(record) == {"error", "message", "hint", "exit_code"}
+    assert (record["error"], record["exit_code"]) == (name, code)
+    assert says in record["message"]
+    assert says in done.stderr
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["https://anna:hunter2@h/x"],
+        ["https://h/x?key=hunter2"],
+        ["https://an na:hunter2'@h/x"],
+        ["anna:hunter2@h/x"],
+        ["fetch", "http://h/", "https://anna:hunter2@h/x"],
+        ["fetch", "http://h/", "-H", "X:", "Authorization: Bearer hunter2"],
+        ["fetch", "http://h/", "--usr", "anna:hunter2"],
+        ["fetch", "http://h/", "--usr=anna:hunter2"],
+        ["fetch", "ftp://anna:hunter2@h/"],
+        ["fetch", "http://h/", "--proxy", "gopher://anna:hunter2@h/"],
+    ],
+)
+def test_what_could_not_be_understood_is_not_repeated_with_its_secrets(here, args):
+    done = run_raydl(*args, "--json", cwd=here)
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["error"] == "UsageError"
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_with_debug_all_shows_but_the_secrets(origin, here):
+    dead = "http://anna:hunter2@127.0.0.1:1/x?key=hunter3"
+    args = ["fetch", dead, "--retries", "0", "--address", "none"]
+    short = run_raydl(*args, cwd=here)
+    assert short.stderr.splitlines()[1:] == [
+        "raydl: 127.0.0.1:1 refuses the connection; check the URL and this machine's network"
+    ]
+    done = run_raydl(*args, cwd=here, env={"RAYDL_DEBUG": "1"})
+    assert done.returncode == short.returncode == 3
+    for link in ("ConnectionRefusedError", "requests.exceptions.ConnectionError", "OriginFailure"):
+        assert link in done.stderr
+    assert done.stderr.count("raydl.errors.NetworkError: ") == 1
+    assert "hunter" not in done.stderr
+    assert done.stderr.splitlines()[-1] == short.stderr.splitlines()[-1]
+    done = run_raydl("fetch", origin.url("/f?key=hunter3"), cwd=here, env={"RAYDL_DEBUG": "1"})
     assert done.returncode == 0
+    for kind in ("probed", "planned", "part_started", "part_fetched", "verifying", "finished"):
+        assert f" {kind}: " in done.stderr
+    assert "hunter" not in done.stderr

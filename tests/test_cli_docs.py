@@ -30,6 +30,13 @@ Any other option in it is an error that says where it belongs.
 A `RAYDL_…` variable that is no option's is left alone: Kubernetes sets `RAYDL_PORT`,
 `RAYDL_SERVICE_HOST` and more in every pod where a service is called raydl, and none of them means
 anything here. One that is nearly an option's gets a warning with the right name.
+
+With `--json` standard output gets one object, whatever happens: the result, or on failure the
+fields `error` (the class, such as `NetworkError`), `message`, `hint` and `exit_code`, which are
+those of a [`failed`](events.md#failed) event. People's line is on standard error as always.
+
+`RAYDL_DEBUG=1` tells on standard error what is done, and shows the whole chain of causes of an
+error; passwords and queries of URLs are left out.
 """
 
 

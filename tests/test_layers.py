@@ -41,6 +41,8 @@ MAY = {
     "values": {"checksum", "textfile", "weburl"},
     "options": {"checksum", "values"},
     "event": {"models"},
+    "log": {"event"},
+    "outcome": {"config", "event", "log", "models"},
     "config": {"options"},
     "origin": {"checksum", "models", "naming", "weburl", "_version"},
     "plan": {"models"},
