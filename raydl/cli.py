@@ -162,7 +162,7 @@ def _how_to_go_on(control: Control) -> str:
     if control.why_nothing:
         return f"nothing is kept: {control.why_nothing}"
     if not control.kept:
-        return "nothing was fetched yet"
+        return "nothing new is kept yet"
     return f"{format_size(control.kept)} are kept: run the same command again to go on"
 
 

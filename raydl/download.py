@@ -36,7 +36,7 @@ from raydl.event import (
     Resumed,
     Verifying,
 )
-from raydl.log import note, note_failure
+from raydl.log import log, note, note_failure
 from raydl.lookup import probe_origin, text_at
 from raydl.models import Remote, Report, redact
 from raydl.options import Options
@@ -159,10 +159,12 @@ def _noting_kept(sink: Sink, path: Path | None, remote: Remote, control: Control
         control.why_nothing = "what is out on standard output cannot be gone on with"
     elif not sink.can_resume:
         control.why_nothing = f"{remote.why_no_ranges}, so every run starts from the first byte"
+    log.debug("%s: open, %d bytes are kept", path or "the output", sink.kept)
     try:
         yield
     finally:
         control.kept = sink.written if path is not None and sink.can_resume else 0
+        log.debug("closed at %d bytes; %d can be gone on with", sink.written, control.kept)
 
 
 def _skipped(url: str, path: str, size: int) -> Report:

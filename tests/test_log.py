@@ -89,6 +89,7 @@ def test_the_api_tells_what_it_does(origin, in_tmp, caplog):
     raydl.fetch(url, progress="none", user="anna:hunter2", address="none")
     assert raydl.probe(url).size == raydl.open(url).seek(0, 2)
     kinds = [message.split(":")[0] for message in caplog.messages]
+    assert "file.bin: open, 0 bytes are kept" in caplog.messages
     assert kinds[-2:] == ["probed", "probed"]
     assert {"probed", "planned", "part_started", "part_fetched", "finished"} <= set(kinds)
     assert "hunter2" not in caplog.text
