@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 import raydl
@@ -323,6 +324,14 @@ def test_a_strangers_file_sends_nothing(origin, here):
     assert done.returncode == 2
     assert "header does not count from a working directory" in done.stderr
     assert not origin.requests
+
+
+def test_no_flag_reads_a_variable_by_itself():
+    command = typer.main.get_command(app)
+    assert len(command.commands) == 9
+    for name, one in command.commands.items():
+        assert not [p.name for p in one.params if p.envvar], name
+        assert not one.context_settings.get("auto_envvar_prefix")
 
 
 def test_variables_that_are_no_options(here):

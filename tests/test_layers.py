@@ -44,7 +44,7 @@ MAY = {
     "log": {"event"},
     "outcome": {"config", "event", "log", "models"},
     "config": {"options"},
-    "origin": {"checksum", "models", "naming", "weburl", "_version"},
+    "origin": {"checksum", "log", "models", "naming", "weburl", "_version"},
     "plan": {"models"},
     "manners": {"plan"},
     "mirrors": {"models"},

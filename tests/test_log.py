@@ -6,6 +6,7 @@ import pytest
 import raydl
 from raydl.event import PartFetched, PartWritten, Progress
 from raydl.log import note, note_failure, whole_chain, without_secrets
+from tests import scripted
 
 
 def first():
@@ -81,6 +82,15 @@ def test_a_failure_is_told_once(caplog):
     note_failure(error)
     note_failure(error)
     assert len(caplog.messages) == 1
+
+
+def test_what_a_lane_met_is_told(origin, in_tmp, caplog):
+    """A Failure is plain data, which crosses Ray: what it was made from stays where it was met."""
+    caplog.set_level(logging.DEBUG, "raydl")
+    origin.on(scripted.cut_off(10_000, reset=True), 1, lambda seen: seen.is_part)
+    raydl.fetch(origin.url("/file.bin?key=hunter2"), progress="none", address="none", parts=1)
+    assert any("ConnectionResetError" in message for message in caplog.messages)
+    assert "hunter2" not in caplog.text
 
 
 def test_the_api_tells_what_it_does(origin, in_tmp, caplog):

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from raydl.log import log, without_secrets
 from raydl.models import Access, Failure, Remote, Source
 from raydl.naming import file_name
 from raydl.origin.answers import check_part, check_whole, status_failure
@@ -242,6 +243,7 @@ class Origin:
                 failure = Failure("cancelled", "cancelled")
             else:
                 failure = failure_of(error, self._timeout)
+                log.debug("%s: %s", failure.message, without_secrets(repr(error)))
             raise OriginFailure(failure) from None
 
     def _remote_from_head(self, url: str, response: requests.Response) -> Remote | None:
