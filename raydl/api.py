@@ -15,8 +15,9 @@ from raydl.control import Control
 from raydl.coordinator import Coordinator
 from raydl.download import Output, run
 from raydl.errors import RangesIgnoredError, UsageError
-from raydl.event import Event, show_quietly
+from raydl.event import Event, Probed
 from raydl.handle import Download
+from raydl.log import note, note_quietly
 from raydl.lookup import probe_origin
 from raydl.models import PartRef, Remote, Report
 from raydl.options import OptionKeywords, Options, Unpack, describe_options
@@ -170,7 +171,7 @@ def open(url: str, **options: Unpack[OptionKeywords]) -> RemoteFile:
     """
     chosen = _quiet(options)
     choice = choose(chosen.address)
-    return RemoteFile(url, ask(url, chosen), choice, chosen, show_quietly)
+    return RemoteFile(url, ask(url, chosen), choice, chosen, note_quietly)
 
 
 def refs(url: str, **options: Unpack[OptionKeywords]) -> Iterator[PartRef]:
@@ -211,7 +212,7 @@ def _refs(url: str, choice: Choice, options: Options) -> Iterator[PartRef]:
     session = connect(choice)
     session.give()
     session.close()
-    with transfer(url, remote, choose("auto"), options, show_quietly, stay=True) as fetching:
+    with transfer(url, remote, choose("auto"), options, note_quietly, stay=True) as fetching:
         assert isinstance(fetching, Coordinator)
         for part, payload in fetching.payloads():
             yield PartRef(payload.ref, part.start, part.stop)
@@ -234,7 +235,9 @@ def probe(url: str, **options: Unpack[OptionKeywords]) -> Remote:
 
 def ask(url: str, options: Options) -> Remote:
     """The same with options that are parsed already."""
-    return probe_origin(url, options, show_quietly, Control())
+    remote = probe_origin(url, options, note_quietly, Control())
+    note(Probed(remote))
+    return remote
 
 
 def nodes(address: str = "auto") -> list[Node]:

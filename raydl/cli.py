@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable
 from dataclasses import Field
@@ -16,19 +14,13 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from raydl._version import __version__
-from raydl.config import DEBUG, config_file, options_from, settings
+from raydl.config import Setting, config_files, options_from, settings
 from raydl.control import Control
-from raydl.errors import (
-    INTERRUPTED,
-    TERMINATED,
-    CancelledError,
-    OutputError,
-    RaydlError,
-    UsageError,
-    exit_codes,
-)
-from raydl.models import redact
+from raydl.errors import CancelledError, OutputError, UsageError, exit_codes
+from raydl.event import Notice
 from raydl.options import IN_BYTES, Options, option_fields
+from raydl.outcome import Signalled, raise_on_signals, run
+from raydl.progress import renderer
 from raydl.units import format_size, printable
 
 # A lone \b keeps the lines of the paragraph after it as they are.
@@ -113,7 +105,18 @@ def _default_text(name: str, default: Any) -> str:
 
 
 def _options(flags: dict[str, Any]) -> Options:
-    return options_from(settings(flags, file=config_file()))
+    return options_from(_settings(flags))
+
+
+def _settings(flags: dict[str, Any]) -> dict[str, Setting]:
+    """The values in force; a line tells of the files that they are from, in the style of all."""
+    files = config_files()
+    notes = [f"settings: {' and '.join(map(str, files))}"] if files else []
+    found = settings(flags, files=files, tell=notes.append)
+    with renderer(found["progress"].value) as render:
+        for note in notes:
+            render(Notice(note))
+    return found
 
 
 @app.command(epilog=EXIT_CODES)
@@ -133,7 +136,7 @@ def fetch(
     as_json: Json = False,
 ) -> None:
     """Download URL with every node of the Ray cluster, or with this machine alone."""
-    from raydl.download import run
+    from raydl.download import run as download
 
     if as_json and output == "-":
         raise UsageError(
@@ -146,18 +149,20 @@ def fetch(
     options = _options(flags)
     control = Control()
     try:
-        report = run(url, output, options, control=control)
+        report = download(url, output, options, control=control)
     except KeyboardInterrupt:
         raise CancelledError("interrupted", _how_to_go_on(control)) from None
-    except _Terminated:
-        raise _TerminatedError("ended by SIGTERM", _how_to_go_on(control)) from None
+    except Signalled as signalled:
+        raise signalled.to_error(_how_to_go_on(control)) from None
     if as_json:
         print(json.dumps(report.to_dict()))
 
 
 def _how_to_go_on(control: Control) -> str:
+    if control.why_nothing:
+        return f"nothing is kept: {control.why_nothing}"
     if not control.kept:
-        return "nothing is kept yet"
+        return "nothing new is kept yet"
     return f"{format_size(control.kept)} are kept: run the same command again to go on"
 
 
@@ -312,7 +317,7 @@ def tls(
 @app.command()
 def config(as_json: Json = False) -> None:
     """Print the values in force, and where each came from."""
-    found = settings({}, file=config_file())
+    found = _settings({})
     options_from(found)
     if as_json:
         plain = {k: {"value": _shown(k, s.value), "where": s.where} for k, s in found.items()}
@@ -352,61 +357,17 @@ def _root(
         raise typer.Exit
 
 
-class _Terminated(BaseException):
-    """SIGTERM arrived."""
-
-
-class _TerminatedError(CancelledError):
-    """SIGTERM ended a download."""
-
-    exit_code = TERMINATED
-
-
 def main() -> NoReturn:
     """Run the command line and exit with the documented code."""
-    signal.signal(signal.SIGTERM, _terminate)
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, _terminate)  # the terminal has gone, and it is not nohup
-    _leave(_run())
+    raise_on_signals()
+    _leave(run(_command, sys.argv[1:]))
 
 
-def _run() -> int:
-    command = typer.main.get_command(app)
+def _command() -> Any:
     try:
-        code = command.main(prog_name="raydl", standalone_mode=False)
-        return code if isinstance(code, int) else 0
-    except RaydlError as error:
-        _say(f"raydl: {error}")
-        return error.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        return INTERRUPTED
-    except _Terminated:
-        return TERMINATED
-    except BrokenPipeError:
-        return OutputError.exit_code
-    except Exception as error:
-        shown = getattr(error, "show", None)
-        if callable(shown):  # a usage error of the command line itself
-            shown()
-            if len(sys.argv) > 1 and "://" in sys.argv[1]:
-                _say(f"Write: raydl fetch {redact(sys.argv[1])}")
-            return UsageError.exit_code
-        if os.environ.get(DEBUG):
-            raise
-        _say(f"raydl: unexpected {type(error).__name__}: {error}; {DEBUG}=1 shows where")
-        return 1
-
-
-def _terminate(signum: int, frame: object) -> NoReturn:  # noqa: ARG001 - the signature of handlers
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    raise _Terminated
-
-
-def _say(line: str) -> None:
-    with contextlib.suppress(OSError):
-        # Ctrl-C leaves its ^C where the bar was.
-        clear = "\x1b[K" if sys.stderr is not None and sys.stderr.isatty() else ""
-        print(f"{clear}{line}", file=sys.stderr, flush=True)
+        return typer.main.get_command(app).main(prog_name="raydl", standalone_mode=False)
+    except typer.Abort as abort:
+        raise KeyboardInterrupt from abort
 
 
 def _leave(code: int) -> NoReturn:

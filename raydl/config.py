@@ -1,19 +1,21 @@
-"""Where an option's value comes from: defaults < file < environment < flags.
+"""Where an option's value comes from: defaults < files < environment < flags.
 
-The file is ``raydl.toml`` in the working directory, else in the user's configuration
-directory; the variables are ``RAYDL_`` and the option's name in capitals.
+The files are the user's own ``raydl.toml``, in the configuration directory, and over it the one
+in the working directory. That one may have come with somebody's repository or archive, so of it
+only tuning counts. The variables are ``RAYDL_`` and the option's name in capitals; others that
+begin so belong to others, as those that Kubernetes sets for a service called raydl.
 """
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from raydl.address import is_ours
 from raydl.errors import UsageError
 from raydl.options import Options, option_fields, parse_option
 
@@ -26,7 +28,13 @@ FILE_NAME = "raydl.toml"
 PREFIX = "RAYDL_"
 
 DEBUG = "RAYDL_DEBUG"
-"""Set, an unexpected error shows its traceback. Not an option: it changes no download."""
+"""Set, what is done is told, and what an error came from. Not an option: it changes no download."""
+
+NEAR = 0.8
+"""From this likeness on, a variable is an option's that was misspelt: PARTS and Kubernetes' PORT
+have 0.67."""
+
+Tell = Callable[[str], None]
 
 
 class Setting(NamedTuple):
@@ -36,47 +44,51 @@ class Setting(NamedTuple):
     where: str
 
 
-def config_file() -> Path | None:
-    """The configuration file in force, or None."""
+class ConfigFile(NamedTuple):
+    """A configuration file; ``is_mine``: its user wrote it, so all of it counts."""
+
+    path: Path
+    is_mine: bool
+
+    def __str__(self) -> str:
+        return str(self.path) if self.is_mine else f"{self.path} in this directory (tuning only)"
+
+
+def _user_file() -> Path:
     from platformdirs import user_config_path
 
-    for path in (Path(FILE_NAME), user_config_path("raydl") / FILE_NAME):
-        if path.is_file():
-            if not is_ours(path):
-                raise UsageError(f"{path} belongs to another user", "it is not used")
-            return path
-    return None
+    return user_config_path("raydl") / FILE_NAME
+
+
+def config_files() -> list[ConfigFile]:
+    """The configuration files in force, the weaker first."""
+    mine, here = _user_file(), Path(FILE_NAME)
+    found = [ConfigFile(mine, True)] if mine.is_file() else []
+    if here.is_file() and not (found and here.samefile(mine)):
+        found.append(ConfigFile(here, False))
+    return found
 
 
 def settings(
     flags: Mapping[str, Any],
     environ: Mapping[str, str] = os.environ,
-    file: Path | None = None,
+    files: Iterable[ConfigFile] = (),
+    tell: Tell | None = None,
 ) -> dict[str, Setting]:
     """Every option's value in force. ``flags`` holds only those that were given.
 
-    Raises UsageError that names the file, variable or flag for a key or value that is wrong.
+    Raises UsageError that names the file, variable or flag for a key or value that is wrong;
+    ``tell`` gets what a person should know.
     """
     found = {
         name: Setting(None if field.default is MISSING else field.default, "default")
         for name, field in option_fields().items()
     }
-    if file is not None:
-        for key, value in _read(file).items():
-            name = key.replace("-", "_")
-            found[name] = Setting(parse_option(name, value, where=f"{file}: "), str(file))
-    for variable in sorted(environ):
-        if variable.startswith(PREFIX) and variable != DEBUG:
-            name = variable.removeprefix(PREFIX).lower()
-            value = parse_option(
-                name,
-                environ[variable],
-                variable,
-                f"{variable}: " if name not in option_fields() else "",
-            )
-            found[name] = Setting(value, variable)
+    for file in files:
+        found.update(_from_file(file))
+    found.update(_from_environment(environ, tell or _tell_nobody))
     for name, value in flags.items():
-        flag = "--" + name.replace("_", "-")
+        flag = _flag(name)
         found[name] = Setting(parse_option(name, value, flag), flag)
     return found
 
@@ -86,10 +98,54 @@ def options_from(found: Mapping[str, Setting]) -> Options:
     return Options(**{name: setting.value for name, setting in found.items()})
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _from_file(file: ConfigFile) -> Iterator[tuple[str, Setting]]:
+    for key, value in _read(file.path).items():
+        name = key.replace("-", "_")
+        option = option_fields().get(name)
+        # Before the value is looked at, which may name a file to be read.
+        if option is not None and not (file.is_mine or option.metadata["tuning"]):
+            raise UsageError(
+                f"{file.path}: {name} does not count from a working directory, where it may be a "
+                "stranger's",
+                f"it belongs in {_user_file()}, {_variable(name)} or {_flag(name)}",
+            )
+        yield name, Setting(parse_option(name, value, where=f"{file.path}: "), str(file.path))
+
+
+def _from_environment(environ: Mapping[str, str], tell: Tell) -> Iterator[tuple[str, Setting]]:
+    known = option_fields()
+    for variable in sorted(environ):
+        name = variable.removeprefix(PREFIX).lower()
+        if not variable.startswith(PREFIX) or variable == DEBUG:
+            continue
+        if name in known:
+            yield name, Setting(parse_option(name, environ[variable], variable), variable)
+        elif near := difflib.get_close_matches(name, known, n=1, cutoff=NEAR):
+            tell(
+                f"{variable} is no option's and changes nothing: did you mean {_variable(near[0])}?"
+            )
+
+
+def _tell_nobody(line: str) -> None:
+    """For who does not listen."""
+
+
+def _variable(name: str) -> str:
+    return PREFIX + name.upper()
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} is not valid TOML: {error}") from None
+        with path.open("rb") as file:
+            # Of what was opened, not of what has the name by now.
+            if sys.platform != "win32" and os.fstat(file.fileno()).st_uid not in (os.getuid(), 0):
+                raise UsageError(f"{path} belongs to another user", "it is not used")
+            return tomllib.load(file)
+    except (ValueError, RecursionError) as error:  # of tomllib, of UTF-8, of integers
+        raise UsageError(f"{path} is not valid TOML: {error}") from None
     except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}") from None
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None

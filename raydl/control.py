@@ -11,7 +11,8 @@ from raydl.errors import CancelledError
 class Control:
     """Lets another thread cancel a download, or hold it for a while.
 
-    ``kept`` is the number of bytes that the next run can go on from, once it has ended.
+    ``kept`` is the number of bytes that the next run can go on from, once it has ended, and
+    ``why_nothing`` says why that will always be none, where it will.
     """
 
     def __init__(self) -> None:
@@ -21,6 +22,7 @@ class Control:
         self._hold: Callable[[bool], None] = _no_hold
         self.is_paused = False
         self.kept = 0
+        self.why_nothing = ""
 
     def cancel(self) -> None:
         """Let the download end with CancelledError, if it has not ended."""

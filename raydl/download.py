@@ -36,6 +36,7 @@ from raydl.event import (
     Resumed,
     Verifying,
 )
+from raydl.log import log, note, note_failure
 from raydl.lookup import probe_origin, text_at
 from raydl.models import Remote, Report, redact
 from raydl.options import Options
@@ -70,6 +71,7 @@ def run(
 
         def emit(event: Event) -> None:
             with lock:
+                note(event)
                 render(event)
                 if on_event is not None:
                     on_event(event)
@@ -77,8 +79,8 @@ def run(
         try:
             report = _download(url, output, options, emit, control or Control())
         except RaydlError as error:
-            name = type(error).__name__
-            emit(Failed(name, error.message, error.hint, error.exit_code))
+            emit(Failed.of(error))
+            note_failure(error)
             raise
         emit(Finished(report))
         return report
@@ -111,7 +113,7 @@ def _download(url: str, output: Output, options: Options, emit: Emit, control: C
             assert path is not None
             sink = _file_sink(path, remote, proof, options)
         try:
-            with contextlib.closing(sink), _noting_kept(sink, path, control):
+            with contextlib.closing(sink), _noting_kept(sink, path, remote, control):
                 report = _transfer(url, remote, sink, choice, options, emit, control)
         except WrongAnswerError as error:
             # What is out on standard output cannot be taken back, so there is no second start.
@@ -187,11 +189,18 @@ def _into(output: str | os.PathLike[str] | None, options: Options) -> str | os.P
 
 
 @contextlib.contextmanager
-def _noting_kept(sink: Sink, path: Path | None, control: Control) -> Iterator[None]:
+def _noting_kept(sink: Sink, path: Path | None, remote: Remote, control: Control) -> Iterator[None]:
+    control.why_nothing = ""
+    if path is None:
+        control.why_nothing = "what is out on standard output cannot be gone on with"
+    elif not sink.can_resume:
+        control.why_nothing = f"{remote.why_no_ranges}, so every run starts from the first byte"
+    log.debug("%s: open, %d bytes are kept", path or "the output", sink.kept)
     try:
         yield
     finally:
         control.kept = sink.written if path is not None and sink.can_resume else 0
+        log.debug("closed at %d bytes; %d can be gone on with", sink.written, control.kept)
 
 
 def _skipped(url: str, path: str, size: int) -> Report:
@@ -225,8 +234,8 @@ def _transfer(
         emit(Notice(NO_VALIDATOR))
     if remote.coding:
         emit(Notice(f"the file lies packed on the origin ({remote.coding}): it is saved like that"))
-    began = time.monotonic()
     with transfer(url, remote, choice, options, emit, start=sink.kept) as fetching:
+        began = time.monotonic()
         control.watch(fetching.cancel, fetching.hold)
         for _, data in fetching.chunks():
             sink.write(data)

@@ -105,6 +105,7 @@ class CancelledError(RaydlError):
     meaning = "interrupted by Ctrl-C or cancelled; the same command goes on"
 
 
+HUNG_UP = 129
 TERMINATED = 143
 
 
@@ -113,5 +114,6 @@ def exit_codes() -> dict[int, str]:
     table = {0: "the file is there, whole and verified"}
     classes: list[type[RaydlError]] = [RaydlError, *RaydlError.__subclasses__()]
     table.update({cls.exit_code: cls.meaning for cls in classes})
+    table[HUNG_UP] = "ended by SIGHUP, for the terminal has gone; the same command goes on"
     table[TERMINATED] = "ended by SIGTERM; the same command goes on"
     return dict(sorted(table.items()))

@@ -8,12 +8,12 @@ that is the name of a function of the package.)
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, NamedTuple
 
+from raydl.errors import RaydlError
 from raydl.models import Plan, Remote, Report, redact
 from raydl.units import counted, format_duration, format_size
 
@@ -252,12 +252,6 @@ class Unanswered(Notice):
     """The very first request failed, and is made again: who shows nothing else shows this."""
 
 
-def show_quietly(event: Event) -> None:
-    """What is shown of an event where nothing is: on standard error, or where logging leads."""
-    if isinstance(event, Unanswered):
-        logging.getLogger("raydl").warning("%s", event)
-
-
 @dataclass(frozen=True)
 class Finished(Event):
     """The file is there."""
@@ -283,6 +277,11 @@ class Failed(Event):
     hint: str
     exit_code: int
     level: ClassVar[str] = "warning"
+
+    @classmethod
+    def of(cls, error: RaydlError) -> Failed:
+        """The event that tells of an error."""
+        return cls(type(error).__name__, error.message, error.hint, error.exit_code)
 
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}" if self.hint else self.message

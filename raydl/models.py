@@ -307,7 +307,7 @@ class Report:
         if self.resumed:
             line += f", {format_size(self.resumed)} kept from before"
         if self.retries:
-            line += f", {self.retries} retries"
+            line += f", {counted(self.retries, 'retry', 'retries')}"
         for algorithm in self.digests:
             line += f", {algorithm} verified"
         return line

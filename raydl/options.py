@@ -39,14 +39,21 @@ def _option(
     secret: bool = False,
     many: bool = False,
     of: str = "download",
+    tuning: bool = False,
 ) -> Any:
     """``secret`` values are never shown; ``many`` may be given more than once; ``of`` is what the
-    option is about: the ``download``, or the ``access`` to the origin."""
+    option is about: the ``download``, or the ``access`` to the origin; ``tuning`` is of how fast,
+    with how much of what, and how that is shown, and no stranger could use it to have anything
+    sent, overwritten or trusted."""
     metadata = {
         "help": help, "parse": parse, "metavar": metavar,
-        "short": short, "secret": secret, "many": many, "of": of,
+        "short": short, "secret": secret, "many": many, "of": of, "tuning": tuning,
     }  # fmt: skip
     return field(default=default, metadata=metadata, repr=not secret)
+
+
+def _tuning(*args: Any, **kwargs: Any) -> Any:
+    return _option(*args, **kwargs, tuning=True)
 
 
 def _access(*args: Any, **kwargs: Any) -> Any:
@@ -60,25 +67,25 @@ class Options:
     Use ``Options.of(...)`` to make one from text, numbers or both: it parses and checks.
     """
 
-    parts: int | None = _option(
+    parts: int | None = _tuning(
         None,
         "Divide the file into this many parts [default: by size and fleet].",
         values.count(1, 10**9),
         "N",
     )
-    part_size: int = _option(
+    part_size: int = _tuning(
         8 << 20,
         "No part is larger than this; at most 64MiB.",
         values.size(1, MAX_PART_SIZE),
         "SIZE",
     )
-    connections: int | None = _option(
+    connections: int | None = _tuning(
         None,
         "Connections to the origin, per node [default: by measuring, from 4 on].",
         values.count(1, 256),
         "N",
     )
-    max_memory: int = _option(
+    max_memory: int = _tuning(
         256 << 20,
         "Bytes in flight or waiting for their turn, at most; half of it in this process.",
         values.size(1 << 20),
@@ -114,25 +121,25 @@ class Options:
     overwrite: bool = _option(False, "Replace the target if it exists.", values.flag)
     skip_existing: bool = _option(False, "Succeed at once if the target exists.", values.flag)
     resume: bool = _option(True, "Go on from an interrupted download.", values.flag)
-    retries: int = _option(
+    retries: int = _tuning(
         8, "Tries after the first for a part that makes no progress.", values.count(0, 10**6), "N"
     )
-    limit_rate: int | None = _option(
+    limit_rate: int | None = _tuning(
         None, "Bytes a second, at most, of all nodes together.", values.rate, "SIZE"
     )
-    max_connections_per_origin: int | None = _option(
+    max_connections_per_origin: int | None = _tuning(
         None, "Connections, at most, of all nodes together.", values.count(1, 10**6), "N"
     )
-    lowest_speed: int | None = _option(
+    lowest_speed: int | None = _tuning(
         None, "Give a connection up that is slower, in bytes a second, for 5s.", values.rate, "SIZE"
     )
     output_dir: str | None = _option(
         None, "Save into this directory, under the origin's name.", values.text, "DIR"
     )
-    timeout: float = _option(
+    timeout: float = _tuning(
         30.0, "Longest wait for a connection, and for the next byte.", values.timeout, "TIME"
     )
-    progress: str = _option(
+    progress: str = _tuning(
         "auto", "auto, bar, plain, json (events as NDJSON) or none.", values.style, "STYLE"
     )
 

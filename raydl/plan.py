@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from raydl.models import Plan
-from raydl.units import format_size
+from raydl.units import counted, format_size
 
 FIRST_PART = 256 << 10
 """Bytes of a part while no speed is known: soon here, and then one is."""
@@ -56,12 +56,12 @@ def make_plan(
     note = ""
     if count > parts:
         note = (
-            f"{count} parts instead of {parts}: "
+            f"{counted(count, 'part')} instead of {parts}: "
             f"a part is at most {format_size(largest)} "
             f"({'--part-size' if largest == part_size else '--max-memory'})"
         )
     elif count < parts:
-        note = f"{count} parts instead of {parts}: there are no more bytes than that"
+        note = f"{counted(count, 'part')} instead of {parts}: there are no more bytes than that"
     return Plan(start, size, -(-span // count), count, note)
 
 

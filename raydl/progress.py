@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import shutil
 import sys
 import time
@@ -21,9 +22,10 @@ from raydl.event import (
     Planned,
     Progress,
     Verifying,
-    show_quietly,
 )
-from raydl.units import counted, format_duration, format_size
+from raydl.log import warn
+from raydl.tally import Tally
+from raydl.units import format_duration, format_size
 
 PLAIN_SECONDS = 5.0
 
@@ -76,7 +78,7 @@ class Silent:
 
     def __call__(self, event: Event) -> None:
         """Show an event."""
-        show_quietly(event)
+        warn(event)
 
     def close(self) -> None:
         """Nothing more comes."""
@@ -101,29 +103,28 @@ class Plain(Silent):
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
+        self._tally = Tally()
         self._shown_at = time.monotonic()
-        self._before = (self._shown_at, 0)
 
     def __call__(self, event: Event) -> None:
         """Write a line if the event is worth one."""
+        self._tally.take(event)
         if isinstance(event, Progress):
-            self._progress(event)
+            now = time.monotonic()
+            if now - self._shown_at >= PLAIN_SECONDS:
+                self._shown_at = now
+                self._progress(event)
         elif _is_told(event):
             self._line(str(event))
 
     def _progress(self, event: Progress) -> None:
-        now = time.monotonic()
-        if now - self._shown_at < PLAIN_SECONDS:
-            return
-        then, fetched = self._before
-        speed = (event.fetched - fetched) / (now - then) if now > then else 0.0
-        self._shown_at, self._before = now, (now, event.fetched)
-        line = format_size(event.fetched)
+        tally = self._tally
+        line = tally.amount
         if event.size:
-            line = f"{100 * event.fetched / event.size:3.0f} %, {line} of {format_size(event.size)}"
-            if speed > 0:
-                line += f", {format_duration((event.size - event.fetched) / speed)} left"
-        self._line(f"{line}, {format_size(speed)}/s, {_lanes(event)}")
+            line = f"{100 * event.fetched / event.size:3.0f} %, {line}"
+        if tally.seconds_left is not None:
+            line += f", {format_duration(tally.seconds_left)} left"
+        self._line(f"{line}, {format_size(tally.speed)}/s, {tally.at_work}")
 
 
 class Bar(Silent):
@@ -132,16 +133,17 @@ class Bar(Silent):
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
         self._bar: Any = None
-        self._state = ""
+        self._tally = Tally()
 
     def __call__(self, event: Event) -> None:
         """Move the bar, or write a line above it."""
+        self._tally.take(event)
         match event:
             case Progress():
-                self._move(event)
+                self._draw(event, _fields(self._tally, _width(self._stream)))
             case Verifying():
-                if self._bar is not None:
-                    self._bar.set_postfix_str("verifying")
+                if self._tally.progress is not None:
+                    self._draw(self._tally.progress, "verifying")
             case Finished() | Failed():
                 self.close()
                 if isinstance(event, Finished):
@@ -161,47 +163,59 @@ class Bar(Silent):
         else:
             self._bar.write(text, file=self._stream)
 
-    def _move(self, event: Progress) -> None:
+    def _draw(self, event: Progress, text: str) -> None:
+        layout = "{percentage:3.0f} % |{bar}| " + text if event.size else text
+        width = _width(self._stream)
         if self._bar is None:
-            self._bar = _file_bar(event, self._stream)
-        lanes = _lanes(event)
-        if lanes != self._state:
-            self._state = lanes
-            self._bar.set_postfix_str(lanes, refresh=False)
-        # Short of the edge, or the ^C that a terminal echoes would wrap the line.
-        self._bar.ncols = shutil.get_terminal_size().columns - 4
+            from tqdm import tqdm  # only where a bar is drawn
+
+            self._bar = tqdm(
+                total=event.size, initial=event.fetched, leave=False, file=self._stream,
+                bar_format=layout, ncols=width,
+            )  # fmt: skip
+            return
+        self._bar.bar_format, self._bar.ncols = layout, width
         # Not below what is shown: bytes of a broken connection are fetched again.
-        self._bar.update(max(0, event.fetched - self._bar.n))
+        self._bar.n = max(self._bar.n, event.fetched)
+        self._bar.refresh()
 
 
-def _file_bar(event: Progress, stream: TextIO) -> Any:
-    """A tqdm bar that writes sizes as everything else here does, and goes when it is done."""
-    from tqdm import tqdm  # only where a bar is drawn
+BESIDE_BAR = (
+    (89, "{amount}, {speed}, {left}, {lanes}"),
+    (67, "{amount}, {speed}, {left}"),
+    (54, "{fetched}, {speed}, {left}"),
+    (43, "{speed}, {left}"),
+    (30, "{speed}"),
+    (0, ""),
+)
+"""What stands beside the bar from which width on: what fits at its longest with ten cells of bar,
+so that no field comes and goes with the digits of another."""
 
-    class FileBar(tqdm):  # type: ignore[type-arg]
-        @property
-        def format_dict(self) -> Any:
-            fields = super().format_dict
-            whole = f" of {format_size(self.total)}" if self.total else ""
-            fields["amount"] = f"{format_size(self.n)}{whole}"
-            fields["speed"] = f"{format_size(fields['rate'] or 0)}/s"
-            return fields
+WITHOUT_BAR = ((44, "{fetched}, {speed}, {lanes}"), (22, "{fetched}, {speed}"), (0, "{fetched}"))
+"""The same where the size is not known."""
 
-    ending = "{amount}, {speed}, {remaining} left{postfix}"
-    return FileBar(
-        total=event.size,
-        initial=event.fetched,
-        smoothing=0.1,
-        leave=False,
-        file=stream,
-        bar_format="{percentage:3.0f} % |{bar}| " + ending
-        if event.size
-        else "{amount}, {speed}{postfix}",
+
+def _fields(tally: Tally, width: int) -> str:
+    """How it stands, in as many fields as there is room for."""
+    layouts = BESIDE_BAR if tally.size else WITHOUT_BAR
+    layout = next(layout for least, layout in layouts if width >= least)
+    left = tally.seconds_left
+    return layout.format(
+        amount=tally.amount,
+        fetched=format_size(tally.fetched),
+        speed=f"{format_size(tally.speed)}/s",
+        left=f"{'?' if left is None else format_duration(left)} left",
+        lanes=tally.at_work,
     )
 
 
-def _lanes(event: Progress) -> str:
-    return f"{counted(event.lanes, 'lane')} on {counted(event.nodes, 'node')}"
+def _width(stream: TextIO) -> int:
+    """Columns to draw in: short of the edge, or the ^C that terminals echo would wrap the line."""
+    try:
+        columns = os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        columns = 0
+    return max(1, (columns or shutil.get_terminal_size().columns) - 4)
 
 
 def _is_told(event: Event) -> bool:

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 from raydl.event import (
     ClusterChosen,
@@ -71,6 +72,14 @@ class NodeTally:
         self._speeds.clear()
 
 
+class Mark(NamedTuple):
+    """How far it was at a time."""
+
+    time: float
+    fetched: int
+    lanes: int
+
+
 class Tally:
     """Takes in events, one after the other."""
 
@@ -83,13 +92,14 @@ class Tally:
         self.notes: deque[str] = deque(maxlen=100)
         """Lines that a person should know, the last ones."""
         self.report: Report | None = None
-        self._marks: deque[tuple[float, int]] = deque()
+        self._marks: deque[Mark] = deque()
 
     def take(self, event: Event) -> None:
         """Take in what happened."""
         match event:
             case Probed(remote):
                 self.name, self.size = remote.name, remote.size
+                self._marks.clear()
             case Planned(_, size):
                 self.size, self.phase = size, Phase.FETCHING
                 for node in self.nodes.values():  # it may have begun again
@@ -135,8 +145,23 @@ class Tally:
         """Bytes a second, over the last seconds."""
         if self.phase is not Phase.FETCHING or len(self._marks) < 2:
             return 0.0
-        (then, before), (now, fetched) = self._marks[0], self._marks[-1]
-        return max(0.0, (fetched - before) / (now - then)) if now > then else 0.0
+        first, last = self._marks[0], self._marks[-1]
+        seconds = last.time - first.time
+        return max(0.0, (last.fetched - first.fetched) / seconds) if seconds > 0 else 0.0
+
+    @property
+    def at_work(self) -> str:
+        """The lanes and nodes at work. Under a rate most moments have no lane at work, so they are
+        the most of the last seconds."""
+        nodes = counted(self.progress.nodes if self.progress else 0, "node")
+        lanes = max((mark.lanes for mark in self._marks), default=0)
+        return f"{counted(lanes, 'lane')} on {nodes}" if lanes else nodes
+
+    @property
+    def amount(self) -> str:
+        """How much there is, and of how much."""
+        text = format_size(self.fetched)
+        return f"{text} of {format_size(self.size)}" if self.size else text
 
     @property
     def seconds_left(self) -> float | None:
@@ -148,9 +173,7 @@ class Tally:
         """How it stands, in a line."""
         if self.report is not None:
             return self.report.summary().partition(": ")[2] or self.report.summary()
-        text = format_size(self.fetched)
-        if self.size:
-            text += f" of {format_size(self.size)}"
+        text = self.amount
         if self.phase is not Phase.FETCHING:
             return f"{text}, {self.phase.value}" if self.progress else f"{self.phase.value} …"
         text += f", {format_size(self.speed)}/s"
@@ -158,19 +181,18 @@ class Tally:
         if left is not None:
             text += f", {format_duration(left)} left"
         if self.progress is not None:
-            text += f", {counted(self.progress.lanes, 'lane')}"
-            text += f" on {counted(self.progress.nodes, 'node')}"
+            text += f", {self.at_work}"
             if self.progress.retries:
-                text += f", {self.progress.retries} retries"
+                text += f", {counted(self.progress.retries, 'retry', 'retries')}"
         return text
 
     def _take_progress(self, event: Progress) -> None:
-        self.progress = event
+        self.progress, self.size = event, event.size
         if self.phase is Phase.ASKING:
             self.phase = Phase.FETCHING
         now = time.monotonic()
-        self._marks.append((now, event.fetched))
-        while len(self._marks) > 2 and self._marks[1][0] <= now - SPEED_SECONDS:
+        self._marks.append(Mark(now, event.fetched, event.lanes))
+        while len(self._marks) > 2 and self._marks[1].time <= now - SPEED_SECONDS:
             self._marks.popleft()
         for seen in event.by_node:
             node = self.node(seen.node)

@@ -65,7 +65,9 @@ def format_size(count: float) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """``83.2`` as ``1m23s``; under ten seconds with one decimal."""
+    """``83.2`` as ``1m23s``; under ten seconds with one decimal, under a tenth as ``40ms``."""
+    if seconds < 0.1:
+        return f"{max(1, round(1000 * seconds))}ms" if seconds > 0 else "0s"
     if seconds < 10:
         return f"{seconds:.1f}s"
     minutes, rest = divmod(round(seconds), 60)
@@ -75,6 +77,6 @@ def format_duration(seconds: float) -> str:
     return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
 
 
-def counted(number: int, noun: str) -> str:
-    """``1 lane``, ``2 lanes``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def counted(number: int, noun: str, several: str = "") -> str:
+    """``1 lane``, ``2 lanes``; ``several`` is for those that take no s."""
+    return f"{number} {noun}" if number == 1 else f"{number} {several or noun + 's'}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,6 +11,7 @@ from raydl.checksum import Checksum
 from raydl.errors import UsageError
 from raydl.textfile import read_text
 from raydl.units import format_size, parse_duration, parse_size
+from raydl.weburl import check_url
 
 MAX_PART_SIZE = 64 << 20
 LONGEST_TIMEOUT = 24 * 3600.0
@@ -108,20 +109,24 @@ OUR_HEADERS = ("range", "if-range", "accept-encoding", "connection", "content-le
 def headers(value: Any) -> tuple[Header, ...]:
     """``Name: value`` lines, one or several, a file of them as ``@FILE``, or a mapping."""
     if isinstance(value, Mapping):
-        value = [f"{name}: {content}" for name, content in value.items()]
-    lines = value.splitlines() if isinstance(value, str) else list(value)
+        return tuple(_header_lines(f"{name}: {content}" for name, content in value.items()))
     found: list[Header] = []
-    for line in lines:
+    for line in value.splitlines() if isinstance(value, str) else value:
         if not isinstance(line, str):
             found.append(_header(*line))
-        elif line.startswith("@"):
-            found += headers(read_text(line[1:]))
-        elif line.strip():
-            name, colon, content = line.partition(":")
-            if not colon:
-                raise UsageError("a header has no colon in it", "write 'Name: value' or @FILE")
-            found.append(_header(name.strip(), content.strip()))
+        elif line.startswith("@"):  # which names no further files: it might name itself
+            found += _header_lines(read_text(line[1:]).splitlines())
+        else:
+            found += _header_lines([line])
     return tuple(found)
+
+
+def _header_lines(lines: Iterable[str]) -> Iterator[Header]:
+    for line in filter(str.strip, lines):
+        name, colon, content = line.partition(":")
+        if not colon:
+            raise UsageError("a header has no colon in it", "write 'Name: value' or @FILE")
+        yield _header(name.strip(), content.strip())
 
 
 def _header(name: str, content: str) -> Header:
@@ -137,8 +142,7 @@ def _header(name: str, content: str) -> Header:
 def url(value: Any) -> str:
     """An http or https URL; it may hold a secret."""
     text = secret(value).strip()
-    if not re.match(r"https?://[^/]", text):
-        raise UsageError("this is not a URL that can be fetched", "write https://host/path")
+    check_url(text)
     return text
 
 

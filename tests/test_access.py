@@ -83,6 +83,12 @@ class TestHeaders:
         with pytest.raises(UsageError, match="cannot be read"):
             Options.of({"header": "@/nowhere"})
 
+    def test_a_file_names_no_further_files(self, tmp_path):
+        path = tmp_path / "headers"
+        path.write_text(f"X-One: 1\n@{path}\n")
+        with pytest.raises(UsageError, match="a header"):
+            Options.of({"header": f"@{path}"})
+
     @pytest.mark.parametrize(
         "line",
         ["hunter2", "X y: hunter2", "X: hunter2\x00", "X: hunter2\u20ac", "Range: hunter2"],

@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 import raydl
@@ -109,8 +110,10 @@ def test_a_reader_that_goes_away(make_origin, here):
         (["fetch", "URL", "--parts", "0"], 2, "--parts: 0 is out of bounds; from 1 to"),
         (["fetch", "URL", "--part-size", "big"], 2, "'big' is not a size"),
         (["fetch", "URL", "--checksum", "sha256:12"], 2, "64 hex digits"),
-        (["fetch", "example.org/x"], 2, "is not a URL"),
-        (["fetch", "URL", "-o", "-", "--json"], 2, "standard output"),
+        (["fetch", "example.org/x"], 2, "did you mean https://example.org/x?"),
+        (["fetch", "http://h:99999/x"], 2, "http://h:99999/x cannot be fetched: its port"),
+        (["fetch", "file:///x"], 2, "file:///x cannot be fetched: the scheme file is not"),
+        (["fetch", "URL", "--mirror", "h/x"], 2, "--mirror: h/x has no scheme; did you mean"),
         (["fetch", "URL", "-o", "no/dir/"], 8, "mkdir -p no/dir"),
         (["fetch", "URL", "--address", "127.0.0.1:1"], 9, "ray start --head"),
         (["fetch", "URL", "--checksum", "md5:" + "0" * 32], 6, "has md5"),
@@ -201,11 +204,14 @@ class TestInterrupted:
         ("how", "code", "says"),
         [
             (signal.SIGINT, 130, "are kept: run the same command again to go on"),
-            (signal.SIGTERM, 143, "SIGTERM; "),
+            (signal.SIGTERM, 143, "ended by SIGTERM; "),
+            (signal.SIGHUP, 129, "ended by SIGHUP; "),
             (signal.SIGKILL, -9, ""),
         ],
     )
     def test_it_goes_on(self, origin, here, how, code, says):
+        if signal.getsignal(how) is signal.SIG_IGN:
+            pytest.skip("whoever runs the tests has it ignored")
         exited, errors, took = self.interrupt(origin, here, how)
         assert exited == code
         assert says in errors
@@ -217,6 +223,30 @@ class TestInterrupted:
         assert f"going on from {kept:,} bytes" in done.stderr
         assert (here / "file.bin").read_bytes() == origin.data
         assert names(here) == ["file.bin"]
+
+    @pytest.mark.parametrize(
+        ("output", "says"),
+        [
+            ("file.bin", "nothing is kept: the origin ignores byte ranges, so every run starts"),
+            ("-", "nothing is kept: what is out on standard output cannot be gone on with"),
+        ],
+    )
+    def test_what_can_never_be_gone_on_with(self, make_origin, here, output, says):
+        origin = make_origin(os.urandom(1_000_003), ranges=output == "-")
+        origin.on(scripted.stall(10), None, lambda s: s.method == "GET" and s.range != (0, 0))
+        extra = [] if output == "-" else ["--json"]
+        process = subprocess.Popen(
+            [*RAYDL, "fetch", origin.url(), "-o", output, *extra],
+            cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        while not any(s.method == "GET" and s.range != (0, 0) for s in origin.requests):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, errors = process.communicate(timeout=20)
+        assert process.returncode == 130
+        assert says in errors
+        if output != "-":
+            assert says in json.loads(out)["hint"]
 
     def test_a_second_raydl_is_refused_meanwhile(self, origin, here):
         origin.on(scripted.stall(10), None)
@@ -272,6 +302,47 @@ def test_configuration_is_used(origin, here):
     assert json.loads(done.stdout)["parts"] == 2
 
 
+def test_the_files_in_force_are_told(origin, here, tmp_path):
+    assert run_raydl("config", cwd=here).stderr == ""
+    mine = tmp_path / "no-config" / "raydl" / "raydl.toml"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("retries = 1\n")
+    (here / "raydl.toml").write_text("parts = 2\n")
+    line = f"settings: {mine} and raydl.toml in this directory (tuning only)"
+    for command in (["config"], ["probe", origin.url()], ["nodes"], ["fetch", origin.url()]):
+        assert run_raydl(*command, cwd=here).stderr.splitlines()[0] == line
+    told = run_raydl("fetch", origin.url(), "--overwrite", "--progress", "json", cwd=here).stderr
+    assert json.loads(told.splitlines()[0])["text"] == line
+    told = run_raydl("fetch", origin.url(), "--overwrite", "--progress", "none", cwd=here).stderr
+    assert told == ""
+
+
+def test_a_strangers_file_sends_nothing(origin, here):
+    (here / "key").write_text("X-Key: hunter2\n")
+    (here / "raydl.toml").write_text('header = ["@key"]\n')
+    done = run_raydl("fetch", origin.url(), cwd=here)
+    assert done.returncode == 2
+    assert "header does not count from a working directory" in done.stderr
+    assert not origin.requests
+
+
+def test_no_flag_reads_a_variable_by_itself():
+    command = typer.main.get_command(app)
+    assert len(command.commands) == 9
+    for name, one in command.commands.items():
+        assert not [p.name for p in one.params if p.envvar], name
+        assert not one.context_settings.get("auto_envvar_prefix")
+
+
+def test_variables_that_are_no_options(here):
+    environ = {"RAYDL_PORT": "tcp://10.0.0.1:80", "RAYDL_SERVICE_HOST": "10.0.0.1"}
+    done = run_raydl("nodes", cwd=here, env=environ)
+    assert (done.returncode, done.stderr) == (0, "")
+    done = run_raydl("nodes", cwd=here, env={"RAYDL_PART": "3"})
+    assert done.returncode == 0
+    assert "did you mean RAYDL_PARTS?" in done.stderr
+
+
 @pytest.mark.parametrize("closed", [">&-", "2>&-"])
 def test_closed_standard_streams(origin, here, closed):
     command = " ".join(map(str, [*RAYDL, "fetch", origin.url(), "--json"]))
@@ -303,6 +374,67 @@ def test_beyond_all_measure(origin, here, args, code):
     assert "unexpected" not in done.stderr
 
 
-def test_the_advice_of_an_unexpected_error_works(origin, here):
-    done = run_raydl("fetch", origin.url(), cwd=here, env={"RAYDL_DEBUG": "1"})
+@pytest.mark.parametrize(
+    ("args", "code", "name", "says"),
+    [
+        (["fetch", "MISSING"], 4, "HttpError", "answered 404"),
+        (["probe", "MISSING"], 4, "HttpError", "answered 404"),
+        (["fetch", "URL", "--parts", "0"], 2, "UsageError", "--parts: 0 is out of bounds"),
+        (["fetch", "URL", "--pats", "0"], 2, "UsageError", "--pats"),
+        (["fetch", "URL", "-o", "-"], 2, "UsageError", "both want standard output"),
+        (["nodes", "--address", "127.0.0.1:1"], 9, "ClusterError", "nothing listens there"),
+    ],
+)
+def test_a_failure_is_an_object_with_json(origin, here, args, code, name, says):
+    origin.on(status(404), None, lambda seen: seen.path == "/missing")
+    args = [{"URL": origin.url(), "MISSING": origin.url("/missing")}.get(a, a) for a in args]
+    done = run_raydl(*args, "--json", cwd=here)
+    assert done.returncode == code
+    record = json.loads(done.stdout)
+    assert set(record) == {"error", "message", "hint", "exit_code"}
+    assert (record["error"], record["exit_code"]) == (name, code)
+    assert says in record["message"]
+    assert says in done.stderr
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["https://anna:hunter2@h/x"],
+        ["https://h/x?key=hunter2"],
+        ["https://an na:hunter2'@h/x"],
+        ["anna:hunter2@h/x"],
+        ["fetch", "http://h/", "https://anna:hunter2@h/x"],
+        ["fetch", "http://h/", "-H", "X:", "Authorization: Bearer hunter2"],
+        ["fetch", "http://h/", "--usr", "anna:hunter2"],
+        ["fetch", "http://h/", "--usr=anna:hunter2"],
+        ["fetch", "ftp://anna:hunter2@h/"],
+        ["fetch", "http://h/", "--proxy", "gopher://anna:hunter2@h/"],
+    ],
+)
+def test_what_could_not_be_understood_is_not_repeated_with_its_secrets(here, args):
+    done = run_raydl(*args, "--json", cwd=here)
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["error"] == "UsageError"
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_with_debug_all_shows_but_the_secrets(origin, here):
+    dead = "http://anna:hunter2@127.0.0.1:1/x?key=hunter3"
+    args = ["fetch", dead, "--retries", "0", "--address", "none"]
+    short = run_raydl(*args, cwd=here)
+    assert short.stderr.splitlines()[1:] == [
+        "raydl: 127.0.0.1:1 refuses the connection; check the URL and this machine's network"
+    ]
+    done = run_raydl(*args, cwd=here, env={"RAYDL_DEBUG": "1"})
+    assert done.returncode == short.returncode == 3
+    for link in ("ConnectionRefusedError", "requests.exceptions.ConnectionError", "OriginFailure"):
+        assert link in done.stderr
+    assert done.stderr.count("raydl.errors.NetworkError: ") == 1
+    assert "hunter" not in done.stderr
+    assert done.stderr.splitlines()[-1] == short.stderr.splitlines()[-1]
+    done = run_raydl("fetch", origin.url("/f?key=hunter3"), cwd=here, env={"RAYDL_DEBUG": "1"})
     assert done.returncode == 0
+    for kind in ("probed", "planned", "part_started", "part_fetched", "verifying", "finished"):
+        assert f" {kind}: " in done.stderr
+    assert "hunter" not in done.stderr

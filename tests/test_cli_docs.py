@@ -7,6 +7,7 @@ import os
 import re
 from pathlib import Path
 
+from raydl.options import option_fields
 from tests.conftest import run_raydl
 
 PAGE = Path(__file__).parent.parent / "docs" / "cli.md"
@@ -16,8 +17,26 @@ WRITES = "RAYDL_WRITE_CLI" in os.environ
 INTRODUCTION = """# The command line
 
 What `raydl --help` and its commands say, generated from them. The same names serve as flags, as
-keys of `raydl.toml` (in the working directory, else in the user's configuration directory) and as
-`RAYDL_…` variables; `raydl config` tells what is in force and why.
+keys of `raydl.toml` and as `RAYDL_…` variables; `raydl config` tells what is in force and why, and
+a line on standard error which files are.
+
+A flag goes before a variable, that before `raydl.toml` in the working directory, and that before
+the one in the user's configuration directory (`~/.config/raydl` on Linux). The one in the working
+directory may have come with somebody's repository, so **only tuning counts there**: `parts`,
+`part_size`, `connections`, `max_memory`, `retries`, `limit_rate`, `max_connections_per_origin`,
+`lowest_speed`, `timeout`, `progress`.
+Any other option in it is an error that says where it belongs.
+
+A `RAYDL_…` variable that is no option's is left alone: Kubernetes sets `RAYDL_PORT`,
+`RAYDL_SERVICE_HOST` and more in every pod where a service is called raydl, and none of them means
+anything here. One that is nearly an option's gets a warning with the right name.
+
+With `--json` standard output gets one object, whatever happens: the result, or on failure the
+fields `error` (the class, such as `NetworkError`), `message`, `hint` and `exit_code`, which are
+those of a [`failed`](events.md#failed) event. People's line is on standard error as always.
+
+`RAYDL_DEBUG=1` tells on standard error what is done, and shows the whole chain of causes of an
+error; passwords and queries of URLs are left out.
 """
 
 
@@ -34,6 +53,12 @@ def page(folder):
     for command in commands:
         text += f"\n## `raydl {command}`\n\n```text\n{help_of(command)}\n```\n"
     return text
+
+
+def test_it_names_what_is_tuning():
+    named = re.search(r"only tuning counts there\*\*:(.*?)\.", INTRODUCTION, re.DOTALL)[1]
+    tuning = [name for name, field in option_fields().items() if field.metadata["tuning"]]
+    assert re.findall(r"`(\w+)`", named) == tuning
 
 
 def test_the_page_is_up_to_date(tmp_path):

@@ -623,7 +623,10 @@ def test_a_cluster_that_goes_leaves_no_nodes_in_the_list(coordinator):
 
 
 def test_the_configuration_file_counts(home, open_app, monkeypatch, tmp_path):
-    (tmp_path / "raydl.toml").write_text('connections = 3\nuser = "me:word"\n')
+    mine = tmp_path / "no-config" / "raydl" / "raydl.toml"
+    mine.parent.mkdir(parents=True)
+    mine.write_text('user = "me:word"\n')
+    (tmp_path / "raydl.toml").write_text("connections = 3\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RAYDL_TIMEOUT", "5s")
     app = open_app("coordinator")

@@ -68,7 +68,17 @@ def test_a_shown_size_is_near_the_truth(count):
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.04, "0.0s"), (9.94, "9.9s"), (59.7, "1m00s"), (83, "1m23s"), (7260, "2h01m")],
+    [
+        (0, "0s"),
+        (0.0003, "1ms"),
+        (0.04, "40ms"),
+        (0.0999, "100ms"),
+        (0.1, "0.1s"),
+        (9.94, "9.9s"),
+        (59.7, "1m00s"),
+        (83, "1m23s"),
+        (7260, "2h01m"),
+    ],
 )
 def test_durations_are_shown_short(seconds, text):
     assert format_duration(seconds) == text
@@ -77,3 +87,5 @@ def test_durations_are_shown_short(seconds, text):
 def test_counted():
     assert counted(1, "lane") == "1 lane"
     assert counted(0, "lane") == "0 lanes"
+    assert counted(1, "retry", "retries") == "1 retry"
+    assert counted(2, "retry", "retries") == "2 retries"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from tkinter import ttk
 from typing import Any
 
-from raydl.config import config_file, options_from, settings
+from raydl.config import config_files, options_from, settings
 from raydl.gui.backend import Backend, Message
 from raydl.gui.clusterpanel import ClusterPanel
 from raydl.gui.detail import Detail
@@ -31,7 +31,7 @@ class CoordinatorWindow(ttk.Frame):
         self._look, self._pump, self._memory = look, pump, memory
         self.dialog: Dialog | None = None
         self._then: Callable[[], None] = lambda: None
-        found = settings({}, file=config_file())
+        found = settings({}, files=config_files())
         options_from(found)
         self.backend = Backend(lambda batch: pump.post(self._take, batch))
         self.lineup = Lineup(self.backend, self._changed)

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.structures import CaseInsensitiveDict
 
+from raydl.log import log, without_secrets
 from raydl.models import Access, Failure, Remote, Source
 from raydl.naming import file_name
 from raydl.origin.answers import check_framing, check_part, check_whole, status_failure
@@ -118,7 +119,7 @@ class Origin:
             if content_coding(response.headers):
                 raise OriginFailure(Failure("wrong", "the origin sent a text packed"))
             answer, length = answer_of(response), content_length(response.headers)
-            answer.bound(self._timeout, 2 * limit)  # the framing of chunks counts
+            answer.bound(self._timeout, 2 * limit + SMALLEST_READ)  # with the framing of chunks
             with self._translated():
                 data = answer.read(limit + 1)
             if len(data) > limit:
@@ -283,6 +284,7 @@ class Origin:
                 failure = Failure("cancelled", "cancelled")
             else:
                 failure = failure_of(error, self._timeout)
+                log.debug("%s: %s", failure.message, without_secrets(repr(error)))
             raise OriginFailure(failure) from None
 
     def _remote_from_head(self, url: str, response: requests.Response) -> Remote | None:

@@ -1,0 +1,105 @@
+import logging
+import traceback
+
+import pytest
+
+import raydl
+from raydl.event import PartFetched, PartWritten, Progress
+from raydl.log import note, note_failure, whole_chain, without_secrets
+from tests import scripted
+
+
+def first():
+    raise OSError("the first, of http://anna:hunter2@h/f?key=hunter3")
+
+
+def second():
+    try:
+        first()
+    except OSError as error:
+        raise ValueError("the second") from error
+
+
+def third():
+    try:
+        second()
+    except ValueError:
+        raise KeyError("the third") from None
+
+
+def last():
+    try:
+        third()
+    except KeyError:
+        raise raydl.NetworkError("the last") from None
+
+
+def failed():
+    """An error as stages make them: what it came from is not for users."""
+    with pytest.raises(raydl.NetworkError) as caught:
+        last()
+    return caught.value
+
+
+def test_the_whole_chain_shows_and_the_error_stays_as_it_was():
+    error = failed()
+    text = whole_chain(error)
+    for link in ("the first", "the second", "the third", "the last", "direct cause"):
+        assert link in text
+    assert "hunter" not in text
+    assert "the third" not in "".join(traceback.format_exception(error))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("url: /f?sig=a&b=c (Caused by X)", "url: /f?… (Caused by X)"),
+        ("'http://a:b@h:1/f?x' failed", "'http://…@h:1/f?…' failed"),
+        ("socks5://u:p@h", "socks5://…@h"),
+        ("what? a@b", "what? a@b"),
+    ],
+)
+def test_texts_of_others_lose_their_secrets(text, shown):
+    assert without_secrets(text) == shown
+
+
+def test_events_are_told_at_debug(caplog):
+    caplog.set_level(logging.DEBUG, "raydl")
+    note(PartFetched(3, 0, 5, "this machine", 0.5))
+    note(PartWritten(3, 0, 5))
+    note(Progress(1, 1, 5, 1, 1, 0))
+    assert caplog.messages == [
+        "part_fetched: part=3 start=0 stop=5 node='this machine' seconds=0.5"
+    ]
+    assert {record.levelno for record in caplog.records} == {logging.DEBUG}
+
+
+def test_a_failure_is_told_once(caplog):
+    error = failed()
+    note_failure(error)
+    assert caplog.messages == []
+    caplog.set_level(logging.DEBUG, "raydl")
+    note_failure(error)
+    note_failure(error)
+    assert len(caplog.messages) == 1
+
+
+def test_what_a_lane_met_is_told(origin, in_tmp, caplog):
+    """A Failure is plain data, which crosses Ray: what it was made from stays where it was met."""
+    caplog.set_level(logging.DEBUG, "raydl")
+    origin.on(scripted.cut_off(10_000, reset=True), 1, lambda seen: seen.is_part)
+    raydl.fetch(origin.url("/file.bin?key=hunter2"), progress="none", address="none", parts=1)
+    assert any("ConnectionResetError" in message for message in caplog.messages)
+    assert "hunter2" not in caplog.text
+
+
+def test_the_api_tells_what_it_does(origin, in_tmp, caplog):
+    caplog.set_level(logging.DEBUG, "raydl")
+    url = origin.url("/file.bin?key=hunter2")
+    raydl.fetch(url, progress="none", user="anna:hunter2", address="none")
+    assert raydl.probe(url).size == raydl.open(url).seek(0, 2)
+    kinds = [message.split(":")[0] for message in caplog.messages]
+    assert "file.bin: open, 0 bytes are kept" in caplog.messages
+    assert kinds[-2:] == ["probed", "probed"]
+    assert {"probed", "planned", "part_started", "part_fetched", "finished"} <= set(kinds)
+    assert "hunter2" not in caplog.text
