@@ -60,7 +60,7 @@ def test_a_download_and_what_happens(window, origin, tmp_path):
     kinds = [type(message[2]) for message in seen if message[0] == "event"]
     assert kinds[-1] is Finished
     assert Probed in kinds
-    _, _, report, error, _ = seen[-1]
+    _, _, report, error = seen[-1]
     assert error is None
     assert report.size == len(origin.data)
     assert (tmp_path / "out").read_bytes() == origin.data
@@ -100,7 +100,7 @@ def test_what_has_ended_is_let_go(origin, tmp_path):
             pass
         ends.append(message)
         assert not served._downloads
-    assert all(report.size == len(origin.data) for _, _, report, *_ in ends)
+    assert all(report.size == len(origin.data) for _, _, report, _ in ends)
 
 
 def test_it_is_started_again_when_it_died(window, origin, tmp_path):

@@ -389,8 +389,9 @@ def test_wrong_input_says_what_is_wrong(coordinator):
     app, window = coordinator
     for url, parts, message in (
         ("", "", "there is no URL"),
-        ("big.iso", "", "is no URL"),
-        ("http://[bad/f", "", "is no URL"),
+        ("big.iso", "", "URL"),
+        ("http://[bad/f", "", "URL"),
+        ("ftp://h/f", "", "ftp: URLs are not supported"),
         ("http://h/f", "many", "parts: "),
     ):
         fill(window.form.url, url)
@@ -448,9 +449,10 @@ def test_pause_resume_cancel_and_the_next(coordinator, make_origin, home):
     gate.let(1000)
     drive(app.root, lambda: one.stage is Stage.STOPPED and two.stage is Stage.DONE)
     assert (home / "Downloads" / "two").read_bytes() == second.data
-    assert one.kept > 0
-    assert "Resume goes on from there" in " ".join(texts(window.detail))
-    assert app.memory.unfinished == [(one.url, one.target, "")]
+    assert one.left.kept > 0
+    assert "of 1.9 MiB kept, Resume goes on from there" in " ".join(texts(window.detail))
+    assert window.detail.toggle_button.cget("text") == "Resume"
+    assert app.memory.unfinished == [(one.url, one.target, "", "one")]
     window.toggle()
     drive(app.root, lambda: one.stage is Stage.DONE)
     assert one.report.resumed > 0
@@ -492,12 +494,73 @@ def test_closing_asks_and_an_interrupted_one_is_offered(open_app, origin, home):
     again.root.update()
     assert kept.stage is Stage.STOPPED
     assert again.window.item is kept
+    assert kept.left.kept > 0
+    percent = f"{100 * kept.left.kept / len(origin.data):.0f} %"
+    assert again.window.detail.bar_texts["fetched"].cget("text") == percent
+    assert "kept, Resume goes on from there" in " ".join(texts(again.window.detail))
     again.window.toggle()
     drive(again.root, lambda: kept.stage is Stage.DONE)
     assert kept.report.resumed > 0
-    assert kept.report.proof
+    assert kept.report.proof == "given"
+    assert f"{digest[7:]}, as it was given" in again.window.detail.result.cget("text")
     assert again.window.detail.bars["verified"].cget("value") == 1000
     assert (home / "Downloads" / "big.iso").read_bytes() == origin.data
+
+
+def test_a_digest_that_does_not_fit_leaves_nothing(coordinator, origin, home):
+    app, window = coordinator
+    window.form.fields["checksum"].set(f"sha256:{'0' * 64}")
+    window.form.put_url(origin.url("/big.iso"))
+    window.form.submit()
+    item = window.lineup.items[0]
+    drive(app.root, lambda: item.stage is Stage.FAILED)
+    assert "sha256" in window.detail.trouble.message
+    assert window.detail.summary.cget("text") == "not finished; nothing is kept"
+    assert window.detail.toggle_button.cget("text") == "Try again"
+    assert window.detail.bar_texts["fetched"].cget("text") == "0 %"
+    assert window.list.item(str(item.key), "values") == ("failed", "0 %")
+    assert app.memory.unfinished == []
+
+
+def cure(window, name):
+    """The button of that name beside an error."""
+    found = window.detail.trouble.cures.winfo_children()
+    return next((button for button in found if button.cget("text") == name), None)
+
+
+def test_a_file_that_is_there_is_replaced_or_left(coordinator, origin, home, monkeypatch):
+    app, window = coordinator
+    there = home / "Downloads" / "big.iso"
+    there.write_text("old")
+    for _ in range(2):
+        window.form.put_url(origin.url("/big.iso"))
+        window.form.submit()
+    one, two = window.lineup.items
+    drive(app.root, lambda: two.stage is Stage.FAILED)
+    assert "exists already" in window.detail.trouble.message
+    assert "--" not in " ".join(texts(window.detail))
+    asked = []
+
+    def choose(**options):
+        asked.append((options["initialdir"], options["initialfile"]))
+        return "" if len(asked) == 1 else str(home / "another.iso")
+
+    monkeypatch.setattr("raydl.gui.detail.filedialog.asksaveasfilename", choose)
+    another = cure(window, "Another name …")
+    assert another.winfo_ismapped()
+    another.invoke()
+    assert two.stage is Stage.FAILED
+    another.invoke()
+    drive(app.root, lambda: two.stage is Stage.DONE)
+    assert asked == [(str(there.parent), "big.iso")] * 2
+    assert (home / "another.iso").read_bytes() == origin.data
+    assert there.read_text() == "old"
+    window.select(one)
+    drive(app.root, lambda: window.item is one)
+    press(app, cure(window, "Overwrite"), "<Return>")
+    drive(app.root, lambda: one.stage is Stage.DONE)
+    assert there.read_bytes() == origin.data
+    assert cure(window, "Overwrite") is None
 
 
 def drive_until_gone(app, seconds=30):
@@ -602,6 +665,31 @@ def test_credentials_are_for_one_file(coordinator, origin):
     assert not {"user", "header", "mirror"} & set(two.options)
     assert one.options["limit_rate"] == two.options["limit_rate"]
     assert window.form.more_button.cget("text") == "More (1) …"
+
+
+@pytest.mark.parametrize("name", ["user", "header", "proxy"])
+def test_passwords_are_dots_and_are_not_kept(coordinator, home, name):
+    app, window = coordinator
+    text = {"user": "u:word", "header": "X: word", "proxy": "http://u:word@127.0.0.1:1"}[name]
+    window.form.fields[name].set(text)
+    window.form.more_button.invoke()
+    app.root.update()
+    (entry,) = (
+        w for w in everything(window.form.more_dialog)
+        if isinstance(w, ttk.Entry) and str(w.cget("textvariable")) == str(window.form.fields[name])
+    )  # fmt: skip
+    assert entry.winfo_ismapped()
+    assert entry.cget("show") == "•"
+    window.form.more_dialog.done()
+    window.form.put_url("http://127.0.0.1:1/f")
+    window.form.submit()
+    item = window.lineup.items[0]
+    drive(app.root, lambda: item.stage is Stage.FAILED)
+    assert "word" not in " ".join(texts(app.root))
+    app.quit()
+    kept = (home / "raydl" / "windows.json").read_text()
+    assert "127.0.0.1:1/f" in kept
+    assert "word" not in kept
 
 
 def test_ctrl_a_takes_all(coordinator):

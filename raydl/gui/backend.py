@@ -31,7 +31,7 @@ Message = tuple[Any, ...]
 class Backend:
     """The window's side. ``deliver`` gets lists of messages, on a thread of ours.
 
-    ``("event", key, event)``, ``("ended", key, report or None, error or None, bytes kept)``,
+    ``("event", key, event)``, ``("ended", key, report or None, error or None)``,
     ``("nodes", list of Node or error)``, and ``("died", number)`` when a process is gone unasked;
     processes are counted from 1.
     """
@@ -182,7 +182,7 @@ class _Served:
                 **{**options, "progress": "none"},
             )
         except RaydlError as error:
-            self._outbox.put(("ended", key, None, error, 0))
+            self._outbox.put(("ended", key, None, error))
             return
         self._downloads[key] = download
         download.add_done_callback(lambda ended: self._ended(key, ended))
@@ -193,7 +193,7 @@ class _Served:
             error = RaydlError(f"unexpected {type(error).__name__}: {error}")
         report = None if error is not None else download.future.result()
         self._downloads.pop(key, None)  # before it is told: the window may start it again
-        self._outbox.put(("ended", key, report, error, download.kept))
+        self._outbox.put(("ended", key, report, error))
 
     def _do_pause(self, key: int) -> None:
         if download := self._downloads.get(key):
