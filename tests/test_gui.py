@@ -140,7 +140,7 @@ def test_a_desktop_that_turns_dark(open_app, home, monkeypatch, role):
     drive(app.root, lambda: app.look.palette is DARK)
     assert str(app.root.cget("background")) == DARK.window
     if role == "worker":
-        assert str(app.window.graph.cget("background")) == DARK.card
+        assert str(app.window.machine.graph.cget("background")) == DARK.card
     app.theme_button.invoke()
     app.root.event_generate("<FocusIn>")
     app.root.update()
@@ -292,7 +292,7 @@ def test_leaving_asks_while_parts_are_in_flight(open_app):
     app = open_app("worker")
     window, here = app.window, Here(lanes=3)
     window._has_joined(here)
-    assert window.facts["lanes"].cget("text") == "3"
+    assert window.machine.facts["lanes"].cget("text") == "3"
     window.leave_button.invoke()
     app.root.update()
     assert "3 parts of a download are on the way" in " ".join(texts(window.dialog))
@@ -343,16 +343,110 @@ def test_a_node_that_is_there_only_after_the_end_is_ended(open_app, monkeypatch)
 def test_one_that_ends_by_itself_is_told_and_may_be_joined_again(open_app):
     app = open_app("worker")
     window, here = app.window, Here()
+    window._asked = ("h:1", None)
     window._has_joined(here)
     here.silence = 12.0
     drive(app.root, lambda: "does not answer" in window.state_label.cget("text"))
+    assert str(window.state_label.cget("style")) == "Bad.TLabel"
     here.silence = 0.0
     drive(app.root, lambda: "connected to h:1" in window.state_label.cget("text"))
-    assert "answers again" in window.log.cget("text")
+    assert str(window.state_label.cget("style")) == "Good.TLabel"
+    assert "answers again" in window.machine.log.cget("text")
     here.is_running = False
     drive(app.root, lambda: here.left)
     assert "is no worker of h:1 any more" in window.trouble.message
-    drive(app.root, lambda: window.join_button.instate(["!disabled"]))
+    drive(app.root, lambda: "waits for h:1" in window.state_label.cget("text"))
+    assert window.join_button.instate(["disabled"])
+    assert window.leave_button.cget("text") == "Cancel"
+    window.leave_button.invoke()
+    assert window.join_button.instate(["!disabled"])
+    assert window.state_label.cget("text") == "not connected"
+
+
+class Joins:
+    """What ``join`` does, one time after the other."""
+
+    def __init__(self, monkeypatch, *answers):
+        self.asked, self.answers = [], list(answers)
+        monkeypatch.setattr("raydl.gui.workerwindow.join", self)
+        monkeypatch.setattr("raydl.gui.workerwindow.REJOIN_SECONDS", 0.001)
+
+    def __call__(self, address, token, *, cancelled):
+        self.asked.append((address, token))
+        answer = self.answers.pop(0) if self.answers else ClusterError("nothing listens there")
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def test_a_worker_joins_again_when_its_head_is_back(open_app, monkeypatch):
+    first, second = Here(), Here()
+    joins = Joins(monkeypatch, first, ClusterError("nothing listens there"), second)
+    app = open_app("worker")
+    window = app.window
+    window.address.set("h:1")
+    fill(window.token, "secret")
+    window.join_button.invoke()
+    drive(app.root, lambda: window._joined is first)
+    assert window.token.get() == ""
+    first.is_running = False
+    drive(app.root, lambda: window._joined is second)
+    assert joins.asked == [("h:1", "secret")] * 3
+    assert first.left == 1
+    assert window.trouble.message == ""
+    assert "connected to h:1" in window.state_label.cget("text")
+    assert window.machine.log.cget("text").count("joined h:1") == 2
+    window.leave_button.invoke()
+    drive(app.root, lambda: second.left and window.join_button.instate(["!disabled"]))
+    window.address.set("other:1")
+    window.join_button.invoke()
+    drive(app.root, lambda: window.trouble.message)
+    window.address.set("h:1")
+    window.join_button.invoke()
+    drive(app.root, lambda: len(joins.asked) == 5)
+    assert joins.asked[3:] == [("other:1", None), ("h:1", "secret")]
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_cancel_counts_even_when_it_comes_too_late(open_app, monkeypatch, waits):
+    first, second, asked, may_come = Here(), Here(), threading.Event(), threading.Event()
+    joins = Joins(monkeypatch, *([first] if waits else []), second)
+    app = open_app("worker")
+    window = app.window
+    window.address.set("h:1")
+    if waits:
+        window.join_button.invoke()
+        drive(app.root, lambda: window._joined is first)
+
+    def late(*args, **kwargs):
+        asked.set()
+        assert may_come.wait(20)
+        return joins(*args, **kwargs)
+
+    monkeypatch.setattr("raydl.gui.workerwindow.join", late)
+    first.is_running = False
+    window.join_button.invoke()  # where it does not wait
+    drive(app.root, asked.is_set)
+    window.leave_button.invoke()
+    may_come.set()
+    drive(app.root, lambda: second.left and window.join_button.instate(["!disabled"]))
+    assert window._joined is None
+    assert window.trouble.message == ""
+
+
+def test_one_that_waits_for_its_head_can_be_closed(open_app, monkeypatch):
+    first = Here()
+    joins = Joins(monkeypatch, first)
+    app = open_app("worker")
+    window = app.window
+    window.address.set("h:1")
+    window.join_button.invoke()
+    drive(app.root, lambda: window._joined is first)
+    first.is_running = False
+    drive(app.root, lambda: len(joins.asked) > 3)
+    assert window.trouble.message == "nothing listens there"
+    app.close()
+    drive_until_gone(app)
 
 
 # The coordinator's window, alone.
@@ -876,7 +970,7 @@ def test_two_windows_make_a_cluster_and_download(open_app, home, tmp_path):
         head.form.submit()
         item = head.lineup.items[0]
         both(lambda: worker._lanes and len(item.tally.nodes) == 2)
-        both(lambda: float(worker.facts["bytes"].cget("text").split()[0]) > 0)
+        both(lambda: float(worker.machine.facts["bytes"].cget("text").split()[0]) > 0)
         head.toggle()
         both(lambda: item.stage is Stage.PAUSED and item.tally.phase.value == "paused")
         head.toggle()

@@ -126,7 +126,11 @@ def test_what_is_left_is_what_is_on_the_disk(tmp_path):
         remote = leave(tmp_path, "a", length or 0, url)
         if length is None:
             os.unlink(tmp_path / "a.part")
-        for event in (Probed(remote), Planned(0, 100, None, 10, ""), Progress(90, 80, 100, 1, 1, 0)):
+        for event in (
+            Probed(remote),
+            Planned(0, 100, None, 10, ""),
+            Progress(90, 80, 100, 1, 1, 0),
+        ):
             lineup.take(("event", item.key, event))
         assert item.share == 0.9
         lineup.take(ended(item, error))

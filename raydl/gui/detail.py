@@ -96,9 +96,7 @@ class Detail(Card):
         stage = item.stage if item else None
         can_toggle = stage in (Stage.RUNNING, Stage.PAUSED, Stage.STOPPED, Stage.FAILED)
         self.toggle_button.state(["!disabled" if can_toggle else "disabled"])
-        going = stage in (Stage.RUNNING, Stage.QUEUED, Stage.CANCELLING) or item is None
-        again = "Resume" if stage is Stage.PAUSED or (item and item.left.kept) else "Try again"
-        self.toggle_button.configure(text="Pause" if going else again)
+        self.toggle_button.configure(text=_toggle(item))
         can_cancel = stage in (Stage.RUNNING, Stage.PAUSED, Stage.QUEUED)
         self.cancel_button.state(["!disabled" if can_cancel else "disabled"])
         self.trouble.clear()
@@ -168,6 +166,12 @@ class Detail(Card):
     def _open_folder(self) -> None:
         if self.item is not None and self.item.report is not None and self.item.report.path:
             open_folder(Path(self.item.report.path).resolve().parent)
+
+
+def _toggle(item: Item | None) -> str:
+    if item is not None and item.can_go_on:
+        return "Resume" if item.left.kept else "Try again"
+    return "Resume" if item is not None and item.stage is Stage.PAUSED else "Pause"
 
 
 def _summary(item: Item) -> str:
