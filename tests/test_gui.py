@@ -15,6 +15,7 @@ from tkinter import ttk
 
 import pytest
 
+from raydl.authtoken import find_token
 from raydl.cluster import Node
 from raydl.errors import ClusterError, RaydlError
 from raydl.event import (
@@ -31,7 +32,7 @@ from raydl.event import (
 from raydl.gui.lineup import CELLS, Stage
 from raydl.models import Remote
 from raydl.monitor import Activity
-from raydl.roles import Head
+from raydl.roles import Head, start_head
 from tests import servers
 from tests.conftest import RAYDL, random_bytes
 from tests.display import display, drive, why_not
@@ -1040,6 +1041,31 @@ def test_a_head_that_ends_by_itself(coordinator):
     assert window.cluster.trouble.message == "the Ray head has ended"
     drive(app.root, lambda: not window.cluster._errand.is_busy)
     assert window.lineup.address == "none"
+
+
+@pytest.mark.slow
+@pytest.mark.cluster
+@pytest.mark.timeout(240)
+def test_a_head_that_was_away(open_app):
+    """Ray needs a minute to notice."""
+    app, port = open_app("worker"), free_port()
+    window, head = app.window, start_head(None, port)
+    try:
+        window.address.set(head.address)
+        fill(window.token, find_token())
+        window.join_button.invoke()
+        drive(app.root, lambda: window._joined, 60)
+        first = window._joined
+        head.stop()
+        drive(app.root, lambda: str(window.state_label.cget("style")) == "Bad.TLabel", 30)
+        drive(app.root, lambda: "nothing listens there" in window.trouble.message, 120)
+        head = start_head(None, port)
+        drive(app.root, lambda: window._joined, 60)
+        assert window._joined is not first
+        assert window.trouble.message == ""
+    finally:
+        app.quit()
+        head.stop()
 
 
 def test_a_bug_is_seen(coordinator):
