@@ -7,6 +7,7 @@ import re
 from raydl.options import option_fields
 
 _COMMANDS = (
+    (re.compile(r": --port N\b"), ' as "port"'),
     (re.compile(r": mkdir -p .*"), ""),
     (re.compile(r",? or pipe with -o -"), ""),
     (re.compile(r" with -o\b"), ""),
