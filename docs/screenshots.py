@@ -110,8 +110,8 @@ def main(folder):
         worker.root.lift()
         drive(worker.root, lambda: app.root.update() or worker.window._lanes)
         for _ in range(6):
-            before = worker.window.graph._speeds[-1]
-            drive(worker.root, lambda b=before: worker.window.graph._speeds[-1] != b)
+            before = worker.window.machine.graph._speeds[-1]
+            drive(worker.root, lambda b=before: worker.window.machine.graph._speeds[-1] != b)
         shoot(worker, folder, "worker-running")
         window.toggle()
         app.root.lift()

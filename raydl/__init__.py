@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         RangesIgnoredError,
         RaydlError,
         TargetError,
+        TimedOutError,
         UsageError,
         WrongAnswerError,
     )
@@ -78,7 +79,7 @@ __all__ = [
     "disconnect",
     "Options", "Checksum", "Remote", "Report", "NodeShare", "Node", "Event", "Download",
     "RemoteFile", "PartRef",
-    "RaydlError", "UsageError", "NetworkError", "HttpError", "WrongAnswerError",
+    "RaydlError", "UsageError", "NetworkError", "TimedOutError", "HttpError", "WrongAnswerError",
     "OriginChangedError", "RangesIgnoredError", "ChecksumError", "TargetError", "OutputError",
     "ClusterError", "CancelledError",
     "__version__",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 from raydl.address import Choice, choose
 from raydl.cluster import Node, connect
@@ -24,6 +25,8 @@ from raydl.options import OptionKeywords, Options, Unpack, describe_options
 from raydl.pipe import Pipe
 from raydl.reader import RemoteFile
 from raydl.transfer import transfer
+
+File = TypeVar("File", bound=RemoteFile)
 
 
 def fetch(
@@ -169,9 +172,14 @@ def open(url: str, **options: Unpack[OptionKeywords]) -> RemoteFile:
         ...     zipped.read("hello.txt")                          # and what is read
         b'hello'
     """
+    return open_as(RemoteFile, url, **options)
+
+
+def open_as(kind: type[File], url: str, **options: Unpack[OptionKeywords]) -> File:
+    """The same as a file object of that kind."""
     chosen = _quiet(options)
     choice = choose(chosen.address)
-    return RemoteFile(url, ask(url, chosen), choice, chosen, note_quietly)
+    return kind(url, ask(url, chosen), choice, chosen, note_quietly)
 
 
 def refs(url: str, **options: Unpack[OptionKeywords]) -> Iterator[PartRef]:

@@ -40,6 +40,10 @@ class NetworkError(RaydlError):
     meaning = "the origin could not be reached, or went silent, and the retries ran out"
 
 
+class TimedOutError(NetworkError):
+    """The origin accepted no connection, or sent nothing, for ``timeout`` seconds."""
+
+
 class HttpError(RaydlError):
     """The origin answered with an error status (``status``), such as 404."""
 

@@ -2,27 +2,58 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from fsspec.spec import AbstractFileSystem
 
-from raydl.api import open as open_remote
-from raydl.api import probe
-from raydl.errors import HttpError
-from raydl.models import Remote
+from raydl.api import open_as, probe
+from raydl.errors import HttpError, TimedOutError
+from raydl.models import Remote, redact
 from raydl.naming import file_name
 from raydl.reader import RemoteFile
 
 BUFFER = 1 << 20
 
+ERRNO = {
+    404: errno.ENOENT,
+    410: errno.ENOENT,
+    401: errno.EACCES,
+    403: errno.EACCES,
+    407: errno.EACCES,
+    408: errno.ETIMEDOUT,
+    504: errno.ETIMEDOUT,
+}
+"""What a status means to a program that opens a file."""
+
+
+@contextlib.contextmanager
+def _errors_of_files(url: str) -> Iterator[None]:
+    """Raise what such a program knows, where there is that."""
+    try:
+        yield
+    except (HttpError, TimedOutError) as error:
+        number = ERRNO.get(error.status) if isinstance(error, HttpError) else errno.ETIMEDOUT
+        if number is None:
+            raise
+        raise OSError(number, str(error), redact(url)) from error  # Python picks the class
+
+
+class _File(RemoteFile):
+    def readinto(self, buffer: Any, /) -> int:
+        with _errors_of_files(self._url):
+            return super().readinto(buffer)
+
 
 class _Buffered(io.BufferedReader):
     """Has the size that fsspec asks files for."""
 
-    raw: RemoteFile
+    raw: _File
 
     @property
     def size(self) -> int | None:
@@ -62,10 +93,10 @@ class RaydlFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> _Buffered:
         if mode != "rb":
             raise ValueError(f"raydl reads, mode is 'rb', not {mode!r}")
-        return _Buffered(open_remote(self._url(path), **self._options), BUFFER)
+        return _Buffered(self._open_raw(path), BUFFER)
 
     def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
-        """Size in bytes, type and validators. Raises FileNotFoundError."""
+        """Size in bytes, type and validators. Raises FileNotFoundError and its kin."""
         remote = self._probe(path)
         return {
             "name": self._url(path),
@@ -112,7 +143,7 @@ class RaydlFileSystem(AbstractFileSystem):  # type: ignore[misc]
         self, path: str, start: int | None = None, end: int | None = None, **kwargs: Any
     ) -> bytes:
         """Bytes ``[start, end)``; negative ones count from the end."""
-        with open_remote(self._url(path), **self._options) as file:
+        with self._open_raw(path) as file:
             size = file.size
             begin, stop = (
                 position if position is None or position >= 0 else max(0, position + (size or 0))
@@ -128,13 +159,13 @@ class RaydlFileSystem(AbstractFileSystem):  # type: ignore[misc]
         remote = self._probe(path)
         return f"{self._url(path)} {remote.size} {remote.validator}"
 
+    def _open_raw(self, path: str) -> _File:
+        with _errors_of_files(self._url(path)):
+            return open_as(_File, self._url(path), **self._options)
+
     def _probe(self, path: str) -> Remote:
-        try:
+        with _errors_of_files(self._url(path)):
             return probe(self._url(path), **self._options)
-        except HttpError as error:
-            if error.status in (404, 410):
-                raise FileNotFoundError(self._url(path)) from None
-            raise
 
 
 _FSSPEC = (

@@ -40,9 +40,9 @@ class Download:
         self._future: Future[Report] = Future()
         self._future.set_running_or_notify_cancel()  # only ``cancel`` below ends it
         self._ended = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # an iterator may be dropped wherever there is garbage
         self._past: deque[Event] = deque(maxlen=MOST_EVENTS)
-        self._listeners: list[queue.SimpleQueue[Event | None]] = []
+        self._listeners: tuple[queue.SimpleQueue[Event | None], ...] = ()
         self._progress: Progress | None = None
         self._on_event = on_event
 
@@ -115,16 +115,23 @@ class Download:
         self._future.add_done_callback(lambda _: call(self))
 
     def events(self) -> Iterator[Event]:
-        """Every event as it happens, until the end; those that were before come first."""
+        """Every event as it happens, until the end; those that were before come first.
+
+        An iterator that is dropped gets nothing more.
+        """
         mine: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         with self._lock:
             for past in self._past:
                 mine.put(past)
             if self._ended:
                 mine.put(None)
-            self._listeners.append(mine)
-        while (event := next_item(mine)) is not None:
-            yield event
+            self._listeners += (mine,)
+        try:
+            while (event := next_item(mine)) is not None:
+                yield event
+        finally:
+            with self._lock:
+                self._listeners = tuple(one for one in self._listeners if one is not mine)
 
     @property
     def future(self) -> Future[Report]:

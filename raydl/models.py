@@ -14,6 +14,7 @@ from raydl.errors import (
     OriginChangedError,
     RangesIgnoredError,
     RaydlError,
+    TimedOutError,
     WrongAnswerError,
 )
 from raydl.palette import colour
@@ -195,7 +196,8 @@ class Failure:
             case "tls":
                 return NetworkError(message, "check the host, the clock and the CA certificates")
             case _:
-                return NetworkError(message, "run the same command again to go on from here")
+                kind = TimedOutError if self.kind == "timeout" else NetworkError
+                return kind(message, "run the same command again to go on from here")
 
 
 def status_hint(status: int) -> str:

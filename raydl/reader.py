@@ -87,7 +87,20 @@ class RemoteFile(io.RawIOBase):
         Raises RaydlError; OriginChangedError when the file is not what it was when it was opened.
         """
         self._check_open()
-        into = memoryview(buffer).cast("B")
+        try:
+            return self._read_into(memoryview(buffer).cast("B"))
+        except OriginChangedError as error:
+            error.hint = "open it again"
+            raise
+
+    def close(self) -> None:
+        """End connections and reading ahead."""
+        if not self.closed:
+            self._stop_ahead()
+            self._origin.close()
+        super().close()
+
+    def _read_into(self, into: memoryview) -> int:
         if not into.nbytes or (self.size is not None and self._position >= self.size):
             return 0
         inside = self._position - self._block_start
@@ -105,13 +118,6 @@ class RemoteFile(io.RawIOBase):
         into[:done] = data[:done]
         self._position += done
         return done
-
-    def close(self) -> None:
-        """End connections and reading ahead."""
-        if not self.closed:
-            self._stop_ahead()
-            self._origin.close()
-        super().close()
 
     def _check_open(self) -> None:
         if self.closed:
@@ -180,10 +186,7 @@ class RemoteFile(io.RawIOBase):
                 if failure.kind == "no-range":
                     failure = Failure("changed", "the origin ignores byte ranges now")
                 if not failure.retryable or tries > self._options.retries:
-                    error = failure.to_error(f" ({tries} tries)" if tries > 1 else "")
-                    if isinstance(error, OriginChangedError):
-                        error.hint = "open it again"
-                    raise error
+                    raise failure.to_error(f" ({tries} tries)" if tries > 1 else "")
                 time.sleep(backoff.delay(tries, failure.retry_after))
         self._block, self._block_start = memoryview(buffer), start
         return self._block

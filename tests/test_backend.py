@@ -1,5 +1,6 @@
 """The process that downloads for a window."""
 
+import io
 import os
 import queue
 import signal
@@ -8,7 +9,7 @@ import pytest
 
 from raydl.errors import CancelledError, HttpError, UsageError
 from raydl.event import Finished, Paused, Probed
-from raydl.gui.backend import Backend
+from raydl.gui.backend import Backend, _Served
 from tests.scripted import anything, status
 from tests.test_handle import Gate
 
@@ -59,7 +60,7 @@ def test_a_download_and_what_happens(window, origin, tmp_path):
     kinds = [type(message[2]) for message in seen if message[0] == "event"]
     assert kinds[-1] is Finished
     assert Probed in kinds
-    _, _, report, error, _ = seen[-1]
+    _, _, report, error = seen[-1]
     assert error is None
     assert report.size == len(origin.data)
     assert (tmp_path / "out").read_bytes() == origin.data
@@ -88,6 +89,18 @@ def test_pause_resume_and_cancel(window, origin, tmp_path):
     gate.let(1000)
     window.backend.start(2, origin.url(), str(tmp_path / "out"), ALONE)
     assert window.until(is_end)[-1][2].size == len(origin.data)
+
+
+def test_what_has_ended_is_let_go(origin, tmp_path):
+    served = _Served(io.BytesIO())
+    ends = []
+    while len(ends) < 3:
+        served._do_start(7, origin.url(), str(tmp_path / f"{len(ends)}"), ALONE)
+        while not is_end(message := served._outbox.get(timeout=30)):
+            pass
+        ends.append(message)
+        assert not served._downloads
+    assert all(report.size == len(origin.data) for _, _, report, _ in ends)
 
 
 def test_it_is_started_again_when_it_died(window, origin, tmp_path):

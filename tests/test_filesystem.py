@@ -1,11 +1,14 @@
 """Through fsspec: chained URLs, info, ranges, compression."""
 
+import errno
 import gzip
+import io
 
 import pytest
 
 import raydl
-from tests.scripted import status
+from tests.conftest import random_bytes
+from tests.scripted import anything, status
 
 fsspec = pytest.importorskip("fsspec")
 
@@ -85,10 +88,59 @@ def test_pandas(make_origin):
     assert frame.b.sum() == 6
 
 
-def test_errors_are_ours(origin):
-    origin.on(status(403), None, lambda seen: True)
+WAYS = {
+    "info": lambda files, url: files.info(url),
+    "open": lambda files, url: files.open(url),
+    "cat": lambda files, url: files.cat_file(url, 0, 10),
+    "chained": lambda files, url: fsspec.open(f"raydl::{url}", raydl=ALONE).open(),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("code", "kind", "number"),
+    [
+        (404, FileNotFoundError, errno.ENOENT),
+        (410, FileNotFoundError, errno.ENOENT),
+        (401, PermissionError, errno.EACCES),
+        (403, PermissionError, errno.EACCES),
+    ],
+)
+def test_statuses_are_what_programs_that_open_files_know(origin, way, code, kind, number):
+    origin.on(status(code), None, anything)
+    with pytest.raises(kind) as raised:
+        WAYS[way](fsspec.filesystem("raydl", **ALONE), origin.url("/f?signature=secret"))
+    assert raised.value.errno == number
+    assert "/f" in raised.value.filename
+    assert str(code) in str(raised.value)
+    assert isinstance(raised.value.__cause__, raydl.HttpError)
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_origin_that_is_silent(origin, way, monkeypatch):
+    origin.on(lambda handler, seen: handler.origin.release.wait(60) or True, None, anything)
+    monkeypatch.setitem(ALONE, "timeout", 0.2)
+    monkeypatch.setitem(ALONE, "retries", 0)
+    with pytest.raises(TimeoutError) as raised:
+        WAYS[way](fsspec.filesystem("raydl", **ALONE), origin.url())
+    assert raised.value.errno == errno.ETIMEDOUT
+
+
+def test_one_that_is_refused_while_it_is_read(make_origin):
+    origin = make_origin(random_bytes(3_000_000))
+    with fsspec.filesystem("raydl", **ALONE).open(origin.url()) as file:
+        assert file.read(10) == origin.data[:10]
+        origin.on(status(403), None, anything)
+        file.seek(-10, io.SEEK_END)
+        with pytest.raises(PermissionError):
+            file.read()
+
+
+def test_other_errors_are_ours(origin):
+    origin.on(status(418), None, anything)
     with pytest.raises(raydl.HttpError):
-        fsspec.filesystem("raydl", **ALONE).info(origin.url())
+        fsspec.filesystem("raydl", **ALONE).open(origin.url())
 
 
 def test_a_local_cache(origin, tmp_path):

@@ -15,6 +15,7 @@ from tkinter import ttk
 
 import pytest
 
+from raydl.authtoken import find_token
 from raydl.cluster import Node
 from raydl.errors import ClusterError, RaydlError
 from raydl.event import (
@@ -31,7 +32,7 @@ from raydl.event import (
 from raydl.gui.lineup import CELLS, Stage
 from raydl.models import Remote
 from raydl.monitor import Activity
-from raydl.roles import Head
+from raydl.roles import Head, start_head
 from tests import servers
 from tests.conftest import RAYDL, random_bytes
 from tests.display import display, drive, why_not
@@ -140,7 +141,7 @@ def test_a_desktop_that_turns_dark(open_app, home, monkeypatch, role):
     drive(app.root, lambda: app.look.palette is DARK)
     assert str(app.root.cget("background")) == DARK.window
     if role == "worker":
-        assert str(app.window.graph.cget("background")) == DARK.card
+        assert str(app.window.machine.graph.cget("background")) == DARK.card
     app.theme_button.invoke()
     app.root.event_generate("<FocusIn>")
     app.root.update()
@@ -292,7 +293,7 @@ def test_leaving_asks_while_parts_are_in_flight(open_app):
     app = open_app("worker")
     window, here = app.window, Here(lanes=3)
     window._has_joined(here)
-    assert window.facts["lanes"].cget("text") == "3"
+    assert window.machine.facts["lanes"].cget("text") == "3"
     window.leave_button.invoke()
     app.root.update()
     assert "3 parts of a download are on the way" in " ".join(texts(window.dialog))
@@ -343,16 +344,110 @@ def test_a_node_that_is_there_only_after_the_end_is_ended(open_app, monkeypatch)
 def test_one_that_ends_by_itself_is_told_and_may_be_joined_again(open_app):
     app = open_app("worker")
     window, here = app.window, Here()
+    window._asked = ("h:1", None)
     window._has_joined(here)
     here.silence = 12.0
     drive(app.root, lambda: "does not answer" in window.state_label.cget("text"))
+    assert str(window.state_label.cget("style")) == "Bad.TLabel"
     here.silence = 0.0
     drive(app.root, lambda: "connected to h:1" in window.state_label.cget("text"))
-    assert "answers again" in window.log.cget("text")
+    assert str(window.state_label.cget("style")) == "Good.TLabel"
+    assert "answers again" in window.machine.log.cget("text")
     here.is_running = False
     drive(app.root, lambda: here.left)
     assert "is no worker of h:1 any more" in window.trouble.message
-    drive(app.root, lambda: window.join_button.instate(["!disabled"]))
+    drive(app.root, lambda: "waits for h:1" in window.state_label.cget("text"))
+    assert window.join_button.instate(["disabled"])
+    assert window.leave_button.cget("text") == "Cancel"
+    window.leave_button.invoke()
+    assert window.join_button.instate(["!disabled"])
+    assert window.state_label.cget("text") == "not connected"
+
+
+class Joins:
+    """What ``join`` does, one time after the other."""
+
+    def __init__(self, monkeypatch, *answers):
+        self.asked, self.answers = [], list(answers)
+        monkeypatch.setattr("raydl.gui.workerwindow.join", self)
+        monkeypatch.setattr("raydl.gui.workerwindow.REJOIN_SECONDS", 0.001)
+
+    def __call__(self, address, token, *, cancelled):
+        self.asked.append((address, token))
+        answer = self.answers.pop(0) if self.answers else ClusterError("nothing listens there")
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def test_a_worker_joins_again_when_its_head_is_back(open_app, monkeypatch):
+    first, second = Here(), Here()
+    joins = Joins(monkeypatch, first, ClusterError("nothing listens there"), second)
+    app = open_app("worker")
+    window = app.window
+    window.address.set("h:1")
+    fill(window.token, "secret")
+    window.join_button.invoke()
+    drive(app.root, lambda: window._joined is first)
+    assert window.token.get() == ""
+    first.is_running = False
+    drive(app.root, lambda: window._joined is second)
+    assert joins.asked == [("h:1", "secret")] * 3
+    assert first.left == 1
+    assert window.trouble.message == ""
+    assert "connected to h:1" in window.state_label.cget("text")
+    assert window.machine.log.cget("text").count("joined h:1") == 2
+    window.leave_button.invoke()
+    drive(app.root, lambda: second.left and window.join_button.instate(["!disabled"]))
+    window.address.set("other:1")
+    window.join_button.invoke()
+    drive(app.root, lambda: window.trouble.message)
+    window.address.set("h:1")
+    window.join_button.invoke()
+    drive(app.root, lambda: len(joins.asked) == 5)
+    assert joins.asked[3:] == [("other:1", None), ("h:1", "secret")]
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_cancel_counts_even_when_it_comes_too_late(open_app, monkeypatch, waits):
+    first, second, asked, may_come = Here(), Here(), threading.Event(), threading.Event()
+    joins = Joins(monkeypatch, *([first] if waits else []), second)
+    app = open_app("worker")
+    window = app.window
+    window.address.set("h:1")
+    if waits:
+        window.join_button.invoke()
+        drive(app.root, lambda: window._joined is first)
+
+    def late(*args, **kwargs):
+        asked.set()
+        assert may_come.wait(20)
+        return joins(*args, **kwargs)
+
+    monkeypatch.setattr("raydl.gui.workerwindow.join", late)
+    first.is_running = False
+    window.join_button.invoke()  # where it does not wait
+    drive(app.root, asked.is_set)
+    window.leave_button.invoke()
+    may_come.set()
+    drive(app.root, lambda: second.left and window.join_button.instate(["!disabled"]))
+    assert window._joined is None
+    assert window.trouble.message == ""
+
+
+def test_one_that_waits_for_its_head_can_be_closed(open_app, monkeypatch):
+    first = Here()
+    joins = Joins(monkeypatch, first)
+    app = open_app("worker")
+    window = app.window
+    window.address.set("h:1")
+    window.join_button.invoke()
+    drive(app.root, lambda: window._joined is first)
+    first.is_running = False
+    drive(app.root, lambda: len(joins.asked) > 3)
+    assert window.trouble.message == "nothing listens there"
+    app.close()
+    drive_until_gone(app)
 
 
 # The coordinator's window, alone.
@@ -389,8 +484,9 @@ def test_wrong_input_says_what_is_wrong(coordinator):
     app, window = coordinator
     for url, parts, message in (
         ("", "", "there is no URL"),
-        ("big.iso", "", "is no URL"),
-        ("http://[bad/f", "", "is no URL"),
+        ("big.iso", "", "URL"),
+        ("http://[bad/f", "", "URL"),
+        ("ftp://h/f", "", "ftp: URLs are not supported"),
         ("http://h/f", "many", "parts: "),
     ):
         fill(window.form.url, url)
@@ -448,9 +544,10 @@ def test_pause_resume_cancel_and_the_next(coordinator, make_origin, home):
     gate.let(1000)
     drive(app.root, lambda: one.stage is Stage.STOPPED and two.stage is Stage.DONE)
     assert (home / "Downloads" / "two").read_bytes() == second.data
-    assert one.kept > 0
-    assert "Resume goes on from there" in " ".join(texts(window.detail))
-    assert app.memory.unfinished == [(one.url, one.target, "")]
+    assert one.left.kept > 0
+    assert "of 1.9 MiB kept, Resume goes on from there" in " ".join(texts(window.detail))
+    assert window.detail.toggle_button.cget("text") == "Resume"
+    assert app.memory.unfinished == [(one.url, one.target, "", "one")]
     window.toggle()
     drive(app.root, lambda: one.stage is Stage.DONE)
     assert one.report.resumed > 0
@@ -492,12 +589,73 @@ def test_closing_asks_and_an_interrupted_one_is_offered(open_app, origin, home):
     again.root.update()
     assert kept.stage is Stage.STOPPED
     assert again.window.item is kept
+    assert kept.left.kept > 0
+    percent = f"{100 * kept.left.kept / len(origin.data):.0f} %"
+    assert again.window.detail.bar_texts["fetched"].cget("text") == percent
+    assert "kept, Resume goes on from there" in " ".join(texts(again.window.detail))
     again.window.toggle()
     drive(again.root, lambda: kept.stage is Stage.DONE)
     assert kept.report.resumed > 0
-    assert kept.report.proof
+    assert kept.report.proof == "given"
+    assert f"{digest[7:]}, as it was given" in again.window.detail.result.cget("text")
     assert again.window.detail.bars["verified"].cget("value") == 1000
     assert (home / "Downloads" / "big.iso").read_bytes() == origin.data
+
+
+def test_a_digest_that_does_not_fit_leaves_nothing(coordinator, origin, home):
+    app, window = coordinator
+    window.form.fields["checksum"].set(f"sha256:{'0' * 64}")
+    window.form.put_url(origin.url("/big.iso"))
+    window.form.submit()
+    item = window.lineup.items[0]
+    drive(app.root, lambda: item.stage is Stage.FAILED)
+    assert "sha256" in window.detail.trouble.message
+    assert window.detail.summary.cget("text") == "not finished; nothing is kept"
+    assert window.detail.toggle_button.cget("text") == "Try again"
+    assert window.detail.bar_texts["fetched"].cget("text") == "0 %"
+    assert window.list.item(str(item.key), "values") == ("failed", "0 %")
+    assert app.memory.unfinished == []
+
+
+def cure(window, name):
+    """The button of that name beside an error."""
+    found = window.detail.trouble.cures.winfo_children()
+    return next((button for button in found if button.cget("text") == name), None)
+
+
+def test_a_file_that_is_there_is_replaced_or_left(coordinator, origin, home, monkeypatch):
+    app, window = coordinator
+    there = home / "Downloads" / "big.iso"
+    there.write_text("old")
+    for _ in range(2):
+        window.form.put_url(origin.url("/big.iso"))
+        window.form.submit()
+    one, two = window.lineup.items
+    drive(app.root, lambda: two.stage is Stage.FAILED)
+    assert "exists already" in window.detail.trouble.message
+    assert "--" not in " ".join(texts(window.detail))
+    asked = []
+
+    def choose(**options):
+        asked.append((options["initialdir"], options["initialfile"]))
+        return "" if len(asked) == 1 else str(home / "another.iso")
+
+    monkeypatch.setattr("raydl.gui.detail.filedialog.asksaveasfilename", choose)
+    another = cure(window, "Another name …")
+    assert another.winfo_ismapped()
+    another.invoke()
+    assert two.stage is Stage.FAILED
+    another.invoke()
+    drive(app.root, lambda: two.stage is Stage.DONE)
+    assert asked == [(str(there.parent), "big.iso")] * 2
+    assert (home / "another.iso").read_bytes() == origin.data
+    assert there.read_text() == "old"
+    window.select(one)
+    drive(app.root, lambda: window.item is one)
+    press(app, cure(window, "Overwrite"), "<Return>")
+    drive(app.root, lambda: one.stage is Stage.DONE)
+    assert there.read_bytes() == origin.data
+    assert cure(window, "Overwrite") is None
 
 
 def drive_until_gone(app, seconds=30):
@@ -602,6 +760,31 @@ def test_credentials_are_for_one_file(coordinator, origin):
     assert not {"user", "header", "mirror"} & set(two.options)
     assert one.options["limit_rate"] == two.options["limit_rate"]
     assert window.form.more_button.cget("text") == "More (1) …"
+
+
+@pytest.mark.parametrize("name", ["user", "header", "proxy"])
+def test_passwords_are_dots_and_are_not_kept(coordinator, home, name):
+    app, window = coordinator
+    text = {"user": "u:word", "header": "X: word", "proxy": "http://u:word@127.0.0.1:1"}[name]
+    window.form.fields[name].set(text)
+    window.form.more_button.invoke()
+    app.root.update()
+    (entry,) = (
+        w for w in everything(window.form.more_dialog)
+        if isinstance(w, ttk.Entry) and str(w.cget("textvariable")) == str(window.form.fields[name])
+    )  # fmt: skip
+    assert entry.winfo_ismapped()
+    assert entry.cget("show") == "•"
+    window.form.more_dialog.done()
+    window.form.put_url("http://127.0.0.1:1/f")
+    window.form.submit()
+    item = window.lineup.items[0]
+    drive(app.root, lambda: item.stage is Stage.FAILED)
+    assert "word" not in " ".join(texts(app.root))
+    app.quit()
+    kept = (home / "raydl" / "windows.json").read_text()
+    assert "127.0.0.1:1/f" in kept
+    assert "word" not in kept
 
 
 def test_ctrl_a_takes_all(coordinator):
@@ -791,7 +974,7 @@ def test_two_windows_make_a_cluster_and_download(open_app, home, tmp_path):
         head.form.submit()
         item = head.lineup.items[0]
         both(lambda: worker._lanes and len(item.tally.nodes) == 2)
-        both(lambda: float(worker.facts["bytes"].cget("text").split()[0]) > 0)
+        both(lambda: float(worker.machine.facts["bytes"].cget("text").split()[0]) > 0)
         head.toggle()
         both(lambda: item.stage is Stage.PAUSED and item.tally.phase.value == "paused")
         head.toggle()
@@ -861,6 +1044,31 @@ def test_a_head_that_ends_by_itself(coordinator):
     assert window.cluster.trouble.message == "the Ray head has ended"
     drive(app.root, lambda: not window.cluster._errand.is_busy)
     assert window.lineup.address == "none"
+
+
+@pytest.mark.slow
+@pytest.mark.cluster
+@pytest.mark.timeout(240)
+def test_a_head_that_was_away(open_app):
+    """Ray needs a minute to notice."""
+    app, port = open_app("worker"), free_port()
+    window, head = app.window, start_head(None, port)
+    try:
+        window.address.set(head.address)
+        fill(window.token, find_token())
+        window.join_button.invoke()
+        drive(app.root, lambda: window._joined, 60)
+        first = window._joined
+        head.stop()
+        drive(app.root, lambda: str(window.state_label.cget("style")) == "Bad.TLabel", 30)
+        drive(app.root, lambda: "nothing listens there" in window.trouble.message, 120)
+        head = start_head(None, port)
+        drive(app.root, lambda: window._joined, 60)
+        assert window._joined is not first
+        assert window.trouble.message == ""
+    finally:
+        app.quit()
+        head.stop()
 
 
 def test_a_bug_is_seen(coordinator):

@@ -11,7 +11,7 @@ import pytest
 import raydl
 from raydl import company
 from raydl.errors import CancelledError, HttpError
-from raydl.event import Continued, Finished, PartFetched, Paused, Probed, Progress
+from raydl.event import ClusterChosen, Continued, Finished, PartFetched, Paused, Probed, Progress
 from tests.conftest import random_bytes
 from tests.scripted import anything, chunked, status
 from tests.test_download import ALONE
@@ -64,6 +64,37 @@ def test_it_runs_and_tells(origin, in_tmp):
     assert isinstance(seen[-1], Finished)
     assert list(download.events()) == seen
     assert repr(download) == f"<Download {origin.url()}: done>"
+
+
+def test_an_iterator_that_is_dropped_gets_nothing_more(origin, in_tmp):
+    gate = Gate(origin)
+    download = raydl.start(origin.url(), **QUIET)
+    dropped, going_on = download.events(), download.events()
+    assert isinstance(next(dropped), ClusterChosen)
+    next(going_on)
+    assert len(download._listeners) == 2
+    del dropped
+    assert len(download._listeners) == 1
+    gate.let(1000)
+    assert isinstance(list(going_on)[-1], Finished)
+    assert list(download.events())
+    assert not download._listeners
+    download.result(30)
+
+
+def test_one_that_is_dropped_while_events_are_handed_out(origin, in_tmp):
+    """The garbage collector may come to it anywhere."""
+    gate = Gate(origin)
+    download = raydl.start(origin.url(), **QUIET)
+    iterators = [download.events(), download.events()]
+    for iterator in iterators:
+        next(iterator)
+    del iterator
+    with download._lock:
+        iterators.clear()
+    gate.let(1000)
+    download.result(30)
+    assert not download._listeners
 
 
 def test_a_result_that_is_not_there_yet(origin, in_tmp):

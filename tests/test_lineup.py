@@ -1,9 +1,15 @@
 """The queue of the coordinator's window, without a window."""
 
-from raydl.errors import CancelledError, NetworkError
+import os
+
+import pytest
+
+from raydl.errors import CancelledError, ChecksumError, NetworkError, OutputError, TargetError
 from raydl.event import Planned, Probed, Progress
 from raydl.gui.lineup import Lineup, Stage
+from raydl.journal import Journal
 from raydl.models import Remote, Report
+from raydl.partmap import State
 from raydl.tally import Phase
 
 URL = "https://h/path/file.bin?signature=secret"
@@ -27,9 +33,17 @@ def make():
     return lineup, backend, changed
 
 
-def ended(item, error=None, kept=0):
+def ended(item, error=None):
     report = Report(item.url, "out/there.bin", 10) if error is None else None
-    return ("ended", item.key, report, error, kept)
+    return ("ended", item.key, report, error)
+
+
+def leave(folder, name, length, url="http://h/a", size=100):
+    """What an interrupted download leaves."""
+    remote = Remote(url, url, size, True, '"v1"', None, name)
+    (folder / f"{name}.part").write_bytes(b"x" * length)
+    Journal.of(remote, size).with_synced(length).save(folder / f"{name}.part.journal")
+    return remote
 
 
 def test_one_after_the_other():
@@ -48,9 +62,9 @@ def test_one_after_the_other():
     ]  # fmt: skip
 
 
-def test_pause_resume_cancel_and_on_again():
+def test_pause_resume_cancel_and_on_again(tmp_path):
     lineup, backend, _ = make()
-    item = lineup.add("http://h/a", "", {})
+    item = lineup.add("http://h/a", str(tmp_path / "a"), {})
     lineup.toggle(item)
     assert item.stage is Stage.PAUSED
     lineup.toggle(item)
@@ -60,8 +74,9 @@ def test_pause_resume_cancel_and_on_again():
     lineup.toggle(item)
     lineup.cancel(item)
     assert [name for name, *_ in backend.asked] == ["start", "pause", "resume", "cancel"]
-    lineup.take(ended(item, CancelledError("cancelled"), kept=7))
-    assert (item.stage, item.kept, item.tally.phase) == (Stage.STOPPED, 7, Phase.STOPPED)
+    leave(tmp_path, "a", 7)
+    lineup.take(ended(item, CancelledError("cancelled")))
+    assert (item.stage, item.left.kept, item.tally.phase) == (Stage.STOPPED, 7, Phase.STOPPED)
     lineup.toggle(item)
     assert (item.stage, item.error) == (Stage.RUNNING, None)
     lineup.take(ended(item, NetworkError("gone")))
@@ -81,12 +96,67 @@ def test_a_queued_one_is_taken_off():
     assert len(backend.asked) == 1
 
 
-def test_one_of_before_waits_to_be_resumed():
+@pytest.mark.parametrize("name", ["a.iso", ""])
+def test_one_of_before_waits_to_be_resumed(tmp_path, name):
+    """It shows what is left of it, where the origin's name for it is known."""
     lineup, backend, _ = make()
-    old = lineup.add("http://h/a", "x", {}, Stage.STOPPED)
+    leave(tmp_path, "a.iso", 40)
+    old = lineup.offer("http://h/a", f"{tmp_path}/", {}, name)
     assert not backend.asked
+    if name:
+        assert (old.name, old.left.kept, old.share) == ("a.iso", 40, 0.4)
+        assert old.parts.cell(10).state is State.WRITTEN
+        assert old.parts.cell(200).state is State.WAITING
+    else:
+        assert (old.name, old.left.kept, old.share) == ("a", 0, None)
     lineup.toggle(old)
     assert old.stage is Stage.RUNNING
+    assert old.left.kept == 0
+
+
+def test_what_is_left_is_what_is_on_the_disk(tmp_path):
+    lineup, _, _ = make()
+    item = lineup.add("http://h/a", str(tmp_path / "a"), {})
+    for error, length, url, kept in (
+        (ChecksumError("wrong"), None, "http://h/a", 0),  # all of it was dropped
+        (NetworkError("gone"), 60, "http://h/a", 60),
+        (TargetError("taken"), 100, "http://h/a", 100),
+        (NetworkError("gone"), 60, "http://h/another", 0),
+    ):
+        remote = leave(tmp_path, "a", length or 0, url)
+        if length is None:
+            os.unlink(tmp_path / "a.part")
+        for event in (
+            Probed(remote),
+            Planned(0, 100, None, 10, ""),
+            Progress(90, 80, 100, 1, 1, 0),
+        ):
+            lineup.take(("event", item.key, event))
+        assert item.share == 0.9
+        lineup.take(ended(item, error))
+        assert (item.stage, item.left.kept, item.share) == (Stage.FAILED, kept, kept / 100)
+        lineup.toggle(item)
+
+
+def test_a_file_in_the_way(tmp_path):
+    lineup, backend, _ = make()
+    item = lineup.add("http://h/a", f"{tmp_path}/", {"skip_existing": False, "parts": 3})
+    lineup.take(("event", item.key, Probed(leave(tmp_path, "a.iso", 0))))
+    lineup.take(ended(item, TargetError("another raydl is writing it")))
+    assert (item.is_in_the_way, item.wants_another_place) == (False, True)
+    (tmp_path / "a.iso").write_text("old")
+    assert item.is_in_the_way
+    lineup.overwrite(item)
+    assert item.stage is Stage.RUNNING
+    options = backend.asked[-1][-1]
+    assert (options["overwrite"], options["skip_existing"], options["parts"]) == (True, False, 3)
+    lineup.take(ended(item, OutputError("no permission")))
+    assert (item.is_in_the_way, item.wants_another_place) == (False, True)
+    lineup.move(item, str(tmp_path / "b.iso"))
+    assert backend.asked[-1][3] == str(tmp_path / "b.iso")
+    assert item.name == "b.iso"
+    lineup.take(ended(item, NetworkError("gone")))
+    assert (item.is_in_the_way, item.wants_another_place) == (False, False)
 
 
 def test_events_reach_their_item_and_no_other():
@@ -121,7 +191,7 @@ def test_once_it_is_closed_nothing_begins():
     lineup, backend, _ = make()
     first, second = lineup.add("http://h/a", "", {}), lineup.add("http://h/b", "", {})
     lineup.is_closed = True
-    lineup.take(ended(first, CancelledError("cancelled"), kept=7))
+    lineup.take(ended(first, CancelledError("cancelled")))
     assert (first.stage, second.stage) == (Stage.STOPPED, Stage.QUEUED)
     assert len(backend.asked) == 1
 

@@ -1,8 +1,9 @@
 import json
+import os
 
 import pytest
 
-from raydl.gui.memory import MOST_ADDRESSES, Memory
+from raydl.gui.memory import MOST_ADDRESSES, Memory, Unfinished
 
 
 @pytest.fixture(autouse=True)
@@ -18,19 +19,46 @@ def test_it_lasts():
     memory.joined("a:1")
     memory.joined("b:2")
     memory.joined("a:1")
-    memory.interrupted("http://h/f", "/data/f", "md5:ab")
+    memory.interrupted(Unfinished("http://h/f", "/data/", "md5:ab"))
+    memory.interrupted(Unfinished("http://h/f", "/data/", "md5:ab", "f.iso"))
     again = Memory()
     assert (again.role, again.theme, again.folder) == ("worker", "dark", "/data")
     assert again.addresses == ["a:1", "b:2"]
-    assert again.unfinished == [("http://h/f", "/data/f", "md5:ab")]
-    again.finished("http://h/f", "/data/f")
+    assert again.unfinished == [("http://h/f", "/data/", "md5:ab", "f.iso")]
+    again.finished("http://h/f", "/data/")
     assert Memory().unfinished == []
+
+
+def test_only_this_user_may_read_it(state):
+    state.parent.mkdir(parents=True)
+    state.write_text('{"role": "worker"}')
+    state.chmod(0o644)
+    before = os.umask(0)
+    try:
+        Memory().folder = "/data"
+    finally:
+        os.umask(before)
+    assert state.stat().st_mode & 0o777 == 0o600
+    assert Memory().role == "worker"
+    assert list(state.parent.iterdir()) == [state]
+
+
+def test_a_disk_that_is_full_loses_nothing(state, monkeypatch):
+    Memory().role = "worker"
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("raydl.gui.memory.json.dump", full)
+    Memory().role = "coordinator"
+    assert Memory().role == "worker"
+    assert list(state.parent.iterdir()) == [state]
 
 
 def test_a_url_that_may_hold_a_secret_is_not_kept(state):
     memory = Memory()
-    memory.interrupted("https://user:word@h/f", "/f")
-    memory.interrupted("https://h/f?signature=word", "/f")
+    memory.interrupted(Unfinished("https://user:word@h/f", "/f"))
+    memory.interrupted(Unfinished("https://h/f?signature=word", "/f"))
     memory.role = "worker"
     assert memory.unfinished == []
     assert "word" not in state.read_text()
@@ -50,7 +78,7 @@ def test_addresses_are_not_kept_without_end():
         "",
         "nonsense",
         "[]",
-        '{"role": 3, "addresses": "x", "unfinished": [1, [2], [1, 2, 3]], "theme": "x"}',
+        '{"role": 3, "addresses": "x", "unfinished": [1, [2], [1, 2, 3, 4]], "theme": "x"}',
     ],
 )
 def test_a_broken_file_is_forgotten(state, text):

@@ -133,11 +133,13 @@ def test_an_interrupted_read_is_not_the_end(origin, file, monkeypatch):
     assert file.readall() == origin.data[at:]
 
 
-def test_a_file_that_changes(origin, file):
+@pytest.mark.parametrize("size", [10, 200_000])
+def test_a_file_that_changes(origin, file, size):
     origin.on(changed(headers={"ETag": '"v2"'}), None)
     file.seek(5000)
-    with pytest.raises(OriginChangedError, match="changed"):
-        file.read(10)
+    with pytest.raises(OriginChangedError, match="changed") as raised:
+        file.read(size)
+    assert raised.value.hint == "open it again"
 
 
 def test_not_there(origin):

@@ -31,7 +31,7 @@ Message = tuple[Any, ...]
 class Backend:
     """The window's side. ``deliver`` gets lists of messages, on a thread of ours.
 
-    ``("event", key, event)``, ``("ended", key, report or None, error or None, bytes kept)``,
+    ``("event", key, event)``, ``("ended", key, report or None, error or None)``,
     ``("nodes", list of Node or error)``, and ``("died", number)`` when a process is gone unasked;
     processes are counted from 1.
     """
@@ -163,9 +163,10 @@ class _Served:
             except (EOFError, OSError, pickle.UnpicklingError):
                 break
             getattr(self, f"_do_{name}")(*args)
-        for download in self._downloads.values():
+        left = list(self._downloads.values())
+        for download in left:
             download.cancel()
-        for download in self._downloads.values():
+        for download in left:
             download.join()
         self._outbox.put(None)
         threads[0].join(2)
@@ -181,7 +182,7 @@ class _Served:
                 **{**options, "progress": "none"},
             )
         except RaydlError as error:
-            self._outbox.put(("ended", key, None, error, 0))
+            self._outbox.put(("ended", key, None, error))
             return
         self._downloads[key] = download
         download.add_done_callback(lambda ended: self._ended(key, ended))
@@ -191,19 +192,20 @@ class _Served:
         if error is not None and not isinstance(error, RaydlError):
             error = RaydlError(f"unexpected {type(error).__name__}: {error}")
         report = None if error is not None else download.future.result()
-        self._outbox.put(("ended", key, report, error, download.kept))
+        self._downloads.pop(key, None)  # before it is told: the window may start it again
+        self._outbox.put(("ended", key, report, error))
 
     def _do_pause(self, key: int) -> None:
-        if key in self._downloads:
-            self._downloads[key].pause()
+        if download := self._downloads.get(key):
+            download.pause()
 
     def _do_resume(self, key: int) -> None:
-        if key in self._downloads:
-            self._downloads[key].resume()
+        if download := self._downloads.get(key):
+            download.resume()
 
     def _do_cancel(self, key: int) -> None:
-        if key in self._downloads:
-            self._downloads[key].cancel()
+        if download := self._downloads.get(key):
+            download.cancel()
 
     def _do_watch(self, address: str) -> None:
         self._watched = address

@@ -14,7 +14,7 @@ from raydl.gui.detail import Detail
 from raydl.gui.downloadform import DownloadForm
 from raydl.gui.lineup import Item, Lineup, Stage
 from raydl.gui.look import Look
-from raydl.gui.memory import Memory
+from raydl.gui.memory import Memory, Unfinished
 from raydl.gui.pump import Pump
 from raydl.gui.widgets import Card, Dialog, Trouble
 
@@ -46,10 +46,12 @@ class CoordinatorWindow(ttk.Frame):
         self.form = DownloadForm(right, look, memory, found, self._submit)
         self.form.pack(fill="x")
         self._make_list(right)
-        self.detail = Detail(right, look, self.toggle, self.cancel)
+        self.detail = Detail(
+            right, look, self.toggle, self.cancel, overwrite=self.overwrite, move=self.move
+        )
         self.detail.pack(fill="both", expand=True, pady=(px(12), 0))
-        for url, target, checksum in memory.unfinished:
-            self.lineup.add(url, target, self.form.in_force(checksum), Stage.STOPPED)
+        for url, target, checksum, name in memory.unfinished:
+            self.lineup.offer(url, target, self.form.in_force(checksum), name)
         if self.lineup.items:
             self.select(self.lineup.items[0])
         self.form.url.focus_set()
@@ -101,6 +103,17 @@ class CoordinatorWindow(ttk.Frame):
         """End the one that is looked at."""
         if self.item is not None:
             self.lineup.cancel(self.item)
+
+    def overwrite(self) -> None:
+        """Replace the file that is in the way of the one that is looked at."""
+        if self.item is not None:
+            self.lineup.overwrite(self.item)
+
+    def move(self, target: str) -> None:
+        """Save the one that is looked at there."""
+        if self.item is not None:
+            self._memory.finished(self.item.url, self.item.target)
+            self.lineup.move(self.item, target)
 
     def remove(self) -> None:
         """Take the one that is looked at off the list, if it has ended."""
@@ -163,8 +176,8 @@ class CoordinatorWindow(ttk.Frame):
                 self._keep(item)
 
     def _keep(self, item: Item) -> None:
-        checksum = item.options.get("checksum")
-        self._memory.interrupted(item.url, item.target, str(checksum) if checksum else "")
+        checksum = str(item.options.get("checksum") or "")
+        self._memory.interrupted(Unfinished(item.url, item.target, checksum, item.tally.name))
 
     # What happens.
 
@@ -190,7 +203,7 @@ class CoordinatorWindow(ttk.Frame):
         self.list.see(key)
         if item.stage is Stage.DONE:
             self._memory.finished(item.url, item.target)
-        elif item.can_go_on and item.kept:
+        elif item.can_go_on and item.left.kept:
             self._keep(item)
         if item is self.detail.item:
             self.detail.show(item)

@@ -9,26 +9,33 @@ import sys
 import tkinter as tk
 from collections.abc import Callable
 from pathlib import Path
-from tkinter import ttk
+from tkinter import filedialog, ttk
 
 from raydl.gui.lineup import CELLS, Item, Stage
 from raydl.gui.look import Look
 from raydl.gui.strip import Legend, Strip
 from raydl.gui.widgets import Card, Trouble, Wrapped
+from raydl.gui.words import in_windows
 from raydl.tally import Phase
-from raydl.units import format_duration, format_size
+from raydl.units import format_size
 
 PHASES = (("fetched", "Fetched"), ("assembled", "Assembled"), ("verified", "Verified"))
 
 
 class Detail(Card):
-    """``toggle`` and ``cancel`` are what its buttons do."""
+    """The others are what its buttons do; ``move`` gets the path that was chosen."""
 
     def __init__(
-        self, parent: tk.Misc, look: Look, toggle: Callable[[], None], cancel: Callable[[], None]
+        self,
+        parent: tk.Misc,
+        look: Look,
+        toggle: Callable[[], None],
+        cancel: Callable[[], None],
+        overwrite: Callable[[], None],
+        move: Callable[[str], None],
     ) -> None:
         super().__init__(parent, look, "Progress")
-        self._look = look
+        self._look, self._overwrite, self._move = look, overwrite, move
         self.item: Item | None = None
         px, body = look.px, self.body
         self.cancel_button = ttk.Button(
@@ -89,8 +96,7 @@ class Detail(Card):
         stage = item.stage if item else None
         can_toggle = stage in (Stage.RUNNING, Stage.PAUSED, Stage.STOPPED, Stage.FAILED)
         self.toggle_button.state(["!disabled" if can_toggle else "disabled"])
-        going = stage in (Stage.RUNNING, Stage.QUEUED, Stage.CANCELLING) or item is None
-        self.toggle_button.configure(text="Pause" if going else "Resume")
+        self.toggle_button.configure(text=_toggle(item))
         can_cancel = stage in (Stage.RUNNING, Stage.PAUSED, Stage.QUEUED)
         self.cancel_button.state(["!disabled" if can_cancel else "disabled"])
         self.trouble.clear()
@@ -101,7 +107,7 @@ class Detail(Card):
             self.result.pack(fill="x", pady=(self._look.px(6), 0), before=self._bars_frame)
             self.folder_button.pack(side="right")
         elif item is not None and item.error is not None and stage is Stage.FAILED:
-            self.trouble.show(item.error)
+            self.trouble.show(item.error, self._cures(item))
         self.draw()
 
     def draw(self) -> None:
@@ -118,10 +124,12 @@ class Detail(Card):
         self.name.configure(text=item.name)
         self.summary.configure(text=_summary(item))
         size, done = tally.size, item.stage is Stage.DONE
-        written = tally.progress.written if tally.progress else 0
-        for phase, count in (("fetched", tally.fetched), ("assembled", written)):
+        progress = None if item.can_go_on else tally.progress
+        written = progress.written if progress else item.fetched
+        for phase, count in (("fetched", item.fetched), ("assembled", written)):
             share = 1.0 if done else count / size if size else 0.0
-            self._bar(phase, share, f"{100 * share:.0f} %" if size or done else format_size(count))
+            known = size or done
+            self._bar(phase, share, f"{100 * share:.0f} %" if known else _size(count))
         verifying = tally.phase is Phase.VERIFYING
         is_proven = item.report is not None and bool(item.report.digests)
         word = "no digest" if done else "…" if verifying else ""
@@ -129,15 +137,41 @@ class Detail(Card):
         self.strip.draw()
         self.legend.show(tally)
         told = [] if item.is_over else list(tally.notes)[-3:]
-        self.notes.configure(text="\n".join(told))
+        self.notes.configure(text="\n".join(in_windows(note) for note in told))
 
     def _bar(self, phase: str, share: float, text: str) -> None:
         self.bars[phase].configure(value=round(1000 * share))
         self.bar_texts[phase].configure(text=text)
 
+    def _cures(self, item: Item) -> dict[str, Callable[[], None]]:
+        cures: dict[str, Callable[[], None]] = {}
+        if item.is_in_the_way:
+            cures["Overwrite"] = self._overwrite
+        if item.wants_another_place:
+            cures["Another name …"] = self._choose_another
+        return cures
+
+    def _choose_another(self) -> None:
+        item = self.item
+        if item is None:
+            return
+        at = item.path or Path(item.target, item.name)
+        path = filedialog.asksaveasfilename(
+            parent=self, title="Save to", initialdir=str(at.parent), initialfile=at.name,
+            confirmoverwrite=False,  # a file that is there is asked about here
+        )  # fmt: skip
+        if path:
+            self._move(path)
+
     def _open_folder(self) -> None:
         if self.item is not None and self.item.report is not None and self.item.report.path:
             open_folder(Path(self.item.report.path).resolve().parent)
+
+
+def _toggle(item: Item | None) -> str:
+    if item is not None and item.can_go_on:
+        return "Resume" if item.left.kept else "Try again"
+    return "Resume" if item is not None and item.stage is Stage.PAUSED else "Pause"
 
 
 def _summary(item: Item) -> str:
@@ -146,8 +180,10 @@ def _summary(item: Item) -> str:
             return "waits for its turn"
         case Stage.STOPPED | Stage.FAILED:
             how = "stopped" if item.stage is Stage.STOPPED else "not finished"
-            kept = item.kept or item.tally.fetched
-            return f"{how}; {format_size(kept)} kept, Resume goes on from there" if kept else how
+            if not item.left.kept:
+                return f"{how}; nothing is kept"
+            of = f" of {format_size(item.tally.size)}" if item.tally.size else ""
+            return f"{how}; {format_size(item.left.kept)}{of} kept, Resume goes on from there"
         case Stage.CANCELLING:
             return "stopping …"
         case _:
@@ -158,10 +194,13 @@ def _result(item: Item) -> str:
     report = item.report
     assert report is not None
     lines = [f"{report.path}"]
-    lines += [f"{name} {digest}, as {report.proof} says" if report.proof else f"{name} {digest}"
-              for name, digest in report.digests.items()]  # fmt: skip
-    lines += [f"{format_size(report.size)} in {format_duration(report.seconds)}"]
-    return "\n".join([*lines, report.limit] if report.limit else lines)
+    who = "as it was given" if report.proof == "given" else f"as {report.proof} says"
+    lines += [f"{name} {digest}, {who}" for name, digest in report.digests.items()]
+    return "\n".join([*lines, in_windows(report.limit)] if report.limit else lines)
+
+
+def _size(count: int) -> str:
+    return format_size(count) if count else ""
 
 
 def open_folder(folder: Path) -> None:

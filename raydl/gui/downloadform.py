@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from tkinter import filedialog, ttk
 from typing import Any
-from urllib.parse import urlsplit
 
 from raydl.config import Setting
 from raydl.errors import RaydlError, UsageError
@@ -17,6 +16,7 @@ from raydl.gui.memory import Memory
 from raydl.gui.moreoptions import MoreOptions, Variables
 from raydl.gui.widgets import Card, Trouble, Wrapped
 from raydl.options import Options, option_fields, parse_option
+from raydl.origin import split_auth
 
 ABOVE = ("parts", "checksum")
 """Options that are always in view; those of ELSEWHERE are chosen in other ways."""
@@ -96,7 +96,9 @@ class DownloadForm(Card):
         self.trouble.clear()
         url, target = self.url.get().strip(), self.target.get().strip()
         try:
-            _check_url(url)
+            if not url:
+                raise UsageError("there is no URL", "paste one: https://host/path")
+            split_auth(url)
             options = self._chosen()
             target = self._place(target) if target else ""
         except RaydlError as error:
@@ -193,16 +195,3 @@ class DownloadForm(Card):
 
         register(DND_TEXT)
         self.url.dnd_bind("<<Drop>>", dropped)  # type: ignore[attr-defined]
-
-
-def _check_url(url: str) -> None:
-    """Raise UsageError for what is no URL at all; the rest is found out by asking."""
-    if not url:
-        raise UsageError("there is no URL", "paste one that begins with http:// or https://")
-    try:
-        parts = urlsplit(url)
-        is_url = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        is_url = False
-    if not is_url:
-        raise UsageError("that is no URL", "it begins with http:// or https://, and has a host")

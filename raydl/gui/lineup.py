@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from raydl.errors import CancelledError, RaydlError
-from raydl.event import Event, Failed
+from raydl.errors import CancelledError, OutputError, RaydlError, TargetError
+from raydl.event import Event, Failed, Planned
 from raydl.gui.backend import Backend, Message
+from raydl.gui.leftover import Leftover, leftover
 from raydl.models import Report, redact
 from raydl.naming import file_name
 from raydl.partmap import PartMap
@@ -44,7 +46,8 @@ class Item:
     parts: PartMap = field(default_factory=lambda: PartMap(CELLS))
     report: Report | None = None
     error: RaydlError | None = None
-    kept: int = 0
+    left: Leftover = Leftover()
+    """Once it has ended without the file."""
     process: int = 0
     """The number of the process that downloads it."""
 
@@ -53,14 +56,30 @@ class Item:
         """What it is called in the list."""
         if self.report is not None and self.report.path:
             return Path(self.report.path).name
-        if self.target and not self.target.endswith(("/", "\\")):
-            return Path(self.target).name
-        if self.tally.name:
-            return self.tally.name
+        if self.path is not None:
+            return self.path.name
         try:
             return file_name(None, self.url)
         except ValueError:
             return redact(self.url)
+
+    @property
+    def path(self) -> Path | None:
+        """Where the file is to be; None while its name is not known."""
+        if self.target and not self.target.endswith(("/", "\\")):
+            return Path(self.target)
+        return Path(self.target, self.tally.name) if self.tally.name else None
+
+    @property
+    def is_in_the_way(self) -> bool:
+        """Whether it failed for a file that is where its own is to be."""
+        path = self.path
+        return isinstance(self.error, TargetError) and path is not None and os.path.lexists(path)
+
+    @property
+    def wants_another_place(self) -> bool:
+        """Whether it failed for where it is to be."""
+        return isinstance(self.error, TargetError | OutputError)
 
     @property
     def can_go_on(self) -> bool:
@@ -73,11 +92,25 @@ class Item:
         return self.can_go_on or self.stage is Stage.DONE
 
     @property
+    def fetched(self) -> int:
+        """Bytes that have arrived, or that are left where it has ended without the file."""
+        return self.left.kept if self.can_go_on else self.tally.fetched
+
+    @property
     def share(self) -> float | None:
-        """How much of it has arrived, 0 to 1; None while unknown."""
+        """How much of it that is, 0 to 1; None while unknown."""
         if self.stage is Stage.DONE:
             return 1.0
-        return self.tally.fetched / self.tally.size if self.tally.size else None
+        return self.fetched / self.tally.size if self.tally.size else None
+
+    def look_what_is_left(self) -> None:
+        """It has ended without the file: find out what the next run goes on from, and show it."""
+        path = self.path
+        self.left = Leftover() if path is None else leftover(path, self.url)
+        self.tally.size = self.tally.size or self.left.size
+        self.parts = PartMap(CELLS)
+        if self.tally.size:
+            self.parts.take(Planned(self.left.kept, self.tally.size, None, 0, ""))
 
 
 class Lineup:
@@ -98,16 +131,30 @@ class Lineup:
         mine = (Stage.RUNNING, Stage.PAUSED, Stage.CANCELLING)
         return next((item for item in self.items if item.stage in mine), None)
 
-    def add(
-        self, url: str, target: str, options: dict[str, Any], stage: Stage = Stage.QUEUED
-    ) -> Item:
+    def add(self, url: str, target: str, options: dict[str, Any]) -> Item:
         """One more; it begins when its turn comes."""
-        item = Item(self._next_key, url, target, options, stage)
-        self._next_key += 1
-        self.items.append(item)
+        item = self._append(url, target, options)
         self._changed(item)
         self._advance()
         return item
+
+    def offer(self, url: str, target: str, options: dict[str, Any], name: str = "") -> Item:
+        """One of before, to be gone on with; ``name`` is what the origin called it, if known."""
+        item = self._append(url, target, options)
+        item.tally.name, item.stage = name, Stage.STOPPED
+        item.look_what_is_left()
+        self._changed(item)
+        return item
+
+    def overwrite(self, item: Item) -> None:
+        """Begin again, and replace the file that is in the way."""
+        item.options = {**item.options, "overwrite": True, "skip_existing": False}
+        self.toggle(item)
+
+    def move(self, item: Item, target: str) -> None:
+        """Begin again, with another target."""
+        item.target = target
+        self.toggle(item)
 
     def toggle(self, item: Item) -> None:
         """Pause what runs, go on with what is paused or had ended."""
@@ -119,13 +166,14 @@ class Lineup:
             self._set(item, Stage.RUNNING)
         elif item.can_go_on:
             item.error, item.tally, item.parts = None, Tally(), PartMap(CELLS)
+            item.left = Leftover()
             self._set(item, Stage.QUEUED)
             self._advance()
 
     def cancel(self, item: Item) -> None:
         """End it; what had arrived is kept."""
         if item.stage is Stage.QUEUED:
-            self._set(item, Stage.STOPPED)
+            self._end(item, Stage.STOPPED)
         elif item.stage in (Stage.RUNNING, Stage.PAUSED):
             self._backend.cancel(item.key)
             self._set(item, Stage.CANCELLING)
@@ -144,15 +192,14 @@ class Lineup:
                     item.tally.take(event)
                     item.parts.take(event)
                 return item
-            case ("ended", int(key), report, error, kept):
+            case ("ended", int(key), report, error):
                 item = self._find(key)
                 if item is not None:
-                    item.report, item.error, item.kept = report, error, kept
+                    item.report, item.error = report, error
                     if isinstance(error, CancelledError):
                         item.tally.phase = Phase.STOPPED
                     stopped = Stage.STOPPED if isinstance(error, CancelledError) else Stage.FAILED
-                    self._set(item, Stage.DONE if report is not None else stopped)
-                    self._advance()
+                    self._end(item, Stage.DONE if report is not None else stopped)
                 return item
             case ("died", number):
                 item = self.running
@@ -162,10 +209,21 @@ class Lineup:
                     "the process that downloads has ended", "Resume goes on from what is kept"
                 )
                 item.tally.take(Failed("RaydlError", item.error.message, "", 1))
-                self._set(item, Stage.FAILED)
-                self._advance()
+                self._end(item, Stage.FAILED)
                 return item
         return None
+
+    def _append(self, url: str, target: str, options: dict[str, Any]) -> Item:
+        item = Item(self._next_key, url, target, options)
+        self._next_key += 1
+        self.items.append(item)
+        return item
+
+    def _end(self, item: Item, stage: Stage) -> None:
+        if stage is not Stage.DONE:
+            item.look_what_is_left()
+        self._set(item, stage)
+        self._advance()
 
     def _find(self, key: int) -> Item | None:
         return next((item for item in self.items if item.key == key), None)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,11 +18,13 @@ MOST_UNFINISHED = 20
 
 
 class Unfinished(NamedTuple):
-    """A download that was interrupted; ``checksum`` is empty or the one that was given."""
+    """A download that was interrupted; ``checksum`` is empty or the one that was given, ``name``
+    the origin's, if that is known."""
 
     url: str
     target: str
-    checksum: str
+    checksum: str = ""
+    name: str = ""
 
 
 class Memory:
@@ -81,20 +86,20 @@ class Memory:
             Unfinished(*entry)
             for entry in entries
             if isinstance(entry, list)
-            and len(entry) == 3
+            and len(entry) == len(Unfinished._fields)
             and all(isinstance(t, str) for t in entry)
         ]
 
-    def interrupted(self, url: str, target: str, checksum: str = "") -> None:
-        """That download can go on later. One whose URL may hold a secret is not kept."""
-        if redact(url) == url:
-            left = [u for u in self.unfinished if (u.url, u.target) != (url, target)]
-            kept = [Unfinished(url, target, checksum), *left][:MOST_UNFINISHED]
+    def interrupted(self, download: Unfinished) -> None:
+        """It can go on later. One whose URL may hold a secret is not kept."""
+        if redact(download.url) == download.url:
+            left = [u for u in self.unfinished if u[:2] != download[:2]]
+            kept = [download, *left][:MOST_UNFINISHED]
             self._keep("unfinished", [list(entry) for entry in kept])
 
     def finished(self, url: str, target: str) -> None:
         """That download needs no going on."""
-        left = [u for u in self.unfinished if (u.url, u.target) != (url, target)]
+        left = [u for u in self.unfinished if u[:2] != (url, target)]
         if left != self.unfinished:
             self._keep("unfinished", [list(entry) for entry in left])
 
@@ -104,8 +109,18 @@ class Memory:
 
     def _keep(self, name: str, value: Any) -> None:
         self._values[name] = value
+        with contextlib.suppress(OSError):
+            self._save()
+
+    def _save(self) -> None:
+        """In one step, and readable by this user alone."""
+        folder = self._path.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, fresh = tempfile.mkstemp(dir=folder, prefix=self._path.name)
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.write_text(json.dumps(self._values, indent=1))
+            with os.fdopen(handle, "w") as file:
+                json.dump(self._values, file, indent=1)
+            Path(fresh).replace(self._path)
         except OSError:
-            pass
+            Path(fresh).unlink()
+            raise

@@ -12,13 +12,14 @@ from raydl.config import Setting
 from raydl.errors import UsageError
 from raydl.gui.look import Look
 from raydl.gui.widgets import Hint, Trouble
+from raydl.gui.words import label
 from raydl.options import IN_BYTES, parse_option
 from raydl.units import format_size
 
 HEADINGS = {"download": "Download", "access": "Access to the origin"}
 """By what options are about, in the order in which they are shown."""
 
-HIDDEN = ("user", "header")
+HIDDEN = ("user", "header", "proxy")
 """What is shown as dots while it is typed."""
 
 Variables = dict[str, tk.StringVar | tk.BooleanVar]
@@ -128,11 +129,6 @@ class MoreOptions(tk.Toplevel):
             box.grid(row=row, column=column, sticky="w", padx=(0, px(16)))
             Hint(box, self._look, option.metadata["help"])
         return group
-
-
-def label(name: str) -> str:
-    """What people read for the name of an option."""
-    return name.replace("_", " ")
 
 
 def _help(option: Field[Any], value: Any) -> str:

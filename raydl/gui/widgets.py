@@ -8,6 +8,7 @@ from tkinter import ttk
 
 from raydl.errors import RaydlError
 from raydl.gui.look import Look
+from raydl.gui.words import in_windows
 
 HINT_MS = 400
 
@@ -98,16 +99,23 @@ class Trouble(ttk.Frame):
         self.sentence = Wrapped(self, style="Bad.TLabel")
         self.more = ttk.Button(self, style="Link.TButton", command=self._toggle, cursor="hand2")
         self.detail = Wrapped(self, style="Small.TLabel")
+        self.cures = ttk.Frame(self)
         self.message = ""
 
-    def show(self, error: RaydlError) -> None:
-        """Show it."""
+    def show(self, error: RaydlError, cures: dict[str, Callable[[], None]] | None = None) -> None:
+        """Show it, with a button for each of ``cures``."""
         self.clear()
         self.message = error.message
-        self.sentence.configure(text=_sentence(error.message))
+        self.sentence.configure(text=_sentence(in_windows(error.message)))
         self.sentence.pack(fill="x", pady=(self._look.px(6), 0))
+        for name, cure in (cures or {}).items():
+            ttk.Button(self.cures, text=name, style="Small.TButton", command=cure).pack(
+                side="left", padx=(0, self._look.px(6))
+            )
+        if cures:
+            self.cures.pack(anchor="w", pady=self._look.px(4))
         if error.hint:
-            self.detail.configure(text=_sentence(error.hint))
+            self.detail.configure(text=_sentence(in_windows(error.hint)))
             self.more.configure(text="What to do ▸")
             self.more.pack(anchor="w")
         self.update_idletasks()
@@ -115,8 +123,10 @@ class Trouble(ttk.Frame):
     def clear(self) -> None:
         """There is none."""
         self.message = ""
-        for widget in (self.sentence, self.more, self.detail):
+        for widget in (self.sentence, self.cures, self.more, self.detail):
             widget.pack_forget()
+        for cure in self.cures.winfo_children():
+            cure.destroy()
         self.configure(height=1)
 
     def _toggle(self) -> None:

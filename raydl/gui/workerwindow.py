@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import tkinter as tk
 from collections.abc import Callable
 from tkinter import filedialog, ttk
@@ -11,19 +10,24 @@ from raydl.authtoken import parse_token, read_token
 from raydl.errors import RaydlError
 from raydl.gui.errand import Errand
 from raydl.gui.look import Look
+from raydl.gui.machine import Machine
 from raydl.gui.memory import Memory
 from raydl.gui.pump import Pump
-from raydl.gui.strip import Graph
-from raydl.gui.widgets import Card, Dialog, Trouble, Wrapped
+from raydl.gui.widgets import Card, Dialog, Trouble
 from raydl.roles import Joined, join
-from raydl.units import counted, format_duration, format_size
+from raydl.units import counted
 
 LOOK_MS = 500
-EVENTS = 6
+REJOIN_SECONDS, REJOIN_AT_MOST = 5.0, 60.0
+"""Between tries to join again, a little longer each time."""
+
+
+def _nothing() -> None:
+    """Nothing comes afterwards."""
 
 
 class WorkerWindow(ttk.Frame):
-    """Joins a cluster, and leaves it again."""
+    """Joins a cluster, and leaves it again; goes back to one that went away and is there again."""
 
     title = "raydl worker"
 
@@ -33,14 +37,18 @@ class WorkerWindow(ttk.Frame):
         self._joined: Joined | None = None
         self._errand = Errand()
         self._lanes = 0
-        self._events: list[str] = []
+        self._asked: tuple[str, str | None] = ("", None)
+        self._tokens: dict[str, str] = {}
+        """Those that were good, by address; nowhere but here."""
+        self._waits, self._tries = False, 0
         self._leaving: Joined | None = None
         self._is_silent = False
-        self._then: Callable[[], None] = lambda: None
+        self._then: Callable[[], None] = _nothing
         self.dialog: Dialog | None = None
-        self._timer = self.after_idle(lambda: None)
+        self._timer = self.after_idle(_nothing)
         self._make_form()
-        self._make_status()
+        self.machine = Machine(self, look)
+        self.machine.pack(fill="both", expand=True, pady=(look.px(12), 0))
         self._show()
         self.address.focus_set()
 
@@ -67,7 +75,7 @@ class WorkerWindow(ttk.Frame):
         self.file_button.grid(row=2, column=2, padx=(px(8), 0))
         ttk.Label(
             body,
-            text="empty: the one in ~/.ray/auth_token, where the cluster wants one",
+            text="empty: the one given before, or in ~/.ray/auth_token, where one is wanted",
             style="Small.TLabel",
         ).grid(row=3, column=1, columnspan=2, sticky="w", pady=(px(2), px(10)))
         row = ttk.Frame(body)
@@ -83,56 +91,36 @@ class WorkerWindow(ttk.Frame):
         for entry in (self.address, self.token):
             entry.bind("<Return>", lambda _: self.join())
 
-    def _make_status(self) -> None:
-        px = self._look.px
-        card = Card(self, self._look, "This machine")
-        card.pack(fill="both", expand=True, pady=(px(12), 0))
-        facts = ttk.Frame(card.body)
-        facts.pack(fill="x")
-        self.facts: dict[str, ttk.Label] = {}
-        for column, (name, word) in enumerate(
-            [("since", "Connected"), ("lanes", "Lanes busy"), ("bytes", "Delivered"),
-             ("speed", "Speed now")]
-        ):  # fmt: skip
-            facts.columnconfigure(column, weight=1, uniform="facts")
-            ttk.Label(facts, text=word, style="Small.TLabel").grid(row=0, column=column, sticky="w")
-            self.facts[name] = ttk.Label(facts, text="-", style="Heading.TLabel")
-            self.facts[name].grid(row=1, column=column, sticky="w")
-        self.graph = Graph(card.body, self._look)
-        self.graph.pack(fill="x", pady=(px(12), px(8)))
-        self.log = Wrapped(card.body, style="Dim.TLabel", justify="left", anchor="nw")
-        self.log.pack(fill="both", expand=True)
-
     # What it does.
 
     def join(self) -> None:
         """Check the coordinator and become its worker."""
-        if self._errand.is_busy or self._joined is not None:
+        if self._errand.is_busy or self._joined is not None or self._waits:
             return
         self.trouble.clear()
         address, pasted = self.address.get().strip(), self.token.get()
         try:
-            token = parse_token(pasted) if pasted.strip() else None
+            token = parse_token(pasted) if pasted.strip() else self._tokens.get(address)
         except RaydlError as error:
             self.trouble.show(error)
             return
-        self._errand.begin()
-        self._show(f"asking {address} …")
-
-        def job() -> Joined:
-            return join(address, token, cancelled=self._errand.is_cancelled)
-
-        self._pump.run(job, self._has_joined, self._has_failed)
+        self._asked = address, token
+        self._ask()
 
     def leave(self) -> None:
         """End the node that was started; asks first while parts are in flight."""
+        waited = self._wait_no_more()
         if self._errand.is_busy:
             self._errand.cancel()
+        elif waited:
+            self.trouble.clear()
+            self._show()
         else:
-            self._leave_asking("Leave", lambda: None)
+            self._leave_asking("Leave", _nothing)
 
     def close(self, then: Callable[[], None]) -> None:
         """Leave, and call ``then``."""
+        self._wait_no_more()
         if self._errand.is_busy:
             self._errand.cancel(then)
         else:
@@ -151,7 +139,32 @@ class WorkerWindow(ttk.Frame):
 
     def repaint(self) -> None:
         """The theme has changed."""
-        self.graph.repaint()
+        self.machine.graph.repaint()
+
+    def _ask(self) -> None:
+        address, token = self._asked
+        self._errand.begin()
+        self._show(f"asking {address} …")
+
+        def job() -> Joined:
+            return join(address, token, cancelled=self._errand.is_cancelled)
+
+        self._pump.run(job, self._has_joined, self._has_failed)
+
+    def _ask_again_soon(self) -> None:
+        """As long as nobody has said that it shall not."""
+        if self._waits:
+            self._tries += 1
+            seconds = min(self._tries * REJOIN_SECONDS, REJOIN_AT_MOST)
+            self._timer = self.after(round(1000 * seconds), self._ask)
+            self._show(f"waits for {self._asked[0]} …")
+
+    def _wait_no_more(self) -> bool:
+        """Whether it did wait."""
+        waited, self._waits = self._waits, False
+        if waited:
+            self.after_cancel(self._timer)
+        return waited
 
     def _leave_asking(self, yes: str, then: Callable[[], None]) -> None:
         self._then = then  # the last wish counts
@@ -178,25 +191,31 @@ class WorkerWindow(ttk.Frame):
         self._show("leaving …")
 
         def left(_: object) -> None:
-            self._note(f"left {joined.address}")
+            self.machine.note(f"left {joined.address}")
             self._rest(then)
 
         self._leaving = joined
         self._pump.run(joined.leave, left, left)
 
-    def _rest(self, then: Callable[[], None] = lambda: None) -> None:
+    def _rest(self, then: Callable[[], None] = _nothing) -> None:
         """Nothing is being done any more: now comes ``then``, or what was asked for meanwhile."""
         then, self._leaving = self._errand.end() or then, None
         self._show()
         then()
 
     def _has_joined(self, joined: Joined) -> None:
-        self._joined, then, self._is_silent = joined, self._errand.end(), False
+        then = self._errand.end() or (_nothing if self._errand.is_cancelled() else None)
+        self._joined, self._is_silent = joined, False
+        self._waits = False
+        self.trouble.clear()
+        address, token = self._asked
+        if token is not None:
+            self._tokens[address] = token
         self.token.state(["!disabled"])
         self.token.delete(0, "end")
         self._memory.joined(self.address.get().strip())
         self.address.configure(values=self._memory.addresses)
-        self._note(f"joined {joined.address} as {joined.node_address}")
+        self.machine.note(f"joined {joined.address} as {joined.node_address}")
         self._show()
         if then is not None:
             self._leave(then)
@@ -205,44 +224,44 @@ class WorkerWindow(ttk.Frame):
 
     def _has_failed(self, error: RaydlError) -> None:
         if self._errand.is_cancelled():
-            self._note("joining was cancelled")
+            self.trouble.clear()
+            self.machine.note("joining was cancelled")
         else:
             self.trouble.show(error)
-        self._rest()
+        self._rest(self._ask_again_soon)
 
     def _look_after(self) -> None:
         joined = self._joined
         if joined is None:
             return
         if not joined.is_running:
-            self._note(f"the connection to {joined.address} ended")
+            self.machine.note(f"the connection to {joined.address} ended")
             self.trouble.show(
                 RaydlError(
                     f"this machine is no worker of {joined.address} any more",
-                    f"{joined.why_ended}. Join goes back, once the coordinator is there",
+                    f"{joined.why_ended}. It joins again, once the coordinator is there",
                 )
             )
-            self._leave(lambda: None)
+            self._waits, self._tries = True, 0
+            self._leave(self._ask_again_soon)
             return
         now = joined.activity()
         if bool(now.lanes) != bool(self._lanes):
-            self._note(f"fetching with {counted(now.lanes, 'lane')}" if now.lanes else "idle")
+            self.machine.note(
+                f"fetching with {counted(now.lanes, 'lane')}" if now.lanes else "idle"
+            )
         self._lanes = now.lanes
-        self.facts["since"].configure(text=format_duration(time.time() - joined.since))
-        self.facts["lanes"].configure(text=str(now.lanes))
-        self.facts["bytes"].configure(text=format_size(now.received))
-        self.facts["speed"].configure(text=f"{format_size(now.speed)}/s")
-        self.graph.add(now.speed)
+        self.machine.show(now, joined.since)
         if bool(joined.silence) != self._is_silent:
             self._is_silent = bool(joined.silence)
             silent = "the coordinator does not answer"
-            self._note(silent if self._is_silent else "the coordinator answers again")
+            self.machine.note(silent if self._is_silent else "the coordinator answers again")
             self._show(f"{silent} …" if self._is_silent else "")
         self._timer = self.after(LOOK_MS, self._look_after)
 
     def _show(self, state: str = "") -> None:
         here = self._joined
-        idle = not self._errand.is_busy and here is None
+        idle = not self._errand.is_busy and here is None and not self._waits
         self.join_button.state(["!disabled" if idle else "disabled"])
         self.leave_button.state(["disabled" if idle else "!disabled"])
         self.leave_button.configure(text="Leave" if here is not None else "Cancel")
@@ -250,14 +269,12 @@ class WorkerWindow(ttk.Frame):
             entry.state(["!disabled" if idle else "disabled"])
         if here is not None:
             state = state or f"connected to {here.address}, as {here.node_address}"
-            self.state_label.configure(
-                style="Dim.TLabel" if self._errand.is_busy else "Good.TLabel"
-            )
+            how = "Dim" if self._errand.is_busy else "Bad" if self._is_silent else "Good"
+            self.state_label.configure(style=f"{how}.TLabel")
         else:
             self._lanes = 0
             self.state_label.configure(style="Dim.TLabel")
-            for fact in self.facts.values():
-                fact.configure(text="-")
+            self.machine.rest()
         self.state_label.configure(text=state or "not connected")
 
     def _choose_token(self) -> None:
@@ -275,7 +292,3 @@ class WorkerWindow(ttk.Frame):
             return
         self.token.delete(0, "end")
         self.token.insert(0, token)
-
-    def _note(self, text: str) -> None:
-        self._events = [*self._events, f"{time.strftime('%H:%M:%S')}  {text}"][-EVENTS:]
-        self.log.configure(text="\n".join(self._events))

@@ -1,0 +1,29 @@
+"""What an interrupted download has left beside its target. No Tk in here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from raydl.journal import Journal
+from raydl.models import redact
+
+
+class Leftover(NamedTuple):
+    """``kept`` bytes are there to go on from, of ``size``, which is None where nothing tells."""
+
+    kept: int = 0
+    size: int | None = None
+
+
+def leftover(target: Path, url: str) -> Leftover:
+    """What is there of ``url``: the disk knows, whatever the download said at its end."""
+    part = target.with_name(f"{target.name}.part")
+    journal = Journal.load(part.with_name(f"{part.name}.journal"))
+    try:
+        length = part.stat().st_size
+    except OSError:
+        return Leftover()
+    if journal is None or journal.url != redact(url):
+        return Leftover()
+    return Leftover(journal.kept(length), journal.size)

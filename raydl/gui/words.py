@@ -1,0 +1,38 @@
+"""What is said to people in terminals, for who has windows: fields and buttons, not flags."""
+
+from __future__ import annotations
+
+import re
+
+from raydl.options import option_fields
+
+_COMMANDS = (
+    (re.compile(r": --port N\b"), ' as "port"'),
+    (re.compile(r": mkdir -p .*"), ""),
+    (re.compile(r",? or pipe with -o -"), ""),
+    (re.compile(r" with -o\b"), ""),
+    (re.compile(r" -o (?=\S)"), " "),
+    (re.compile(r"run (?:the same command|it) again to\b"), "Resume to"),
+    (re.compile(r"run (?:the same command|it) again"), "Resume"),
+    (re.compile(r"the same command goes on"), "Resume goes on"),
+)
+_FLAG = re.compile(r"--(no-)?([a-z][a-z-]*)")
+
+
+def in_windows(text: str) -> str:
+    """``--limit-rate`` as the field "limit rate", the command again as the button."""
+    for command, words in _COMMANDS:
+        text = command.sub(words, text)
+    return _FLAG.sub(_field, text)
+
+
+def _field(flag: re.Match[str]) -> str:
+    if flag[2].replace("-", "_") not in option_fields():
+        return flag[0]
+    field = f'"{label(flag[2])}"'
+    return f"{field} off" if flag[1] else field
+
+
+def label(name: str) -> str:
+    """What people read for the name of an option."""
+    return re.sub("[-_]", " ", name)
