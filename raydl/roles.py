@@ -20,6 +20,7 @@ from raydl import authtoken, monitor
 from raydl.address import (
     DEFAULT_PORT,
     check_listener,
+    forget,
     join_address,
     left_by_ray_start,
     parse_address,
@@ -66,9 +67,11 @@ class Head:
     @property
     def ray_command(self) -> str:
         """The same with Ray alone, the token being where Ray looks for it."""
-        variables = {**ELSEWHERE, **({authtoken.MODE_VARIABLE: "token"} if self.has_token else {})}
-        mode = "".join(f"{name}={value} " for name, value in variables.items())
-        return f"{mode}ray start --address={shlex.quote(self.address)}"
+        # Said either way: what Ray does by itself depends on the files that it finds.
+        mode = "token" if self.has_token else "disabled"
+        variables = {**ELSEWHERE, authtoken.MODE_VARIABLE: mode}
+        words = "".join(f"{name}={value} " for name, value in variables.items())
+        return f"{words}ray start --address={shlex.quote(self.address)}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data; not the token."""
@@ -85,6 +88,7 @@ class Head:
         """End it, if it is ours."""
         if self.node is not None:
             self.node.stop()
+            forget(self.address)
 
 
 def find_head() -> Head | None:
@@ -126,14 +130,10 @@ def start_head(
             "RAY_AUTH_MODE=disabled would let anyone who reaches this machine run code on it",
             "unset it; or say --no-auth, in a network where you trust everyone",
         )
-    notes = []
+    notes: list[str] = []
     environment: dict[str, str | None] = {authtoken.MODE_VARIABLE: "disabled"}
     if auth:
-        environment = {authtoken.MODE_VARIABLE: "token"}
-        if not os.environ.get(authtoken.VARIABLE):
-            known = authtoken.token_file().exists()
-            path = authtoken.ensure_token()
-            notes.append(f"the token is in {path}" + ("" if known else ", made just now"))
+        environment = {authtoken.MODE_VARIABLE: "token", authtoken.VARIABLE: _own_token(notes)}
     else:
         notes.append("without a token: anyone who reaches this machine can run code on it")
     require_free(port)
@@ -143,12 +143,44 @@ def start_head(
     node = RayNode(args, environment)
     try:
         node.wait_ready(cancelled)
+        token = environment.get(authtoken.VARIABLE)
+        if token is not None:
+            _require_enforced(_address_of(node, host, port), token)
     except BaseException:
         node.stop()
+        forget(_address_of(node, host, port))
         raise
     if host is not None and node.address not in ("", host):
         notes.append(f"Ray listens on every address of this machine, not on {host} alone")
-    return Head(join_address(node.address or host or "127.0.0.1", port), auth, node, notes)
+    return Head(_address_of(node, host, port), auth, node, notes)
+
+
+def _require_enforced(address: str, token: str) -> None:
+    """Raise ClusterError unless the head at ``address`` lets in who has the token, and nobody else.
+
+    A Ray before 2.52 starts without a word, and never asks for it.
+    """
+    if not examine(address, token).check():
+        raise ClusterError(
+            "the head was ended again: it did not turn away a driver without the token",
+            "install a Ray that asks for it: 2.53 or later",
+        )
+
+
+def _own_token(notes: list[str]) -> str:
+    """The token for a head of this machine. Where it is, unless in a variable, is noted."""
+    given = os.environ.get(authtoken.VARIABLE, "").strip()
+    if given:
+        return given
+    path = authtoken.token_file()
+    is_new = not path.exists()
+    token = authtoken.ensure_token()
+    notes.append(f"the token is in {path}" + (", made just now" if is_new else ""))
+    return token
+
+
+def _address_of(node: RayNode, host: str | None, port: int) -> str:
+    return join_address(node.address or host or "127.0.0.1", port)
 
 
 def require_free(port: int) -> None:

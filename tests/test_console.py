@@ -42,7 +42,7 @@ def test_what_workers_type(capsys):
     tell(Head("10.0.0.1:6379", False))
     told = capsys.readouterr().out
     assert "token" not in told
-    assert "\n    ray start --address=10.0.0.1:6379\n" in told
+    assert "\n    RAY_AUTH_MODE=disabled ray start --address=10.0.0.1:6379\n" in told
 
 
 SHOWS = """
@@ -63,7 +63,7 @@ def test_one_line_that_changes_in_a_terminal_and_few_lines_elsewhere(tmp_path):
     with subprocess.Popen(command, stdout=theirs) as process:
         os.close(theirs)
         seen = b""
-        while b"end" not in seen:
+        while b"end\r\n" not in seen:
             seen += os.read(ours, 1000)
         assert process.wait(10) == 0
     os.close(ours)

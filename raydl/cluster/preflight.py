@@ -12,7 +12,7 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from raydl.authtoken import MODE_VARIABLE, VARIABLE, find_token
+from raydl.authtoken import MODE_VARIABLE, VARIABLE, find_token, why_unused
 from raydl.cluster.seam import import_ray, ray_module
 from raydl.errors import ClusterError
 from raydl.program import run_module
@@ -70,8 +70,8 @@ def examine(address: str, token: str | None) -> Answer:
 
     ``token`` is what this machine has. Takes a second, five where the head does not answer.
     """
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_AUTH_")}
-    environment[MODE_VARIABLE] = "disabled"
+    environment = {**os.environ, MODE_VARIABLE: "disabled"}
+    environment.pop(VARIABLE, None)
     if token is not None:
         environment[VARIABLE] = token
     try:
@@ -187,7 +187,7 @@ def token_error(address: str, has_token: bool) -> ClusterError:
         return ClusterError(
             f"the Ray cluster at {address} refuses this machine's token", f"it has to be {where}"
         )
-    hint = f"copy {where} here, or point RAY_AUTH_TOKEN_PATH to a copy"
+    hint = why_unused() or f"copy {where} here, or point RAY_AUTH_TOKEN_PATH to a copy"
     if os.environ.get(MODE_VARIABLE, "").lower() == "disabled":
         hint += "; and unset RAY_AUTH_MODE"
     return ClusterError(f"the Ray cluster at {address} wants a token", hint)
