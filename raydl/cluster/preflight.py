@@ -212,7 +212,7 @@ def version_error(address: str, metadata: dict[str, Any]) -> ClusterError | None
     if theirs is not None and theirs.split(".")[:digits] != ours.split(".")[:digits]:
         return ClusterError(
             f"the cluster at {address} runs Python {theirs}, this machine has Python {ours}",
-            f"python{theirs.rpartition('.')[0]} -m venv .venv && .venv/bin/pip install raydl, "
-            f"with a Python {theirs}",
+            f"python{theirs.rpartition('.')[0]} -m venv .venv, with a Python {theirs}; "
+            "then install raydl in it",
         )
     return None
