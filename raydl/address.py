@@ -195,6 +195,22 @@ def _receive(link: socket.socket, count: int) -> bytes:
     return answer
 
 
+def is_here(host: str) -> bool:
+    """Whether that is an address of this machine."""
+    try:
+        found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
+    except OSError:
+        return False
+    for family, kind, protocol, _, address in found:
+        with socket.socket(family, kind, protocol) as probe:
+            try:
+                probe.bind(address)
+                return True
+            except OSError:
+                continue
+    return False
+
+
 def left_by_ray_start() -> str | None:
     """The address in the file that `ray start` leaves, by default /tmp/ray/ray_current_cluster."""
     try:

@@ -6,28 +6,29 @@ care of the token, and ends what it started.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
 import socket
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from raydl import authtoken, monitor
+from raydl import authtoken
 from raydl.address import (
     DEFAULT_PORT,
     check_listener,
     forget,
+    is_here,
     join_address,
     left_by_ray_start,
     parse_address,
 )
 from raydl.cluster import examine
 from raydl.errors import ClusterError, RaydlError, UsageError
+from raydl.membership import Joined
 from raydl.raynode import ELSEWHERE, RayNode
+
+__all__ = ["Head", "Joined", "find_head", "join", "require_free", "start_head"]
 
 HEAD_ARGS = ["--include-dashboard=false"]
 
@@ -193,95 +194,6 @@ def require_free(port: int) -> None:
             )
 
 
-def is_here(host: str) -> bool:
-    """Whether that is an address of this machine."""
-    try:
-        found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
-    except OSError:
-        return False
-    for family, kind, protocol, _, address in found:
-        with socket.socket(family, kind, protocol) as probe:
-            try:
-                probe.bind(address)
-                return True
-            except OSError:
-                continue
-    return False
-
-
-class Joined:
-    """This machine, a worker of a cluster until ``leave``.
-
-    Whether the head is there is asked here: Ray's node needs a minute to notice that it is not.
-    """
-
-    HEAD_SECONDS = 2.0
-
-    def __init__(self, address: str, node: RayNode, watched: monitor.Monitor | None) -> None:
-        self.address = address
-        self.since = time.time()
-        self._node, self._monitor = node, watched
-        self._has_left = threading.Event()
-        self._head_heard_at = time.monotonic()
-        threading.Thread(target=self._watch_head, name="raydl-head", daemon=True).start()
-
-    @property
-    def node_address(self) -> str:
-        """This machine's address in the cluster."""
-        return self._node.address
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the node is there."""
-        return self._node.is_running
-
-    @property
-    def silence(self) -> float:
-        """Seconds for which the head has not answered; 0 while it does."""
-        seconds = time.monotonic() - self._head_heard_at
-        return seconds if seconds > 3 * self.HEAD_SECONDS else 0.0
-
-    @property
-    def why_ended(self) -> str:
-        """What is known of the end of its node, in a line."""
-        if self.silence:
-            return "the coordinator does not answer"
-        return f"Ray said: {self._node.last_words}"
-
-    def activity(self) -> monitor.Activity:
-        """What its workers do."""
-        return self._monitor.read() if self._monitor else monitor.Activity()
-
-    def leave(self) -> None:
-        """End the node that was started, and nothing else."""
-        self._has_left.set()
-        self._node.stop()
-        if self._monitor:
-            self._monitor.close()
-
-    def _watch_head(self) -> None:
-        while not self._has_left.wait(self.HEAD_SECONDS):
-            with contextlib.suppress(RaydlError):
-                check_listener(*parse_address(self.address))
-                self._head_heard_at = time.monotonic()
-
-
-def check_cluster(address: str, token: str | None, *, token_given: bool = False) -> bool:
-    """Whether a worker needs the token there. Takes about 5 seconds at most.
-
-    Raises ClusterError that says what is wrong: nothing listens, no or a wrong token, another
-    version of Ray or Python; ``token_given`` makes a token that is not wanted an error too.
-    """
-    check_listener(*parse_address(address), start="start one there: raydl coordinator")
-    wants_token = examine(address, token).check()
-    if token_given and not wants_token:
-        raise ClusterError(
-            f"the cluster at {address} has no token, and one was given",
-            "leave it out, or start the head with one: raydl coordinator",
-        )
-    return wants_token
-
-
 def join(address: str, token: str | None = None, *, cancelled: Cancelled = never) -> Joined:
     """Make this machine a worker of the cluster at ``address``.
 
@@ -294,17 +206,9 @@ def join(address: str, token: str | None = None, *, cancelled: Cancelled = never
         hint = "write HOST or HOST:PORT, as the coordinator shows it"
         raise UsageError(error.message, hint) from None
     mine = token if token is not None else authtoken.find_token()
-    wants_token = check_cluster(address, mine, token_given=token is not None)
-    environment: dict[str, str | None] = {
-        authtoken.MODE_VARIABLE: "token" if wants_token else "disabled",
-        authtoken.VARIABLE: mine if wants_token else None,
-    }
-    watched = monitor.make_monitor()
-    environment[monitor.VARIABLE] = str(watched.path) if watched else None
-    node = RayNode([f"--address={address}"], environment)
-    joined = Joined(address, node, watched)
+    joined = Joined(address, mine, token_given=token is not None)
     try:
-        node.wait_ready(cancelled)
+        joined.enter(cancelled)
     except BaseException:
         joined.leave()
         raise

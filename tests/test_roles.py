@@ -151,19 +151,34 @@ def test_a_worker_sees_what_it_does(home, make_origin, tmp_path):
 
 @pytest.mark.slow
 def test_a_worker_notices_that_its_head_is_gone(home, monkeypatch):
-    """Ray itself takes a minute."""
+    """Ray itself takes a minute; and never goes back to one that was started again."""
     monkeypatch.setattr("raydl.roles.Joined.HEAD_SECONDS", 0.2)
-    head = start_head(None, free_port(), auth=False)
-    joined = join(head.address)
+
+    def wait_until(state):
+        end = time.monotonic() + 30
+        while not state():
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
+    port, token = free_port(), "cd" * 32
+    monkeypatch.setenv("RAY_AUTH_TOKEN", token)
+    head = start_head(None, port)
+    monkeypatch.delenv("RAY_AUTH_TOKEN")
+    joined = join(head.address, token)
     try:
         assert not joined.silence
         head.stop()
-        end = time.monotonic() + 20
-        while not joined.silence:
-            assert time.monotonic() < end
-            time.sleep(0.05)
+        wait_until(lambda: joined.silence)
+        assert "nothing listens there" in joined.trouble
         assert joined.is_running
-        assert joined.why_ended == "the coordinator does not answer"
+        monkeypatch.setenv("RAY_AUTH_TOKEN", token)
+        head = start_head(None, port)
+        wait_until(lambda: not joined.silence)
+        assert not joined.trouble
+        assert len(raydl.nodes(head.address)) == 2
+        joined._node.stop()  # as `ray stop` does
+        wait_until(lambda: not joined.is_running)
+        assert joined.why_ended.startswith("Ray said: ")
     finally:
         joined.leave()
         head.stop()

@@ -53,10 +53,14 @@ def check_head(address: str) -> None:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a head said: whether it wants a token, and why this machine cannot use it, if so."""
+    """What a head said: whether it wants a token, and why this machine cannot use it, if so.
+
+    ``session`` names the cluster: a head that is started again makes another one.
+    """
 
     wants_token: bool
     error: ClusterError | None = None
+    session: str = ""
 
     def check(self) -> bool:
         """Whether it wants a token; raises where it cannot be used."""
@@ -90,7 +94,8 @@ def examine(address: str, token: str | None) -> Answer:
             False, ClusterError(f"{what} ({type(error).__name__})", "try `ray --version`")
         )
     message, hint = record["message"], record["hint"]
-    return Answer(record["wants_token"], ClusterError(message, hint) if message else None)
+    problem = ClusterError(message, hint) if message else None
+    return Answer(record["wants_token"], problem, record["session"])
 
 
 def ask_head(address: str) -> str | dict[str, Any] | None:
@@ -107,7 +112,9 @@ def ask_head(address: str) -> str | dict[str, Any] | None:
         try:
             client = make_client(address=address)
             metadata = client.internal_kv_get(b"CLUSTER_METADATA", b"cluster", timeout=3)
-            outcome.append(json.loads(metadata) if metadata else "")
+            session = client.internal_kv_get(b"session_name", b"session", timeout=3) or b""
+            known = {**json.loads(metadata), "session": session.decode()} if metadata else ""
+            outcome.append(known)
         except refused:
             outcome.append("refused")
         except Exception:
