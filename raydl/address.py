@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import re
@@ -15,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from raydl.errors import ClusterError, UsageError
+from raydl.ownfile import NotOwnError, read_own
 
 DEFAULT_PORT = 6379
 CLIENT_SCHEME = "ray://"
@@ -193,18 +195,48 @@ def _receive(link: socket.socket, count: int) -> bytes:
     return answer
 
 
+def is_here(host: str) -> bool:
+    """Whether that is an address of this machine."""
+    try:
+        found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
+    except OSError:
+        return False
+    for family, kind, protocol, _, address in found:
+        with socket.socket(family, kind, protocol) as probe:
+            try:
+                probe.bind(address)
+                return True
+            except OSError:
+                continue
+    return False
+
+
 def left_by_ray_start() -> str | None:
     """The address in the file that `ray start` leaves, by default /tmp/ray/ray_current_cluster."""
-    base = os.environ.get("RAY_TMPDIR")
-    if base is None:
-        base = "/tmp" if sys.platform != "win32" else tempfile.gettempdir()
-    path = Path(base) / "ray" / "ray_current_cluster"
     try:
         # In a directory where anyone may write, another user could name a cluster of theirs.
-        text = path.read_text().strip() if is_ours(path) else ""
-    except (OSError, ValueError):
+        return read_own(_address_file()).strip() or None
+    except (OSError, ValueError, NotOwnError):
         return None
-    return text or None
+
+
+def forget(address: str) -> None:
+    """Remove that file where it names ``address``, whose node has ended.
+
+    Ray would try to connect there, for ever or until it fails, instead of starting a new one.
+    """
+    if left_by_ray_start() == address:
+        with contextlib.suppress(OSError):
+            _address_file().unlink()
+
+
+def _address_file() -> Path:
+    base = os.environ.get("RAY_TMPDIR")
+    if base is None and sys.platform == "linux":
+        base = os.environ.get("TMPDIR")
+    if base is None:
+        base = "/tmp" if sys.platform != "win32" else tempfile.gettempdir()
+    return Path(base) / "ray" / "ray_current_cluster"
 
 
 def is_ours(path: Path) -> bool:

@@ -38,9 +38,7 @@ class Checksum:
                 f"write ALGORITHM:HEX with one of {', '.join(ALGORITHMS)}",
             )
         if not is_known(algorithm):
-            raise UsageError(
-                f"{algorithm} needs a library that is not there", "pip install 'raydl[crc32c]'"
-            )
+            raise UsageError(f"{algorithm} needs a library that is not there", "pip install crc32c")
         digest = digest.strip().lower()
         wanted = 2 * new_hash(algorithm).digest_size
         if len(digest) != wanted or any(c not in "0123456789abcdef" for c in digest):

@@ -308,7 +308,7 @@ def tls(
     try:
         from raydl.tls import make_certificates
     except ImportError:
-        raise UsageError("certificates need a library", 'pip install "raydl[tls]"') from None
+        raise UsageError("certificates need a library", "pip install cryptography") from None
     for made in make_certificates(Path(folder), hosts):
         print(f"{made}: copy it to that node, and there:  . {made.name}/env")
     print(f"keep {Path(folder) / 'ca.key'} away from all of them: who has it can join")

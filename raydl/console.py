@@ -72,7 +72,7 @@ def work(address: str, token: str | None, *, as_json: bool) -> None:
             time.sleep(STATUS_SECONDS)
         raise ClusterError(
             f"this machine is no worker of {joined.address} any more: {joined.why_ended}",
-            "once the coordinator is there, the same command joins again",
+            "the same command joins again",
         )
     except KeyboardInterrupt:
         show.close()
@@ -87,8 +87,8 @@ def describe(joined: Joined) -> str:
     activity = joined.activity()
     line = f"connected for {format_duration(time.time() - joined.since)}"
     line += f", {format_size(activity.received)} delivered"
-    if joined.silence:
-        return f"{line}, the coordinator does not answer for {format_duration(joined.silence)}"
+    if joined.trouble:
+        return f"{line}; {joined.trouble}; it tries again"
     if activity.lanes:
         return f"{line}, {counted(activity.lanes, 'lane')} at {format_size(activity.speed)}/s"
     return f"{line}, idle"

@@ -6,27 +6,29 @@ care of the token, and ends what it started.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
 import socket
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from raydl import authtoken, monitor
+from raydl import authtoken
 from raydl.address import (
     DEFAULT_PORT,
     check_listener,
+    forget,
+    is_here,
     join_address,
     left_by_ray_start,
     parse_address,
 )
 from raydl.cluster import examine
 from raydl.errors import ClusterError, RaydlError, UsageError
+from raydl.membership import Joined
 from raydl.raynode import ELSEWHERE, RayNode
+
+__all__ = ["Head", "Joined", "find_head", "join", "require_free", "start_head"]
 
 HEAD_ARGS = ["--include-dashboard=false"]
 
@@ -66,9 +68,11 @@ class Head:
     @property
     def ray_command(self) -> str:
         """The same with Ray alone, the token being where Ray looks for it."""
-        variables = {**ELSEWHERE, **({authtoken.MODE_VARIABLE: "token"} if self.has_token else {})}
-        mode = "".join(f"{name}={value} " for name, value in variables.items())
-        return f"{mode}ray start --address={shlex.quote(self.address)}"
+        # Said either way: what Ray does by itself depends on the files that it finds.
+        mode = "token" if self.has_token else "disabled"
+        variables = {**ELSEWHERE, authtoken.MODE_VARIABLE: mode}
+        words = "".join(f"{name}={value} " for name, value in variables.items())
+        return f"{words}ray start --address={shlex.quote(self.address)}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data; not the token."""
@@ -85,6 +89,7 @@ class Head:
         """End it, if it is ours."""
         if self.node is not None:
             self.node.stop()
+            forget(self.address)
 
 
 def find_head() -> Head | None:
@@ -126,14 +131,10 @@ def start_head(
             "RAY_AUTH_MODE=disabled would let anyone who reaches this machine run code on it",
             "unset it; or say --no-auth, in a network where you trust everyone",
         )
-    notes = []
+    notes: list[str] = []
     environment: dict[str, str | None] = {authtoken.MODE_VARIABLE: "disabled"}
     if auth:
-        environment = {authtoken.MODE_VARIABLE: "token"}
-        if not os.environ.get(authtoken.VARIABLE):
-            known = authtoken.token_file().exists()
-            path = authtoken.ensure_token()
-            notes.append(f"the token is in {path}" + ("" if known else ", made just now"))
+        environment = {authtoken.MODE_VARIABLE: "token", authtoken.VARIABLE: _own_token(notes)}
     else:
         notes.append("without a token: anyone who reaches this machine can run code on it")
     require_free(port)
@@ -143,12 +144,44 @@ def start_head(
     node = RayNode(args, environment)
     try:
         node.wait_ready(cancelled)
+        token = environment.get(authtoken.VARIABLE)
+        if token is not None:
+            _require_enforced(_address_of(node, host, port), token)
     except BaseException:
         node.stop()
+        forget(_address_of(node, host, port))
         raise
     if host is not None and node.address not in ("", host):
         notes.append(f"Ray listens on every address of this machine, not on {host} alone")
-    return Head(join_address(node.address or host or "127.0.0.1", port), auth, node, notes)
+    return Head(_address_of(node, host, port), auth, node, notes)
+
+
+def _require_enforced(address: str, token: str) -> None:
+    """Raise ClusterError unless the head at ``address`` lets in who has the token, and nobody else.
+
+    A Ray before 2.52 starts without a word, and never asks for it.
+    """
+    if not examine(address, token).check():
+        raise ClusterError(
+            "the head was ended again: it did not turn away a driver without the token",
+            "install a Ray that asks for it: 2.53 or later",
+        )
+
+
+def _own_token(notes: list[str]) -> str:
+    """The token for a head of this machine. Where it is, unless in a variable, is noted."""
+    given = os.environ.get(authtoken.VARIABLE, "").strip()
+    if given:
+        return given
+    path = authtoken.token_file()
+    is_new = not path.exists()
+    token = authtoken.ensure_token()
+    notes.append(f"the token is in {path}" + (", made just now" if is_new else ""))
+    return token
+
+
+def _address_of(node: RayNode, host: str | None, port: int) -> str:
+    return join_address(node.address or host or "127.0.0.1", port)
 
 
 def require_free(port: int) -> None:
@@ -159,95 +192,6 @@ def require_free(port: int) -> None:
             raise UsageError(
                 f"port {port} of this machine is taken", "give another one: --port N, or end that"
             )
-
-
-def is_here(host: str) -> bool:
-    """Whether that is an address of this machine."""
-    try:
-        found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
-    except OSError:
-        return False
-    for family, kind, protocol, _, address in found:
-        with socket.socket(family, kind, protocol) as probe:
-            try:
-                probe.bind(address)
-                return True
-            except OSError:
-                continue
-    return False
-
-
-class Joined:
-    """This machine, a worker of a cluster until ``leave``.
-
-    Whether the head is there is asked here: Ray's node needs a minute to notice that it is not.
-    """
-
-    HEAD_SECONDS = 2.0
-
-    def __init__(self, address: str, node: RayNode, watched: monitor.Monitor | None) -> None:
-        self.address = address
-        self.since = time.time()
-        self._node, self._monitor = node, watched
-        self._has_left = threading.Event()
-        self._head_heard_at = time.monotonic()
-        threading.Thread(target=self._watch_head, name="raydl-head", daemon=True).start()
-
-    @property
-    def node_address(self) -> str:
-        """This machine's address in the cluster."""
-        return self._node.address
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the node is there."""
-        return self._node.is_running
-
-    @property
-    def silence(self) -> float:
-        """Seconds for which the head has not answered; 0 while it does."""
-        seconds = time.monotonic() - self._head_heard_at
-        return seconds if seconds > 3 * self.HEAD_SECONDS else 0.0
-
-    @property
-    def why_ended(self) -> str:
-        """What is known of the end of its node, in a line."""
-        if self.silence:
-            return "the coordinator does not answer"
-        return f"Ray said: {self._node.last_words}"
-
-    def activity(self) -> monitor.Activity:
-        """What its workers do."""
-        return self._monitor.read() if self._monitor else monitor.Activity()
-
-    def leave(self) -> None:
-        """End the node that was started, and nothing else."""
-        self._has_left.set()
-        self._node.stop()
-        if self._monitor:
-            self._monitor.close()
-
-    def _watch_head(self) -> None:
-        while not self._has_left.wait(self.HEAD_SECONDS):
-            with contextlib.suppress(RaydlError):
-                check_listener(*parse_address(self.address))
-                self._head_heard_at = time.monotonic()
-
-
-def check_cluster(address: str, token: str | None, *, token_given: bool = False) -> bool:
-    """Whether a worker needs the token there. Takes about 5 seconds at most.
-
-    Raises ClusterError that says what is wrong: nothing listens, no or a wrong token, another
-    version of Ray or Python; ``token_given`` makes a token that is not wanted an error too.
-    """
-    check_listener(*parse_address(address), start="start one there: raydl coordinator")
-    wants_token = examine(address, token).check()
-    if token_given and not wants_token:
-        raise ClusterError(
-            f"the cluster at {address} has no token, and one was given",
-            "leave it out, or start the head with one: raydl coordinator",
-        )
-    return wants_token
 
 
 def join(address: str, token: str | None = None, *, cancelled: Cancelled = never) -> Joined:
@@ -262,17 +206,9 @@ def join(address: str, token: str | None = None, *, cancelled: Cancelled = never
         hint = "write HOST or HOST:PORT, as the coordinator shows it"
         raise UsageError(error.message, hint) from None
     mine = token if token is not None else authtoken.find_token()
-    wants_token = check_cluster(address, mine, token_given=token is not None)
-    environment: dict[str, str | None] = {
-        authtoken.MODE_VARIABLE: "token" if wants_token else "disabled",
-        authtoken.VARIABLE: mine if wants_token else None,
-    }
-    watched = monitor.make_monitor()
-    environment[monitor.VARIABLE] = str(watched.path) if watched else None
-    node = RayNode([f"--address={address}"], environment)
-    joined = Joined(address, node, watched)
+    joined = Joined(address, mine, token_given=token is not None)
     try:
-        node.wait_ready(cancelled)
+        joined.enter(cancelled)
     except BaseException:
         joined.leave()
         raise

@@ -1,3 +1,4 @@
+import os
 import socket
 import sys
 import threading
@@ -5,8 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from raydl.address import check_listener, choose, parse_address
+from raydl.address import check_listener, choose, forget, left_by_ray_start, parse_address
 from raydl.errors import ClusterError, UsageError
+from tests.foreign import make_foreign
 
 SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 
@@ -173,18 +175,67 @@ def test_named(listener):
     assert (client.how, client.address) == ("client", f"ray://127.0.0.1:{listener.port}")
 
 
-def test_what_another_user_left_is_not_trusted(listener, monkeypatch, tmp_path):
+@pytest.fixture
+def left(monkeypatch, tmp_path):
+    """The file that `ray start` leaves, in a place of the test's own."""
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     (tmp_path / "ray").mkdir()
-    left = tmp_path / "ray" / "ray_current_cluster"
+    return tmp_path / "ray" / "ray_current_cluster"
+
+
+def test_what_another_user_left_is_not_trusted(listener, left, monkeypatch):
     left.write_text(f"127.0.0.1:{listener.port}")
-    monkeypatch.setattr("raydl.address.is_ours", lambda path: False)
+    assert choose("auto").how == "cluster"
+    make_foreign(left, monkeypatch)
     assert choose("auto").how == "none"
-    monkeypatch.undo()
+
+
+def test_what_is_no_text_or_anyone_may_write_is_not_trusted(listener, left):
     left.write_bytes(b"\xff\xfe")
-    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
     assert choose("auto").how == "none"
+    left.write_text(f"127.0.0.1:{listener.port}")
+    left.chmod(0o666)
+    assert choose("auto").how == "none"
+
+
+def test_what_is_read_is_what_was_looked_at(listener, left, monkeypatch, tmp_path):
+    """Another user changes what the path names as soon as it has been looked at."""
+    left.write_text("192.0.2.1:1")
+    theirs = tmp_path / "theirs"
+    theirs.write_text(f"127.0.0.1:{listener.port}")
+    look = os.stat
+
+    def look_and_swap(path, *args, **kwargs):
+        status = look(path, *args, **kwargs)
+        if os.fspath(path) == str(left):
+            theirs.replace(left)
+        return status
+
+    monkeypatch.setattr(os, "stat", look_and_swap)
+    assert left_by_ray_start() == "192.0.2.1:1"
+
+
+def test_anothers_pipe_holds_nobody(left, monkeypatch):
+    os.mkfifo(left)
+    make_foreign(left, monkeypatch)
+    assert choose("auto").how == "none"
+
+
+def test_where_rays_own_default_is(monkeypatch, tmp_path):
+    monkeypatch.delenv("RAY_TMPDIR")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "ray_current_cluster").write_text("h:1")
+    assert left_by_ray_start() == ("h:1" if sys.platform == "linux" else None)
+
+
+def test_only_what_names_the_head_that_ended_is_forgotten(left):
+    left.write_text("h:1\n")
+    forget("h:2")
+    assert left.exists()
+    forget("h:1")
+    assert not left.exists()
+    forget("h:1")
 
 
 def test_ray_that_is_just_being_imported(monkeypatch):

@@ -29,7 +29,7 @@ def test_both_start_commands_authenticate_and_the_token_is_shipped(name):
     for side in ("head", "worker"):
         start = config[f"{side}_start_ray_commands"][-1]
         assert "RAY_AUTH_MODE=token ray start" in start
-    assert config["file_mounts"] == {"~/.ray/auth_token": "~/.ray/auth_token"}
+    assert config["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
     assert "chmod 600 ~/.ray/auth_token" in config["setup_commands"]
 
 
@@ -39,7 +39,8 @@ def test_each_side_installs_what_it_needs(name):
     everywhere = " ".join(config["setup_commands"])
     head = everywhere + " ".join(config["head_setup_commands"])
     worker = everywhere + " ".join(config.get("worker_setup_commands", []))
-    assert "raydl" in head
+    assert config["file_mounts"]["~/raydl-wheel"] == "dist"  # where `pip wheel` puts it
+    assert "~/raydl-wheel/*.whl" in head
     assert re.search(r"ray\[default\]==[\d.]+", head)
     assert re.search(r"ray\[default\]==[\d.]+", worker)
     assert "raydl" not in worker

@@ -12,7 +12,7 @@ from tests.conftest import run_raydl
 
 
 class Joined:
-    since, silence = 0.0, 0.0
+    since, trouble = 0.0, ""
 
     def __init__(self, activity):
         self._activity = activity
@@ -27,8 +27,10 @@ def test_how_a_worker_fares(monkeypatch):
     busy = describe(Joined(Activity(lanes=8, received=3 << 30, speed=2 << 20)))
     assert busy == "connected for 3m20s, 3 GiB delivered, 8 lanes at 2 MiB/s"
     lonely = Joined(Activity(lanes=8))
-    lonely.silence = 12.0
-    assert describe(lonely).endswith("delivered, the coordinator does not answer for 12s")
+    lonely.trouble = "no Ray cluster at h:1: nothing listens there"
+    assert describe(lonely).endswith(
+        "; no Ray cluster at h:1: nothing listens there; it tries again"
+    )
 
 
 def test_what_workers_type(capsys):
@@ -42,7 +44,7 @@ def test_what_workers_type(capsys):
     tell(Head("10.0.0.1:6379", False))
     told = capsys.readouterr().out
     assert "token" not in told
-    assert "\n    ray start --address=10.0.0.1:6379\n" in told
+    assert "\n    RAY_AUTH_MODE=disabled ray start --address=10.0.0.1:6379\n" in told
 
 
 SHOWS = """
@@ -63,7 +65,7 @@ def test_one_line_that_changes_in_a_terminal_and_few_lines_elsewhere(tmp_path):
     with subprocess.Popen(command, stdout=theirs) as process:
         os.close(theirs)
         seen = b""
-        while b"end" not in seen:
+        while b"end\r\n" not in seen:
             seen += os.read(ours, 1000)
         assert process.wait(10) == 0
     os.close(ours)

@@ -259,6 +259,7 @@ def test_a_token_is_never_in_the_clear(open_app, tmp_path):
     window = app.window
     assert window.token.cget("show") == "•"
     (tmp_path / "token").write_text("secret-token\n")
+    (tmp_path / "token").chmod(0o600)
     window.take_token(str(tmp_path / "token"))
     assert window.token.get() == "secret-token"
     app.root.update()

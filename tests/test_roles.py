@@ -70,11 +70,14 @@ def test_a_head_a_worker_and_a_download(home, begin, make_origin, tmp_path):
     assert "wants a token; copy the head's ~/.ray/auth_token here" in refused.stderr
     (tmp_path / "wrong").write_text("f" * 64)
     refused = run_raydl("worker", address, "--token-file", "wrong", cwd=tmp_path, env=elsewhere)
+    assert "others can read it; `chmod 600 wrong`" in refused.stderr
+    (tmp_path / "wrong").chmod(0o600)
+    refused = run_raydl("worker", address, "--token-file", "wrong", cwd=tmp_path, env=elsewhere)
     assert refused.returncode == ClusterError.exit_code
     assert "refuses this machine's token" in refused.stderr
     assert "f" * 64 not in refused.stderr
 
-    shutil.copy(told["token_file"], tmp_path / "token")
+    shutil.copy(told["token_file"], tmp_path / "token")  # with its mode
     worker = begin("worker", address, "--token-file", "token", "--json", env=elsewhere)
     assert json.loads(worker.stdout.readline())["coordinator"] == address
     for line in processes(home):
@@ -91,8 +94,25 @@ def test_a_head_a_worker_and_a_download(home, begin, make_origin, tmp_path):
 
     worker.send_signal(signal.SIGINT)
     assert worker.wait(20) == 0
+    left = home / "ray" / "ray_current_cluster"
+    assert left.read_text() == address
     coordinator.send_signal(signal.SIGINT)
     assert coordinator.wait(20) == 0
+    assert not left.exists()  # else ray.init() would look for that head
+    assert not processes(home)
+
+
+def test_a_head_that_lets_in_anyone_is_ended_again(home, monkeypatch):
+    """As with a Ray that knows no tokens, and says nothing of that."""
+
+    class Careless(RayNode):
+        def __init__(self, args, environment):
+            super().__init__(args, {"RAY_AUTH_MODE": "disabled"})
+
+    monkeypatch.setattr("raydl.roles.RayNode", Careless)
+    with pytest.raises(ClusterError, match=r"ended again: it did not turn away .* 2\.53 or later"):
+        start_head(None, free_port())
+    assert not (home / "ray" / "ray_current_cluster").exists()
     assert not processes(home)
 
 
@@ -131,19 +151,34 @@ def test_a_worker_sees_what_it_does(home, make_origin, tmp_path):
 
 @pytest.mark.slow
 def test_a_worker_notices_that_its_head_is_gone(home, monkeypatch):
-    """Ray itself takes a minute."""
+    """Ray itself takes a minute; and never goes back to one that was started again."""
     monkeypatch.setattr("raydl.roles.Joined.HEAD_SECONDS", 0.2)
-    head = start_head(None, free_port(), auth=False)
-    joined = join(head.address)
+
+    def wait_until(state):
+        end = time.monotonic() + 30
+        while not state():
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
+    port, token = free_port(), "cd" * 32
+    monkeypatch.setenv("RAY_AUTH_TOKEN", token)
+    head = start_head(None, port)
+    monkeypatch.delenv("RAY_AUTH_TOKEN")
+    joined = join(head.address, token)
     try:
         assert not joined.silence
         head.stop()
-        end = time.monotonic() + 20
-        while not joined.silence:
-            assert time.monotonic() < end
-            time.sleep(0.05)
+        wait_until(lambda: joined.silence)
+        assert "nothing listens there" in joined.trouble
         assert joined.is_running
-        assert joined.why_ended == "the coordinator does not answer"
+        monkeypatch.setenv("RAY_AUTH_TOKEN", token)
+        head = start_head(None, port)
+        wait_until(lambda: not joined.silence)
+        assert not joined.trouble
+        assert len(raydl.nodes(head.address)) == 2
+        joined._node.stop()  # as `ray stop` does
+        wait_until(lambda: not joined.is_running)
+        assert joined.why_ended.startswith("Ray said: ")
     finally:
         joined.leave()
         head.stop()

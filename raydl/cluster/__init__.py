@@ -6,13 +6,14 @@ before stays as it was.
 
 from raydl.cluster.actors import MOST_LANES, Actor, ActorLost, ObjectPayload, Outcome
 from raydl.cluster.connection import disconnect
-from raydl.cluster.preflight import examine
+from raydl.cluster.preflight import Answer, examine
 from raydl.cluster.session import Node, Session, connect, several_nodes
 
 __all__ = [
     "MOST_LANES",
     "Actor",
     "ActorLost",
+    "Answer",
     "Node",
     "ObjectPayload",
     "Outcome",

@@ -25,7 +25,9 @@ def main() -> None:
         answer = ask_head(address)
     error = refusal(address, answer, has_token)
     message, hint = (error.message, error.hint) if error else ("", "")
-    print(json.dumps({"wants_token": wants_token, "message": message, "hint": hint}))
+    session = answer["session"] if isinstance(answer, dict) else ""
+    record = {"wants_token": wants_token, "message": message, "hint": hint, "session": session}
+    print(json.dumps(record))
 
 
 if __name__ == "__main__":

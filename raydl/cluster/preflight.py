@@ -12,7 +12,7 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from raydl.authtoken import MODE_VARIABLE, VARIABLE, find_token
+from raydl.authtoken import MODE_VARIABLE, VARIABLE, find_token, why_unused
 from raydl.cluster.seam import import_ray, ray_module
 from raydl.errors import ClusterError
 from raydl.program import run_module
@@ -53,10 +53,14 @@ def check_head(address: str) -> None:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a head said: whether it wants a token, and why this machine cannot use it, if so."""
+    """What a head said: whether it wants a token, and why this machine cannot use it, if so.
+
+    ``session`` names the cluster: a head that is started again makes another one.
+    """
 
     wants_token: bool
     error: ClusterError | None = None
+    session: str = ""
 
     def check(self) -> bool:
         """Whether it wants a token; raises where it cannot be used."""
@@ -70,8 +74,8 @@ def examine(address: str, token: str | None) -> Answer:
 
     ``token`` is what this machine has. Takes a second, five where the head does not answer.
     """
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_AUTH_")}
-    environment[MODE_VARIABLE] = "disabled"
+    environment = {**os.environ, MODE_VARIABLE: "disabled"}
+    environment.pop(VARIABLE, None)
     if token is not None:
         environment[VARIABLE] = token
     try:
@@ -90,7 +94,8 @@ def examine(address: str, token: str | None) -> Answer:
             False, ClusterError(f"{what} ({type(error).__name__})", "try `ray --version`")
         )
     message, hint = record["message"], record["hint"]
-    return Answer(record["wants_token"], ClusterError(message, hint) if message else None)
+    problem = ClusterError(message, hint) if message else None
+    return Answer(record["wants_token"], problem, record["session"])
 
 
 def ask_head(address: str) -> str | dict[str, Any] | None:
@@ -107,7 +112,9 @@ def ask_head(address: str) -> str | dict[str, Any] | None:
         try:
             client = make_client(address=address)
             metadata = client.internal_kv_get(b"CLUSTER_METADATA", b"cluster", timeout=3)
-            outcome.append(json.loads(metadata) if metadata else "")
+            session = client.internal_kv_get(b"session_name", b"session", timeout=3) or b""
+            known = {**json.loads(metadata), "session": session.decode()} if metadata else ""
+            outcome.append(known)
         except refused:
             outcome.append("refused")
         except Exception:
@@ -187,7 +194,7 @@ def token_error(address: str, has_token: bool) -> ClusterError:
         return ClusterError(
             f"the Ray cluster at {address} refuses this machine's token", f"it has to be {where}"
         )
-    hint = f"copy {where} here, or point RAY_AUTH_TOKEN_PATH to a copy"
+    hint = why_unused() or f"copy {where} here, or point RAY_AUTH_TOKEN_PATH to a copy"
     if os.environ.get(MODE_VARIABLE, "").lower() == "disabled":
         hint += "; and unset RAY_AUTH_MODE"
     return ClusterError(f"the Ray cluster at {address} wants a token", hint)
@@ -212,7 +219,7 @@ def version_error(address: str, metadata: dict[str, Any]) -> ClusterError | None
     if theirs is not None and theirs.split(".")[:digits] != ours.split(".")[:digits]:
         return ClusterError(
             f"the cluster at {address} runs Python {theirs}, this machine has Python {ours}",
-            f"python{theirs.rpartition('.')[0]} -m venv .venv && .venv/bin/pip install raydl, "
-            f"with a Python {theirs}",
+            f"python{theirs.rpartition('.')[0]} -m venv .venv, with a Python {theirs}; "
+            "then install raydl in it",
         )
     return None
