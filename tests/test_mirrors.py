@@ -50,7 +50,7 @@ def test_failures():
     for _ in range(PATIENCE - 1):
         assert not mirrors.failed(first, BUSY)
     assert mirrors.failed(first, BUSY)
-    assert not mirrors.knows(first)
+    assert first not in mirrors
     assert not mirrors.failed(second, GONE)  # the last one stays: its errors are the download's
     assert mirrors.next() is second
 
