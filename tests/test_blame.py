@@ -1,17 +1,22 @@
 """Whose fault a failure is: no node ends or slows a download that the others can do."""
 
+import time
+
 import pytest
 
+import raydl
 from raydl import company
 from raydl.blame import SCOPES, Blame, Scope, Verdict
 from raydl.crew import Crew, Flight
 from raydl.errors import HttpError, NetworkError, OriginChangedError
-from raydl.event import PartFailed
+from raydl.event import LanesJoined, Notice, PartFailed
 from raydl.lane import HERE
 from raydl.mirrors import Mirror, Mirrors
 from raydl.models import Failure, Part, Source
 from raydl.window import Task
+from tests.conftest import random_bytes
 from tests.lab import Bench
+from tests.test_download import ALONE
 
 REFUSED = Failure("connect", "o: Network is unreachable")
 SILENT = Failure("timeout", "o sent nothing for 30s")
@@ -344,3 +349,36 @@ def test_when_each_place_has_failed_it_ends():
     bench.join(HERE, 1, fails(BUSY))
     with pytest.raises(HttpError, match="503"):
         bench.run()
+
+
+# --- for real ---
+
+
+@pytest.mark.cluster
+def test_a_node_of_a_cluster_without_a_way_out(own_nodes, make_origin, in_tmp):
+    nodes, origin = own_nodes(2), make_origin(random_bytes(30_000_000))
+    nodes.add(env_vars={"http_proxy": "http://127.0.0.1:1"})
+    nodes.cluster.wait_for_nodes()
+    joined, events = {HERE}, []
+
+    def listen(event):
+        events.append(event)
+        if isinstance(event, LanesJoined):
+            joined.add(event.node)
+
+    def wait_for_all(handler, seen):
+        if seen.range[0] > 20_000_000:
+            until = time.monotonic() + 30
+            while len(joined) < 3 and time.monotonic() < until:
+                origin.release.wait(0.05)
+        origin.release.wait(0.1)
+        return False
+
+    origin.on(wait_for_all, None)
+    options = {**ALONE, "address": nodes.address, "part_size": 200_000, "connections": 4}
+    report = raydl.fetch(origin.url(), on_event=listen, retries=0, **options)
+    assert (in_tmp / "file.bin").read_bytes() == origin.data
+    assert len(joined) == 3
+    assert len(report.nodes) == 2
+    told = [str(event) for event in events if isinstance(event, Notice)]
+    assert len([text for text in told if "is set aside: the proxy cannot be reached" in text]) == 1
