@@ -124,8 +124,8 @@ class Coordinator:
 
     @property
     def parts(self) -> int:
-        """How many parts the file was cut into so far."""
-        return self._window.cuts
+        """How many parts the file was divided into so far."""
+        return self._window.cuts if self._plan.count is None else self._plan.count
 
     @property
     def limit(self) -> str:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import queue
 import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from raydl.coordinator import Coordinator
 from raydl.event import Notice, Progress
@@ -153,7 +154,10 @@ class FakeTeam:
 
 
 class Bench:
-    """A coordinator, the nodes that join it, and what takes the bytes from it."""
+    """A coordinator, the nodes that join it, and what takes the bytes from it.
+
+    With ``size`` the file has so many bytes, and none of them matters.
+    """
 
     def __init__(
         self,
@@ -167,19 +171,22 @@ class Bench:
         connections: int | None = 64,
         largest: int | None = None,
         data: bytes = DATA,
+        size: int | None = None,
         mirrors: list[Mirror] | None = None,
         reads: float = 0.0,
         **more: Any,
     ) -> None:
         self.data, self.world, self.inbox = data, World(), Inbox()
+        self._size = len(data) if size is None else size
         self.inbox.queue = self.world  # type: ignore[assignment]
         self.events: list[Any] = []
         self.out = bytearray(data[:start])
+        self._taken = start
         self._reads, self._free_at = reads, 0.0
         if largest is None:
-            largest = -(-(len(data) - start) // count) if count else 1000
-        self.plan = Plan(start, len(data), largest, count)
-        self.mirror = Mirror(Source("http://o/f", len(data), '"v1"', None))
+            largest = -(-(self._size - start) // count) if count else 1000
+        self.plan = Plan(start, self._size, largest, count)
+        self.mirror = Mirror(Source("http://o/f", self._size, '"v1"', None))
         self.coordinator = Coordinator(
             self.plan,
             mirrors or [self.mirror],
@@ -212,7 +219,8 @@ class Bench:
         """The download, from here to its end; its last Progress."""
         self.coordinator.run()
         self._consume()
-        assert bytes(self.out) == self.data
+        assert self._taken == self._size
+        assert len(self.data) != self._size or bytes(self.out) == self.data
         last: Progress = self.of(Progress)[-1]
         return last
 
@@ -234,8 +242,92 @@ class Bench:
             if item is None:
                 return
             part, payload = item
-            assert part.start == len(self.out)
+            assert part.start == self._taken
+            self._taken = part.stop
             self.out += payload.view()
             self._free_at = max(self._free_at, self.world.now) + self._reads
             wait = self._free_at - self.world.now
             self.world.after(wait, partial(self.world.put, Wrote(part, payload)))
+
+
+@dataclass
+class Net:
+    """What an origin and the links bring, in bytes a second: a connection, a node, all together.
+
+    ``latency`` is how long an answer takes to begin; ``cpu`` the share of its processor's time
+    that a node is busy.
+    """
+
+    bench: Bench
+    connection: float = math.inf
+    node: float = math.inf
+    total: float = math.inf
+    latency: float = 0.02
+    cpu: float = 0.1
+    teams: list[NetTeam] = field(default_factory=list)
+
+    STEP: ClassVar[float] = 0.02
+
+    def __post_init__(self) -> None:
+        self._step()
+
+    def join(self, *nodes: str, most: int = 64) -> None:
+        for node in nodes:
+            team = NetTeam(node, self, most)
+            self.teams.append(team)
+            self.bench.inbox.post(Joined(team))
+
+    def _step(self) -> None:
+        now = self.bench.world.now
+        flying = [flight for team in self.teams for flight in team.flights.values()]
+        for team in self.teams:
+            for ticket, flight in list(team.flights.items()):
+                if now < flight.began + self.latency:
+                    continue
+                share = min(self.node / len(team.flights), self.total / len(flying))
+                came = min(self.connection, share) * self.STEP
+                came = min(came, flight.part.size - flight.got)
+                flight.got += came
+                team.received += came
+                if flight.got >= flight.part.size:
+                    team.end(ticket)
+        self.bench.after(self.STEP, self._step)
+
+
+@dataclass
+class NetFlight:
+    part: Part
+    began: float
+    got: float = 0.0
+
+
+@dataclass(eq=False)
+class NetTeam:
+    node: str
+    net: Net
+    most: int
+    in_store: bool = False
+    received: float = 0.0
+    flights: dict[int, NetFlight] = field(default_factory=dict)
+
+    def accepts(self, size: int, urgent: bool) -> bool:
+        return True
+
+    def look(self) -> Pulse:
+        now, busy = self.net.bench.world.now, self.net.cpu
+        got = {ticket: int(flight.got) for ticket, flight in self.flights.items()}
+        return Pulse(now, now, int(self.received), got, (busy * now, now))
+
+    def start(self, ticket: int, part: Part, source: Source) -> None:
+        self.flights[ticket] = NetFlight(part, self.net.bench.world.now)
+
+    def cancel(self, ticket: int) -> None:
+        if ticket in self.flights:
+            self.end(ticket, Failure("cancelled", "cancelled"))
+
+    def end(self, ticket: int, failure: Failure | None = None) -> None:
+        flight = self.flights.pop(ticket)
+        got = 0 if failure else flight.part.size
+        seconds = self.net.bench.world.now - flight.began
+        payload = Bytes(b"") if got else None
+        self.net.bench.inbox.post(Fetched(ticket, got, payload, failure, seconds))

@@ -20,7 +20,8 @@ from raydl.inbox import Held, Inbox
 from raydl.lane import HERE, Connected, ConnectFailed, Disconnected, Fetched, Joined, Left, Pulse
 from raydl.mirrors import Mirror
 from raydl.models import Failure, Plan, Source
-from tests.lab import BUSY, DATA, Bench, Bytes
+from raydl.plan import make_plan
+from tests.lab import BUSY, DATA, Bench, Bytes, Net
 
 LOST = Failure("lane", "lost")
 
@@ -558,3 +559,17 @@ def test_a_process_that_was_stopped_takes_its_nodes_for_well():
     assert not bench.of(PartHedged)
     assert bench.coordinator.meter.retried == 0
     assert bench.seconds < 70
+
+
+def seconds_with(parts, size=200_000_000):
+    """How long two nodes take where each connection brings 2 MB/s."""
+    plan = make_plan(size, parts=parts, part_size=8 << 20, window=256 << 20)
+    bench = Bench(plan.count, size=size, limit=256 << 20, connections=None, largest=plan.largest)
+    Net(bench, connection=2e6).join(HERE, "a")
+    bench.run()
+    return bench.seconds
+
+
+@pytest.mark.parametrize("parts", [1, 16, 64, 1000, 100_000])
+def test_how_the_file_is_divided_costs_nothing(parts):
+    assert seconds_with(parts) < 1.15 * seconds_with(None)

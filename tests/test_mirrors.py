@@ -98,7 +98,7 @@ def two(make_origin):
 def fetch(first, second, **options):
     events = []
     report = raydl.fetch(
-        first.url(), mirror=[second.url()], on_event=events.append, parts=40,
+        first.url(), mirror=[second.url()], on_event=events.append, part_size=50_000,
         **{**ALONE, **options},
     )  # fmt: skip
     return report, [str(event) for event in events if isinstance(event, Notice)]
