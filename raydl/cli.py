@@ -341,8 +341,9 @@ def _shown(name: str, value: Any) -> Any:
 
 @app.command()
 def demo() -> None:
-    """Fetch a file from an origin on this machine that caps each connection: once with one
-    part, once with several. Needs no network and takes less than half a minute."""
+    """Fetch a file from an origin on this machine that caps each connection: once over one,
+    once over several. Needs no network and takes less than half a minute.
+    """
     from raydl.demo import main as show
 
     show()

@@ -9,10 +9,11 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from raydl import backoff, company
 from raydl.away import Away
+from raydl.blame import Verdict
 from raydl.crew import CRAWL_SECONDS, Crew, Flight
 from raydl.errors import CancelledError, ClusterError
 from raydl.event import (
@@ -59,6 +60,10 @@ from raydl.window import Task, Window
 
 TICK_SECONDS = 0.1
 
+STOPPED_SECONDS = 2.0
+"""Who comes to a turn so much later than it meant to was stopped (Ctrl-Z), and so was what it
+heard: that nothing was heard meanwhile says nothing."""
+
 
 class Coordinator:
     """Fetches a plan's parts through whatever teams join the inbox.
@@ -68,8 +73,8 @@ class Coordinator:
     the lanes of each node, which else are found by measuring; ``patience`` is how long it waits,
     in seconds, when there is no lane at all; ``required`` makes a cluster that fails an error of
     the download. ``mirrors`` are the places that have the file, and ``awaited`` of them may
-    still join. With ``stay`` the bytes stay
-    where they were fetched, for ``payloads`` to hand out.
+    still join. With ``stay`` the bytes stay where they were fetched, for ``payloads`` to hand
+    out. ``clock`` tells the time, in seconds.
     """
 
     def __init__(
@@ -88,8 +93,10 @@ class Coordinator:
         lowest: int | None = None,
         stay: bool = False,
         awaited: int = 0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._plan = plan
+        self._clock = clock
         self._places = Places(mirrors, emit, inbox.queue.put, awaited)
         self._inbox = inbox
         self._emit = emit
@@ -112,15 +119,15 @@ class Coordinator:
         self._limits = Limits()
         self._unfit: set[str] = set()
         self._away = Away()
-        self.meter = Meter(plan.start, plan.size)
-        self._next_tick = self._alone_since = time.monotonic()
+        self.meter = Meter(plan.start, plan.size, clock)
+        self._next_tick = self._alone_since = self._turned_at = clock()
         self._is_closed = self._cancelled = False
-        self._thread = threading.Thread(target=self._run, name="raydl-coordinator", daemon=True)
+        self._thread = threading.Thread(target=self.run, name="raydl-coordinator", daemon=True)
 
     @property
     def parts(self) -> int:
-        """How many parts the file was cut into so far."""
-        return self._window.cuts
+        """How many parts the file was divided into so far."""
+        return self._window.cuts if self._plan.count is None else self._plan.count
 
     @property
     def limit(self) -> str:
@@ -165,10 +172,12 @@ class Coordinator:
         if self._thread.is_alive():
             self._thread.join()
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Do the work, until it is done or closed; ``payloads`` starts this in a thread."""
         try:
             while not self._is_closed:
-                now = time.monotonic()
+                now = self._clock()
+                self._notice_a_stop(now)
                 self._dispatch(now)
                 self._deliver()
                 if now >= self._next_tick:
@@ -189,16 +198,19 @@ class Coordinator:
 
     def _idle_seconds(self) -> float:
         """How long nothing but a message can matter."""
-        now = time.monotonic()
-        due = [self._next_tick]
-        allowed = self._manners.next_at(now)
-        if allowed > now:
-            due.append(allowed)
-        due += [at for crew in self._crews if (at := crew.next_rested()) is not None]
-        retry = self._window.next_due()
-        if retry is not None and retry > now:
-            due.append(retry)
-        return max(0.001, min(due) - now)
+        now = self._clock()
+        due = [self._manners.next_at(now), self._window.next_due()]
+        due += [crew.next_rested() for crew in self._crews]
+        soon = [at for at in due if at is not None and at > now and not self._held]
+        return max(0.001, min([self._next_tick, *soon]) - now)
+
+    def _notice_a_stop(self, now: float) -> None:
+        """Where this process was stopped for a while, that while does not count."""
+        gap, self._turned_at = now - self._turned_at, now
+        if gap > STOPPED_SECONDS:
+            self._alone_since += gap
+            for crew in {*self._crews, *(flight.crew for flight in self._flights)}:
+                crew.stood_still(gap)
 
     def _handle(
         self, message: Message | Pulled | Wrote | Resolved | Searched | Held | Closed
@@ -208,7 +220,7 @@ class Coordinator:
                 self._fetched(message)
             case Wrote(part, payload):
                 if payload.in_store:
-                    self._store.released(part.size, time.monotonic())
+                    self._store.released(part.size, self._clock())
                 payload.release()
                 self._window.wrote(part.size)
                 self._emit(PartWritten(*part))
@@ -252,7 +264,7 @@ class Coordinator:
             )
 
     def _joined(self, message: Joined) -> None:
-        node, now = message.team.node, time.monotonic()
+        node, now = message.team.node, self._clock()
         for crew in [crew for crew in self._crews if crew.node == node]:
             self._dismiss(crew)
         self._crews.append(Crew(message.team, now))
@@ -268,10 +280,9 @@ class Coordinator:
         if crew is not None:
             self._dismiss(crew)
             for flight in list(crew.flights.values()):
-                self._flights.land(flight)
-                lost = Failure("lane", f"{node} is lost: {reason}")
+                self._land(flight)
                 if self._is_needed(flight):
-                    self._retry(flight.task.part, flight.task.tries + 1, lost, node)
+                    self._lose(flight.task.part, f"{node} is lost: {reason}", node)
         if message.unreachable:
             self._refetch_what_is_at(node, reason)
         if told:
@@ -293,8 +304,8 @@ class Coordinator:
 
     def _dispatch(self, now: float) -> None:
         while not self._held and self._manners.allows(len(self._flights), now):
-            free, mirror = self._free_crews(now), self._places.next()
-            if not free or mirror is None:
+            free = self._free_crews(now)
+            if not free:
                 break
             task = self._window.take(now, self._wish(free[0], now))
             if task is None:
@@ -302,13 +313,15 @@ class Coordinator:
             urgent = task.part.start == self._window.written
             size = task.part.size
             able = [c for c in free if self._has_memory(c, size, urgent, now)]
-            # Who fetches them already shares whatever holds that one up.
-            racing = {rival.crew for rival in self._flights.rivals(task.part.start)}
-            crew = min(able, key=lambda c: c in racing, default=None)
-            if crew is None:
+            if not able:
                 self._window.put_back(task)
                 break
-            self._launch(task, crew, mirror, now)
+            chosen = self._choose(task, able, now)
+            if chosen is None:
+                # Those that are free do something else meanwhile.
+                self._window.put_back(task, now + TICK_SECONDS)
+            else:
+                self._launch(task, *chosen, now)
         if now - self._alone_since > self._patience:
             raise ClusterError(
                 f"no node has been there to fetch with for {self._patience:g}s",
@@ -316,10 +329,34 @@ class Coordinator:
             )
 
     def _free_crews(self, now: float) -> list[Crew]:
-        """Those with a free lane, the fastest first."""
-        free = [crew for crew in self._crews if crew.free(self._tuner.lanes, now) > 0]
+        """Those with a free lane and a place to ask, the fastest first."""
+        free = [
+            crew
+            for crew in self._crews
+            if crew.free(self._tuner.lanes, now) > 0 and self._places.has_any(crew, now)
+        ]
         free.sort(key=lambda crew: -crew.speed)
         return free
+
+    def _choose(self, task: Task, able: list[Crew], now: float) -> tuple[Crew, Mirror] | None:
+        """Who of them fetches it, and where; None where another should who is busy."""
+        start = task.part.start
+        fresh = [crew for crew in able if not self._retries.has_failed(start, crew.node)]
+        if not fresh and not all(
+            self._retries.has_failed(start, crew.node) for crew in self._active_crews()
+        ):
+            return None
+        # Who fetches it already shares whatever holds that one up.
+        racing = {rival.crew for rival in self._flights.rivals(start)}
+        for crew in sorted(fresh or able, key=lambda c: c in racing):
+            mirror = self._places.next(crew, task, self._retries, now)
+            if mirror is not None:
+                return crew, mirror
+        return None
+
+    def _active_crews(self) -> list[Crew]:
+        """Those that bring something, or may yet."""
+        return [crew for crew in self._crews if not self._places.is_aside(crew)]
 
     def _has_memory(self, crew: Crew, size: int, urgent: bool, now: float) -> bool:
         if crew.team.in_store and not urgent:
@@ -328,10 +365,11 @@ class Coordinator:
 
     def _wish(self, crew: Crew, now: float) -> int:
         """Bytes of a part that fits this crew's lanes."""
-        known = [c.speed for c in self._crews if c.speed]
+        crews = self._active_crews() or self._crews
+        known = [c.speed for c in crews if c.speed]
         usual = sum(known) / len(known) if known else 0.0
-        fleet = sum((c.speed or usual) * max(1, len(c.flights)) for c in self._crews)
-        lanes = self._tuner.lanes_soon(now) * len(self._crews)
+        fleet = sum((c.speed or usual) * max(1, len(c.flights)) for c in crews)
+        lanes = self._tuner.lanes_soon(now) * len(crews)
         size = part_size(
             crew.speed or usual, fleet, lanes, window=self._window.limit, left=self._window.left
         )
@@ -350,67 +388,92 @@ class Coordinator:
         rivals = any(not rival.replaced for rival in self._flights.rivals(start))
         return not (flight.moot or rivals or self._window.is_waiting(start))
 
+    def _land(self, flight: Flight) -> None:
+        self._flights.land(flight)
+        self._places.landed(flight, self._flights)
+
     def _fetched(self, message: Fetched) -> None:
-        flight, now = self._flights.get(message.ticket), time.monotonic()
+        flight, now = self._flights.get(message.ticket), self._clock()
         if flight is None:
             # Its node was given up, and the part went to another.
             if message.payload is not None:
                 message.payload.release()
             return
-        self._flights.land(flight)
         self._manners.spared(flight.task.part.size - message.got)
-        crew, task, failure = flight.crew, flight.task, flight.given_up or message.failure
-        whole = message.got == task.part.size
-        if message.got and failure is None:
-            crew.delivered(message.got, message.seconds, now)
-            self._places.delivered(flight, message.got, message.seconds)
-        elif failure is not None and not flight.moot and self._places.excuse(flight, failure):
-            failure = Failure("cancelled", failure.message)
-        if message.payload is not None and ((whole and not flight.moot) or self._is_needed(flight)):
-            self._accept(flight, message, failure)
+        crew, part, failure = flight.crew, flight.task.part, flight.given_up or message.failure
+        if message.got:
+            if failure is None:
+                crew.strikes = 0
+                crew.delivered(message.got, message.seconds, now)
+            self._places.delivered(flight, message.got, message.seconds, now)
+        self._land(flight)
+        is_whole = message.got == part.size and not flight.moot
+        rest: Part | None = part
+        if message.payload is not None and (is_whole or self._is_needed(flight)):
+            rest = self._accept(flight, message, message.payload)
         else:
             self.meter.wasted += message.got
             if message.payload is not None:
                 message.payload.release()
-            elif failure is not None and self._is_needed(flight):
-                self._retry(task.part, task.tries + 1, failure, crew.node)
-        if failure is None:
-            crew.strikes = 0
-        elif not flight.moot and failure.kind != "cancelled":
-            self._strike(crew, failure, now)
+            if not self._is_needed(flight):
+                rest = None
+        if failure is not None and not flight.moot:
+            self._failed(flight, failure, rest, now)
+        elif rest is not None:
+            # The origin may send less than asked (RFC 9110, section 15.3.7).
+            self._window.put_back(Task(rest))
 
-    def _strike(self, crew: Crew, failure: Failure, now: float) -> None:
+    def _failed(self, flight: Flight, failure: Failure, rest: Part | None, now: float) -> None:
+        """Find out whose fault it is; ``rest`` is what has to be fetched all the same."""
+        if self._places.is_excused(flight, failure, self._flights):
+            if rest is not None:
+                self._window.put_back(Task(rest))
+            return
+        crews = [crew for crew in self._crews if not crew.is_silent(now)]
+        verdict = self._places.judge(flight, failure, crews, now)
+        if verdict is Verdict.RETRY:
+            self._strike(flight, failure, now)
+        if rest is None:
+            return
+        if verdict is Verdict.END:
+            raise failure.to_error()
+        node, tries, delay = flight.crew.node, 0, 0.0
+        is_new = verdict is Verdict.REST_NODE and self._retries.blamed(rest, node)
+        if not is_new and verdict is not Verdict.LEAVE_SOURCE:
+            places = self._places.mirrors
+            tries, delay = self._retries.failed(
+                rest, flight.mirror, places, failure, may_join=places.awaited > 0
+            )
+        self._again(rest, failure, node, tries, delay)
+
+    def _strike(self, flight: Flight, failure: Failure, now: float) -> None:
         """A lane that fails rests, so that one broken node does not use up the tries."""
+        crew = flight.crew
         crew.strikes += 1
         # As many strikes as lanes may come from one event.
         tries = 1 + (crew.strikes - 1) // self._tuner.lanes
         crew.rest(now + backoff.delay(tries, failure.retry_after))
-        if failure.status in (429, 503) or failure.kind == "connect":
+        if self._places.is_complaint(flight, failure):
             self._tuner.complained(now)
         if failure.status == 429 or (failure.status == 503 and failure.retry_after is not None):
             # It is said to all: every lane waits, wherever it is, and not each in its turn.
             self._manners.hold(backoff.delay(1, failure.retry_after), now)
 
-    def _accept(self, flight: Flight, message: Fetched, failure: Failure | None) -> None:
-        task, node, got, payload = flight.task, flight.crew.node, message.got, message.payload
-        assert payload is not None
-        rest = self._window.arrived(task.part, got, payload)
-        here = task.part._replace(stop=task.part.start + got)
-        self._retries.fitted(task.part)
-        self.meter.arrived(node, got)
+    def _accept(self, flight: Flight, message: Fetched, payload: Payload) -> Part | None:
+        """Take what it brought; returns the rest."""
+        part, node = flight.task.part, flight.crew.node
+        rest = self._window.arrived(part, message.got, payload)
+        here = part._replace(stop=part.start + message.got)
+        self._retries.fitted(part.start)
+        self._places.fitted(part.start)
+        self.meter.arrived(node, message.got)
         self._emit(PartFetched(*here, node, round(message.seconds, 4)))
         if not payload.here:
             self._away.put(here, node, payload)
             if not self._stay:
                 self._pull(here.start, payload)
-        self._call_off(task.part.start)
-        if rest is None:
-            return
-        if failure is None:
-            # The origin may send less than asked (RFC 9110, section 15.3.7).
-            self._window.put_back(Task(rest))
-        else:
-            self._retry(rest, 1, failure, node)
+        self._call_off(part.start)
+        return rest
 
     def _call_off(self, start: int) -> None:
         """The bytes at ``start`` are there: whoever else fetches them can stop."""
@@ -419,20 +482,23 @@ class Coordinator:
             rival.moot = True
             rival.crew.team.cancel(rival.ticket)
 
-    def _retry(self, part: Part, tries: int, failure: Failure, node: str) -> None:
-        if failure.kind == "cancelled":
-            self._window.put_back(Task(part, tries - 1))
-            return
-        delay = self._retries.delay(part, tries, failure)
+    def _again(self, part: Part, failure: Failure, node: str, tries: int, delay: float) -> None:
+        """These bytes are asked for once more."""
         self.meter.retried += 1
-        self._window.put_back(Task(part, tries), time.monotonic() + delay)
+        self._window.put_back(Task(part), self._clock() + delay)
         self._emit(PartFailed(*part, node, failure.message, tries, round(delay, 2)))
+
+    def _lose(self, part: Part, problem: str, node: str) -> None:
+        """Who had these bytes, or was fetching them, is gone: nothing is wrong with them."""
+        failure = Failure("lane", problem)
+        self._retries.lost(part, failure)
+        self._again(part, failure, node, 0, 0.0)
 
     def _lost(self, part: Part, problem: str) -> None:
         """An object that a node had fetched is gone: fetch it again."""
         self._window.lost(part)
         self.meter.lost(part.size)
-        self._retry(part, 1, Failure("lane", f"the fetched bytes are lost: {problem}"), "the store")
+        self._lose(part, f"the fetched bytes are lost: {problem}", "the store")
 
     def _deliver(self) -> None:
         while (payload_at_head := self._window.peek()) is not None:
@@ -465,7 +531,7 @@ class Coordinator:
         self._hedge(free, now)
         pulses = {
             crew: crew.pulse
-            for crew in self._crews
+            for crew in self._active_crews()
             if crew.pulse is not None and not crew.is_silent(now)
         }
         strained = any(crew.is_strained for crew in pulses)
@@ -483,7 +549,7 @@ class Coordinator:
     def _holdup(self, idle: bool) -> Holdup:
         """What keeps lanes from work, or from doing it faster."""
         window = self._window
-        if self._manners.is_spent(time.monotonic()):
+        if self._manners.is_spent(self._clock()):
             return Holdup.RATE
         if idle and window.left:
             if window.head - window.written > window.limit // 4:
@@ -543,7 +609,7 @@ class Coordinator:
         self._emit(PartHedged(*flight.task.part, flight.crew.node, reason))
 
     def _show_progress(self) -> None:
-        now = time.monotonic()
+        now = self._clock()
         in_flight = sum(flight.got for flight in self._flights if not flight.moot)
         self._emit(
             Progress(

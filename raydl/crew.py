@@ -60,6 +60,14 @@ class Flight:
         self._mark = (self.seen_at, self.got)
         return self.got - got < lowest * (self.seen_at - since)
 
+    def stood_still(self, seconds: float) -> None:
+        """So long nothing could be heard of it: that time does not count."""
+        self.began += seconds
+        self.seen_at += seconds if self.seen_at else 0.0
+        self.moved_at += seconds if self.moved_at else 0.0
+        self._mark = self._mark and (self._mark[0] + seconds, self._mark[1])
+        self._first = self._first and (self._first[0] + seconds, self._first[1])
+
     def seen(self, got: int, at: float) -> None:
         """``got`` bytes had arrived, as was heard ``at``."""
         if got > self.got or not self.moved_at:
@@ -136,6 +144,12 @@ class Crew:
     def next_rested(self) -> float | None:
         """When the first pause ends."""
         return self._resting[0] if self._resting else None
+
+    def stood_still(self, seconds: float) -> None:
+        """So long this process was stopped: that time does not count."""
+        self._heard_at += seconds
+        for flight in self.flights.values():
+            flight.stood_still(seconds)
 
     def is_silent(self, now: float) -> bool:
         """Whether it was not heard of for too long."""

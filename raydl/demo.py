@@ -1,7 +1,7 @@
 """``raydl demo``: what many connections from many nodes bring, shown on one machine.
 
 An origin on loopback caps each connection, as many do; a Ray cluster of three nodes on this
-machine fetches a file from it with one part, then with several.
+machine fetches a file from it over one connection, then with all nodes over several.
 """
 
 from __future__ import annotations
@@ -91,13 +91,12 @@ def main() -> None:
         one = fetch(
             url,
             target,
-            parts=1,
-            part_size=SIZE,
+            connections=1,
             address="none",
             checksum=checksum,
             progress=style,
         )
-        _tell("one part, one connection, this machine alone", one)
+        _tell("one connection, this machine alone", one)
         target.unlink()
         _say(f"Starting a Ray cluster of {NODES} nodes on this machine …")
         with several_nodes(NODES):

@@ -72,7 +72,7 @@ class Planned(Event):
     @classmethod
     def of(cls, plan: Plan) -> Planned:
         """The event that tells of a plan."""
-        return cls(plan.start, plan.size, plan.count, plan.largest, plan.note)
+        return cls(plan.start, plan.size, plan.count, plan.part_size, plan.note)
 
     def __str__(self) -> str:
         parts = "parts" if self.parts is None else counted(self.parts, "part")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
+from collections.abc import Callable
 
 from raydl.models import NodeShare
 
@@ -16,12 +17,12 @@ RAMP_SECONDS = 0.5
 class Meter:
     """Counts bytes ``[start, size)``. One thread writes; ``seconds_left`` may be asked by any."""
 
-    def __init__(self, start: int, size: int) -> None:
-        self._start, self._size = start, size
+    def __init__(self, start: int, size: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._start, self._size, self._clock = start, size, clock
         self._arrived = 0
         self._bytes: Counter[str] = Counter()
         self._lanes: Counter[str] = Counter()
-        self._began = time.monotonic()
+        self._began = clock()
         self.retried = 0
         self.wasted = 0
         """Bytes that were fetched twice, or in vain."""
@@ -56,7 +57,7 @@ class Meter:
         A speed gets going: at first the estimate is discounted, so that what it says is at
         least true.
         """
-        elapsed = time.monotonic() - self._began
+        elapsed = self._clock() - self._began
         got = self.fetched - self._start
         if elapsed < LOOK_SECONDS or not got:
             return math.inf if elapsed > 3 * LOOK_SECONDS else 0.0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from raydl.checksum import Checksum
 from raydl.models import Failure, Remote, Source, redact
@@ -17,7 +18,8 @@ class Mirror:
     """A place, and how it does. ``resolve`` asks it anew where the file is.
 
     ``speed`` is that of one request in bytes a second, 0 while unknown; ``served`` counts bytes
-    since the source was resolved.
+    since the source was resolved. ``refused`` is set while it is not known whether a refusal means
+    that the URL has expired.
     """
 
     source: Source
@@ -27,6 +29,12 @@ class Mirror:
     failures: int = 0
     served: int = 0
     is_resolving: bool = False
+    refused: Failure | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is known where to ask."""
+        return not self.is_resolving and self.refused is None
 
     def renew(self, source: Source) -> bool:
         """Take the new source over; False when it is another file."""
@@ -55,13 +63,31 @@ class Mirrors:
             self._mirrors.append(mirror)
         return bool(self._mirrors or self.awaited)
 
-    def next(self) -> Mirror | None:
-        """Where the next request would be served soonest; None while nobody can say where."""
-        known = [mirror for mirror in self._mirrors if not mirror.is_resolving]
+    def __iter__(self) -> Iterator[Mirror]:
+        return iter(self._mirrors)
+
+    def __len__(self) -> int:
+        return len(self._mirrors)
+
+    def __contains__(self, mirror: object) -> bool:
+        return mirror in self._mirrors
+
+    def next(
+        self,
+        may_ask: Callable[[Mirror], bool] | None = None,
+        tries: Mapping[Mirror, int] = MappingProxyType({}),
+    ) -> Mirror | None:
+        """Where the next request would be served soonest, of those that it may go to.
+
+        ``tries`` counts what was tried in vain: the fewer, the sooner. None while there is none.
+        """
+        known = [m for m in self._mirrors if m.is_open and (may_ask is None or may_ask(m))]
         fastest = max((mirror.speed for mirror in known), default=0.0)
         # Who was not tried yet is taken to be as fast as the best.
         return min(
-            known, key=lambda m: (m.in_flight + 1) / (m.speed or fastest or 1.0), default=None
+            known,
+            key=lambda m: (tries.get(m, 0), (m.in_flight + 1) / (m.speed or fastest or 1.0)),
+            default=None,
         )
 
     def delivered(self, mirror: Mirror, source: Source, got: int, seconds: float) -> None:
@@ -82,10 +108,6 @@ class Mirrors:
             return False
         self._mirrors.remove(mirror)
         return True
-
-    def knows(self, mirror: Mirror) -> bool:
-        """Whether it is still one of them."""
-        return mirror in self._mirrors
 
 
 def objection(first: Remote, other: Remote) -> str:

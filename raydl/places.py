@@ -6,16 +6,19 @@ import threading
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from raydl.crew import Flight
+from raydl.blame import FROM_THE_ORIGIN, Blame, Verdict
+from raydl.crew import Crew, Flight
 from raydl.errors import OriginChangedError, RaydlError
 from raydl.event import Emit, Notice
 from raydl.inbox import Resolved, Searched
 from raydl.mirrors import Mirror, Mirrors
 from raydl.models import Failure, Source
+from raydl.retries import Retries
+from raydl.window import Task
 
 
 class Places:
-    """Says whose fault a failure is: the request's, or that of the place that was asked.
+    """Where to ask for bytes, and what a failure there means.
 
     ``post`` takes what a place answered when it was asked anew where the file is; that goes on
     in a thread of its own, and comes back through ``resolved``. ``awaited`` messages come to
@@ -29,37 +32,90 @@ class Places:
         post: Callable[[Resolved], None],
         awaited: int = 0,
     ) -> None:
-        self._mirrors = Mirrors(mirrors, awaited)
+        self.mirrors = Mirrors(mirrors, awaited)
+        self._blame = Blame(self.mirrors)
         self._emit, self._post = emit, post
         self._last: RaydlError | None = None
 
-    def next(self) -> Mirror | None:
-        """Where the next request would be served soonest; None while nobody can say where."""
-        return self._mirrors.next()
+    def next(self, crew: Crew, task: Task, retries: Retries, now: float) -> Mirror | None:
+        """Where ``crew`` asks for these bytes; None where it may ask nowhere."""
+        start = task.part.start
 
-    def delivered(self, flight: Flight, got: int, seconds: float) -> None:
+        def may_ask(mirror: Mirror) -> bool:
+            return not retries.is_spent(start, mirror) and self._blame.may_ask(crew, mirror, now)
+
+        return self.mirrors.next(may_ask, retries.at(start))
+
+    def has_any(self, crew: Crew, now: float) -> bool:
+        """Whether there is a place that ``crew`` may ask now."""
+        return any(m.is_open and self._blame.may_ask(crew, m, now) for m in self.mirrors)
+
+    def is_aside(self, crew: Crew) -> bool:
+        """Whether ``crew`` has failed wherever the others are served."""
+        return all(self._blame.is_aside(crew, mirror) for mirror in self.mirrors)
+
+    def delivered(self, flight: Flight, got: int, seconds: float, now: float) -> None:
         """It brought ``got`` bytes."""
-        self._mirrors.delivered(flight.mirror, flight.source, got, seconds)
+        self.mirrors.delivered(flight.mirror, flight.source, got, seconds)
+        if self._blame.served(flight, now):
+            self._emit(Notice(f"{flight.crew.node} takes part again"))
 
-    def excuse(self, flight: Flight, failure: Failure) -> bool:
-        """Whether it is the place that failed, and the bytes will be had from elsewhere."""
+    def fitted(self, start: int) -> None:
+        """The bytes at ``start`` came, and they fit."""
+        self._blame.fitted(start)
+
+    def landed(self, flight: Flight, flights: Iterable[Flight]) -> None:
+        """One request less is under way; ``flights`` are the others."""
         mirror = flight.mirror
-        if failure.kind in ("cancelled", "lane"):
-            return False
-        if flight.source is not mirror.source or not self._mirrors.knows(mirror):
+        if mirror.refused is None or flight.source is not mirror.source:
+            return
+        if mirror.served:
+            self._resolve(mirror, mirror.refused)
+        elif all(other.source is not mirror.source for other in flights):
+            mirror.refused = None
+
+    def is_excused(self, flight: Flight, failure: Failure, flights: Iterable[Flight]) -> bool:
+        """Whether nobody is to blame, and the bytes are merely asked for again."""
+        mirror = flight.mirror
+        if failure.kind == "cancelled":
             return True
-        if failure.status in (401, 403) and mirror.resolve is not None:
-            # A URL that served bytes and then refuses was signed for a time. It is resolved once
-            # for the whole fleet; a new one that serves nothing either is a failure.
-            if mirror.is_resolving:
-                return True
-            if mirror.served:
-                mirror.is_resolving = True
-                self._emit(Notice(f"{failure.message}: asking anew where the file is"))
-                resolve = partial(self._resolve, mirror, mirror.resolve)
-                threading.Thread(target=resolve, name="raydl-resolve", daemon=True).start()
-                return True
-        return self._leaves(mirror, failure)
+        if failure.kind == "lane":
+            return False
+        if flight.source is not mirror.source or mirror not in self.mirrors:
+            return True
+        if failure.status not in (401, 403) or mirror.resolve is None:
+            return False
+        # A URL that served bytes and then refuses was signed for a time, or for some requests. It
+        # is resolved once for the whole fleet; one that has served nothing is a failure.
+        if mirror.is_resolving:
+            return True
+        if self._blame.was_refused_before(flight):
+            return False
+        if mirror.served:
+            self._resolve(mirror, failure)
+            return True
+        if any(other.source is mirror.source for other in flights):
+            # They will tell: what one of them brings is proof that the URL was good.
+            mirror.refused = failure
+            return True
+        return False
+
+    def judge(self, flight: Flight, failure: Failure, crews: Iterable[Crew], now: float) -> Verdict:
+        """What follows from a failure that nothing excuses, of a node of ``crews``."""
+        verdict = self._blame.judge(flight, failure, crews)
+        if verdict is Verdict.LEAVE_SOURCE:
+            self._last = failure.to_error()
+            self._emit(Notice(f"{flight.mirror} is left out from here: {failure.message}"))
+        if verdict is Verdict.REST_NODE and self._blame.rest(flight, failure, now):
+            where = f" for {flight.mirror}" if len(self.mirrors) > 1 else ""
+            self._emit(Notice(f"{flight.crew.node} is set aside{where}: {failure.message}"))
+        return verdict
+
+    def is_complaint(self, flight: Flight, failure: Failure) -> bool:
+        """Whether the origin says that there are too many requests."""
+        if failure.kind == "connect":
+            return self._blame.knows_the_way(flight)
+        return failure.status in FROM_THE_ORIGIN
 
     def resolved(self, message: Resolved) -> None:
         """Go on with what a place answered. Raises its error, if there is no other place."""
@@ -70,23 +126,24 @@ class Places:
         if error is None:
             return
         mirror.is_resolving = False
-        if not self._leaves(mirror, Failure("changed", error.message)):
+        if not self.mirrors.failed(mirror, Failure("changed", error.message)):
             raise error
+        self._last = error
+        self._emit(Notice(f"{mirror} is left out from here: {error.message}"))
 
     def searched(self, message: Searched) -> None:
         """A place joins, or will not. Raises the last one's error where none is left."""
-        if not self._mirrors.searched(message.mirror) and self._last is not None:
+        if not self.mirrors.searched(message.mirror) and self._last is not None:
             raise self._last
 
-    def _leaves(self, mirror: Mirror, failure: Failure) -> bool:
-        """Whether this failure was one too many, and the place is asked no more."""
-        if not self._mirrors.failed(mirror, failure):
-            return False
-        self._last = failure.to_error()
-        self._emit(Notice(f"{mirror} is left out from here: {failure.message}"))
-        return True
+    def _resolve(self, mirror: Mirror, failure: Failure) -> None:
+        assert mirror.resolve is not None
+        mirror.is_resolving, mirror.refused = True, None
+        self._emit(Notice(f"{failure.message}: asking anew where the file is"))
+        ask = partial(self._ask, mirror, mirror.resolve)
+        threading.Thread(target=ask, name="raydl-resolve", daemon=True).start()
 
-    def _resolve(self, mirror: Mirror, resolve: Callable[[], Source]) -> None:
+    def _ask(self, mirror: Mirror, resolve: Callable[[], Source]) -> None:
         try:
             answer = Resolved(mirror, resolve(), None)
         except RaydlError as error:

@@ -29,27 +29,19 @@ TAIL_SHARES = 3
 """And at most one part in ``TAIL_SHARES`` of what is left of the file, so that none ends late."""
 
 
-def make_plan(
-    size: int,
-    *,
-    start: int = 0,
-    parts: int | None,
-    part_size: int,
-    window: int,
-    limited: bool = False,
-) -> Plan:
+def make_plan(size: int, *, start: int = 0, parts: int | None, part_size: int, window: int) -> Plan:
     """Divide bytes ``[start, size)``.
 
     ``parts`` is what the user asked for, if anything; ``part_size`` the upper bound and
     ``window`` the bytes that may be in flight at once. With ``parts`` given there are never
-    fewer than that, unless there are fewer bytes; else parts are cut to measure as it goes, as
-    they are when the rate is ``limited``.
+    fewer than that, unless there are fewer bytes. What one request is for follows what is measured
+    in either case.
     """
     span = size - start
-    if parts is None or limited or span == 0:
-        largest = min(part_size, max(1, window // (4 * SHARES)))
-        note = "" if parts is None or span == 0 else "small parts, as --limit-rate wants them"
-        return Plan(start, size, largest, None if span else 0, note)
+    if parts is None or span == 0:
+        return Plan(
+            start, size, min(part_size, max(1, window // (4 * SHARES))), None if span else 0
+        )
     largest = min(part_size, max(1, window // SHARES))
     fitting = -(-span // largest)
     count = min(max(parts, fitting), span)
@@ -62,7 +54,10 @@ def make_plan(
         )
     elif count < parts:
         note = f"{counted(count, 'part')} instead of {parts}: there are no more bytes than that"
-    return Plan(start, size, -(-span // count), count, note)
+    elif count > 1 and span // count < SMALLEST_PART:
+        each = format_size(span // count)
+        note = f"{count} parts of {each}: so small that many are asked for at once"
+    return Plan(start, size, min(largest, max(1, window // (4 * SHARES))), count, note)
 
 
 def part_size(lane: float, fleet: float, lanes: int, *, window: int, left: int) -> int:

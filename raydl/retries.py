@@ -1,37 +1,85 @@
-"""Whether a part whose request failed is asked for again, and when. Pure state."""
+"""How often parts were tried, and when they are tried again. Pure state."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection, Mapping
+
 from raydl import backoff
+from raydl.mirrors import Mirror
 from raydl.models import Failure, Part
 
-DOUBTFUL = ("no-range", "changed", "wrong")
-"""Answers that do not fit. One is asked for once more: an odd answer of one server behind a name
-is no reason to throw everything away. A second one is."""
+MOST_LOSSES = 20
+"""So often the nodes that fetch one part may go before that is no accident any more."""
+
+UNCONFIRMED = 3
+"""Tries after which what no second node could confirm is believed of one."""
 
 
 class Retries:
-    """``most`` is how often a part that makes no progress is tried again."""
+    """``most`` is how often a part that makes no progress is tried again, at each place."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._in_doubt: set[int] = set()
+        self._tries: dict[int, Counter[Mirror]] = {}
+        self._blamed: dict[int, Counter[str]] = {}
 
-    def delay(self, part: Part, tries: int, failure: Failure) -> float:
-        """Seconds to wait before ``part`` is tried again, after ``tries`` that failed.
+    def at(self, start: int) -> Mapping[Mirror, int]:
+        """How often the bytes at ``start`` were tried in vain at each place."""
+        return self._tries.get(start, {})
 
-        Raises what the failure means for the download where it is not tried again.
+    def is_spent(self, start: int, mirror: Mirror) -> bool:
+        """Whether those bytes are not asked for there any more."""
+        return self.at(start).get(mirror, 0) > self._most
+
+    def failed(
+        self,
+        part: Part,
+        mirror: Mirror,
+        mirrors: Collection[Mirror],
+        failure: Failure,
+        may_join: bool = False,
+    ) -> tuple[int, float]:
+        """One more try at ``mirror``: how many that makes, and seconds to wait before the next.
+
+        Raises what the failure means for the download when there was one too many at each of
+        ``mirrors``, which are all that there are, unless more ``may_join``: then this one is
+        asked on.
         """
-        if not failure.retryable:
-            if failure.kind not in DOUBTFUL or self._in_doubt:
-                raise failure.to_error()
-            self._in_doubt.add(part.number)
-        if tries > self._most:
-            raise failure.to_error(f" ({tries} tries)" if tries > 1 else "")
-        if failure.kind == "lane":  # the node's fault, not the origin's: another can do it now
-            return 0.0
-        return backoff.delay(tries, failure.retry_after)
+        tries = self._tries.setdefault(part.start, Counter())
+        tries[mirror] += 1
+        count = tries[mirror]
+        most = self._most if failure.retryable else min(self._most, UNCONFIRMED)
+        if min((tries[m] for m in mirrors), default=count) > most:
+            if may_join:
+                tries[mirror] = most
+                return count, backoff.delay(count, failure.retry_after)
+            raise failure.to_error(f" ({count} tries)" if count > 1 else "")
+        if any(tries[m] < count for m in mirrors):
+            return count, 0.0
+        return count, backoff.delay(count, failure.retry_after)
 
-    def fitted(self, part: Part) -> None:
-        """An answer for it that fits came after all."""
-        self._in_doubt.discard(part.number)
+    def blamed(self, part: Part, node: str) -> bool:
+        """It was that node's fault, and no try; whether it was so for the first time.
+
+        Who fails the same bytes again and again uses up tries: else nothing would ever end it.
+        """
+        blamed = self._blamed.setdefault(part.start, Counter())
+        blamed[node] += 1
+        return blamed[node] == 1
+
+    def has_failed(self, start: int, node: str) -> bool:
+        """Whether that node was to blame that those bytes did not come."""
+        return node in self._blamed.get(start, ())
+
+    def lost(self, part: Part, failure: Failure) -> None:
+        """The node that fetched it is gone: no try, but it may not go on for ever."""
+        blamed = self._blamed.setdefault(part.start, Counter())
+        blamed[""] += 1
+        if blamed[""] > MOST_LOSSES:
+            raise failure.to_error(f" ({blamed['']} times)")
+
+    def fitted(self, start: int) -> None:
+        """The bytes at ``start`` came."""
+        self._tries.pop(start, None)
+        self._blamed.pop(start, None)

@@ -72,7 +72,6 @@ def _plan(start: int, size: int, choice: Choice, options: Options) -> Plan:
         parts=options.parts,
         part_size=options.part_size,
         window=_window_limit(choice, options),
-        limited=options.limit_rate is not None,
     )
 
 

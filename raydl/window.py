@@ -16,10 +16,9 @@ T = TypeVar("T")
 
 
 class Task(NamedTuple):
-    """Bytes to fetch. ``tries`` counts failures since the last progress on them."""
+    """Bytes to fetch."""
 
     part: Part
-    tries: int = 0
 
 
 class Window(Generic[T]):

@@ -1,15 +1,11 @@
 """The coordinator over made-up lanes: order, bound, retries, lanes that come and go."""
 
+import itertools
 import random
-import threading
-import time
-from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import pytest
 
-from raydl import backoff
-from raydl import coordinator as module
+from raydl import company
 from raydl.coordinator import Coordinator
 from raydl.errors import CancelledError, ClusterError, HttpError, NetworkError
 from raydl.event import (
@@ -19,155 +15,24 @@ from raydl.event import (
     PartFailed,
     PartHedged,
     PartWritten,
-    Progress,
 )
-from raydl.inbox import Inbox
-from raydl.lane import Connected, ConnectFailed, Disconnected, Fetched, Joined, Left, Pulse
+from raydl.inbox import Held, Inbox
+from raydl.lane import HERE, Connected, ConnectFailed, Disconnected, Fetched, Joined, Left, Pulse
 from raydl.mirrors import Mirror
-from raydl.models import Failure, Part, Plan, Source
+from raydl.models import Failure, Plan, Source
+from raydl.plan import make_plan
+from tests.lab import BUSY, DATA, Bench, Bytes, Net
 
-DATA = random.Random(3).randbytes(10_000)
+LOST = Failure("lane", "lost")
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setattr(backoff, "FIRST", 0.001)
-    monkeypatch.setattr(backoff, "LONGEST", 0.002)
+def alone(monkeypatch):
+    """Downloads that other tests left behind take no share."""
+    monkeypatch.setattr(company, "size", lambda: 1)
 
 
-class Bytes:
-    """A payload; ``remote`` ones have to be pulled first, and may be lost."""
-
-    in_store = False
-
-    def __init__(self, data, remote=False, lost=""):
-        self.data, self.here, self.lost, self.released = data, not remote, lost, False
-
-    def pull(self, done):
-        self.here = not self.lost
-        done(self.lost)
-
-    def view(self):
-        assert self.here
-        return memoryview(self.data)
-
-    def release(self):
-        self.released = True
-
-
-@dataclass(eq=False)
-class FakeTeam:
-    """Answers at once with what ``behave`` makes of a task: (got, failure, payload)."""
-
-    node: str
-    inbox: Inbox
-    most: int
-    behave: object = None
-    tasks: list = field(default_factory=list)
-    cancelled: list = field(default_factory=list)
-    full: bool = False
-    in_store: bool = False
-    seconds: float = 0.0
-    pulse: object = None
-
-    def accepts(self, size, urgent):
-        return urgent or not self.full
-
-    def look(self):
-        now = time.monotonic()
-        return self.pulse(now) if self.pulse else Pulse(now, now, 0, {}, None)
-
-    def cancel(self, ticket):
-        self.cancelled.append(ticket)
-
-    def start(self, ticket, part, source):
-        task = Asked(ticket, part, sum(t.part.start == part.start for t in self.tasks))
-        self.tasks.append(task)
-        got, failure, payload = part.size, None, None
-        if self.behave is not None:
-            outcome = self.behave(self, task)
-            if outcome is None:
-                return
-            got, failure, payload = outcome
-        if got and payload is None:
-            payload = Bytes(DATA[part.start : part.start + got])
-        self.answer(task, got, payload, failure)
-
-    def answer(self, task, got, payload=None, failure=None):
-        if got and payload is None:
-            payload = Bytes(DATA[task.part.start : task.part.start + got])
-        self.inbox.post(Fetched(task.ticket, got, payload, failure, self.seconds))
-
-
-class Asked(NamedTuple):
-    ticket: int
-    part: Part
-    tries: int
-
-
-class Bench:
-    def __init__(
-        self,
-        count=10,
-        *,
-        start=0,
-        limit=4000,
-        retries=3,
-        patience=5.0,
-        required=True,
-        connections=64,
-    ):
-        self.inbox = Inbox()
-        self.events = []
-        largest = -(-(len(DATA) - start) // count) if count else 1000
-        self.plan = Plan(start, len(DATA), largest, count)
-        self.coordinator = Coordinator(
-            self.plan,
-            [Mirror(Source("http://o/f", len(DATA), '"v1"', None))],
-            self.inbox,
-            self.events.append,
-            limit=limit,
-            retries=retries,
-            patience=patience,
-            required=required,
-            connections=connections,
-        )
-
-    def join(self, node, lanes=1, behave=None, **more):
-        team = FakeTeam(node, self.inbox, lanes, behave, **more)
-        self.inbox.post(Joined(team))
-        return team
-
-    def run(self):
-        out = bytearray(DATA[: self.plan.start])
-        try:
-            for part, view in self.coordinator.chunks():
-                assert part.start == len(out)
-                out += view
-        finally:
-            self.coordinator.close()
-        assert bytes(out) == DATA
-        return self.of(Progress)[-1]
-
-    def of(self, kind):
-        return [event for event in self.events if isinstance(event, kind)]
-
-
-BUSY = Failure("status", "busy", 503)
-
-
-def run_beside(bench, work, stop):
-    """Run the download while a thread does ``work`` until ``stop`` is set."""
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        bench.run()
-    finally:
-        stop.set()
-        thread.join()
-
-
-def test_everything_in_order(no_leaks):
+def test_everything_in_order():
     bench = Bench()
     bench.join("a", 3)
     last = bench.run()
@@ -209,74 +74,73 @@ def test_chaos(seed):
         if dice < 0.8:
             held.append(Fetched(task.ticket, part.size, payload, None, 0.0))
             if len(held) > 2 or chance.random() < 0.5:
-                lane.inbox.post(held.pop(chance.randrange(len(held))))
+                lane.bench.inbox.post(held.pop(chance.randrange(len(held))))
             return None
         return part.size, None, payload
 
     bench = Bench(count=60, limit=3000, retries=50)
     for node in "abc":
         bench.join(node, 2, behave)
-    # What is held back for ever would hang: let it go when nothing else moves.
-    stop = threading.Event()
 
     def release():
-        while not stop.wait(0.01):
-            if held:
-                bench.inbox.post(held.pop())
+        """What is held back for ever would hang: it goes when nothing else moves."""
+        if held:
+            bench.inbox.post(held.pop())
+        bench.after(0.01, release)
 
-    run_beside(bench, release, stop)
+    release()
+    bench.run()
 
 
 def test_the_window_is_bounded_while_the_head_is_missing():
-    blocked = []
-
-    def behave(lane, task):
-        if task.part.start == 0:
-            blocked.append((lane, task))
-            return None
-        return task.part.size, None, None
+    def behave(team, task):
+        return None if task.part.start == 0 else (task.part.size, None, None)
 
     bench = Bench(count=20, limit=2000)
     team = bench.join("a", 4, behave)
-    seen = {}
+    asked = []
 
-    def consume():
-        bench.run()
-        seen["done"] = True
+    def look():
+        asked.extend(task.part.stop for task in team.tasks)
+        team.answer(team.tasks[0], 500)
 
-    thread = threading.Thread(target=consume)
-    thread.start()
-    while len(team.tasks) < 4 or not bench.of(Progress):
-        pass
-    deadline = time.monotonic() + 0.3
-    while time.monotonic() < deadline:
-        assert max(task.part.stop for task in team.tasks) <= 2000
-    lane, task = blocked[0]
-    lane.answer(task, 500)
-    thread.join(20)
-    assert seen
+    bench.after(1.0, look)
+    bench.run()
+    assert max(asked) == 2000
+    assert bench.seconds == pytest.approx(1.0)
 
 
 def test_a_slow_consumer_slows_the_lanes():
-    bench = Bench(count=20, limit=1000)
-    lane = bench.join("a")
-    chunks = bench.coordinator.chunks()
-    next(chunks)
-    deadline = time.monotonic() + 0.2
-    while time.monotonic() < deadline:
-        assert max(task.part.stop for task in lane.tasks) <= 1000 if lane.tasks else True
-    rest = b"".join(bytes(view) for _, view in chunks)
-    assert rest == DATA[500:]
-    bench.coordinator.close()
+    """What is asked for is never more than the window ahead of what was taken."""
+    bench = Bench(count=20, limit=1000, reads=1.0)
 
+    def behave(team, task):
+        written = sum(event.stop - event.start for event in bench.of(PartWritten))
+        ahead.append(task.part.stop - written)
+        return task.part.size, None, None
 
-def test_memory_that_is_used_up_stops_a_lane_but_never_the_head():
-    bench = Bench()
-    lane = bench.join("a")
-    lane.full = True
+    ahead = []
+    bench.join("a", 2, behave)
     bench.run()
-    starts = [task.part.start for task in lane.tasks]
-    assert starts == sorted(starts)
+    assert len(ahead) == 20
+    assert max(ahead) == 1000
+    assert bench.seconds == pytest.approx(20.0)
+
+
+def test_memory_that_is_used_up_stops_all_but_the_head():
+    """Of several lanes only one goes on, with the part that the output waits for."""
+    bench = Bench(limit=10_000)
+
+    def behave(team, task):
+        written = sum(event.stop - event.start for event in bench.of(PartWritten))
+        urgent.append(task.part.start == written)
+        return task.part.size, None, None
+
+    urgent = []
+    bench.join("a", 4, behave, full=True, seconds=0.1)
+    bench.run()
+    assert urgent == [True] * 10
+    assert bench.seconds == pytest.approx(1.0)
 
 
 def test_a_part_goes_on_from_what_arrived():
@@ -310,46 +174,59 @@ def test_progress_starts_the_count_anew():
 
 def test_no_retry_for_what_will_not_change():
     bench = Bench()
-    team = bench.join("a", 1, lambda lane, task: (0, Failure("status", "no", 404), None))
+    team = bench.join(HERE, 1, lambda lane, task: (0, Failure("status", "no", 404), None))
     with pytest.raises(HttpError):
         bench.run()
     assert len(team.tasks) == 1
 
 
-def test_a_lane_that_fails_rests_and_another_takes_over(monkeypatch):
-    monkeypatch.setattr(backoff, "LONGEST", 60.0)
-    monkeypatch.setattr(backoff, "FIRST", 60.0)
-    monkeypatch.setattr(module.backoff, "delay", lambda tries, after=None: 60.0 if tries else 0.0)
-    lost = Failure("lane", "lost")
-    bench = Bench()
-    bad = bench.join("bad", 1, lambda lane, task: (0, lost, None))
-    bench.join("good")
+def test_a_lane_that_fails_rests_and_another_takes_over():
+    """Each time for longer; the part does not wait for it."""
+    bench = Bench(count=100, limit=10_000)
+    times = []
+
+    def fail(team, task):
+        times.append(bench.seconds)
+        return 0, Failure("broken", "broken"), None
+
+    bench.join("bad", 1, fail)
+    bench.join("good", 1, seconds=0.1)
     bench.run()
-    assert len(bad.tasks) == 1
+    assert bench.seconds < 10.5
+    pauses = [later - earlier for earlier, later in itertools.pairwise(times)]
+    assert 3 <= len(pauses) <= 5
+    assert all(longer > 0.9 * shorter for shorter, longer in itertools.pairwise(pauses))
+    assert pauses[-1] > 1.9
 
 
 def test_a_node_that_leaves():
-    """Its part in flight comes back as a failure, and goes to another; it gets nothing more."""
-    inflight = []
+    """Its part in flight goes to another at once, whatever becomes of it; it gets nothing more."""
+    bench = Bench(retries=0)
+    bad = bench.join("bad", 1, lambda team, task: None)
 
-    def hold(lane, task):
-        inflight.append((lane, task))
+    def leave():
+        bench.inbox.post(Left("bad", bad, "its process ended"))
+        bad.answer(bad.tasks[0], 0, failure=LOST)
 
-    bench = Bench()
-    bad = bench.join("bad", 1, hold)
-    thread = threading.Thread(target=bench.run)
-    thread.start()
-    while not inflight:
-        pass
-    bench.inbox.post(Left("bad", bad, "its process ended"))
-    lane, task = inflight[0]
-    lane.answer(task, 0, failure=Failure("lane", "lost"))
-    bench.join("good")
-    thread.join(20)
-    assert not thread.is_alive()
+    bench.after(1.0, leave)
+    bench.after(1.0, lambda: bench.join("good"))
+    bench.run()
+    assert bench.seconds == pytest.approx(1.0)
     assert len(bad.tasks) == 1
     assert [(e.node, e.lanes) for e in bench.of(LanesLeft)] == [("bad", 1)]
     assert [e.node for e in bench.of(LanesJoined)] == ["bad", "good"]
+
+
+def test_nodes_that_always_leave_end_it_some_time():
+    bench = Bench(count=1, limit=10_000)
+
+    def crash(team, task):
+        bench.after(0.1, lambda: bench.inbox.post(Left("a", team, "its process ended")))
+        bench.after(1.0, lambda: bench.join("a", 1, crash))
+
+    bench.join("a", 1, crash)
+    with pytest.raises(NetworkError, match=r"a is lost: its process ended \(21 times\)"):
+        bench.run()
 
 
 def test_new_lanes_of_a_node_take_over_from_the_old():
@@ -408,26 +285,53 @@ def test_a_cluster_of_this_machine_alone_that_shall_not_fetch():
         bench.run()
 
 
+class Sleeper:
+    """A team that takes its time."""
+
+    node, most, in_store = "a", 1, False
+
+    def accepts(self, size, urgent):
+        return True
+
+    def look(self):
+        return None
+
+    def start(self, ticket, part, source):
+        pass
+
+    def cancel(self, ticket):
+        pass
+
+
+def threaded(emit):
+    """A coordinator with its own thread, and a node that does nothing."""
+    inbox = Inbox()
+    mirrors = [Mirror(Source("http://o/f", 10, None, None))]
+    coordinator = Coordinator(
+        Plan(0, 10, 10, 1), mirrors, inbox, emit,
+        limit=10, retries=0, patience=60.0, required=False,
+    )  # fmt: skip
+    inbox.post(Joined(Sleeper()))
+    return coordinator
+
+
 def test_cancel(no_leaks):
-    bench = Bench()
-    bench.join("a", 1, lambda lane, task: None)
-    chunks = bench.coordinator.chunks()
-    bench.coordinator.cancel()
+    coordinator = threaded(lambda event: None)
+    chunks = coordinator.chunks()
+    coordinator.cancel()
     with pytest.raises(CancelledError):
         next(chunks)
-    bench.coordinator.close()
+    coordinator.close()
 
 
-def test_an_observer_that_fails_ends_the_download():
-    bench = Bench()
-
+def test_an_observer_that_fails_ends_the_download(no_leaks):
     def emit(event):
         raise RuntimeError("observer")
 
-    bench.coordinator._emit = emit
-    bench.join("a")
+    coordinator = threaded(emit)
     with pytest.raises(RuntimeError, match="observer"):
-        bench.run()
+        next(coordinator.chunks())
+    coordinator.close()
 
 
 def test_payloads_are_released():
@@ -461,198 +365,211 @@ def test_short_answers_do_not_outrun_a_slow_consumer():
 
     most = []
 
-    def behave(lane, task):
+    def behave(team, task):
         held[0] += 1
         most.append(held[0])
-        lane.full = held[0] >= 3
+        team.full = held[0] >= 3
         start = task.part.start
         return min(task.part.size, 100), None, Counted(DATA[start : start + 100])
 
-    bench = Bench(count=10, limit=4000)
+    bench = Bench(count=10, limit=4000, reads=0.01)
     bench.join("a", 2, behave)
-    out = b""
-    for _, view in bench.coordinator.chunks():
-        out += view
-        deadline = time.monotonic() + 0.002
-        while time.monotonic() < deadline:
-            pass
-    bench.coordinator.close()
-    assert out == DATA
+    bench.run()
     assert max(most) <= 5
 
 
 def test_a_node_that_cannot_be_reached_takes_its_objects_with_it():
     """What it had fetched, but not delivered, is fetched again; late answers count for nothing."""
-    asked = []
 
     class Stuck(Bytes):
         def pull(self, done):
-            asked.append(self)
+            pass
 
-    def behave(lane, task):
+    def behave(team, task):
         if task.part.start == 0:
             return task.part.size, None, Stuck(DATA[:1000], remote=True)
         return None
 
-    bench = Bench()
+    bench = Bench(retries=0)
     far = bench.join("far", 2, behave)
-    thread = threading.Thread(target=bench.run)
-    thread.start()
-    while not asked or len(far.tasks) < 3:
-        pass
-    bench.inbox.post(Left("far", far, "it does not answer", unreachable=True))
     payload = Bytes(b"wrong" * 200)
-    far.answer(far.tasks[-1], 1000, payload)
-    bench.join("near", 1)
-    thread.join(20)
-    assert not thread.is_alive()
+
+    def leave():
+        assert len(far.tasks) == 3
+        bench.inbox.post(Left("far", far, "it does not answer", unreachable=True))
+        far.answer(far.tasks[-1], 1000, payload)
+        bench.join("near", 1)
+
+    bench.after(1.0, leave)
+    bench.run()
     assert payload.released
     assert [(e.node, e.lanes) for e in bench.of(LanesLeft)] == [("far", 2)]
 
 
-def in_thread(bench):
-    thread = threading.Thread(target=bench.run)
-    thread.start()
-    return thread
-
-
-def holding_the_first():
-    """A behaviour that keeps the first request for the first bytes, and where it keeps it."""
-    held = []
-
-    def behave(lane, task):
-        if task.part.start == 0 and not held:
-            held.append(task)
-            return None
-        return task.part.size, None, None
-
-    return held, behave
-
-
-def until(condition):
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
+def holding_the_first(team, task):
+    """Keeps the first request for the first bytes."""
+    return None if task.part.start == 0 and not task.tries else (task.part.size, None, None)
 
 
 def test_a_late_part_is_hedged_and_the_first_answer_wins():
     """Its lane has brought nothing for long, the others would have had it by now."""
-    stuck, behave = holding_the_first()
     bench = Bench(limit=20_000)
-    bench.thread = in_thread(bench)
-    slow = bench.join("slow", 1, behave, seconds=0.01)
-    until(lambda: stuck)
-    quick = bench.join("quick", 2, behave, seconds=0.01)
-    bench.thread.join(20)
-    assert not bench.thread.is_alive()
+    slow = bench.join("slow", 1, holding_the_first, seconds=0.01)
+    bench.after(0.05, lambda: quick.append(bench.join("quick", 2, seconds=0.01)))
+    quick = []
+    bench.run()
+    assert bench.seconds < 2.0
     assert [e.node for e in bench.of(PartHedged)] == ["slow"]
-    assert slow.cancelled == [stuck[0].ticket]
-    assert any(task.part.start == 0 for task in quick.tasks)
+    assert slow.cancelled == [slow.tasks[0].ticket]
+    assert any(task.part.start == 0 for task in quick[0].tasks)
 
 
 def test_the_loser_of_a_race_is_not_written_twice_nor_tried_again():
-    stuck = []
-
-    def behave(lane, task):
-        if task.part.start == 9000 or (task.part.start == 0 and lane.node == "slow"):
-            stuck.append((lane, task))
+    def behave(team, task):
+        if task.part.start == 9000 or (task.part.start == 0 and team.node == "slow"):
             return None
         return task.part.size, None, None
 
     bench = Bench(limit=20_000)
-    bench.thread = in_thread(bench)
     slow = bench.join("slow", 1, behave, seconds=0.01)
-    until(lambda: stuck)
-    bench.join("quick", 4, behave, seconds=0.01)
-    until(lambda: slow.cancelled)
     payload = Bytes(b"?" * 1000)
-    slow.answer(slow.tasks[0], 1000, payload)
-    until(lambda: payload.released)
-    for lane, task in stuck[1:]:
-        lane.answer(task, 1000)
-    bench.thread.join(20)
-    assert not bench.thread.is_alive()
+
+    def answer():
+        assert slow.cancelled
+        slow.answer(slow.tasks[0], 1000, payload)
+        for team in (slow, quick):
+            for task in team.tasks:
+                if task.part.start == 9000:
+                    team.answer(task, 1000)
+
+    bench.after(0.05, lambda: None)
+    quick = bench.join("quick", 4, behave, seconds=0.01)
+    bench.after(5.0, answer)
+    bench.run()
+    assert payload.released
     assert bench.coordinator.meter.retried == 0
     assert bench.coordinator.meter.wasted >= 1000
 
 
-def test_a_silent_node_loses_its_parts_at_once_and_comes_back(monkeypatch):
+def test_a_silent_node_loses_its_parts_at_once_and_comes_back():
     """Nothing is said of it: it was merely frozen. Later it takes part again."""
-    monkeypatch.setattr("raydl.crew.SILENCE_SECONDS", 0.15)
-    held = []
-    thawed = threading.Event()
+    bench = Bench(limit=20_000)
+    thaws = bench.world.now + 3.0
 
-    def frozen(lane, task):
-        if thawed.is_set():
-            return task.part.size, None, None
-        held.append(task)
-        return None
+    def is_frozen():
+        return bench.world.now < thaws
 
-    def steady(lane, task):
-        if not thawed.is_set() and task.part.start == 9000:
-            return None
-        return task.part.size, None, None
-
-    last = [time.monotonic()]
+    def behave(team, task):
+        frozen = is_frozen() and (team.node == "far" or task.part.start == 9000)
+        return None if frozen else (task.part.size, None, None)
 
     def pulse(now):
-        if thawed.is_set():
-            last[0] = now
-        return Pulse(last[0], last[0], 0, {}, None)
+        heard = thaws - 3.0 if is_frozen() else now
+        return Pulse(heard, heard, 0, {}, None)
 
-    bench = Bench(limit=20_000)
-    bench.thread = in_thread(bench)
-    far = bench.join("far", 2, frozen, pulse=pulse)
-    until(lambda: len(held) == 2)
-    near = bench.join("near", 2, steady, seconds=0.001)
+    far = bench.join("far", 2, behave, pulse=pulse, seconds=0.01)
+    bench.join("near", 1, behave, seconds=0.001)
 
-    def hedged():
-        return [event for event in bench.of(PartHedged) if event.node == "far"]
+    def thaw():
+        hedged = [event for event in bench.of(PartHedged) if event.node == "far"]
+        assert {event.reason for event in hedged} == {"far does not answer"}
+        assert len(hedged) == len(far.tasks) == 2
+        for task in list(far.tasks):
+            far.answer(task, 0, failure=Failure("cancelled", "cancelled"))
 
-    until(lambda: len(hedged()) == 2)
-    assert {event.reason for event in hedged()} == {"far does not answer"}
-    assert len(far.tasks) == 2
-    thawed.set()
-    near.answer(next(task for task in near.tasks if task.part.start == 9000), 500)
-    bench.thread.join(20)
-    assert not bench.thread.is_alive()
+    bench.after(3.0, thaw)
+    bench.run()
+    assert far.tasks[-1].part.start == 9000  # which the other one has late by now
     assert not bench.of(LanesLeft)
 
 
 def test_the_window_is_a_quarter_of_the_smallest_store():
     bench = Bench(count=20, limit=8000)
     bench.inbox.post(Connected("h:1", 2, 1, 8000))
-    blocked, behave = holding_the_first()
-    team = bench.join("far", 8, behave, in_store=True)
-    bench.thread = in_thread(bench)
-    until(lambda: len(team.tasks) == 4)
-    until(lambda: len(bench.of(Progress)) > 2)
-    assert max(task.part.stop for task in team.tasks) == 2000
-    team.answer(blocked[0], 500)
-    bench.thread.join(20)
-    assert not bench.thread.is_alive()
+    team = bench.join("far", 8, holding_the_first, in_store=True)
+
+    def look():
+        assert len(team.tasks) == 4
+        assert max(task.part.stop for task in team.tasks) == 2000
+        team.answer(team.tasks[0], 500)
+
+    bench.after(1.0, look)
+    bench.run()
+    assert bench.seconds >= 1.0
 
 
 def test_lanes_are_found_by_measuring():
     """Every lane brings the same, up to eight: no more than four times as many are ever tried."""
     bench = Bench(count=2000, limit=20_000, connections=None)
-    stop = threading.Event()
-    waiting = []
-    total = [0]
-
-    def behave(lane, task):
-        waiting.append(task)
-
-    most = [0]
+    waiting, most = [], [0]
 
     def work():
-        while not stop.wait(0.005):
-            most[0] = max(most[0], len(waiting))
-            for task in [waiting.pop(0) for _ in range(min(8, len(waiting)))]:
-                total[0] += task.part.size
-                team.answer(task, task.part.size)
+        most[0] = max(most[0], len(waiting))
+        for task in [waiting.pop(0) for _ in range(min(8, len(waiting)))]:
+            team.answer(task, task.part.size)
+        bench.after(0.01, work)
 
-    team = bench.join("a", 64, behave, seconds=0.005)
-    team.pulse = lambda now: Pulse(now, now, total[0], {}, None)
-    run_beside(bench, work, stop)
+    team = bench.join("a", 64, lambda team, task: waiting.append(task), seconds=0.01)
+    work()
+    bench.run()
     assert 8 <= most[0] <= 32
+
+
+def test_a_paused_download_does_next_to_nothing():
+    bench = Bench(count=20)
+    bench.join(HERE, 2, lambda team, task: (0, BUSY, None) if task.tries == 0 else None)
+    bench.after(0.05, lambda: bench.inbox.queue.put(Held(True)))
+    turns = []
+    bench.after(10.0, lambda: turns.append(bench.world.turns))
+    bench.after(20.0, lambda: turns.append(bench.world.turns))
+    bench.after(20.0, bench.coordinator.close)
+    bench.coordinator.run()
+    assert turns[1] - turns[0] <= 110
+
+
+def test_lanes_that_rest_do_not_make_it_spin():
+    """A lane has rested, but the origin wants nobody to ask yet."""
+    bench = Bench()
+    wait = Failure("status", "too many", 429, retry_after=20.0)
+    bench.join(HERE, 3, lambda team, task: None if task.tries else (0, wait, None))
+    turns = []
+    bench.after(25.0, bench.coordinator.close)
+    bench.after(10.0, lambda: turns.append(bench.world.turns))
+    bench.coordinator.run()
+    assert turns[0] <= 120
+
+
+def test_a_process_that_was_stopped_takes_its_nodes_for_well():
+    """Ctrl-Z for a minute: that nothing was heard meanwhile says nothing of the nodes."""
+    bench = Bench(patience=5.0, limit=20_000)
+    heard = [bench.world.now]
+
+    def pulse(now):
+        if not 1.0 < bench.seconds < 61.5:
+            heard[0] = now
+        return Pulse(heard[0], heard[0], 0, {}, None)
+
+    bench.join("far", 1, pulse=pulse, seconds=0.5)
+
+    def stop():
+        bench.world.now += 60.0
+
+    bench.after(1.0, stop)
+    bench.run()
+    assert not bench.of(PartHedged)
+    assert bench.coordinator.meter.retried == 0
+    assert bench.seconds < 70
+
+
+def seconds_with(parts, size=200_000_000):
+    """How long two nodes take where each connection brings 2 MB/s."""
+    plan = make_plan(size, parts=parts, part_size=8 << 20, window=256 << 20)
+    bench = Bench(plan.count, size=size, limit=256 << 20, connections=None, largest=plan.largest)
+    Net(bench, connection=2e6).join(HERE, "a")
+    bench.run()
+    return bench.seconds
+
+
+@pytest.mark.parametrize("parts", [1, 16, 64, 1000, 100_000])
+def test_how_the_file_is_divided_costs_nothing(parts):
+    assert seconds_with(parts) < 1.15 * seconds_with(None)

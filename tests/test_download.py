@@ -50,7 +50,7 @@ def test_a_file(origin, in_tmp):
     assert (report.path, report.size, report.fetched) == ("file.bin", 1_000_003, 1_000_003)
     assert (report.parts, report.resumed, report.retries) == (7, 0, 0)
     assert [(share.node, share.bytes) for share in report.nodes] == [("this machine", 1_000_003)]
-    assert len(origin.parts) == 7
+    assert 1 < len(origin.parts) <= 7  # neighbours may be asked for together
     assert isinstance(events[-1], Finished)
     assert [type(e) for e in events[:3]] == [ClusterChosen, Probed, Planned]
 
@@ -111,7 +111,7 @@ def test_a_file_that_changes_half_way_is_fetched_anew_and_never_mixed(make_origi
 
     origin.on(change, when=lambda seen: seen.is_part and seen.range[0] > 200_000)
     events = []
-    fetch(origin, events=events, parts=8, connections=1)
+    fetch(origin, events=events, part_size=50_000, connections=1)
     assert (in_tmp / "file.bin").read_bytes() == new
     assert any("changed" in str(e) for e in of(events, Notice))
 
@@ -148,19 +148,21 @@ def test_faults_that_pass(origin, in_tmp, behaviour):
 
 
 def test_a_page_that_is_another_one_each_time(make_origin, in_tmp):
-    origin, pages = make_origin(b"", ranges=False), iter(range(100))
+    """What is there in the end is one answer, whole, whatever was promised before."""
+    origin, pages = make_origin(b"", ranges=False), []
 
     def page(handler, seen):
-        body = b"x" * (100 + next(pages))
-        headers = {"Content-Length": str(len(body)), "ETag": f'"{len(body)}"'}
+        number = len(pages)
+        pages.append(bytes([number]) * (100_000 + number))
+        headers = {"Content-Length": str(len(pages[number])), "ETag": f'"{number}"'}
         handler.start(200, headers)
         if seen.method == "GET":
-            handler.wfile.write(body)
+            handler.wfile.write(pages[number])
         return True
 
     origin.on(page, None, anything)
     fetch(origin)
-    assert set((in_tmp / "file.bin").read_bytes()) == {ord("x")}
+    assert (in_tmp / "file.bin").read_bytes() in pages
 
 
 def test_a_page_of_unknown_size_that_is_cut_off(make_origin, in_tmp):
@@ -260,7 +262,7 @@ class TestResume:
         """Stop after some parts, as a Ctrl-C would."""
         origin.on(status(404), None, lambda s: s.is_part and s.range[0] >= 500_000)
         with pytest.raises(raydl.HttpError):
-            fetch(origin, **{"parts": 10, "connections": 1, **options})
+            fetch(origin, **{"part_size": 100_000, "connections": 1, **options})
         origin.rules.clear()
         origin.requests.clear()
 
@@ -434,7 +436,7 @@ def test_one_odd_answer_costs_nothing(origin, in_tmp):
 def test_what_was_kept_survives_an_odd_answer(origin, in_tmp):
     origin.on(status(416), 2, lambda s: s.is_part and s.range[0] > 500_000)
     events = []
-    report = fetch(origin, events=events, parts=10, connections=1)
+    report = fetch(origin, events=events, part_size=100_000, connections=1)
     assert (in_tmp / "file.bin").read_bytes() == origin.data
     assert report.resumed > 0
 

@@ -6,7 +6,7 @@ import pytest
 
 import raydl
 from raydl.errors import HttpError, OriginChangedError
-from raydl.event import Notice
+from raydl.event import Notice, PartFailed
 from tests.conftest import random_bytes
 from tests.scripted import anything, status
 from tests.test_download import ALONE
@@ -53,7 +53,7 @@ def notices(events):
 
 def test_one_resolve_for_all_lanes(store, in_tmp):
     store, events = store(1_000_000, serves=20), []
-    raydl.fetch(store.front.url(), parts=50, connections=8, on_event=events.append, **ALONE)
+    raydl.fetch(store.front.url(), part_size=20_000, connections=8, on_event=events.append, **ALONE)
     assert (in_tmp / "file.bin").read_bytes() == store.back.data
     assert store.signed == 3
     assert len(notices(events)) == 2
@@ -70,6 +70,35 @@ def test_one_resolve_for_all_nodes(two_nodes, store, in_tmp):
     assert len(notices(events)) == 1
 
 
+@pytest.mark.parametrize("connections", [1, 4, 16])
+def test_urls_that_are_good_for_a_few_requests(store, in_tmp, connections):
+    """Each new one that brought something is followed by another: there is no count of that."""
+    store, events = store(1_000_000, serves=3), []
+    options = {**ALONE, "part_size": 20_000, "connections": connections, "retries": 0}
+    raydl.fetch(store.front.url(), on_event=events.append, **options)
+    assert (in_tmp / "file.bin").read_bytes() == store.back.data
+    assert 17 <= store.signed <= 50
+    assert not [event for event in events if isinstance(event, PartFailed)]
+
+
+def test_a_refusal_before_the_first_bytes(store, in_tmp):
+    """Who is refused waits for what the others bring: that proves that the URL was good."""
+    store = store(1_000_000, serves=1)
+    refused = threading.Event()
+
+    def slowly(handler, seen):
+        is_refused = store.check(handler, seen)
+        if is_refused:
+            refused.set()
+        elif seen.is_part:
+            refused.wait(5)
+        return is_refused
+
+    store.back.rules[0].behaviour = slowly
+    raydl.fetch(store.front.url(), part_size=100_000, connections=4, retries=0, **ALONE)
+    assert (in_tmp / "file.bin").read_bytes() == store.back.data
+
+
 def test_what_is_refused_from_the_start_is_refused(store, in_tmp):
     store = store(1_000_000, serves=0)
     with pytest.raises(HttpError, match="403"):
@@ -81,7 +110,7 @@ def test_a_new_url_that_serves_nothing(store, in_tmp):
     store = store(1_000_000, serves=10)
     store.asked[2] = 10**6
     with pytest.raises(HttpError, match="403"):
-        raydl.fetch(store.front.url(), parts=50, connections=4, **ALONE)
+        raydl.fetch(store.front.url(), part_size=20_000, connections=4, **ALONE)
     assert store.signed == 2
 
 
@@ -89,7 +118,7 @@ def test_the_host_refuses_to_sign_again(store, in_tmp):
     store = store(1_000_000, serves=10)
     store.front.rules[0].behaviour = lambda *a: status(401)(*a) if store.signed else store.sign(*a)
     with pytest.raises(HttpError, match="401"):
-        raydl.fetch(store.front.url(), parts=50, connections=4, **ALONE)
+        raydl.fetch(store.front.url(), part_size=20_000, connections=4, **ALONE)
 
 
 def test_another_file_by_then(store, in_tmp):
@@ -106,7 +135,7 @@ def test_another_file_by_then(store, in_tmp):
 
     store.front.rules[0].behaviour = lambda *a: sign(*a) or store.sign(*a)
     try:
-        raydl.fetch(store.front.url(), parts=50, connections=4, **ALONE)
+        raydl.fetch(store.front.url(), part_size=20_000, connections=4, **ALONE)
     except OriginChangedError:
         pytest.fail("there is one fresh start")
     assert (in_tmp / "file.bin").read_bytes() == store.back.data != before

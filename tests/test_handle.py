@@ -11,7 +11,16 @@ import pytest
 import raydl
 from raydl import company
 from raydl.errors import CancelledError, HttpError
-from raydl.event import ClusterChosen, Continued, Finished, PartFetched, Paused, Probed, Progress
+from raydl.event import (
+    ClusterChosen,
+    Continued,
+    Finished,
+    PartFetched,
+    PartStarted,
+    Paused,
+    Probed,
+    Progress,
+)
 from tests.conftest import random_bytes
 from tests.scripted import anything, chunked, status
 from tests.test_download import ALONE
@@ -186,13 +195,29 @@ def test_paused_by_who_listens(make_origin, in_tmp, ranges):
 
 
 def test_paused_before_it_began(origin, in_tmp):
-    gate = Gate(origin)
-    gate.let(1000)
+    """Nothing is asked for until it is told to go on."""
+    told, probed = threading.Event(), threading.Event()
+
+    def wait(handler, seen):
+        probed.set()
+        told.wait(20)
+        return False
+
+    origin.on(wait, 1, anything)
     download = raydl.start(origin.url(), **QUIET)
+    assert probed.wait(20)
     download.pause()
+    told.set()
+    until(lambda: len([e for e in list(download._past) if isinstance(e, Progress)]) > 2)
+    assert download.paused
+    assert not origin.parts
     download.resume()
     download.resume()
     download.result(30)
+    kinds = [type(event) for event in download.events()]
+    assert kinds.count(Paused) == kinds.count(Continued) == 1
+    assert kinds.index(Paused) < kinds.index(Continued) < kinds.index(PartStarted)
+    assert (in_tmp / "file.bin").read_bytes() == origin.data
 
 
 def test_two_at_once_have_half_the_connections_each(make_origin, in_tmp):

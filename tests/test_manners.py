@@ -10,7 +10,7 @@ from raydl.errors import UsageError
 from raydl.event import PartFailed
 from raydl.manners import LONGEST_HOLD, Manners
 from raydl.options import Options
-from raydl.plan import SMALLEST_PART, make_plan
+from raydl.plan import SMALLEST_PART
 from tests.conftest import random_bytes
 from tests.scripted import status
 from tests.test_download import ALONE
@@ -62,7 +62,6 @@ def test_what_did_not_come_is_paid_back():
 def test_pieces():
     assert Manners(8_000_000, None).piece(64 << 20) == 2_000_000
     assert Manners(1000, None).piece(64 << 20) == SMALLEST_PART
-    assert make_plan(10**9, parts=3, part_size=1 << 20, window=1 << 28, limited=True).count is None
 
 
 def test_connections():
@@ -127,7 +126,9 @@ def busiest(origin, seconds=0.03):
 
 def test_max_connections_per_origin(origin, in_tmp):
     most = busiest(origin)
-    raydl.fetch(origin.url(), connections=16, max_connections_per_origin=3, parts=40, **ALONE)
+    raydl.fetch(
+        origin.url(), connections=16, max_connections_per_origin=3, part_size=25_000, **ALONE
+    )
     assert most == [3]
 
 
@@ -164,7 +165,7 @@ def pause(times):
 def test_who_asks_for_a_pause_gets_it_from_all_lanes(origin, in_tmp):
     times = refuse_once(origin, 10)
     events = []
-    raydl.fetch(origin.url(), connections=4, parts=40, on_event=events.append, **ALONE)
+    raydl.fetch(origin.url(), connections=4, part_size=25_000, on_event=events.append, **ALONE)
     assert pause(times) > 1.8
     assert len([event for event in events if isinstance(event, PartFailed)]) == 1
 

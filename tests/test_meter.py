@@ -2,16 +2,13 @@ import math
 
 import pytest
 
-from raydl import meter as module
 from raydl.meter import Meter
 from raydl.models import NodeShare
 
 
 @pytest.fixture
-def clock(monkeypatch):
-    now = [100.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
-    return now
+def clock():
+    return [100.0]
 
 
 def test_shares():
@@ -36,7 +33,7 @@ def test_what_is_there():
 
 
 def test_an_estimate_that_is_discounted_at_first(clock):
-    meter = Meter(0, 1000)
+    meter = Meter(0, 1000, lambda: clock[0])
     assert meter.seconds_left() == 0.0
     clock[0] += 0.2
     meter.look(10)
@@ -47,7 +44,7 @@ def test_an_estimate_that_is_discounted_at_first(clock):
 
 
 def test_nothing_for_a_while_is_slow(clock):
-    meter = Meter(0, 1000)
+    meter = Meter(0, 1000, lambda: clock[0])
     clock[0] += 0.2
     assert meter.seconds_left() == 0.0
     clock[0] += 0.2

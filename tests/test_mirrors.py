@@ -54,7 +54,7 @@ def test_failures():
     for _ in range(PATIENCE - 1):
         assert not mirrors.failed(first, BUSY)
     assert mirrors.failed(first, BUSY)
-    assert not mirrors.knows(first)
+    assert first not in mirrors
     assert not mirrors.failed(second, GONE)  # the last one stays: its errors are the download's
     assert mirrors.next() is second
 
@@ -167,7 +167,7 @@ def fetch(first, second, **options):
 
     second.on(compare, None, lambda seen: seen.is_part and not is_fetched(seen))
     report = raydl.fetch(
-        first.url(), mirror=[second.url()], on_event=told, parts=200, **{**ALONE, **options}
+        first.url(), mirror=[second.url()], on_event=told, part_size=10_000, **{**ALONE, **options}
     )
     return report, [str(event) for event in events if isinstance(event, Notice)]
 
@@ -240,7 +240,7 @@ def test_one_that_states_the_same_digest_is_not_compared(two, in_tmp):
     digest = base64.b64encode(hashlib.sha256(two[0].data).digest()).decode()
     for origin in two:
         origin.headers["Repr-Digest"] = f"sha-256=:{digest}:"
-    raydl.fetch(two[0].url(), mirror=[two[1].url()], parts=200, **ALONE)
+    raydl.fetch(two[0].url(), mirror=[two[1].url()], part_size=10_000, **ALONE)
     assert all(is_fetched(seen) for origin in two for seen in origin.parts)
 
 
@@ -268,7 +268,7 @@ def test_the_first_fails_before_the_second_has_joined(two, in_tmp):
         if isinstance(event, Notice) and "left out from here" in event.text:
             first_failed.set()
 
-    raydl.fetch(first.url(), mirror=[second.url()], on_event=told, parts=200, **ALONE)
+    raydl.fetch(first.url(), mirror=[second.url()], on_event=told, part_size=10_000, **ALONE)
     assert (in_tmp / "file.bin").read_bytes() == second.data
 
 

@@ -1,6 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raydl.models import Plan
 from raydl.plan import FIRST_PART, PART_SECONDS, SMALLEST_PART, make_plan, part_size
 
 sizes = st.one_of(st.integers(0, 300), st.integers(0, 1 << 45))
@@ -25,16 +26,44 @@ def test_parts_cover_the_file_exactly_once_in_order_and_within_bounds(
         return
     if parts is not None:
         assert plan.count >= min(parts, span)
-    at, number = start, 0
-    while at < size and number < 300:
-        part = plan.cut(number, at, data.draw(st.integers(1, 1 << 40)) if number < 20 else 1 << 40)
-        assert part.number == number
+    at, cuts = start, 0
+    while at < size and cuts < 300:
+        part = plan.cut(cuts, at, data.draw(st.integers(1, 1 << 40)) if cuts < 20 else 1 << 40)
         assert part.start == at
         assert 0 < part.size <= min(largest, plan.largest)
-        at, number = part.stop, number + 1
-    assert at == size or number == 300
-    if plan.count is not None and plan.count <= 300:
-        assert (at, number) == (size, plan.count)
+        if plan.count is None:
+            assert part.number == cuts
+        else:
+            assert begin(plan, part.number) <= at < begin(plan, part.number + 1)
+        at, cuts = part.stop, cuts + 1
+    assert at == size or cuts == 300
+
+
+def begin(plan, part):
+    """The first byte of a part."""
+    return plan.start + (plan.size - plan.start) * part // plan.count
+
+
+@given(
+    span=st.integers(1, 10**6),
+    count=st.integers(1, 10**5),
+    wish=st.integers(1, 10**6),
+    at=st.floats(0, 1, exclude_max=True),
+)
+def test_requests_are_runs_of_parts_or_pieces_of_one(span, count, wish, at):
+    plan = Plan(7, 7 + span, 10**6, min(count, span))
+    first = int(at * plan.count)
+    part = plan.cut(0, begin(plan, first), wish)
+    assert part.number == first
+    end = begin(plan, first + 1)
+    if part.stop < end:
+        assert part.size == wish
+        assert end - part.start > 1.5 * wish
+    elif part.stop > end:
+        assert part.size <= wish
+        after = -(-(part.stop - plan.start) * plan.count // span)
+        assert part.stop == begin(plan, after)
+        assert after == plan.count or begin(plan, after + 1) - part.start > wish
 
 
 def plan(size, **changes):
@@ -56,7 +85,8 @@ def test_a_large_file_gets_more_parts_and_a_line_says_so():
 
 def test_no_part_is_larger_than_half_the_window():
     made = plan(64 << 20, parts=1, part_size=64 << 20, window=8 << 20)
-    assert made.largest == 4 << 20
+    assert made.part_size == 4 << 20
+    assert made.largest == 1 << 20
     assert made.note.endswith("a part is at most 4 MiB (--max-memory)")
 
 
@@ -66,6 +96,13 @@ def test_fewer_bytes_than_parts():
     assert "instead of 10" in made.note
     assert plan(1, parts=10).note.startswith("1 part instead of 10: ")
     assert plan(0, parts=10).count == 0
+
+
+def test_very_small_parts_are_told_of():
+    made = plan(30 << 20, parts=100_000)
+    assert made.count == 100_000
+    assert made.note == "100000 parts of 314 B: so small that many are asked for at once"
+    assert made.cut(0, 0, 1 << 20).size > (1 << 20) - 315
 
 
 def test_without_a_wish_parts_are_cut_as_it_goes():
@@ -107,4 +144,4 @@ def test_a_tebibyte_is_planned_in_constant_memory():
     made = plan(1 << 40)
     assert made.cut(131_071, (1 << 40) - 5, 1 << 23).stop == 1 << 40
     fixed = plan(1 << 40, parts=200_000, part_size=64 << 20)
-    assert fixed.cut(199_999, (1 << 40) // 200_000 * 199_999, 1).stop == 1 << 40
+    assert fixed.cut(0, (1 << 40) - 5, 1 << 23) == (199_999, (1 << 40) - 5, 1 << 40)

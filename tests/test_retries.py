@@ -1,46 +1,82 @@
 import pytest
 
-from raydl.errors import NetworkError, RangesIgnoredError, WrongAnswerError
-from raydl.models import Failure, Part
-from raydl.retries import Retries
+from raydl.errors import HttpError, NetworkError
+from raydl.mirrors import Mirror
+from raydl.models import Failure, Part, Source
+from raydl.retries import MOST_LOSSES, UNCONFIRMED, Retries
 
-HERE, THERE = Part(0, 0, 10), Part(1, 10, 20)
+PART = Part(0, 0, 10)
 BROKEN = Failure("broken", "the connection broke")
+
+
+def place(name):
+    return Mirror(Source(f"http://{name}/f", 100, None, None))
+
+
+ONE, OTHER = place("one"), place("other")
 
 
 def test_what_may_pass_is_tried_again_later_and_later():
     retries = Retries(8)
-    waits = [retries.delay(HERE, tries, BROKEN) for tries in (1, 4)]
-    assert 0 < waits[0] <= 0.5 < waits[1] <= 4
-    assert retries.delay(HERE, 1, Failure("status", "busy", 503, retry_after=7.0)) >= 7
-
-
-def test_a_lost_node_costs_no_wait():
-    assert Retries(8).delay(HERE, 3, Failure("lane", "gone")) == 0
+    waits = [retries.failed(PART, ONE, [ONE], BROKEN)[1] for _ in range(4)]
+    assert 0 < waits[0] <= 0.5
+    assert 2 <= waits[-1] <= 4
+    asked = Failure("status", "busy", 503, retry_after=7.0)
+    assert retries.failed(PART, ONE, [ONE], asked)[1] >= 7
 
 
 def test_the_tries_run_out():
+    retries = Retries(2)
+    assert [retries.failed(PART, ONE, [ONE], BROKEN)[0] for _ in range(2)] == [1, 2]
     with pytest.raises(NetworkError, match=r"broke \(3 tries\)"):
-        Retries(2).delay(HERE, 3, BROKEN)
+        retries.failed(PART, ONE, [ONE], BROKEN)
 
 
-def test_what_will_never_pass():
-    with pytest.raises(NetworkError, match="no trust"):
-        Retries(8).delay(HERE, 1, Failure("tls", "no trust"))
+def test_progress_starts_the_count_anew():
+    retries = Retries(1)
+    for _ in range(5):
+        assert retries.failed(PART, ONE, [ONE], BROKEN)[0] == 1
+        retries.fitted(PART.start)
 
 
-@pytest.mark.parametrize(
-    ("kind", "error"), [("wrong", WrongAnswerError), ("no-range", RangesIgnoredError)]
-)
-def test_an_odd_answer_is_asked_for_once_more(kind, error):
-    retries, odd = Retries(8), Failure(kind, "odd")
-    assert retries.delay(HERE, 1, odd) > 0
-    with pytest.raises(error):
-        retries.delay(THERE, 1, odd)
+def test_tries_count_at_each_place():
+    retries, both = Retries(0), [ONE, OTHER]
+    assert retries.failed(PART, ONE, both, BROKEN) == (1, 0.0)  # the other may have it now
+    assert retries.is_spent(PART.start, ONE)
+    assert not retries.is_spent(PART.start, OTHER)
+    assert retries.at(PART.start)[ONE] == 1
+    with pytest.raises(NetworkError):
+        retries.failed(PART, OTHER, both, BROKEN)
 
 
-def test_an_answer_that_fits_ends_the_doubt():
-    retries, odd = Retries(8), Failure("wrong", "odd")
-    retries.delay(HERE, 1, odd)
-    retries.fitted(HERE)
-    assert retries.delay(THERE, 1, odd) > 0
+def test_places_that_were_left_do_not_count():
+    retries = Retries(0)
+    with pytest.raises(NetworkError):
+        retries.failed(PART, ONE, [ONE], BROKEN)
+
+
+def test_what_nobody_can_confirm_is_believed_after_a_while():
+    retries, refused = Retries(8), Failure("status", "no", 403)
+    for _ in range(UNCONFIRMED):
+        retries.failed(PART, ONE, [ONE], refused)
+    with pytest.raises(HttpError):
+        retries.failed(PART, ONE, [ONE], refused)
+
+
+def test_a_lost_node_is_no_try_but_there_is_an_end():
+    retries, lost = Retries(0), Failure("lane", "gone")
+    for _ in range(MOST_LOSSES):
+        retries.lost(PART, lost)
+    with pytest.raises(NetworkError, match="gone"):
+        retries.lost(PART, lost)
+
+
+def test_what_a_node_is_to_blame_for_is_no_try_the_first_time():
+    retries = Retries(0)
+    assert retries.blamed(PART, "a")
+    assert retries.blamed(PART, "b")
+    assert retries.has_failed(PART.start, "a")
+    assert not retries.has_failed(PART.start, "c")
+    assert not retries.blamed(PART, "a")
+    retries.fitted(PART.start)
+    assert retries.blamed(PART, "a")
