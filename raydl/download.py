@@ -110,7 +110,7 @@ def _download(url: str, output: Output, options: Options, emit: Emit, control: C
             assert path is not None
             sink = _file_sink(path, remote, proof, options)
         try:
-            with contextlib.closing(sink), _noting_kept(sink, path, control):
+            with _noting_left(sink, control), contextlib.closing(sink):
                 report = _transfer(url, remote, sink, choice, options, emit, control)
         except WrongAnswerError as error:
             # What is out on standard output cannot be taken back, so there is no second start.
@@ -151,11 +151,11 @@ def _into(output: str | os.PathLike[str] | None, options: Options) -> str | os.P
 
 
 @contextlib.contextmanager
-def _noting_kept(sink: Sink, path: Path | None, control: Control) -> Iterator[None]:
+def _noting_left(sink: Sink, control: Control) -> Iterator[None]:
     try:
         yield
     finally:
-        control.kept = sink.written if path is not None and sink.can_resume else 0
+        control.kept = sink.left
 
 
 def _skipped(url: str, path: str, size: int) -> Report:
