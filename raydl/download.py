@@ -40,9 +40,9 @@ from raydl.lookup import probe_origin, text_at
 from raydl.models import Remote, Report, redact
 from raydl.options import Options
 from raydl.origin import split_auth
-from raydl.proof import proof_of
+from raydl.proof import given_proof, is_asked_for, proof_of, read_list
 from raydl.sink import FileSink, Sink, StdoutSink
-from raydl.target import STDOUT, check_target, planned_path, target_path
+from raydl.target import STDOUT, check_target, planned_path, target_path, verify_target
 from raydl.transfer import transfer
 
 NO_VALIDATOR = (
@@ -89,8 +89,11 @@ def _download(url: str, output: Output, options: Options, emit: Emit, control: C
     make_sink = output if callable(output) else StdoutSink if output == STDOUT else None
     place = None if callable(output) else _into(output, options)
     path = planned_path(place) if make_sink is None else None
+    listed = read_list(options)
     if path is not None and check_target(path, options):
-        return _skipped(url, str(path), path.stat().st_size)
+        given = given_proof(options)
+        if given or not is_asked_for(options):
+            return _skipped(url, path, given, emit, control)
     choice = choose(options.address)
     if choice.how == "none" and not options.fetch_here:
         raise UsageError(f"no machine is left to fetch: {choice.note}", "give --address HOST:PORT")
@@ -99,11 +102,14 @@ def _download(url: str, output: Output, options: Options, emit: Emit, control: C
     remote = probe_origin(url, options, emit, control)
     for last_chance in (False, True):
         emit(Probed(remote))
+        is_there = False
         if make_sink is None:
             path = target_path(place, remote)
-            if check_target(path, options):
-                return _skipped(url, str(path), path.stat().st_size)
-        proof = proof_of(remote, options, partial(text_at, url, options, emit))
+            is_there = check_target(path, options)
+        proof = proof_of(remote, options, partial(text_at, url, options, emit), listed)
+        if is_there and path is not None:
+            wanted = proof if is_asked_for(options) else None
+            return _skipped(url, path, wanted, emit, control)
         if make_sink is not None:
             sink = make_sink(proof)
         else:
@@ -158,8 +164,15 @@ def _noting_left(sink: Sink, control: Control) -> Iterator[None]:
         control.kept = sink.left
 
 
-def _skipped(url: str, path: str, size: int) -> Report:
-    return Report(redact(url), path, size, skipped=True)
+def _skipped(url: str, path: Path, proof: Proof | None, emit: Emit, control: Control) -> Report:
+    """What is there already, held against the digest where one was asked for."""
+    report = Report(redact(url), str(path), path.stat().st_size, skipped=True)
+    if proof is None:
+        return report
+    emit(Verifying())
+    return replace(
+        report, digests=verify_target(path, proof, lambda: control.wait(0)), proof=proof.where
+    )
 
 
 def _file_sink(path: Path, remote: Remote, proof: Proof | None, options: Options) -> Sink:
@@ -169,7 +182,8 @@ def _file_sink(path: Path, remote: Remote, proof: Proof | None, options: Options
         proof=proof,
         resume=options.resume,
         overwrite=options.overwrite,
-        keep_bad=options.keep_bad,
+        # A statement of the origin's alone is no reason to throw a whole file away.
+        keep_bad=options.keep_bad or (proof is not None and proof is remote.digest),
     )
 
 
