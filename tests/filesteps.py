@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from raydl import partfile
+
 
 class Killed(BaseException):
     """The process is gone: nothing of it happens any more."""
@@ -28,7 +30,8 @@ class Steps:
     ) -> None:
         self.folder, self.cut, self.fail_sync = folder, cut, fail_sync
         self.log: list[str] = []
-        self.syncs, self.failed_at = 0, 0
+        self.syncs = 0
+        self.failed_at: int | None = None
         self._held = [
             os.open(path, os.O_RDONLY) for path in self._all()
         ]  # so that no number is used again
@@ -93,6 +96,7 @@ class Steps:
         for name in ("unlink", "replace"):
             self._wrap(monkeypatch, Path, name)
         self._wrap(monkeypatch, os, "open")
+        self._wrap(monkeypatch, partfile, "_rename_if_free")
 
     def _wrap(self, monkeypatch, where, name, instead=None):
         real = getattr(where, name)
@@ -104,7 +108,7 @@ class Steps:
             result = (instead or real)(*args, **kwargs)
             if name == "open":
                 self._held.append(real(args[0], os.O_RDONLY))
-            if name in ("open", "link", "unlink", "replace"):
+            if name in ("open", "link", "unlink", "replace", "_rename_if_free"):
                 self.folders.append(self._listing())
             return result
 
