@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import zlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from raydl.errors import ChecksumError, UsageError
 
-ALGORITHMS = ("sha256", "sha512", "sha1", "md5", "blake2b", "crc32", "crc32c")
+ALGORITHMS = ("sha256", "sha512", "blake2b", "sha1", "md5", "crc32c", "crc32")
+"""The strongest first; nobody forges the first three, and most processors help with sha256."""
+
+BY_LENGTH = {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}
+"""What a digest without a name most likely is, by its hex digits."""
+
+_READ_SIZE = 8 << 20
 
 
 @dataclass(frozen=True)
@@ -33,10 +41,7 @@ class Checksum:
             if found and algorithm in ALGORITHMS:
                 break
         else:
-            raise UsageError(
-                f"{text!r} is not a checksum",
-                f"write ALGORITHM:HEX with one of {', '.join(ALGORITHMS)}",
-            )
+            raise _no_checksum(text)
         if not is_known(algorithm):
             raise UsageError(f"{algorithm} needs a library that is not there", "pip install crc32c")
         digest = digest.strip().lower()
@@ -47,6 +52,17 @@ class Checksum:
 
     def __str__(self) -> str:
         return f"{self.algorithm}:{self.hex}"
+
+
+def _no_checksum(text: str) -> UsageError:
+    bare = text.strip().lower()
+    likely = BY_LENGTH.get(len(bare)) if re.fullmatch("[0-9a-f]+", bare) else None
+    if likely:
+        return UsageError(f"{text!r} does not name its algorithm", f"write {likely}:{bare}")
+    return UsageError(
+        f"{text!r} is not a checksum",
+        f"write ALGORITHM:HEX with one of {', '.join(ALGORITHMS)}",
+    )
 
 
 class Proof(NamedTuple):
@@ -62,8 +78,21 @@ class Proof(NamedTuple):
             says = "" if self.where == "given" else f", which {self.where} says"
             raise ChecksumError(
                 f"{what} has {expected.algorithm} {digest}, not {expected.hex}{says}",
-                "the origin's file is another one, or the checksum is",
+                "the file is another one, or the checksum is",
             )
+
+    def verify_file(self, path: Path, between: Callable[[], None]) -> dict[str, str]:
+        """Hold the file at ``path`` against it; returns the digest under its algorithm.
+
+        ``between`` is called between two reads, and may end it. Raises ChecksumError and OSError.
+        """
+        digest = new_hash(self.checksum.algorithm)
+        with path.open("rb", buffering=0) as file:
+            while data := file.read(_READ_SIZE):
+                digest.update(memoryview(data))
+                between()
+        self.verify(digest.hexdigest(), str(path))
+        return {self.checksum.algorithm: digest.hexdigest()}
 
 
 class Hash(Protocol):

@@ -41,9 +41,9 @@ from raydl.lookup import probe_origin, text_at
 from raydl.models import Remote, Report, redact
 from raydl.options import Options
 from raydl.origin import PAGE, split_auth
-from raydl.proof import proof_of
+from raydl.proof import given_proof, is_asked_for, proof_of, read_list
 from raydl.sink import FileSink, Sink, StdoutSink
-from raydl.target import STDOUT, check_target, planned_path, target_path
+from raydl.target import STDOUT, check_target, planned_path, target_path, verify_target
 from raydl.transfer import transfer
 from raydl.units import format_size
 
@@ -92,8 +92,11 @@ def _download(url: str, output: Output, options: Options, emit: Emit, control: C
     make_sink = output if callable(output) else StdoutSink if output == STDOUT else None
     place = None if callable(output) else _into(output, options)
     path = planned_path(place) if make_sink is None else None
+    listed = read_list(options)
     if path is not None and check_target(path, options):
-        return _skipped(url, str(path), path.stat().st_size)
+        given = given_proof(options)
+        if given or not is_asked_for(options):
+            return _skipped(url, path, given, emit, control)
     choice = choose(options.address)
     if choice.how == "none" and not options.fetch_here:
         raise UsageError(f"no machine is left to fetch: {choice.note}", "give --address HOST:PORT")
@@ -102,18 +105,21 @@ def _download(url: str, output: Output, options: Options, emit: Emit, control: C
     remote = probe_origin(url, options, emit, control)
     for last_chance in (False, True):
         emit(Probed(remote))
+        is_there = False
         if make_sink is None:
             path = target_path(place, remote)
-            if check_target(path, options):
-                return _skipped(url, str(path), path.stat().st_size)
-        proof = proof_of(remote, options, partial(text_at, url, options, emit, control))
+            is_there = check_target(path, options)
+        proof = proof_of(remote, options, partial(text_at, url, options, emit, control), listed)
+        if is_there and path is not None:
+            wanted = proof if is_asked_for(options) else None
+            return _skipped(url, path, wanted, emit, control)
         if make_sink is not None:
             sink = make_sink(proof)
         else:
             assert path is not None
             sink = _file_sink(path, remote, proof, options)
         try:
-            with contextlib.closing(sink), _noting_kept(sink, path, remote, control):
+            with _noting_left(sink, path, remote, control), contextlib.closing(sink):
                 report = _transfer(url, remote, sink, choice, options, emit, control)
         except WrongAnswerError as error:
             # What is out on standard output cannot be taken back, so there is no second start.
@@ -189,22 +195,29 @@ def _into(output: str | os.PathLike[str] | None, options: Options) -> str | os.P
 
 
 @contextlib.contextmanager
-def _noting_kept(sink: Sink, path: Path | None, remote: Remote, control: Control) -> Iterator[None]:
+def _noting_left(sink: Sink, path: Path | None, remote: Remote, control: Control) -> Iterator[None]:
     control.why_nothing = ""
     if path is None:
         control.why_nothing = "what is out on standard output cannot be gone on with"
-    elif not sink.can_resume:
+    elif not remote.ranges:
         control.why_nothing = f"{remote.why_no_ranges}, so every run starts from the first byte"
     log.debug("%s: open, %d bytes are kept", path or "the output", sink.kept)
     try:
         yield
     finally:
-        control.kept = sink.written if path is not None and sink.can_resume else 0
+        control.kept = sink.left
         log.debug("closed at %d bytes; %d can be gone on with", sink.written, control.kept)
 
 
-def _skipped(url: str, path: str, size: int) -> Report:
-    return Report(redact(url), path, size, skipped=True)
+def _skipped(url: str, path: Path, proof: Proof | None, emit: Emit, control: Control) -> Report:
+    """What is there already, held against the digest where one was asked for."""
+    report = Report(redact(url), str(path), path.stat().st_size, skipped=True)
+    if proof is None:
+        return report
+    emit(Verifying())
+    return replace(
+        report, digests=verify_target(path, proof, lambda: control.wait(0)), proof=proof.where
+    )
 
 
 def _file_sink(path: Path, remote: Remote, proof: Proof | None, options: Options) -> Sink:
@@ -214,7 +227,8 @@ def _file_sink(path: Path, remote: Remote, proof: Proof | None, options: Options
         proof=proof,
         resume=options.resume,
         overwrite=options.overwrite,
-        keep_bad=options.keep_bad,
+        # A statement of the origin's alone is no reason to throw a whole file away.
+        keep_bad=options.keep_bad or (proof is not None and proof is remote.digest),
     )
 
 

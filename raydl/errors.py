@@ -79,10 +79,10 @@ class ChecksumError(RaydlError):
 
 
 class TargetError(RaydlError):
-    """The target exists already, or another raydl is writing it."""
+    """The target, or a .part file of others, is there already, or another raydl is writing it."""
 
     exit_code = 7
-    meaning = "the target exists already, or another raydl is writing it"
+    meaning = "the target or a .part file of others is there, or another raydl is writing it"
 
 
 class OutputError(RaydlError):

@@ -3,7 +3,8 @@
 The ``.part`` file only ever grows, in order, so its length says how much was written. After a
 crash of the process alone (kill -9) all of that is still there; after a crash of the machine
 only what had been synced is certain. The journal tells the two apart by the boot it was
-written in.
+written in, and names none while what was written is in doubt. A ``.part`` file without a
+journal is not raydl's.
 """
 
 from __future__ import annotations
@@ -17,9 +18,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
+from raydl.errors import TargetError
 from raydl.models import Remote, redact
+from raydl.ownfile import make_own, open_own
+from raydl.signing import without_signature
 
 VERSION = 1
+LARGEST = 1 << 20
+"""Bytes of a journal that are read; ours have some hundred, and the URL's path."""
+
+_DIGEST_ETAG = re.compile(r'"[0-9a-f]{32,128}(-[0-9]+)?"', re.IGNORECASE)
+"""An ETag that is made from the content, as object stores make them."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +36,13 @@ class Journal:
     """What a ``.part`` file holds. ``synced`` is in bytes; ``url`` has no secrets in it.
 
     ``query`` is a digest of what names the file in the URL's query: ``?id=1`` and ``?id=2`` are
-    two files. What only signs the request is left out, for it is new each time.
+    two files. What only signs the request is left out, for it is new each time. ``size`` is None
+    where the origin does not tell it: nothing of such a file is ever gone on from.
     """
 
     url: str
     query: str
-    size: int
+    size: int | None
     etag: str | None
     last_modified: str | None
     boot: str
@@ -40,12 +50,12 @@ class Journal:
     version: int = VERSION
 
     @classmethod
-    def of(cls, remote: Remote, size: int) -> Journal:
+    def of(cls, remote: Remote) -> Journal:
         """The journal of a download of ``remote`` that starts now."""
         return cls(
             url=redact(remote.url),
             query=query_digest(remote.url),
-            size=size,
+            size=remote.size,
             etag=remote.etag,
             last_modified=remote.last_modified,
             boot=boot_id(),
@@ -53,20 +63,30 @@ class Journal:
 
     @classmethod
     def load(cls, path: Path) -> Journal | None:
-        """The journal at ``path``, or None where there is none that can be understood."""
+        """The journal at ``path``, or None where there is none of ours that can be understood."""
         try:
-            record = json.loads(path.read_text())
-            journal = cls(**record)
-        except (OSError, ValueError, TypeError):
+            with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
+                journal = cls(**json.loads(file.read(LARGEST)))
+        except (OSError, TargetError, ValueError, TypeError, RecursionError):
             return None
-        sound = type(journal.synced) is int and journal.synced >= 0 and journal.version == VERSION
-        return journal if sound else None
+        return journal if journal._is_sound() else None
+
+    def _is_sound(self) -> bool:
+        texts = (self.url, self.query, self.boot, self.etag or "", self.last_modified or "")
+        numbers = (self.synced, self.size or 0, self.version)
+        return (
+            all(type(text) is str for text in texts)
+            and all(type(number) is int and number >= 0 for number in numbers)
+            and self.version == VERSION
+        )
 
     def save(self, path: Path) -> None:
         """Replace the journal at ``path`` in one step, durably. Raises OSError."""
         fresh = path.with_name(path.name + "~")
         try:
-            with fresh.open("w") as file:
+            # Made anew, so that nothing that lies there, or that it links to, is written into.
+            fresh.unlink(missing_ok=True)
+            with os.fdopen(make_own(fresh, os.O_WRONLY, 0o600), "w") as file:
                 json.dump(asdict(self), file)
                 file.flush()
                 os.fsync(file.fileno())
@@ -80,22 +100,31 @@ class Journal:
         """The same with the first ``synced`` bytes safe on the disk."""
         return replace(self, synced=synced, boot=boot_id())
 
+    def doubted(self) -> Journal:
+        """The same, but what was written and not synced does not count, whatever the boot."""
+        return replace(self, boot="")
+
     def kept(self, length: int) -> int:
         """How many of the ``length`` bytes in the ``.part`` file can be relied on."""
         same_boot = self.boot != "" and self.boot == boot_id()
-        return min(length, self.size, length if same_boot else self.synced)
+        return min(length, self.size or 0, length if same_boot else self.synced)
 
-    def objection(self, remote: Remote, size: int, proven: bool) -> str:
+    def _same_content(self, remote: Remote) -> bool:
+        """Whether the ETag says so. Others than digests may be the same for two files."""
+        etag = self.etag
+        return etag is not None and etag == remote.etag and bool(_DIGEST_ETAG.fullmatch(etag))
+
+    def objection(self, remote: Remote, proven: bool) -> str:
         """Why a ``.part`` file is no prefix of ``remote``; empty if it is.
 
         ``proven`` tells that a checksum will prove the bytes, so no validator is needed.
         """
         if self.url != redact(remote.url):
             return "another URL"
-        if self.query != query_digest(remote.url) and not proven:
+        if self.query != query_digest(remote.url) and not (proven or self._same_content(remote)):
             return "another URL (the query differs)"
-        if self.size != size:
-            return f"the file had {self.size} bytes and has {size}"
+        if self.size != remote.size:
+            return f"the file had {self.size} bytes and has {remote.size}"
         if (self.etag, self.last_modified) != (remote.etag, remote.last_modified):
             # A strong ETag decides alone: mirrors behind one name differ in their dates.
             if self.etag is None or self.etag != remote.etag:
@@ -105,18 +134,9 @@ class Journal:
         return ""
 
 
-_SIGNING = re.compile(
-    r"(x-amz-.*|x-goog-.*|signature|expires|policy|key-pair-id|awsaccesskeyid|googleaccessid"
-    r"|sig|se|st|sp|sv|sr|skoid|sktid|skt|ske|sks|skv|token|access_token|hmac|auth)",
-    re.IGNORECASE,
-)
-"""Query keys by which S3, GCS, CloudFront, Azure (SAS) and others sign a request."""
-
-
 def query_digest(url: str) -> str:
     """SHA-256 of the part of the query that says which file is meant; empty without one."""
-    pairs = parse_qsl(urlsplit(url).query, keep_blank_values=True)
-    naming = [pair for pair in pairs if not _SIGNING.fullmatch(pair[0])]
+    naming = without_signature(parse_qsl(urlsplit(url).query, keep_blank_values=True))
     return hashlib.sha256(repr(naming).encode()).hexdigest() if naming else ""
 
 

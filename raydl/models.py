@@ -324,7 +324,8 @@ class Report:
         """What became of it, in a line."""
         where = self.path or "standard output"
         if self.skipped:
-            return f"{where} exists, {format_size(self.size)}: skipped"
+            line = f"{where} exists, {format_size(self.size)}: skipped"
+            return ", ".join((line, *(f"{algorithm} verified" for algorithm in self.digests)))
         line = f"{where}: {format_size(self.size)} in {format_duration(self.seconds)}"
         if self.fetched:
             line += f", {format_size(self.speed)}/s"

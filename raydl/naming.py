@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import re
-from email.message import Message
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
-MAX_NAME_BYTES = 255
+MAX_NAME_BYTES = 255 - len("_" + "_.part.journal~")
 FALLBACK = "download"
 
-_NOT_FROM_ORIGINS = ("raydl.toml",)
+LARGEST_HEADER = 8 << 10
+"""Characters of a Content-Disposition; a longer one is no name."""
+
+_OBEYED = re.compile(r"raydl\.toml|.*(\.part(\.journal~?)?)", re.IGNORECASE)
 """Names that raydl itself would obey the next time that it runs there."""
+
+_PARAMETER = re.compile(
+    r""";\s* ([!#$%&'*+.^_`|~0-9A-Za-z-]+) \s*=\s* (?: "((?:[^"\\]|\\.)*)" | ([^;]*) )""",
+    re.VERBOSE,
+)
 
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
@@ -30,27 +37,42 @@ def plain_name(text: str) -> str:
     """``text`` reduced to a name that cannot leave its directory; empty if nothing is left."""
     name = re.split(r"[/\\]", text)[-1]
     name = "".join(c for c in name if c.isprintable() and c not in '<>:"|?*').strip(" .")
-    if _DEVICES.fullmatch(name) or name.lower() in _NOT_FROM_ORIGINS:
-        name = f"_{name}"
-    if len(name.encode()) > MAX_NAME_BYTES - len(".part.journal"):
+    if len(name.encode()) > MAX_NAME_BYTES:
         stem, dot, ending = name.rpartition(".")
         ending = dot + ending if stem and len(ending) < 16 else ""
-        room = MAX_NAME_BYTES - len(".part.journal") - len(ending.encode())
+        room = MAX_NAME_BYTES - len(ending.encode())
         name = name.encode()[:room].decode(errors="ignore") + ending
+    obeyed = _OBEYED.fullmatch(name)
+    if obeyed and obeyed[1]:
+        name += "_"
+    # A name that begins with a dash is an option to whoever writes it after a command.
+    if _DEVICES.fullmatch(name) or name.startswith("-") or (obeyed and not obeyed[1]):
+        name = f"_{name}"
     return name
 
 
 def _disposition_name(header: str | None) -> str:
-    if not header:
+    """The ``filename*`` of a Content-Disposition, else its ``filename`` (RFC 6266, section 4.3)."""
+    if not header or len(header) > LARGEST_HEADER:
         return ""
-    message = Message()
     # http.client hands headers over as latin-1; many servers send UTF-8 all the same.
     with contextlib.suppress(UnicodeEncodeError, UnicodeDecodeError):
         header = header.encode("latin-1").decode("utf-8")
-    message["Content-Disposition"] = header.replace("\r", " ").replace("\n", " ")
+    found: dict[str, str] = {}
+    for name, quoted, token in _PARAMETER.findall(header):
+        # Just these two escapes are undone: some servers send paths of Windows as they are.
+        value = re.sub(r'\\([\\"])', r"\1", quoted) or token.strip()
+        found.setdefault(name.lower(), value)
+    return _extended(found.get("filename*", "")) or found.get("filename", "")
+
+
+def _extended(value: str) -> str:
+    """``UTF-8''na%C3%AFve.txt`` decoded (RFC 8187, section 3.2); empty if it cannot be."""
+    charset, _, rest = value.partition("'")
+    _, quote, text = rest.partition("'")
+    if not quote or charset.lower() not in ("utf-8", "iso-8859-1"):
+        return ""
     try:
-        return message.get_filename() or ""
-    except (TypeError, ValueError, LookupError):
-        # The email package breaks on some parameters that make no sense, such as a `*` beside
-        # a `*0`; fuzzing found it.
+        return unquote_to_bytes(text).decode(charset)
+    except UnicodeDecodeError:
         return ""

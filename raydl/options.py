@@ -119,7 +119,11 @@ class Options:
     )
     keep_bad: bool = _option(False, "Keep what fails the verification, as NAME.bad.", values.flag)
     overwrite: bool = _option(False, "Replace the target if it exists.", values.flag)
-    skip_existing: bool = _option(False, "Succeed at once if the target exists.", values.flag)
+    skip_existing: bool = _option(
+        False,
+        "Succeed at once if the target exists, with the checksum if one is given.",
+        values.flag,
+    )
     resume: bool = _option(True, "Go on from an interrupted download.", values.flag)
     retries: int = _tuning(
         8, "Tries after the first for a part that makes no progress.", values.count(0, 10**6), "N"

@@ -7,11 +7,20 @@ a person may remove it meanwhile, and another raydl may make a new one.
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import os
 import sys
+from itertools import count
 from pathlib import Path
 
 from raydl.errors import OutputError, TargetError
+from raydl.ownfile import make_own, open_own
+
+_NOT_OFFERED = (errno.EPERM, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EMLINK)
+"""What file systems say of a way to name a file that they do not have."""
+
+_AT_FDCWD, _RENAME_NOREPLACE = -100, 1
 
 
 class PartFile:
@@ -39,19 +48,30 @@ class PartFile:
             self.path.replace(self.target)
             return
         try:
-            # A link, unlike a rename, never replaces what came into being meanwhile.
-            os.link(self.path, self.target)
+            _name(self.path, self.target)
         except FileExistsError:
             raise TargetError(
                 f"{self.target} has come into being meanwhile",
                 f"the download is whole in {self.path}; --overwrite replaces it",
             ) from None
-        except OSError:
-            if self.target.exists():
+        except OSError as error:
+            if error.errno not in _NOT_OFFERED:
                 raise
-            self.path.replace(self.target)  # a file system without hard links
-        else:
-            self.path.unlink()
+            raise OutputError(
+                f"on the file system of {self.target} a file cannot get a name without the risk "
+                "of replacing another",
+                f"the download is whole in {self.path}; --overwrite takes that risk",
+            ) from None
+
+    def set_aside(self) -> Path:
+        """Give the file a name that nobody takes for its target's, and that was free."""
+        for number in count():
+            ending = f".bad.{number}" if number else ".bad"
+            bad = self.target.with_name(self.target.name + ending)
+            with contextlib.suppress(FileExistsError):
+                _name(self.path, bad)
+                return bad
+        raise AssertionError("unreachable")
 
     def drop(self) -> None:
         """Remove it."""
@@ -64,10 +84,10 @@ class PartFile:
             os.close(self.fd)
 
     def _open(self) -> int:
-        # Not through a symbolic link: who planted it would have its target overwritten.
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
         while True:
-            fd = os.open(self.path, flags, 0o666)
+            fd = self._open_or_make()
+            if fd is None:
+                continue
             if not lock_file(fd):
                 os.close(fd)
                 raise TargetError(
@@ -81,6 +101,39 @@ class PartFile:
                     return fd
                 self.path.unlink()
             os.close(fd)
+
+    def _open_or_make(self) -> int | None:
+        """The file's descriptor; None where it came or went just now."""
+        with contextlib.suppress(FileNotFoundError):
+            return open_own(self.path, os.O_RDWR)
+        with contextlib.suppress(FileExistsError):
+            return make_own(self.path, os.O_RDWR)
+        return None
+
+
+def _name(path: Path, name: Path) -> None:
+    """Rename a file, but never to a name that is taken. Raises FileExistsError and OSError."""
+    try:
+        os.link(path, name)
+    except OSError as error:
+        if error.errno not in _NOT_OFFERED:
+            raise
+        _rename_if_free(path, name)
+    else:
+        path.unlink()
+
+
+def _rename_if_free(path: Path, name: Path) -> None:
+    """For file systems without hard links: with Linux's renameat2, and as Windows renames."""
+    if sys.platform == "win32":
+        path.rename(name)
+        return
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    source, target = os.fsencode(path), os.fsencode(name)
+    if rename(_AT_FDCWD, source, _AT_FDCWD, target, _RENAME_NOREPLACE):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 def _same_file(fd: int, path: Path) -> bool:

@@ -18,7 +18,7 @@ class Pipe:
     ``open`` is called by the download to begin, and makes this the sink.
     """
 
-    kept, note, can_resume = 0, "", False
+    kept, note, left = 0, "", 0
 
     def __init__(self) -> None:
         self._chunks: queue.SimpleQueue[memoryview | None] = queue.SimpleQueue()

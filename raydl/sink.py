@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Protocol
 
 from raydl.checksum import Proof, RunningDigest
-from raydl.errors import ChecksumError, OutputError
+from raydl.errors import ChecksumError, OutputError, TargetError
 from raydl.journal import Journal
 from raydl.models import Remote
 from raydl.partfile import PartFile
-from raydl.syncer import Syncer
+from raydl.syncer import Syncer, sync
 from raydl.target import check_space, output_error
 
 _READ_SIZE = 8 << 20
@@ -26,14 +26,14 @@ class Sink(Protocol):
     """Takes the bytes in order and, at the end, makes them count.
 
     ``kept`` bytes are there from an earlier run, ``note`` says so, ``written`` counts both;
-    ``can_resume`` tells whether a later run can go on from them, ``is_proven`` whether a digest
-    will prove the bytes.
+    ``left`` are those that a later run can go on from, once this is closed; ``is_proven`` tells
+    whether a digest will prove the bytes.
     """
 
     kept: int
     note: str
     written: int
-    can_resume: bool
+    left: int
     is_proven: bool
 
     def write(self, data: memoryview) -> None:
@@ -68,26 +68,24 @@ class FileSink:
         self._journal_path = target.with_name(target.name + ".part.journal")
         self._overwrite, self._keep_bad = overwrite, keep_bad
         self._size = remote.size
-        self._ended = False
-        # Without ranges nothing can be resumed, so there is nothing to record.
-        self._journal = (
-            Journal.of(remote, remote.size) if remote.size is not None and remote.ranges else None
-        )
-        self.kept, self.note = 0, ""
+        # Without ranges nothing can be resumed: the journal says no more than whose the file is.
+        self._can_resume = remote.size is not None and remote.ranges
+        self._taken = self._ended = False
+        self.kept, self.note, self.left = 0, "", 0
         with contextlib.ExitStack() as on_error:
             self._digest = RunningDigest(proof)
             on_error.callback(self._digest.close)
             try:
                 self._part = PartFile(target)
                 on_error.callback(self._let_go)
-                self._take_over(remote, resume, proof is not None)
+                journal = self._take_over(remote, resume, proof is not None)
             except OSError as error:
                 raise output_error(error, target) from None
             on_error.pop_all()
         self.written = self.kept
-        self.can_resume = self._journal is not None
         self.is_proven = proof is not None
-        self._syncer = Syncer(self._part.fd, self._journal, self._journal_path, self.kept)
+        recorded = journal if self._can_resume else None
+        self._syncer = Syncer(self._part.fd, recorded, self._journal_path, self.kept)
 
     def write(self, data: memoryview) -> None:
         """Append the next bytes. Raises OutputError; what was written before stays."""
@@ -107,6 +105,7 @@ class FileSink:
         path = self._part.path
         if self._size is not None and self.written != self._size:
             raise OutputError(f"{path} has {self.written} bytes instead of {self._size}")
+        self._syncer.stop()
         try:
             if self._part.length != self.written:
                 raise OutputError(f"{path} was changed by someone else", "run it again")
@@ -114,12 +113,12 @@ class FileSink:
                 digests = self._digest.verify(str(self._target))
             except ChecksumError as error:
                 if self._keep_bad:
-                    error.hint = f"the bytes are in {self._set_aside()}"
+                    error.hint = f"{error.hint}; the bytes are in {self._set_aside()}"
                 else:
                     self._drop()
+                    error.hint = f"{error.hint}; the bytes were discarded, --keep-bad keeps them"
                 raise
             self._syncer.finish()
-            os.fsync(self._part.fd)
             self._part.move(self._overwrite)
             self._journal_path.unlink(missing_ok=True)
             _sync_directory(self._target.parent)
@@ -130,58 +129,74 @@ class FileSink:
 
     def close(self) -> None:
         """Sync and record what there is, so that the next run goes on from it."""
-        try:
-            self._syncer.finish()
-            if not self._ended and self._journal is not None and self._part.length:
-                os.fsync(self._part.fd)
-                self._journal.with_synced(self.written).save(self._journal_path)
-        except OSError:
-            pass  # the journal stays behind what was written: less is kept
+        self._syncer.stop()
+        if not self._ended and self._can_resume:
+            # Where that fails, the journal stays behind what was written: less is left.
+            with contextlib.suppress(OSError):
+                self._syncer.finish()
+            self.left = self._syncer.synced
         self._digest.close()
         self._let_go()
 
     def _let_go(self) -> None:
         with contextlib.suppress(OSError):
-            if not self._ended and (self._journal is None or self._part.length == 0):
+            is_of_use = self._part.length and (self._can_resume or not self._taken)
+            if not self._ended and not is_of_use:
                 self._drop()
         self._part.close()
 
-    def _take_over(self, remote: Remote, resume: bool, proven: bool) -> None:
-        """Find out what of an earlier run can stay, and bring the digest up to it."""
+    def _take_over(self, remote: Remote, resume: bool, proven: bool) -> Journal:
+        """Find out what of an earlier run can stay, and bring the digest up to it.
+
+        After each step the journal fits the file: what it does not vouch for is cut off before
+        it is replaced, and no byte changes before the new one is there to stay.
+        """
         length = self._part.length
         old = Journal.load(self._journal_path)
-        if length and self._journal is not None:
+        if length:
             self.kept, self.note = self._keepable(old, remote, length, resume, proven)
         if self._size is not None:
             check_space(self._target, self._size - self.kept, freed=length - self.kept)
-        if self._journal is not None:
-            # Before any byte changes: an old record must not describe new bytes.
-            synced = min(old.synced, self.kept) if old else 0
-            self._journal.with_synced(synced).save(self._journal_path)
-        else:
-            self._journal_path.unlink(missing_ok=True)
         os.ftruncate(self._part.fd, self.kept)
+        journal = Journal.of(remote).with_synced(self.kept)
+        journal.save(self._journal_path)
+        _sync_directory(self._target.parent)
+        self._taken = True
         os.lseek(self._part.fd, 0, os.SEEK_SET)
         self._rehash()
         os.lseek(self._part.fd, self.kept, os.SEEK_SET)
+        return journal
 
     def _keepable(
         self, old: Journal | None, remote: Remote, length: int, resume: bool, proven: bool
     ) -> tuple[int, str]:
-        assert self._size is not None
         name = self._part.path.name
+        if old is None:
+            raise TargetError(
+                f"{self._part.path} is there, without a journal of raydl's that can be read",
+                "move it away or remove it, or save elsewhere with -o",
+            )
         if not resume:
             return 0, "starting over (--no-resume)"
-        if old is None:
-            return 0, f"starting over: {name} has no journal that can be read"
-        objection = old.objection(remote, self._size, proven)
+        if not self._can_resume:
+            return 0, "starting over: the origin serves no byte ranges"
+        objection = old.objection(remote, proven)
         if objection:
             return 0, f"starting over, {name} does not fit: {objection}"
-        kept = old.kept(length)
-        if not kept:
+        kept = self._synced(old, old.kept(length))
+        if not kept or not self._size:
             return 0, f"starting over: nothing in {name} is certain"
         percent = 100 * kept / self._size
         return kept, f"going on from {kept:,} bytes ({percent:.0f} %) kept from before"
+
+    def _synced(self, old: Journal, kept: int) -> int:
+        """How many of the ``kept`` bytes reach the disk: the run that wrote them may not know."""
+        if kept <= old.synced:
+            return kept
+        try:
+            return sync(self._part.fd, old, self._journal_path, kept).synced
+        except OSError:
+            return old.synced
 
     def _rehash(self) -> None:
         """Bring the digest up to the bytes that are kept: its state cannot be stored."""
@@ -202,14 +217,13 @@ class FileSink:
 
     def _set_aside(self) -> Path:
         """Keep what is wrong under a name that nobody takes for the file."""
-        bad = self._target.with_name(self._target.name + ".bad")
-        self._part.path.replace(bad)
+        bad = self._part.set_aside()
         self._ended = True
         self._journal_path.unlink(missing_ok=True)
         return bad
 
     def _how_to_go_on(self) -> str:
-        return "run the same command again to go on" if self._journal else ""
+        return "run the same command again to go on" if self._can_resume else ""
 
 
 class StdoutSink:
@@ -219,7 +233,7 @@ class StdoutSink:
     line that any library prints cannot land in the middle of the file.
     """
 
-    kept, note, can_resume = 0, "", False
+    kept, note, left = 0, "", 0
 
     def __init__(self, proof: Proof | None) -> None:
         self._digest = RunningDigest(proof)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import time
@@ -16,12 +15,29 @@ SYNC_BYTES = 256 << 20
 of the machine loses, besides the window."""
 
 
+def sync(fd: int, journal: Journal, path: Path, written: int) -> Journal:
+    """Bring the first ``written`` bytes to the disk; returns the journal that vouches for them.
+
+    Until then the journal at ``path`` vouches for no more than it did. A system tells of bytes
+    that it lost once, to whoever syncs first: who ends before that is written down, however
+    that comes, must have left a journal that does not count on them. Raises OSError.
+    """
+    journal.doubted().save(path)
+    _to_disk(fd)
+    journal = journal.with_synced(written)
+    journal.save(path)
+    return journal
+
+
 class Syncer:
-    """Brings data to the disk in the background and records in the journal how far it is."""
+    """Brings data to the disk in the background and records in the journal how far it is.
+
+    ``synced`` is how many bytes are safe, by the journal where there is one.
+    """
 
     def __init__(self, fd: int, journal: Journal | None, path: Path, synced: int) -> None:
         self._fd, self._journal, self._path = fd, journal, path
-        self._synced = self._written = synced
+        self.synced = self._written = synced
         self._synced_at = time.monotonic()
         self._wake = threading.Condition()
         self._stopped = False
@@ -35,11 +51,11 @@ class Syncer:
         """
         if self._error is not None:
             raise self._error
+        self._written = written
         if self._journal is None:
             return
-        self._written = written
         late = time.monotonic() - self._synced_at > SYNC_SECONDS
-        if late or written - self._synced > SYNC_BYTES:
+        if late or written - self.synced > SYNC_BYTES:
             with self._wake:
                 if self._thread is None:
                     self._thread = threading.Thread(
@@ -48,18 +64,22 @@ class Syncer:
                     self._thread.start()
                 self._wake.notify()
 
-    def finish(self) -> None:
-        """Stop; returns when nothing touches the file any more. Raises as ``wrote`` does."""
+    def stop(self) -> None:
+        """Returns when nothing touches the file and its journal any more."""
         with self._wake:
             self._stopped = True
             self._wake.notify()
         if self._thread is not None:
             self._thread.join()
+
+    def finish(self) -> None:
+        """Stop, and bring the rest to the disk. Raises as ``wrote`` does, again and again."""
+        self.stop()
         if self._error is not None:
             raise self._error
+        self._sync(self._written)
 
     def _run(self) -> None:
-        assert self._journal is not None
         while True:
             with self._wake:
                 if self._stopped:
@@ -67,14 +87,25 @@ class Syncer:
                 written = self._written
                 self._synced_at = time.monotonic()
             try:
-                getattr(os, "fdatasync", os.fsync)(self._fd)
-            except OSError as error:
-                # Told once per open file: who does not keep it takes a file with holes for whole.
-                self._error = error
+                self._sync(written)
+            except OSError:
                 return
-            with contextlib.suppress(OSError):  # an older journal only keeps less
-                self._journal.with_synced(written).save(self._path)
             with self._wake:
-                self._synced = written
                 if not self._stopped:
                     self._wake.wait()
+
+    def _sync(self, written: int) -> None:
+        try:
+            if self._journal is None:
+                _to_disk(self._fd)
+            elif written > self.synced:
+                self._journal = sync(self._fd, self._journal, self._path, written)
+            self.synced = written
+        except OSError as error:
+            # Told once per open file: who does not keep it takes a file with holes for whole.
+            self._error = error
+            raise
+
+
+def _to_disk(fd: int) -> None:
+    getattr(os, "fdatasync", os.fsync)(fd)

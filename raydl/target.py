@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
-from raydl.errors import OutputError, TargetError
+from raydl.checksum import Proof
+from raydl.errors import ChecksumError, OutputError, TargetError
 from raydl.models import Remote
 from raydl.options import Options
 from raydl.units import format_size
@@ -61,6 +63,20 @@ def _check(path: Path, options: Options) -> bool:
     if not os.access(parent, os.W_OK):
         raise OutputError(f"{parent} cannot be written to: no permission, or read-only")
     return False
+
+
+def verify_target(path: Path, proof: Proof, between: Callable[[], None]) -> dict[str, str]:
+    """Hold what is at ``path`` already against a digest; ``between`` may end that.
+
+    Raises ChecksumError, and OutputError for what cannot be read.
+    """
+    try:
+        return proof.verify_file(path, between)
+    except ChecksumError as error:
+        error.hint = f"{error.hint}; --overwrite downloads it again"
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot read {path}: {error.strerror}") from None
 
 
 def check_space(path: Path, needed: int, freed: int = 0) -> None:

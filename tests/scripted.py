@@ -174,7 +174,10 @@ def secured(origin: Origin, certificates: Path, **context: Any) -> Origin:
     tls.load_verify_locations(certificates / "ca.pem")
     for name, value in context.items():
         setattr(tls, name, value)
-    origin.server.socket = tls.wrap_socket(origin.server.socket, server_side=True)
+    # In the handler's thread: who goes away while they shake hands must not hold up the others.
+    origin.server.socket = tls.wrap_socket(
+        origin.server.socket, server_side=True, do_handshake_on_connect=False
+    )
     return origin
 
 

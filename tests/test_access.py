@@ -17,7 +17,7 @@ from raydl.errors import HttpError, NetworkError, UsageError
 from raydl.models import Access
 from raydl.options import Options
 from tests.conftest import random_bytes, run_raydl
-from tests.scripted import anything, redirect, status
+from tests.scripted import anything, redirect, secured, status
 from tests.test_download import ALONE
 
 URL = "https://example.org/file"
@@ -283,13 +283,7 @@ def test_the_command_line(origin, tmp_path):
 @pytest.fixture
 def tls(make_origin, certificates):
     """An origin that speaks TLS."""
-    origin = make_origin(random_bytes(400_000))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificates / "server.pem", certificates / "server.key")
-    context.load_verify_locations(certificates / "ca.pem")
-    origin.server.socket = context.wrap_socket(origin.server.socket, server_side=True)
-    origin.context = context
-    return origin
+    return secured(make_origin(random_bytes(400_000)), certificates)
 
 
 def secure(origin):
@@ -310,7 +304,7 @@ class TestTls:
         assert any("certificates are not checked" in str(event) for event in events)
 
     def test_a_certificate_of_our_own(self, tls, certificates, in_tmp):
-        tls.context.verify_mode = ssl.CERT_REQUIRED
+        tls.server.socket.context.verify_mode = ssl.CERT_REQUIRED
         trust = {"cacert": str(certificates / "ca.pem")}
         with pytest.raises(NetworkError):
             raydl.fetch(secure(tls), retries=0, **trust, **ALONE)
@@ -321,7 +315,7 @@ class TestTls:
     @pytest.mark.cluster
     def test_on_a_node(self, two_nodes, tls, certificates, in_tmp):
         """Certificates travel with the call: the nodes have no such files."""
-        tls.context.verify_mode = ssl.CERT_REQUIRED
+        tls.server.socket.context.verify_mode = ssl.CERT_REQUIRED
         files = {
             "cacert": str(certificates / "ca.pem"),
             "cert": str(certificates / "client.pem"),

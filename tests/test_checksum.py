@@ -51,6 +51,14 @@ def test_what_is_no_checksum(text):
         Checksum.parse(text)
 
 
+@pytest.mark.parametrize(
+    ("digits", "algorithm"), [(32, "md5"), (40, "sha1"), (64, "sha256"), (128, "sha512")]
+)
+def test_a_bare_digest_is_told_what_it_lacks(digits, algorithm):
+    with pytest.raises(UsageError, match=f"write {algorithm}:{'a' * digits}$"):
+        Checksum.parse(" " + "A" * digits)
+
+
 def test_without_a_checksum_nothing_is_computed():
     digest = RunningDigest(None)
     assert digest.update(memoryview(b"x")) is None

@@ -10,7 +10,7 @@ import pytest
 
 import raydl
 from raydl import company
-from raydl.errors import CancelledError, HttpError
+from raydl.errors import CancelledError, ChecksumError, HttpError
 from raydl.event import (
     ClusterChosen,
     Continued,
@@ -346,3 +346,12 @@ class TestAsync:
         origin.on(status(404), None)
         with pytest.raises(HttpError):
             asyncio.run(raydl.fetch_async(origin.url(), **QUIET))
+
+
+def test_nothing_is_left_after_a_wrong_digest(origin, in_tmp):
+    """What was discarded cannot be gone on from."""
+    download = raydl.start(origin.url(), checksum="md5:" + "0" * 32, **QUIET)
+    with pytest.raises(ChecksumError):
+        download.result(30)
+    assert download.kept == 0
+    assert list(in_tmp.iterdir()) == []

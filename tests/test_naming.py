@@ -21,6 +21,21 @@ from raydl.naming import file_name, plain_name
         ('attachment; filename="RayDL.toml"', "https://h/x", "_RayDL.toml"),
         ('attachment; filename=". ."', "https://h/x.bin", "x.bin"),
         ("attachment", "https://h/x.bin", "x.bin"),
+        ("attachment; filename=x.bin; filename*=UTF-8''%e2%82%ac.bin", "https://h/y", "€.bin"),
+        ("attachment; filename*=utf-8'en'%e2%82%ac.bin;filename=x.bin", "https://h/y", "€.bin"),
+        ("attachment; FileName*=ISO-8859-1''%a3.bin", "https://h/y", "£.bin"),
+        ("attachment; filename=x.bin; filename*=UTF-8''%ff", "https://h/y", "x.bin"),
+        ("attachment; filename=x.bin; filename*=UTF-7''+AGE-", "https://h/y", "x.bin"),
+        ("attachment; filename=x.bin; filename*=nonsense", "https://h/y", "x.bin"),
+        ('attachment; filename="a;b \\"c\\".bin"', "https://h/y", "a;b c.bin"),
+        ("attachment ; filename = x y.bin ; size=9", "https://h/z", "x y.bin"),
+        ('attachment; filename="x.bin', "https://h/y", "x.bin"),
+        ("attachment; filename=" + "x" * 10_000, "https://h/y", "y"),
+        (None, "https://h/x.part", "x.part_"),
+        (None, "https://h/x.PART.journal", "x.PART.journal_"),
+        (None, "https://h/x.part.journal~", "x.part.journal~_"),
+        (None, "https://h/x.part.iso", "x.part.iso"),
+        ("attachment; filename=-rf", "https://h/x", "_-rf"),
         ("inline; filename=", "https://h/x.bin", "x.bin"),
         (None, "https://h/a%2Fb%00c", "bc"),
     ],
@@ -35,7 +50,9 @@ def test_whatever_comes_it_is_a_plain_name(header, path):
     assert name
     assert not set(name) & set("/\\\0")
     assert not name.startswith(".")
-    assert len(f"{name}.part.journal".encode()) <= 255
+    assert not name.startswith("-")
+    assert not name.lower().endswith((".part", ".part.journal", ".part.journal~"))
+    assert len(f"{name}.part.journal~".encode()) <= 255
 
 
 def test_no_origin_configures_raydl():
@@ -45,4 +62,18 @@ def test_no_origin_configures_raydl():
 def test_long_names_keep_their_ending():
     name = plain_name("ä" * 300 + ".tar.gz")
     assert name.endswith(".gz")
-    assert len(name.encode()) <= 255 - len(".part.journal")
+    assert len(name.encode()) <= 255 - len(".part.journal~")
+
+
+def test_a_name_that_is_cut_is_harmless_as_well():
+    for count in range(230, 250):
+        name = plain_name("-" + "x" * count + ".part" + "y" * 30)
+        assert not name.endswith(".part")
+        assert len(name.encode()) <= 255 - len(".part.journal~")
+
+
+def test_a_header_that_costs_much_to_read():
+    """Parameters without an end, as many as a header holds: they are read once."""
+    for piece in (';a="', ";" + " " * 50, ";a", ';a="\\"', "\\", ";filename*0*=x"):
+        header = "attachment" + piece * (8000 // len(piece))
+        assert file_name(header, "https://h/x") == "x"

@@ -69,6 +69,35 @@ class TestLists:
         with pytest.raises(UsageError, match="w has no digest of a"):
             find_digest(text, ["a"], "w")
 
+    def test_the_strongest_counts_first(self):
+        text = f"{MD5}  f\n{'a' * 40}  f\n{SHA256}  f\n"
+        assert find_digest(text, ["f"], "w").hex == SHA256
+        text = f"MD5 (f) = {MD5}\nSHA512 (f) = {'b' * 128}\nBLAKE2b (f) = {'c' * 128}"
+        assert find_digest(text, ["f"], "w").algorithm == "sha512"
+
+    @pytest.mark.parametrize("listed", ["b/f.iso", "./b/f.iso", "/pub/b/f.iso", "pub/b/f.iso"])
+    def test_the_path_counts_before_the_name(self, listed):
+        text = f"{ZEROS}  a/f.iso\n{ZEROS}  f.iso\n{SHA256}  {listed}\n{ZEROS}  c/b/f.iso\n"
+        assert find_digest(text, ["pub/b/f.iso", "f.iso"], "w").hex == SHA256
+
+    def test_a_file_of_that_name_elsewhere_counts_where_there_is_but_one(self):
+        assert find_digest(f"{SHA256}  a/f.iso", ["b/f.iso"], "w").hex == SHA256
+        text = f"{SHA256}  a/f.iso\n{SHA256}  c/f.iso\n"
+        assert find_digest(text, ["b/f.iso"], "w").hex == SHA256
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            f"{SHA256}  a/f\n{ZEROS}  c/f\n",
+            f"{SHA256}  a/f\n{MD5}  c/f\n",
+            f"{SHA256}  b/f\n{ZEROS}  b/f\n",
+            f"{SHA256}  f\n{ZEROS}  f\n",
+        ],
+    )
+    def test_what_is_ambiguous_is_an_error(self, text):
+        with pytest.raises(UsageError, match="w has several digests of f; give the right one"):
+            find_digest(text, ["b/f"], "w")
+
     @given(st.text())
     def test_nothing_breaks_it(self, text):
         with contextlib.suppress(UsageError):
@@ -147,13 +176,16 @@ def test_what_the_origin_states_is_verified(origin, in_tmp):
 
 def test_what_the_origin_states_is_wrong(origin, in_tmp):
     origin.headers["Digest"] = f"sha-256={b64('sha256')}"
-    with pytest.raises(ChecksumError, match="which Digest says"):
-        fetch(origin)
-    assert list(in_tmp.iterdir()) == []
-    with pytest.raises(ChecksumError, match=r"bytes are in .*file\.bin\.bad"):
-        fetch(origin, keep_bad=True)
-    assert [path.name for path in in_tmp.iterdir()] == ["file.bin.bad"]
-    assert (in_tmp / "file.bin.bad").read_bytes() == origin.data
+    for name in ("file.bin.bad", "file.bin.bad.1"):
+        with pytest.raises(ChecksumError, match=rf"which Digest says.*bytes are in .*{name}$"):
+            fetch(origin)
+        assert (in_tmp / name).read_bytes() == origin.data
+    given = "sha256:" + ZEROS
+    with pytest.raises(ChecksumError, match="--keep-bad keeps them"):
+        fetch(origin, checksum=given)
+    assert len(list(in_tmp.iterdir())) == 2
+    with pytest.raises(ChecksumError, match=r"bytes are in .*file\.bin\.bad\.2"):
+        fetch(origin, checksum=given, keep_bad=True)
 
 
 def test_a_given_checksum_counts_before(origin, in_tmp):
@@ -169,8 +201,10 @@ def test_a_file_of_digests(origin, in_tmp):
     sums.write_text(f"{ZEROS}  file.bin\n")
     with pytest.raises(ChecksumError):
         fetch(origin, checksum_file=str(sums), overwrite=True)
+    origin.requests.clear()
     with pytest.raises(UsageError, match="cannot be read"):
         fetch(origin, checksum_file="nowhere", overwrite=True)
+    assert origin.requests == []
 
 
 def test_a_list_at_a_url(origin, make_origin, in_tmp):
@@ -182,6 +216,57 @@ def test_a_list_at_a_url(origin, make_origin, in_tmp):
     sums.on(status(404), None, lambda seen: True)
     with pytest.raises(HttpError, match=r"404 .* for .*SHA256SUMS"):
         fetch(origin, checksum_url=sums.url("/SHA256SUMS"), overwrite=True)
+
+
+class TestSkipExisting:
+    """Code 0 means that the file is the right one, where there is a digest to tell."""
+
+    @pytest.fixture(params=["file.bin", None], ids=["path", "directory"])
+    def there(self, request, origin, in_tmp):
+        """Gets the file, which is there already."""
+        (in_tmp / "file.bin").write_bytes(origin.data)
+        return lambda **options: raydl.fetch(
+            origin.url(), request.param, skip_existing=True, **ALONE, **options
+        )
+
+    @pytest.fixture(params=["checksum", "checksum_file", "checksum_url"])
+    def digest(self, request, make_origin, in_tmp):
+        """Options that name this digest."""
+
+        def options(hex_digest):
+            if request.param == "checksum":
+                return {"checksum": f"sha256:{hex_digest}"}
+            line = f"{hex_digest}  file.bin\n"
+            if request.param == "checksum_url":
+                return {"checksum_url": make_origin(line.encode()).url("/SHA256SUMS")}
+            (in_tmp / "sums").write_text(line)
+            return {"checksum_file": str(in_tmp / "sums")}
+
+        return options
+
+    def test_the_right_file(self, origin, there, digest):
+        report = there(**digest(hashlib.sha256(origin.data).hexdigest()))
+        assert report.skipped
+        assert list(report.digests) == ["sha256"]
+        assert report.proof
+        assert report.summary().endswith("skipped, sha256 verified")
+        assert origin.parts == []
+
+    def test_the_wrong_file(self, origin, in_tmp, there, digest):
+        with pytest.raises(ChecksumError, match=r"file.bin has sha256 .*--overwrite"):
+            there(**digest(ZEROS))
+        assert (in_tmp / "file.bin").read_bytes() == origin.data
+
+    def test_nothing_to_hold_it_against(self, origin, in_tmp, there):
+        (in_tmp / "file.bin").write_text("anything")
+        assert there().skipped
+
+
+def test_a_digest_that_was_given_takes_no_probe(origin, in_tmp):
+    (in_tmp / "f").write_bytes(DATA)
+    options = {"skip_existing": True, "checksum": f"sha256:{SHA256}"}
+    assert raydl.fetch(origin.url(), "f", **ALONE, **options).skipped
+    assert origin.requests == []
 
 
 def test_only_one(in_tmp):

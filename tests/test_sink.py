@@ -18,6 +18,7 @@ from raydl.sink import FileSink
 DATA = bytes(range(256)) * 40
 REMOTE = Remote("http://h/f", "http://h/f", len(DATA), True, '"v1"', None, "f")
 SHA = Checksum("sha256", hashlib.sha256(DATA).hexdigest())
+WRONG = Checksum("md5", "0" * 32)
 
 
 def open_sink(path, remote=REMOTE, checksum=None, resume=True, overwrite=False, keep_bad=False):
@@ -25,6 +26,10 @@ def open_sink(path, remote=REMOTE, checksum=None, resume=True, overwrite=False, 
     return FileSink(
         path, remote, proof=proof, resume=resume, overwrite=overwrite, keep_bad=keep_bad
     )
+
+
+def changed(**changes):
+    return Remote(**{**REMOTE.__dict__, **changes})
 
 
 def names(folder):
@@ -51,11 +56,21 @@ def test_whole_and_verified_before_it_has_its_name(tmp_path):
 
 
 def test_a_wrong_digest_leaves_nothing(tmp_path):
-    wrong = Checksum("md5", "0" * 32)
-    with closing(open_sink(tmp_path / "f", checksum=wrong)) as sink:
+    with closing(open_sink(tmp_path / "f", checksum=WRONG)) as sink:
+        put(sink, DATA)
+        with pytest.raises(ChecksumError, match="were discarded, --keep-bad keeps them"):
+            sink.finish()
+    assert names(tmp_path) == []
+    assert sink.left == 0
+
+
+def test_nothing_writes_a_journal_after_the_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(syncer, "SYNC_BYTES", 100)
+    with closing(open_sink(tmp_path / "f", checksum=WRONG)) as sink:
         put(sink, DATA)
         with pytest.raises(ChecksumError):
             sink.finish()
+        assert not sink._syncer._thread.is_alive()
     assert names(tmp_path) == []
 
 
@@ -95,10 +110,6 @@ def test_a_whole_part_file_only_has_to_be_finished(tmp_path):
     assert (tmp_path / "f").read_bytes() == DATA
 
 
-def changed(**changes):
-    return Remote(**{**REMOTE.__dict__, **changes})
-
-
 @pytest.mark.parametrize(
     ("kwargs", "why"),
     [
@@ -116,11 +127,63 @@ def test_it_starts_over_and_says_why(tmp_path, kwargs, why):
         assert (tmp_path / "f.part").stat().st_size == 0
 
 
-def test_without_a_journal_a_part_file_proves_nothing(tmp_path):
+@pytest.mark.parametrize("journal", [None, "{}", "[" * 200_000])
+@pytest.mark.parametrize("kwargs", [{}, {"resume": False}, {"remote": changed(ranges=False)}])
+def test_a_part_file_that_raydl_did_not_write_stays_as_it_is(tmp_path, journal, kwargs):
     (tmp_path / "f.part").write_bytes(b"somebody's")
+    if journal is not None:
+        (tmp_path / "f.part.journal").write_text(journal)
+    with pytest.raises(TargetError, match=r"f.part is there, without a journal.*; move it away"):
+        open_sink(tmp_path / "f", **kwargs)
+    assert (tmp_path / "f.part").read_bytes() == b"somebody's"
+
+
+@pytest.mark.parametrize("remote", [changed(ranges=False), changed(size=None)])
+def test_what_a_killed_run_without_ranges_left_is_known_for_raydls(tmp_path, remote):
+    sink = open_sink(tmp_path / "f", remote=remote)
+    put(sink, DATA[:100])
+    os.close(sink._part.fd)
+    with closing(open_sink(tmp_path / "f", remote=remote)) as again:
+        assert again.kept == 0
+        assert "starting over" in again.note
+        put(again, DATA)
+        again.finish()
+    assert names(tmp_path) == ["f"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("theirs", ["f.part", "f.part.journal"])
+def test_what_belongs_to_another_user_is_not_taken_over(tmp_path, theirs):
+    interrupted(tmp_path, 4000)
+    os.chown(tmp_path / theirs, 12345, 12345)
+    with pytest.raises(TargetError, match=r"another user|without a journal of raydl's"):
+        open_sink(tmp_path / "f")
+    assert (tmp_path / "f.part").read_bytes() == DATA[:4000]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_file_system_that_gives_all_files_to_one_user(tmp_path, monkeypatch):
+    """As an NFS that squashes root does: what raydl makes there is not root's."""
+    interrupted(tmp_path, 4000)
+    for path in tmp_path.iterdir():
+        os.chown(path, 12345, 12345)
+    real = os.open
+
+    def squashed(path, flags, mode=0o777, **kwargs):
+        fd = real(path, flags, mode, **kwargs)
+        if flags & os.O_EXCL:
+            os.fchown(fd, 12345, 12345)
+        return fd
+
+    monkeypatch.setattr(os, "open", squashed)
     with closing(open_sink(tmp_path / "f")) as sink:
-        assert sink.kept == 0
-        assert "no journal" in sink.note
+        assert sink.kept == 4000
+
+
+def test_a_pipe_in_place_of_the_part_file(tmp_path):
+    os.mkfifo(tmp_path / "f.part")
+    with pytest.raises(TargetError, match="no regular file"):
+        open_sink(tmp_path / "f")
 
 
 def test_more_than_was_synced_is_dropped_after_a_crash_of_the_machine(tmp_path):
@@ -188,15 +251,63 @@ def test_a_target_that_comes_into_being_meanwhile_is_not_replaced(tmp_path):
     assert (tmp_path / "f").read_bytes() == DATA
 
 
-def test_a_file_system_without_links(tmp_path, monkeypatch):
-    def no_links(*args, **kwargs):
+@pytest.fixture
+def no_links(monkeypatch):
+    def link(*args, **kwargs):
         raise OSError(errno.EPERM, "no links here")
 
-    monkeypatch.setattr(os, "link", no_links)
+    monkeypatch.setattr(os, "link", link)
+
+
+def test_a_file_system_without_links(tmp_path, no_links):
     with closing(open_sink(tmp_path / "f")) as sink:
         put(sink, DATA)
         sink.finish()
     assert names(tmp_path) == ["f"]
+    assert (tmp_path / "f").read_bytes() == DATA
+
+
+def test_nothing_new_is_replaced_without_links_either(tmp_path, no_links, monkeypatch):
+    """Whenever it comes into being, even just before the last step."""
+    real = partfile._rename_if_free
+
+    def rename(path, name):
+        name.write_text("mine")
+        real(path, name)
+
+    monkeypatch.setattr(partfile, "_rename_if_free", rename)
+    with closing(open_sink(tmp_path / "f")) as sink:
+        put(sink, DATA)
+        with pytest.raises(TargetError, match="meanwhile"):
+            sink.finish()
+    assert (tmp_path / "f").read_text() == "mine"
+    assert sink.left == len(DATA)
+
+
+def test_a_file_system_that_cannot_spare_what_is_there(tmp_path, no_links, monkeypatch):
+    def rename(path, name):
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(partfile, "_rename_if_free", rename)
+    with closing(open_sink(tmp_path / "f")) as sink:
+        put(sink, DATA)
+        with pytest.raises(OutputError, match=r"risk of replacing another; .*--overwrite"):
+            sink.finish()
+    with closing(open_sink(tmp_path / "f", overwrite=True)) as sink:
+        assert sink.kept == len(DATA)
+        sink.finish()
+    assert names(tmp_path) == ["f"]
+
+
+def test_what_is_bad_replaces_nothing(tmp_path):
+    for _ in range(3):
+        with closing(open_sink(tmp_path / "f", checksum=WRONG, keep_bad=True)) as sink:
+            put(sink, DATA)
+            with pytest.raises(ChecksumError, match=r"the bytes are in .*f\.bad"):
+                sink.finish()
+        assert sink.left == 0
+    assert names(tmp_path) == ["f.bad", "f.bad.1", "f.bad.2"]
+    assert all(path.read_bytes() == DATA for path in tmp_path.iterdir())
 
 
 def test_a_full_disk_keeps_what_is_there(tmp_path, monkeypatch):
@@ -277,10 +388,9 @@ def test_another_query_is_another_file(tmp_path):
 
 
 def test_another_signature_is_the_same_file(tmp_path):
-    one = changed(url="http://h/f?id=1&X-Amz-Signature=a&Expires=1")
-    two = changed(url="http://h/f?id=1&X-Amz-Signature=b&Expires=2")
-    interrupted(tmp_path, 4000, remote=one)
-    with closing(open_sink(tmp_path / "f", remote=two)) as sink:
+    signed = "http://h/f?id=1&AWSAccessKeyId=k&Signature={0}&Expires={0}"
+    interrupted(tmp_path, 4000, remote=changed(url=signed.format(1)))
+    with closing(open_sink(tmp_path / "f", remote=changed(url=signed.format(2)))) as sink:
         assert sink.kept == 4000
 
 
