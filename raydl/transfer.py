@@ -100,7 +100,6 @@ def _coordinate(
         limit=_window_limit(choice, options),
         retries=options.retries,
         patience=options.timeout,
-        required=choice.required,
         connections=options.connections,
         manners=Manners(options.limit_rate, options.max_connections_per_origin),
         lowest=options.lowest_speed,

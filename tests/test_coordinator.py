@@ -114,7 +114,6 @@ class Bench:
         limit=4000,
         retries=3,
         patience=5.0,
-        required=True,
         connections=64,
     ):
         self.inbox = Inbox()
@@ -129,7 +128,6 @@ class Bench:
             limit=limit,
             retries=retries,
             patience=patience,
-            required=required,
             connections=connections,
         )
 
@@ -377,25 +375,26 @@ def test_no_lane_at_all():
 
 
 def test_a_cluster_that_fails():
-    bench = Bench(required=True)
-    bench.inbox.post(ConnectFailed(ClusterError("no token", "get one")))
+    failed = ConnectFailed(ClusterError("no token", "get one"))
+    bench = Bench()
+    bench.inbox.post(failed)
     with pytest.raises(ClusterError, match="no token"):
         bench.run()
-    bench = Bench(required=False)
-    bench.inbox.post(ConnectFailed(ClusterError("no token", "get one")))
-    bench.join("a")
+    bench = Bench()
+    bench.join("this machine")
+    bench.inbox.post(failed)
     bench.run()
     assert "going on without the cluster: no token; get one" in map(str, bench.of(Notice))
 
 
 def test_a_cluster_that_goes():
     gone = Disconnected(ClusterError("nothing listens there", "look"))
-    bench = Bench(required=True)
+    bench = Bench()
     bench.join("a")
     bench.inbox.post(gone)
     bench.run()
     assert "going on without the cluster: nothing listens there" in map(str, bench.of(Notice))
-    bench = Bench(required=False)
+    bench = Bench()
     bench.inbox.post(gone)
     with pytest.raises(ClusterError, match="nothing listens there"):
         bench.run()
@@ -628,6 +627,21 @@ def test_the_window_is_a_quarter_of_the_smallest_store():
     until(lambda: len(team.tasks) == 4)
     until(lambda: len(bench.of(Progress)) > 2)
     assert max(task.part.stop for task in team.tasks) == 2000
+    team.answer(blocked[0], 500)
+    bench.thread.join(20)
+    assert not bench.thread.is_alive()
+
+
+def test_the_window_shrinks_for_a_small_store_that_comes_later():
+    bench = Bench(count=20, limit=8000)
+    bench.inbox.post(Connected("h:1", 2, 1, 8000))
+    blocked, behave = holding_the_first()
+    team = FakeTeam("far", bench.inbox, 8, behave, in_store=True)
+    bench.inbox.post(Joined(team, 4000))
+    bench.thread = in_thread(bench)
+    until(lambda: len(team.tasks) == 2)
+    until(lambda: len(bench.of(Progress)) > 2)
+    assert max(task.part.stop for task in team.tasks) == 1000
     team.answer(blocked[0], 500)
     bench.thread.join(20)
     assert not bench.thread.is_alive()
