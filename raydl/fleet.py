@@ -107,6 +107,8 @@ class ClusterFleet:
     GIVE_UP_SECONDS = 15.0
     REHIRE_SECONDS = 3.0
     HEAD_SECONDS = 5.0
+    CLOSE_SECONDS = 5.0
+    HURRY_SECONDS = 1.0
 
     def __init__(
         self,
@@ -123,7 +125,7 @@ class ClusterFleet:
         self._teams: dict[str, ActorTeam] = {}
         self._not_before: dict[str, float] = {}
         self._to_kill: list[Actor] = []
-        self._connected = self._born = self._stillborn = False
+        self._bound = self._born = self._stillborn = False
         # Not a daemon: an interpreter that ends while Ray connects in a thread crashes.
         self._thread = threading.Thread(target=self._run, name="raydl-cluster")
         before_exit(self)
@@ -131,28 +133,40 @@ class ClusterFleet:
 
     def cancel(self) -> None:
         """Let its thread end, which lets the workers go; without waiting for that."""
-        self._stop.set()
+        with self._lock:
+            self._stop.set()
 
-    def close(self) -> None:
+    def close(self, *, hurry: bool = False) -> None:
         """Let the workers go, and leave Ray as it was found.
 
-        While the connection is still being made there is nothing to end yet; then this returns
-        at once, and the thread closes what it gets.
+        Before Ray connects there is nothing to end yet: then this returns at once, and no
+        connection is made. It waits ``CLOSE_SECONDS`` at most, in a hurry ``HURRY_SECONDS``: what
+        Ray still does then ends on its own, and the thread with it.
         """
         self.cancel()
-        if self._connected:
-            self._thread.join()
+        if self._bound:
+            self._thread.join(self.HURRY_SECONDS if hurry else self.CLOSE_SECONDS)
+
+    def _is_wanted(self) -> bool:
+        """Whether a connection is; from then on there is something to end."""
+        with self._lock:
+            is_wanted = not self._stop.is_set()
+            self._bound = self._bound or is_wanted
+        return is_wanted
 
     def _run(self) -> None:
         while not self._pays():
             if self._stop.wait(self.LOOK_SECONDS):
                 return
         try:
-            session = connect(self._choice)
+            session = connect(self._choice, self._is_wanted)
         except RaydlError as error:
             self._post(ConnectFailed(error))
             return
-        self._connected = True
+        except Exception as error:  # whatever Ray throws ends the cluster's part
+            what = f"cannot use the cluster ({type(error).__name__})"
+            self._post(ConnectFailed(ClusterError(what, "see `ray status`")))
+            return
         try:
             self._tend(session)
         except ClusterError as error:
@@ -274,8 +288,11 @@ class ClusterFleet:
             return
         self._born = True
         team.heard(answer)
-        team.joined = True
-        self._post(Joined(team))
+        with self._lock:
+            if self._teams.get(team.place.id) is not team:
+                return  # dropped before it answered: it will be killed
+            team.joined = True
+            self._post(Joined(team, team.place.object_store))
 
     def _drop(
         self,
@@ -293,5 +310,5 @@ class ClusterFleet:
             self._not_before[team.place.id] = time.monotonic() + pause
             # Killed by our own thread: on Ray's, where this may run, Ray would wait for itself.
             self._to_kill.append(team.actor)
-        if not self._stop.is_set() and (team.joined or again_after is None):
-            self._post(Left(team.node, team if team.joined else None, reason, unreachable))
+            if not self._stop.is_set() and (team.joined or again_after is None):
+                self._post(Left(team.node, team if team.joined else None, reason, unreachable))

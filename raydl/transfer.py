@@ -123,5 +123,6 @@ def _coordinate(
                 or coordinator.meter.seconds_left() > JOIN_SECONDS
             ),
         )
-        stack.callback(cluster.close)
+        # Who interrupts a download is not kept waiting.
+        stack.push(lambda kind, *_: cluster.close(hurry=kind is not None))
     return coordinator
