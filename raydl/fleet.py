@@ -179,7 +179,7 @@ class ClusterFleet:
         else:
             self._let_go(session)
         finally:
-            session.close()
+            session.close(keep=self._born)  # a cluster that was of no use is not held on to
 
     def _fail(self, error: ClusterError) -> None:
         with self._lock:

@@ -197,6 +197,18 @@ def test_what_nobody_wants_is_not_connected_to(choice, gate):
     assert not ray.is_initialized()
 
 
+def test_what_is_not_worth_keeping_is_ended_at_once(choice):
+    import ray
+
+    first, second = connect(choice), connect(choice)
+    first.close(keep=False)
+    assert ray.is_initialized()
+    second.close()
+    assert ray.is_initialized()
+    connect(choice).close(keep=False)
+    assert not ray.is_initialized()
+
+
 def test_a_warm_connection_stays_warm_when_another_download_is_over_too_early(choice):
     connect(choice).close()
     with pytest.raises(CancelledError):

@@ -34,7 +34,7 @@ class FakeSession:
 
     def __init__(self):
         self.alive = [Node("n1", "node", "host", False, False, 1.0, 4000)]
-        self.actors, self.dismissed, self.is_closed = [], [], False
+        self.actors, self.dismissed, self.is_closed, self.is_kept = [], [], False, False
 
     def nodes(self):
         return list(self.alive)
@@ -55,8 +55,8 @@ class FakeSession:
     def abandon(self):
         pass
 
-    def close(self):
-        self.is_closed = True
+    def close(self, keep=True):
+        self.is_closed, self.is_kept = True, keep
 
 
 @pytest.fixture(autouse=True)
@@ -107,6 +107,15 @@ def test_a_worker_that_answers_joins_with_its_store(session, begin):
     fleet.close()
     assert session.dismissed == session.actors
     assert session.is_closed
+    assert session.is_kept
+
+
+def test_a_cluster_from_which_nobody_came_is_not_kept(session, begin):
+    fleet, _ = begin()
+    until(lambda: session.actors)
+    fleet.close()
+    assert session.is_closed
+    assert not session.is_kept
 
 
 def test_one_that_was_given_up_before_it_answered_does_not_join(session, begin):

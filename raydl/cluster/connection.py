@@ -95,11 +95,14 @@ def _recognise(ray: ModuleType) -> None:
         Connection.idle.clear()
 
 
-def detach() -> None:
-    """One user less; after the last one everything stays for a while."""
+def detach(keep: bool) -> None:
+    """One user less; after the last one everything stays for a while.
+
+    Without ``keep`` a connection that raydl made goes at once, unless workers rest on it.
+    """
     with Connection.lock:
         Connection.users -= 1
-        if Connection.users == 0 and Connection.lost:
+        if Connection.users == 0 and (Connection.lost or not (keep or Connection.idle)):
             _end()
         _stay_warm()
 

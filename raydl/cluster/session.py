@@ -142,11 +142,11 @@ class Session:
         """Leave the connection to this process: from now on it is not raydl's to end."""
         give()
 
-    def close(self) -> None:
-        """Let go; the connection stays for a while."""
+    def close(self, keep: bool = True) -> None:
+        """Let go; the connection stays for a while, or only for workers that rest."""
         if self._is_open:
             self._is_open = False
-            detach()
+            detach(keep)
 
 
 @contextlib.contextmanager
