@@ -9,84 +9,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from raydl.actorteam import ActorTeam, name_of
 from raydl.address import Choice
-from raydl.cluster import MOST_LANES, Actor, ActorLost, Node, Outcome, Session, connect
+from raydl.cluster import Actor, ActorLost, Node, Session, connect
 from raydl.ending import before_exit
 from raydl.errors import ClusterError, RaydlError
-from raydl.lane import (
-    HERE,
-    Connected,
-    ConnectFailed,
-    Disconnected,
-    Fetched,
-    Joined,
-    Left,
-    Payload,
-    Post,
-    Pulse,
-)
-from raydl.models import Part, Source
-
-
-def _name(node: Node) -> str:
-    """What events call it."""
-    return HERE if node.is_driver else node.name
-
-
-class ActorTeam:
-    """The lanes of a worker on a node, from the moment it is asked for until it is dropped."""
-
-    most = MOST_LANES
-    in_store = True
-
-    def __init__(
-        self,
-        node: Node,
-        actor: Actor,
-        post: Post,
-        lost: Callable[[ActorTeam, str], None],
-    ) -> None:
-        self.node = _name(node)
-        self.place = node
-        self.actor = actor
-        self.joined = self.asked = False
-        self.heard_at = time.monotonic()
-        self._post, self._lost = post, lost
-        self._pulse: Pulse | None = None
-
-    def accepts(self, size: int, urgent: bool) -> bool:  # noqa: ARG002 - the signature of teams
-        """The node's memory is bounded by the window alone."""
-        return True
-
-    def start(self, ticket: int, part: Part, source: Source) -> None:
-        """Send the part to the actor."""
-
-        def done(outcome: Outcome | ActorLost, payload: Payload) -> None:
-            if isinstance(outcome, ActorLost):
-                self._lost(self, outcome.reason)
-                return
-            got, seconds, problem = outcome
-            self._post(Fetched(ticket, got, payload if got else None, problem, seconds))
-
-        try:
-            self.actor.fetch(source.pack(), ticket, part.start, part.stop, done)
-        except Exception as error:  # the connection to Ray has gone
-            self._lost(self, type(error).__name__)
-
-    def cancel(self, ticket: int) -> None:
-        """Let the actor cut it off."""
-        with contextlib.suppress(Exception):
-            self.actor.cancel(ticket)
-
-    def look(self) -> Pulse | None:
-        """What it answered last."""
-        return self._pulse
-
-    def heard(self, answer: tuple[Any, ...]) -> None:
-        """It has answered how it is doing."""
-        self.heard_at = time.monotonic()
-        self._pulse = Pulse(self.heard_at, *answer)
-        self.asked = False
+from raydl.lane import Connected, ConnectFailed, Disconnected, Joined, Left, Post
 
 
 class ClusterFleet:
@@ -274,7 +202,7 @@ class ClusterFleet:
             actor, is_warm = session.hire(node)
         except Exception as error:  # one node's trouble is not the others'
             self._not_before[node.id] = time.monotonic() + self.REHIRE_SECONDS
-            self._post(Left(_name(node), None, f"{type(error).__name__}"))
+            self._post(Left(name_of(node), None, f"{type(error).__name__}"))
             return
         team = ActorTeam(node, actor, self._post, self._drop)
         with self._lock:
