@@ -71,10 +71,9 @@ class Coordinator:
     ``limit`` bounds the window in bytes, ``manners`` what is asked of the origin, and ``lowest``
     is the speed in bytes a second below which a connection is given up; ``connections`` fixes
     the lanes of each node, which else are found by measuring; ``patience`` is how long it waits,
-    in seconds, when there is no lane at all; ``required`` makes a cluster that fails an error of
-    the download. ``mirrors`` are the places that have the file, and ``awaited`` of them may
-    still join. With ``stay`` the bytes stay where they were fetched, for ``payloads`` to hand
-    out. ``clock`` tells the time, in seconds.
+    in seconds, when there is no lane at all. ``mirrors`` are the places that have the file, and
+    ``awaited`` of them may still join. With ``stay`` the bytes stay where they were fetched, for
+    ``payloads`` to hand out. ``clock`` tells the time, in seconds.
     """
 
     def __init__(
@@ -87,7 +86,6 @@ class Coordinator:
         limit: int,
         retries: int,
         patience: float,
-        required: bool,
         connections: int | None = None,
         manners: Manners | None = None,
         lowest: int | None = None,
@@ -102,7 +100,6 @@ class Coordinator:
         self._emit = emit
         self._retries = Retries(retries)
         self._patience = patience
-        self._required = required
         self._manners = manners or Manners(None, None)
         self._lowest = lowest
         self._stay = stay
@@ -235,7 +232,7 @@ class Coordinator:
             case Connected():
                 self._connected(message)
             case ConnectFailed(error):
-                if self._required:
+                if not self._crews:  # else this machine fetches, and goes on
                     raise error
                 self._emit(Notice(f"going on without the cluster: {error}"))
             case Resolved():
@@ -255,15 +252,19 @@ class Coordinator:
     def _connected(self, message: Connected) -> None:
         nodes = counted(message.nodes, "node")
         self._emit(ClusterChosen(message.address, f"connected to {message.address}: {nodes}"))
-        self._store.size = message.store
-        self._window.limit = min(self._window.limit, self._store.window(self._limit))
+        self._meet_store(message.store)
         if message.others == 0 and not self._crews:
             raise ClusterError(
                 "no node to fetch with: the cluster has only this machine",
                 "start Ray on another machine, or leave out --no-fetch-here",
             )
 
+    def _meet_store(self, size: int) -> None:
+        self._store.meet(size)
+        self._window.limit = min(self._window.limit, self._store.window(self._limit))
+
     def _joined(self, message: Joined) -> None:
+        self._meet_store(message.store)
         node, now = message.team.node, self._clock()
         for crew in [crew for crew in self._crews if crew.node == node]:
             self._dismiss(crew)

@@ -9,84 +9,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from raydl.actorteam import ActorTeam, name_of
 from raydl.address import Choice
-from raydl.cluster import MOST_LANES, Actor, ActorLost, Node, Outcome, Session, connect
+from raydl.cluster import Actor, ActorLost, Node, Session, connect
 from raydl.ending import before_exit
 from raydl.errors import ClusterError, RaydlError
-from raydl.lane import (
-    HERE,
-    Connected,
-    ConnectFailed,
-    Disconnected,
-    Fetched,
-    Joined,
-    Left,
-    Payload,
-    Post,
-    Pulse,
-)
-from raydl.models import Part, Source
-
-
-def _name(node: Node) -> str:
-    """What events call it."""
-    return HERE if node.is_driver else node.name
-
-
-class ActorTeam:
-    """The lanes of a worker on a node, from the moment it is asked for until it is dropped."""
-
-    most = MOST_LANES
-    in_store = True
-
-    def __init__(
-        self,
-        node: Node,
-        actor: Actor,
-        post: Post,
-        lost: Callable[[ActorTeam, str], None],
-    ) -> None:
-        self.node = _name(node)
-        self.place = node
-        self.actor = actor
-        self.joined = self.asked = False
-        self.heard_at = time.monotonic()
-        self._post, self._lost = post, lost
-        self._pulse: Pulse | None = None
-
-    def accepts(self, size: int, urgent: bool) -> bool:  # noqa: ARG002 - the signature of teams
-        """The node's memory is bounded by the window alone."""
-        return True
-
-    def start(self, ticket: int, part: Part, source: Source) -> None:
-        """Send the part to the actor."""
-
-        def done(outcome: Outcome | ActorLost, payload: Payload) -> None:
-            if isinstance(outcome, ActorLost):
-                self._lost(self, outcome.reason)
-                return
-            got, seconds, problem = outcome
-            self._post(Fetched(ticket, got, payload if got else None, problem, seconds))
-
-        try:
-            self.actor.fetch(source.pack(), ticket, part.start, part.stop, done)
-        except Exception as error:  # the connection to Ray has gone
-            self._lost(self, type(error).__name__)
-
-    def cancel(self, ticket: int) -> None:
-        """Let the actor cut it off."""
-        with contextlib.suppress(Exception):
-            self.actor.cancel(ticket)
-
-    def look(self) -> Pulse | None:
-        """What it answered last."""
-        return self._pulse
-
-    def heard(self, answer: tuple[Any, ...]) -> None:
-        """It has answered how it is doing."""
-        self.heard_at = time.monotonic()
-        self._pulse = Pulse(self.heard_at, *answer)
-        self.asked = False
+from raydl.lane import Connected, ConnectFailed, Disconnected, Joined, Left, Post
 
 
 class ClusterFleet:
@@ -107,6 +35,8 @@ class ClusterFleet:
     GIVE_UP_SECONDS = 15.0
     REHIRE_SECONDS = 3.0
     HEAD_SECONDS = 5.0
+    CLOSE_SECONDS = 5.0
+    HURRY_SECONDS = 1.0
 
     def __init__(
         self,
@@ -123,7 +53,7 @@ class ClusterFleet:
         self._teams: dict[str, ActorTeam] = {}
         self._not_before: dict[str, float] = {}
         self._to_kill: list[Actor] = []
-        self._connected = self._born = self._stillborn = False
+        self._bound = self._born = self._stillborn = False
         # Not a daemon: an interpreter that ends while Ray connects in a thread crashes.
         self._thread = threading.Thread(target=self._run, name="raydl-cluster")
         before_exit(self)
@@ -131,28 +61,40 @@ class ClusterFleet:
 
     def cancel(self) -> None:
         """Let its thread end, which lets the workers go; without waiting for that."""
-        self._stop.set()
+        with self._lock:
+            self._stop.set()
 
-    def close(self) -> None:
+    def close(self, *, hurry: bool = False) -> None:
         """Let the workers go, and leave Ray as it was found.
 
-        While the connection is still being made there is nothing to end yet; then this returns
-        at once, and the thread closes what it gets.
+        Before Ray connects there is nothing to end yet: then this returns at once, and no
+        connection is made. It waits ``CLOSE_SECONDS`` at most, in a hurry ``HURRY_SECONDS``: what
+        Ray still does then ends on its own, and the thread with it.
         """
         self.cancel()
-        if self._connected:
-            self._thread.join()
+        if self._bound:
+            self._thread.join(self.HURRY_SECONDS if hurry else self.CLOSE_SECONDS)
+
+    def _is_wanted(self) -> bool:
+        """Whether a connection is; from then on there is something to end."""
+        with self._lock:
+            is_wanted = not self._stop.is_set()
+            self._bound = self._bound or is_wanted
+        return is_wanted
 
     def _run(self) -> None:
         while not self._pays():
             if self._stop.wait(self.LOOK_SECONDS):
                 return
         try:
-            session = connect(self._choice)
+            session = connect(self._choice, self._is_wanted)
         except RaydlError as error:
             self._post(ConnectFailed(error))
             return
-        self._connected = True
+        except Exception as error:  # whatever Ray throws ends the cluster's part
+            what = f"cannot use the cluster ({type(error).__name__})"
+            self._post(ConnectFailed(ClusterError(what, "see `ray status`")))
+            return
         try:
             self._tend(session)
         except ClusterError as error:
@@ -165,7 +107,7 @@ class ClusterFleet:
         else:
             self._let_go(session)
         finally:
-            session.close()
+            session.close(keep=self._born)  # a cluster that was of no use is not held on to
 
     def _fail(self, error: ClusterError) -> None:
         with self._lock:
@@ -260,7 +202,7 @@ class ClusterFleet:
             actor, is_warm = session.hire(node)
         except Exception as error:  # one node's trouble is not the others'
             self._not_before[node.id] = time.monotonic() + self.REHIRE_SECONDS
-            self._post(Left(_name(node), None, f"{type(error).__name__}"))
+            self._post(Left(name_of(node), None, f"{type(error).__name__}"))
             return
         team = ActorTeam(node, actor, self._post, self._drop)
         with self._lock:
@@ -274,8 +216,11 @@ class ClusterFleet:
             return
         self._born = True
         team.heard(answer)
-        team.joined = True
-        self._post(Joined(team))
+        with self._lock:
+            if self._teams.get(team.place.id) is not team:
+                return  # dropped before it answered: it will be killed
+            team.joined = True
+            self._post(Joined(team, team.place.object_store))
 
     def _drop(
         self,
@@ -293,5 +238,5 @@ class ClusterFleet:
             self._not_before[team.place.id] = time.monotonic() + pause
             # Killed by our own thread: on Ray's, where this may run, Ray would wait for itself.
             self._to_kill.append(team.actor)
-        if not self._stop.is_set() and (team.joined or again_after is None):
-            self._post(Left(team.node, team if team.joined else None, reason, unreachable))
+            if not self._stop.is_set() and (team.joined or again_after is None):
+                self._post(Left(team.node, team if team.joined else None, reason, unreachable))

@@ -79,9 +79,13 @@ class Team(Protocol):
 
 
 class Joined(NamedTuple):
-    """A team is ready; it takes over from any that its node had."""
+    """A team is ready; it takes over from any that its node had.
+
+    ``store`` is the size in bytes of its node's object store, 0 where it uses none.
+    """
 
     team: Team
+    store: int = 0
 
 
 class Left(NamedTuple):

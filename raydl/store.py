@@ -22,6 +22,11 @@ class StoreBudget:
         self._late: deque[tuple[float, int]] = deque()
         self._late_bytes = 0
 
+    def meet(self, size: int) -> None:
+        """A store of ``size`` bytes is used from now on, too; 0 stands for none."""
+        if size:
+            self.size = min(self.size or size, size)
+
     def window(self, limit: int) -> int:
         """How large a window of at most ``limit`` bytes may be."""
         return min(limit, self.size // SHARE) if self.size else limit

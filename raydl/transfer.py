@@ -101,7 +101,6 @@ def _coordinate(
         limit=_window_limit(choice, options),
         retries=options.retries,
         patience=options.timeout,
-        required=choice.required,
         connections=options.connections,
         manners=Manners(options.limit_rate, options.max_connections_per_origin),
         lowest=options.lowest_speed,
@@ -128,5 +127,6 @@ def _coordinate(
                 or coordinator.meter.seconds_left() > JOIN_SECONDS
             ),
         )
-        stack.callback(cluster.close)
+        # Who interrupts a download is not kept waiting.
+        stack.push(lambda kind, *_: cluster.close(hurry=kind is not None))
     return coordinator

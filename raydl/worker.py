@@ -13,6 +13,7 @@ import pickle
 import socket
 import threading
 import time
+import urllib.parse
 from collections.abc import Iterable
 from typing import Any
 
@@ -35,7 +36,7 @@ class Worker:
     """Fetches parts, as many at once as there are threads that call it.
 
     Connections are kept from one part to the next. A ticket names a request; no two requests
-    of a process have the same.
+    of a process have the same, and later ones have higher tickets.
     """
 
     def __init__(self) -> None:
@@ -44,6 +45,7 @@ class Worker:
         self._idle: dict[tuple[Any, float], list[Origin]] = {}
         self._received = self._most = 0
         self._cancelled: set[int] = set()
+        self._over = -1
         self._closed = False
 
     def fetch(
@@ -52,10 +54,10 @@ class Worker:
         """Read ``[start, stop)`` into ``into``; see ``Origin.read_part``."""
         kind = (source.access, source.timeout)
         with self._lock:
-            if self._closed or ticket in self._cancelled:
+            if self._closed or ticket <= self._over or ticket in self._cancelled:
                 self._cancelled.discard(ticket)
                 return 0, Failure("cancelled", "cancelled")
-            idle = self._idle.setdefault(kind, [])
+            idle = self._idle.get(kind)
             origin = idle.pop() if idle else Origin(*kind)
             request = self._requests[ticket] = _Request(origin)
             self._most = max(self._most, len(self._requests))
@@ -66,7 +68,7 @@ class Worker:
                 del self._requests[ticket]
                 self._received += request.got
                 if not origin.aborted:
-                    self._idle[kind].append(origin)
+                    self._idle.setdefault(kind, []).append(origin)
             if origin.aborted:
                 origin.close()
 
@@ -74,7 +76,7 @@ class Worker:
         """End that request, from any thread; one that has not begun will not."""
         with self._lock:
             request = self._requests.get(ticket)
-            if request is None:
+            if request is None and ticket > self._over:
                 self._cancelled.add(ticket)
         if request is not None:
             request.origin.abort()
@@ -91,23 +93,23 @@ class Worker:
             most, self._most = self._most, len(self._requests)
             return most
 
-    def rest(self) -> None:
-        """End every request that is under way, and every connection."""
+    def rest(self, last: int) -> None:
+        """End every request up to ticket ``last``, and forget whom they asked and with what."""
         with self._lock:
-            requests = list(self._requests.values())
+            self._over = max(self._over, last)
+            for request in self._requests.values():
+                request.origin.abort()  # before it can be put back
             idle = [origin for origins in self._idle.values() for origin in origins]
-            self._idle = {kind: [] for kind in self._idle}
+            self._idle.clear()
             self._cancelled.clear()
-        for request in requests:
-            request.origin.abort()
         for origin in idle:
             origin.close()
 
     def close(self) -> None:
-        """Rest, for good."""
+        """End every request, for good."""
         with self._lock:
             self._closed = True
-        self.rest()
+        self.rest(self._over)
 
 
 class NodeWorker:
@@ -160,9 +162,10 @@ class NodeWorker:
         for ticket in tickets:
             self._worker.cancel(ticket)
 
-    def rest(self) -> None:
-        """End all requests and connections, and wait for the next download."""
-        self._worker.rest()
+    def rest(self, last: int) -> None:
+        """End all requests up to ticket ``last``, keep nothing of them, wait for a download."""
+        self._worker.rest(last)
+        urllib.parse.clear_cache()  # type: ignore[attr-defined] # of URLs, signed ones too
 
 
 def cpu_seconds() -> tuple[float, float] | None:

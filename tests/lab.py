@@ -167,7 +167,6 @@ class Bench:
         limit: int = 4000,
         retries: int = 3,
         patience: float = 5.0,
-        required: bool = True,
         connections: int | None = 64,
         largest: int | None = None,
         data: bytes = DATA,
@@ -195,16 +194,17 @@ class Bench:
             limit=limit,
             retries=retries,
             patience=patience,
-            required=required,
             connections=connections,
             clock=self.world.clock,
             **more,
         )
         self.world.settle = self._consume
 
-    def join(self, node: str, lanes: int = 1, behave: Any = None, **more: Any) -> FakeTeam:
+    def join(
+        self, node: str, lanes: int = 1, behave: Any = None, store: int = 0, **more: Any
+    ) -> FakeTeam:
         team = FakeTeam(node, self, lanes, behave, **more)
-        self.inbox.post(Joined(team))
+        self.inbox.post(Joined(team, store))
         return team
 
     def after(self, seconds: float, call: Callable[[], object]) -> None:

@@ -254,25 +254,26 @@ def test_no_lane_at_all():
 
 
 def test_a_cluster_that_fails():
-    bench = Bench(required=True)
-    bench.inbox.post(ConnectFailed(ClusterError("no token", "get one")))
+    failed = ConnectFailed(ClusterError("no token", "get one"))
+    bench = Bench()
+    bench.inbox.post(failed)
     with pytest.raises(ClusterError, match="no token"):
         bench.run()
-    bench = Bench(required=False)
-    bench.inbox.post(ConnectFailed(ClusterError("no token", "get one")))
-    bench.join("a")
+    bench = Bench()
+    bench.join("this machine")
+    bench.inbox.post(failed)
     bench.run()
     assert "going on without the cluster: no token; get one" in map(str, bench.of(Notice))
 
 
 def test_a_cluster_that_goes():
     gone = Disconnected(ClusterError("nothing listens there", "look"))
-    bench = Bench(required=True)
+    bench = Bench()
     bench.join("a")
     bench.inbox.post(gone)
     bench.run()
     assert "going on without the cluster: nothing listens there" in map(str, bench.of(Notice))
-    bench = Bench(required=False)
+    bench = Bench()
     bench.inbox.post(gone)
     with pytest.raises(ClusterError, match="nothing listens there"):
         bench.run()
@@ -309,7 +310,7 @@ def threaded(emit):
     mirrors = [Mirror(Source("http://o/f", 10, None, None))]
     coordinator = Coordinator(
         Plan(0, 10, 10, 1), mirrors, inbox, emit,
-        limit=10, retries=0, patience=60.0, required=False,
+        limit=10, retries=0, patience=60.0,
     )  # fmt: skip
     inbox.post(Joined(Sleeper()))
     return coordinator
@@ -491,6 +492,20 @@ def test_the_window_is_a_quarter_of_the_smallest_store():
     def look():
         assert len(team.tasks) == 4
         assert max(task.part.stop for task in team.tasks) == 2000
+        team.answer(team.tasks[0], 500)
+
+    bench.after(1.0, look)
+    bench.run()
+    assert bench.seconds >= 1.0
+
+
+def test_the_window_shrinks_for_a_small_store_that_comes_later():
+    bench = Bench(count=20, limit=8000)
+    bench.inbox.post(Connected("h:1", 2, 1, 8000))
+    team = bench.join("far", 8, holding_the_first, store=4000, in_store=True)
+
+    def look():
+        assert max(task.part.stop for task in team.tasks) == 1000
         team.answer(team.tasks[0], 500)
 
     bench.after(1.0, look)

@@ -72,7 +72,8 @@ MAY = {
     "tls": set(),
     "lane": {"models"},
     "threads": {"company", "lane", "models", "worker"},
-    "fleet": {"lane", "address", "cluster", "ending", "models"},
+    "actorteam": {"cluster", "lane", "models"},
+    "fleet": {"actorteam", "lane", "address", "cluster", "ending"},
     "coordinator": {
         "away",
         "blame",

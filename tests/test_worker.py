@@ -56,11 +56,11 @@ def start(worker, source, ticket, results):
     return thread
 
 
-def start_and_stall(worker, origin, source, results):
-    """Request 1, once it has 64 KiB and gets no more."""
+def start_and_stall(worker, origin, source, results, ticket=1):
+    """That request, once it has 64 KiB and gets no more."""
     origin.on(scripted.stall(65_536))
-    thread = start(worker, source, 1, results)
-    while worker.pulse()[2] != {1: 65_536}:
+    thread = start(worker, source, ticket, results)
+    while worker.pulse()[2] != {ticket: 65_536}:
         pass
     return thread
 
@@ -77,13 +77,26 @@ def test_closing_ends_what_waits_and_what_comes(origin, source):
 def test_resting_ends_what_waits_but_not_what_comes(origin, source):
     worker, results = Worker(), []
     thread = start_and_stall(worker, origin, source, results)
-    worker.rest()
+    worker.rest(1)
     thread.join(10)
     start(worker, source, 2, results).join(10)
     assert [(got, failure and failure.kind) for got, failure in results] == [
         (65_536, "cancelled"),
         (100_000, None),
     ]
+
+
+def test_what_rests_does_not_know_whom_it_asked(origin, source):
+    worker, results = Worker(), []
+    start(worker, source, 1, results).join(10)
+    thread = start_and_stall(worker, origin, source, results, ticket=2)
+    worker.rest(3)
+    thread.join(10)
+    worker.cancel(3)
+    start(worker, source, 3, results).join(10)  # what was sent before arrives after it
+    assert [failure and failure.kind for _, failure in results] == [None, "cancelled", "cancelled"]
+    assert not worker._idle
+    assert not worker._cancelled
 
 
 def test_what_is_cancelled_before_it_begins_does_not_begin(origin, source):

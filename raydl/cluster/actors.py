@@ -38,6 +38,7 @@ class Actor:
     def __init__(self, ray: ModuleType, handle: Any, grouped: bool) -> None:
         self._ray, self._handle = ray, handle
         self._fetch = handle.fetch.options(num_returns=2)
+        self._last = -1
         # A thread of its own in the actor: it answers while all lanes are busy.
         self._pulse, self._cancel, self._rest = (
             method.options(concurrency_group=CONTROL) if grouped else method
@@ -65,6 +66,7 @@ class Actor:
         done: Callable[[Outcome | ActorLost, ObjectPayload], None],
     ) -> None:
         """Fetch ``[start, stop)``: ``done`` gets what became of it, and the payload."""
+        self._last = ticket
         meta, data = self._fetch.remote(source, ticket, start, stop)
         payload = ObjectPayload(data)
 
@@ -83,8 +85,11 @@ class Actor:
         self._cancel.remote([ticket])
 
     def rest(self) -> None:
-        """Cut everything off, until the next download."""
-        self._rest.remote()
+        """Cut everything off, until the next download.
+
+        What was sent may reach the worker after this: it tells by the last ticket.
+        """
+        self._rest.remote(self._last)
 
     def kill(self) -> None:
         """End the actor's process."""

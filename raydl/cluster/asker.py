@@ -12,7 +12,8 @@ import os
 import sys
 
 from raydl.authtoken import MODE_VARIABLE, VARIABLE
-from raydl.cluster.preflight import ask_head, refusal, take_token
+from raydl.cluster.preflight import ask_head, refusal
+from raydl.cluster.token import take_token
 
 
 def main() -> None:

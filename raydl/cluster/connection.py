@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-import os
-import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from types import ModuleType
-from typing import Any
 
 from raydl.address import Choice, hold, session_id
-from raydl.authtoken import MODE_VARIABLE, VARIABLE
 from raydl.cluster.actors import Actor
-from raydl.cluster.preflight import (
-    check_head,
-    drop_token,
-    require_client,
-    sends_token,
-    token_error,
-)
+from raydl.cluster.opening import open_connection
+from raydl.cluster.preflight import check_head, require_client
 from raydl.cluster.seam import import_ray
-from raydl.errors import ClusterError, RaydlError
-
-NAMESPACE = "raydl"
+from raydl.cluster.token import drop_token
+from raydl.errors import CancelledError, ClusterError
 
 WARM_SECONDS = 30.0
 """How long workers, and a connection that raydl made, stay after the last download."""
@@ -46,51 +35,83 @@ class Connection:
     timer: threading.Timer | None = None
 
 
-def attach(choice: Choice) -> ModuleType:
+def attach(choice: Choice, wanted: Callable[[], bool] = lambda: True) -> ModuleType:
     """Ray, connected to the chosen cluster, for one more user.
 
-    Raises ClusterError, within about five seconds where the cluster cannot be used.
+    ``wanted`` is asked right before Ray connects and once more when it has: what nobody wants any
+    more is not made, or ended at once. Raises CancelledError then, and ClusterError, within about
+    five seconds, where the cluster cannot be used.
     """
     if choice.how == "client":
         require_client()
     with Connection.lock:
         _stop_timer()
-        ray = import_ray()
-        if Connection.ours and Connection.users == 0 and not _is_same(choice, ray):
-            disconnect()
-        if ray.is_initialized():
-            _check_same(choice, ray)
-        else:
-            if choice.how == "session":
-                raise ClusterError("the Ray session of this process has ended", "ray.init() again")
-            try:
-                if choice.how == "cluster":
-                    check_head(choice.address)
-                _init(ray, choice)
-            except BaseException:
-                drop_token()
-                raise
-            Connection.ours, Connection.users = True, 0
-            Connection.choice = choice
-            hold(_identity(ray))
-        identity = _identity(ray)
-        if identity != Connection.identity:  # the workers of a session that is over are, too
-            Connection.identity, Connection.lost = identity, False
-            Connection.idle.clear()
-        Connection.users += 1
+        try:
+            ray = import_ray()
+            if Connection.ours and Connection.users == 0 and not _is_same(choice, ray):
+                _end()
+            if ray.is_initialized():
+                _check_same(choice, ray)
+                _check_wanted(wanted)
+                _recognise(ray)
+            else:
+                _make(choice, ray, wanted)
+            Connection.users += 1
+        finally:
+            _stay_warm()
         return ray
 
 
-def detach() -> None:
-    """One user less; after the last one everything stays for a while."""
+def _make(choice: Choice, ray: ModuleType, wanted: Callable[[], bool]) -> None:
+    if choice.how == "session":
+        raise ClusterError("the Ray session of this process has ended", "ray.init() again")
+    try:
+        if choice.how == "cluster":
+            check_head(choice.address)
+        _check_wanted(wanted)
+        open_connection(ray, choice)
+    except BaseException:
+        drop_token()
+        raise
+    Connection.ours, Connection.users, Connection.choice = True, 0, choice
+    hold(_identity(ray))
+    _recognise(ray)
+    try:
+        _check_wanted(wanted)
+    except CancelledError:
+        _end()
+        raise
+
+
+def _check_wanted(wanted: Callable[[], bool]) -> None:
+    if not wanted():
+        raise CancelledError("the download ended before the cluster was there")
+
+
+def _recognise(ray: ModuleType) -> None:
+    identity = _identity(ray)
+    if identity != Connection.identity:  # the workers of a session that is over are, too
+        Connection.identity, Connection.lost = identity, False
+        Connection.idle.clear()
+
+
+def detach(keep: bool) -> None:
+    """One user less; after the last one everything stays for a while.
+
+    Without ``keep`` a connection that raydl made goes at once, unless workers rest on it.
+    """
     with Connection.lock:
         Connection.users -= 1
-        if Connection.users == 0 and Connection.lost:
-            disconnect()
-        elif Connection.users == 0:
-            Connection.timer = threading.Timer(WARM_SECONDS, disconnect)
-            Connection.timer.daemon = True
-            Connection.timer.start()
+        if Connection.users == 0 and (Connection.lost or not (keep or Connection.idle)):
+            _end()
+        _stay_warm()
+
+
+def _stay_warm() -> None:
+    if Connection.users == 0 and (Connection.ours or Connection.idle):
+        Connection.timer = threading.Timer(WARM_SECONDS, disconnect)
+        Connection.timer.daemon = True
+        Connection.timer.start()
 
 
 def give() -> None:
@@ -109,24 +130,28 @@ def abandon() -> None:
 def disconnect() -> None:
     """Let go of the cluster: end idle workers, and the connection if raydl made it.
 
-    Downloads that run keep it.
+    A connection that is being made is waited for, and ended if its download is over. Downloads
+    that run keep theirs; where there are none, ``ray.init()`` works afterwards.
     """
     with Connection.lock:
-        if Connection.users:
-            return
-        _stop_timer()
-        for actor in [actor for actors in Connection.idle.values() for actor in actors]:
-            if not Connection.lost:
-                actor.kill()
-        Connection.idle.clear()
-        if Connection.ours:
-            Connection.ours = False
-            hold("")
-            ray = import_ray()
-            if _identity(ray) == Connection.identity:  # not one that the user made meanwhile
-                with contextlib.suppress(Exception):
-                    ray.shutdown()
-            drop_token()
+        if not Connection.users:
+            _end()
+
+
+def _end() -> None:
+    _stop_timer()
+    for actor in [actor for actors in Connection.idle.values() for actor in actors]:
+        if not Connection.lost:
+            actor.kill()
+    Connection.idle.clear()
+    if Connection.ours:
+        Connection.ours = False
+        hold("")
+        ray = import_ray()
+        if _identity(ray) == Connection.identity:  # not one that the user made meanwhile
+            with contextlib.suppress(Exception):
+                ray.shutdown()
+        drop_token()
 
 
 def _stop_timer() -> None:
@@ -158,58 +183,3 @@ def _check_same(choice: Choice, ray: ModuleType) -> None:
             f"this process is connected to the Ray cluster at {theirs}, not to {choice.address}",
             "call ray.shutdown() first, or leave the address out",
         )
-
-
-def _init(ray: ModuleType, choice: Choice) -> None:
-    quiet: dict[str, Any] = {
-        "log_to_driver": False,
-        "logging_level": logging.CRITICAL,
-        "configure_logging": False,
-    }
-    try:
-        if choice.how == "local":
-            with _own_token():
-                ray.init(address="local", include_dashboard=False, namespace=NAMESPACE, **quiet)
-        else:
-            ray.init(choice.address, namespace=NAMESPACE, **quiet)
-    except Exception as error:
-        raise _connect_error(choice, error) from None
-
-
-@contextlib.contextmanager
-def _own_token() -> Iterator[None]:
-    """A token for a Ray of our own, unless the user chose a mode.
-
-    Without this, Ray would write one into the home directory, readable by all, and later
-    `ray start` calls would demand it.
-    """
-    if MODE_VARIABLE in os.environ:
-        yield
-        return
-    mine = {MODE_VARIABLE: "token", VARIABLE: secrets.token_hex(32)}
-    before = os.environ.get(VARIABLE)
-    os.environ.update(mine)
-    try:
-        yield
-    finally:
-        for name in mine:
-            os.environ.pop(name, None)
-        if before is not None:
-            os.environ[VARIABLE] = before
-
-
-def _connect_error(choice: Choice, error: Exception) -> RaydlError:
-    """What ray.init threw, in a line."""
-    where = choice.address or "on this machine"
-    text = " ".join(str(error).split())
-    if "ersion mismatch" in text:
-        return ClusterError(
-            f"the Ray cluster {where} has another Ray or Python version",
-            "install the same versions here as on the head",
-        )
-    if type(error).__name__ == "AuthenticationError":
-        return token_error(where, sends_token())
-    return ClusterError(
-        f"cannot use the Ray cluster {where}: {type(error).__name__}: {text[:160]}",
-        "look at it with `ray status`",
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import json
 import os
@@ -14,6 +13,7 @@ from typing import Any
 
 from raydl.authtoken import MODE_VARIABLE, VARIABLE, find_token, why_unused
 from raydl.cluster.seam import import_ray, ray_module
+from raydl.cluster.token import drop_token, sends_token, take_token
 from raydl.errors import ClusterError
 from raydl.program import run_module
 
@@ -140,51 +140,10 @@ def refusal(
     return version_error(address, answer) if isinstance(answer, dict) else None
 
 
-def take_token() -> bool:
-    """Let Ray in this process use the token that this machine has; False where it has none."""
-    try:
-        loader = ray_module("_raylet").AuthenticationTokenLoader.instance()
-        if not loader.has_token(ignore_auth_mode=True):
-            return False
-        os.environ[MODE_VARIABLE] = "token"
-        _reread()
-    except (ImportError, AttributeError, TypeError):
-        return False
-    _Mode.is_ours = True
-    return True
-
-
-def drop_token() -> None:
-    """Undo that: other clusters, and programs that are started here, do not get the mode."""
-    if _Mode.is_ours:
-        _Mode.is_ours = False
-        os.environ.pop(MODE_VARIABLE, None)
-        with contextlib.suppress(ImportError, AttributeError, TypeError):
-            _reread()
-
-
-class _Mode:
-    """Whether RAY_AUTH_MODE was set by ``take_token``."""
-
-    is_ours = False
-
-
-def _reread() -> None:
-    """Ray caches both the mode and the token."""
-    raylet = ray_module("_raylet")
-    raylet.AuthenticationTokenLoader.instance().reset_cache()
-    raylet.Config.initialize("")
-
-
 def accepts_no_token(address: str) -> bool:
     """Whether the head takes a client without a token."""
     answer = examine(address, None)
     return not answer.wants_token and answer.error is None
-
-
-def sends_token() -> bool:
-    """Whether Ray in this process authenticates itself."""
-    return os.environ.get(MODE_VARIABLE, "").lower() == "token"
 
 
 def token_error(address: str, has_token: bool) -> ClusterError:

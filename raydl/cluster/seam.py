@@ -18,7 +18,7 @@ def ray_module(name: str) -> ModuleType:
 def import_ray() -> ModuleType:
     """Import ray, quietly: what it prints on its own goes to standard output."""
     if "ray" in sys.modules:
-        return sys.modules["ray"]
+        return importlib.import_module("ray")  # which waits for a thread that imports it now
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

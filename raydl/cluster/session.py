@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -20,8 +20,9 @@ from raydl.cluster.connection import (
     disconnect,
     give,
 )
-from raydl.cluster.preflight import accepts_no_token, sends_token
+from raydl.cluster.preflight import accepts_no_token
 from raydl.cluster.seam import ray_module
+from raydl.cluster.token import sends_token
 from raydl.errors import ClusterError
 from raydl.worker import NodeWorker
 
@@ -39,13 +40,14 @@ class Node:
     object_store: int
 
 
-def connect(choice: Choice) -> Session:
+def connect(choice: Choice, wanted: Callable[[], bool] = lambda: True) -> Session:
     """Connect to the chosen cluster, or start a local one.
 
     Several downloads of one process share the connection, which stays for a while after the
-    last one. Raises ClusterError, within about five seconds where the cluster cannot be used.
+    last one. Raises ClusterError, within about five seconds where the cluster cannot be used, and
+    CancelledError where ``wanted`` says, before or after Ray connects, that nobody needs it now.
     """
-    return Session(attach(choice), choice)
+    return Session(attach(choice, wanted), choice)
 
 
 class Session:
@@ -140,11 +142,11 @@ class Session:
         """Leave the connection to this process: from now on it is not raydl's to end."""
         give()
 
-    def close(self) -> None:
-        """Let go; the connection stays for a while."""
+    def close(self, keep: bool = True) -> None:
+        """Let go; the connection stays for a while, or only for workers that rest."""
         if self._is_open:
             self._is_open = False
-            detach()
+            detach(keep)
 
 
 @contextlib.contextmanager

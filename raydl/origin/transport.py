@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import IO, Any
 
 from requests.adapters import HTTPAdapter
 from urllib3 import PoolManager
@@ -99,8 +100,26 @@ def _shut(opened: Any) -> None:
 
 @contextlib.contextmanager
 def as_file(text: str) -> Iterator[str]:
-    """The name of a file with that text, for libraries that take nothing else."""
-    with tempfile.NamedTemporaryFile("w", prefix="raydl") as file:
+    """The name of a file with that text, for libraries that take nothing else.
+
+    Where the system can, it is one in memory: a process that is killed leaves no key behind.
+    """
+    with _in_memory() or tempfile.NamedTemporaryFile("w", prefix="raydl") as file:
         file.write(text)
         file.flush()
-        yield file.name
+        yield file.name if isinstance(file.name, str) else _path_of(file.fileno())
+
+
+def _in_memory() -> IO[str] | None:
+    try:
+        number = os.memfd_create("raydl")
+    except (AttributeError, OSError):  # Linux alone has it
+        return None
+    if os.access(_path_of(number), os.R_OK):
+        return os.fdopen(number, "w")
+    os.close(number)
+    return None
+
+
+def _path_of(number: int) -> str:
+    return f"/proc/self/fd/{number}"
