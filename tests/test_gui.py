@@ -425,6 +425,21 @@ def test_a_token_is_shown_to_no_other_cluster(open_app, monkeypatch):
     assert ask("other:1", "secret") == ("other:1", "secret")
 
 
+def test_one_that_cannot_stay_tries_less_and_less_often(open_app, monkeypatch):
+    nodes = [Here() for _ in range(4)]
+    for node in nodes:
+        node.is_running = False
+        node.since = time.time()
+    Joins(monkeypatch, *nodes)
+    app = open_app("worker")
+    window = app.window
+    window.address.set("h:1")
+    window.join_button.invoke()
+    drive(app.root, lambda: window._tries > len(nodes))
+    app.close()
+    drive_until_gone(app)
+
+
 @pytest.mark.parametrize("waits", [False, True])
 def test_cancel_counts_even_when_it_comes_too_late(open_app, monkeypatch, waits):
     first, second, asked, may_come = Here(), Here(), threading.Event(), threading.Event()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import tkinter as tk
 from collections.abc import Callable
 from tkinter import filedialog, ttk
@@ -108,7 +109,7 @@ class WorkerWindow(ttk.Frame):
         except RaydlError as error:
             self.trouble.show(error)
             return
-        self._asked = address, token
+        self._asked, self._tries = (address, token), 0
         self._ask()
 
     def leave(self) -> None:
@@ -208,6 +209,7 @@ class WorkerWindow(ttk.Frame):
         then()
 
     def _has_joined(self, joined: Joined) -> None:
+        # Where Cancel came too late, it leaves again.
         then = self._errand.end() or (_nothing if self._errand.is_cancelled() else None)
         self._joined, self._is_silent = joined, False
         self._waits = self._token_is_new = False
@@ -241,7 +243,9 @@ class WorkerWindow(ttk.Frame):
                     f"{joined.why_ended}. It joins again, once the coordinator is there",
                 )
             )
-            self._waits, self._tries = True, 0
+            if time.time() - joined.since > REJOIN_AT_MOST:  # else it may not be able to stay
+                self._tries = 0
+            self._waits = True
             self._leave(self._ask_again_soon)
             return
         now = joined.activity()
