@@ -430,12 +430,19 @@ def test_one_that_cannot_stay_tries_less_and_less_often(open_app, monkeypatch):
     for node in nodes:
         node.is_running = False
         node.since = time.time()
-    Joins(monkeypatch, *nodes)
+    joins, tries = Joins(monkeypatch, *nodes), []
     app = open_app("worker")
     window = app.window
+
+    def join(*args, **kwargs):
+        tries.append(window._tries)
+        return joins(*args, **kwargs)
+
+    monkeypatch.setattr("raydl.gui.workerwindow.join", join)
     window.address.set("h:1")
     window.join_button.invoke()
-    drive(app.root, lambda: window._tries > len(nodes))
+    drive(app.root, lambda: len(tries) > 4)
+    assert tries[:5] == [0, 1, 2, 3, 4]
     app.close()
     drive_until_gone(app)
 
