@@ -390,7 +390,6 @@ def test_a_worker_joins_again_when_its_head_is_back(open_app, monkeypatch):
     fill(window.token, "secret")
     window.join_button.invoke()
     drive(app.root, lambda: window._joined is first)
-    assert window.token.get() == ""
     first.is_running = False
     drive(app.root, lambda: window._joined is second)
     assert joins.asked == [("h:1", "secret")] * 3
@@ -400,13 +399,53 @@ def test_a_worker_joins_again_when_its_head_is_back(open_app, monkeypatch):
     assert window.machine.log.cget("text").count("joined h:1") == 2
     window.leave_button.invoke()
     drive(app.root, lambda: second.left and window.join_button.instate(["!disabled"]))
-    window.address.set("other:1")
-    window.join_button.invoke()
-    drive(app.root, lambda: window.trouble.message)
+
+
+def test_a_token_is_shown_to_no_other_cluster(open_app, monkeypatch):
+    joins = Joins(monkeypatch)
+    app = open_app("worker")
+    window = app.window
+
+    def ask(address, token=None):
+        if token:
+            fill(window.token, token)
+        window.address.set(address)
+        window.join_button.invoke()
+        drive(app.root, lambda: not window._errand.is_busy)
+        return joins.asked[-1]
+
+    assert ask("typing-error:1", "secret") == ("typing-error:1", "secret")
+    joins.answers.append(Here())
+    assert ask("h:1") == ("h:1", "secret")
+    drive(app.root, lambda: window._joined is not None)
+    window.leave_button.invoke()
+    drive(app.root, lambda: window.join_button.instate(["!disabled"]))
+    assert ask("h:1") == ("h:1", "secret")
+    assert ask("other:1") == ("other:1", None)
+    assert window.token.get() == ""
+    assert ask("other:1", "secret") == ("other:1", "secret")
+
+
+def test_one_that_cannot_stay_tries_less_and_less_often(open_app, monkeypatch):
+    nodes = [Here() for _ in range(4)]
+    for node in nodes:
+        node.is_running = False
+        node.since = time.time()
+    joins, tries = Joins(monkeypatch, *nodes), []
+    app = open_app("worker")
+    window = app.window
+
+    def join(*args, **kwargs):
+        tries.append(window._tries)
+        return joins(*args, **kwargs)
+
+    monkeypatch.setattr("raydl.gui.workerwindow.join", join)
     window.address.set("h:1")
     window.join_button.invoke()
-    drive(app.root, lambda: len(joins.asked) == 5)
-    assert joins.asked[3:] == [("other:1", None), ("h:1", "secret")]
+    drive(app.root, lambda: len(tries) > 4)
+    assert tries[:5] == [0, 1, 2, 3, 4]
+    app.close()
+    drive_until_gone(app)
 
 
 @pytest.mark.parametrize("waits", [False, True])
@@ -591,6 +630,8 @@ def test_closing_asks_and_an_interrupted_one_is_offered(open_app, origin, home):
     assert kept.stage is Stage.STOPPED
     assert again.window.item is kept
     assert kept.left.kept > 0
+    remembered = [entry.url for entry in again.memory.unfinished]
+    assert remembered == [offered.url for offered in again.window.lineup.items]
     percent = f"{100 * kept.left.kept / len(origin.data):.0f} %"
     assert again.window.detail.bar_texts["fetched"].cget("text") == percent
     assert "kept, Resume goes on from there" in " ".join(texts(again.window.detail))
@@ -962,7 +1003,6 @@ def test_two_windows_make_a_cluster_and_download(open_app, home, tmp_path):
     fill(worker.token, token)
     worker.join_button.invoke()
     both(lambda: worker._joined)
-    assert worker.token.get() == ""
     assert worker.address.cget("values") == (address,)
     both(lambda: len(head.cluster.table.get_children()) == 2)
 

@@ -1,6 +1,12 @@
 import pytest
 
-from raydl.errors import HttpError, NetworkError, OriginChangedError, RangesIgnoredError
+from raydl.errors import (
+    HttpError,
+    NetworkError,
+    OriginChangedError,
+    RangesIgnoredError,
+    TimedOutError,
+)
 from raydl.models import Access, Failure, Remote, Report, Source, redact
 
 SECRET = "https://anna:hunter2@example.org:8443/a/b.bin?X-Signature=hunter3#hunter4"
@@ -35,7 +41,7 @@ def test_which_statuses_are_tried_again(status, retryable):
         ("status", HttpError),
         ("changed", OriginChangedError),
         ("no-range", RangesIgnoredError),
-        ("timeout", NetworkError),
+        ("timeout", TimedOutError),
         ("tls", NetworkError),
     ],
 )

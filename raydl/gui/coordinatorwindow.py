@@ -203,7 +203,7 @@ class CoordinatorWindow(ttk.Frame):
         self.list.see(key)
         if item.stage is Stage.DONE:
             self._memory.finished(item.url, item.target)
-        elif item.can_go_on and item.left.kept:
+        elif item.can_go_on and item.left.kept and item.process:  # not one that is only offered
             self._keep(item)
         if item is self.detail.item:
             self.detail.show(item)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import tkinter as tk
 from collections.abc import Callable
 from tkinter import filedialog, ttk
@@ -38,8 +39,7 @@ class WorkerWindow(ttk.Frame):
         self._errand = Errand()
         self._lanes = 0
         self._asked: tuple[str, str | None] = ("", None)
-        self._tokens: dict[str, str] = {}
-        """Those that were good, by address; nowhere but here."""
+        self._token_is_new = True
         self._waits, self._tries = False, 0
         self._leaving: Joined | None = None
         self._is_silent = False
@@ -69,13 +69,15 @@ class WorkerWindow(ttk.Frame):
             body, text="as its window shows it: HOST or HOST:PORT", style="Small.TLabel"
         ).grid(row=1, column=1, sticky="w", pady=(px(2), px(10)))
         ttk.Label(body, text="Token").grid(row=2, column=0, sticky="w", padx=(0, px(12)))
-        self.token = ttk.Entry(body, show="•")
+        self._token_text = tk.StringVar(self)
+        self._token_text.trace_add("write", lambda *_: self._has_new_token())
+        self.token = ttk.Entry(body, show="•", textvariable=self._token_text)
         self.token.grid(row=2, column=1, sticky="ew")
         self.file_button = ttk.Button(body, text="From file …", command=self._choose_token)
         self.file_button.grid(row=2, column=2, padx=(px(8), 0))
         ttk.Label(
             body,
-            text="empty: the one given before, or in ~/.ray/auth_token, where one is wanted",
+            text="empty: the one in ~/.ray/auth_token, where the cluster wants one",
             style="Small.TLabel",
         ).grid(row=3, column=1, columnspan=2, sticky="w", pady=(px(2), px(10)))
         row = ttk.Frame(body)
@@ -98,13 +100,16 @@ class WorkerWindow(ttk.Frame):
         if self._errand.is_busy or self._joined is not None or self._waits:
             return
         self.trouble.clear()
-        address, pasted = self.address.get().strip(), self.token.get()
+        address = self.address.get().strip()
+        if address != self._asked[0] and not self._token_is_new:
+            self.token.delete(0, "end")  # it is the one of another cluster
+        pasted = self.token.get()
         try:
-            token = parse_token(pasted) if pasted.strip() else self._tokens.get(address)
+            token = parse_token(pasted) if pasted.strip() else None
         except RaydlError as error:
             self.trouble.show(error)
             return
-        self._asked = address, token
+        self._asked, self._tries = (address, token), 0
         self._ask()
 
     def leave(self) -> None:
@@ -204,15 +209,11 @@ class WorkerWindow(ttk.Frame):
         then()
 
     def _has_joined(self, joined: Joined) -> None:
+        # Where Cancel came too late, it leaves again.
         then = self._errand.end() or (_nothing if self._errand.is_cancelled() else None)
         self._joined, self._is_silent = joined, False
-        self._waits = False
+        self._waits = self._token_is_new = False
         self.trouble.clear()
-        address, token = self._asked
-        if token is not None:
-            self._tokens[address] = token
-        self.token.state(["!disabled"])
-        self.token.delete(0, "end")
         self._memory.joined(self.address.get().strip())
         self.address.configure(values=self._memory.addresses)
         self.machine.note(f"joined {joined.address} as {joined.node_address}")
@@ -242,7 +243,9 @@ class WorkerWindow(ttk.Frame):
                     f"{joined.why_ended}. It joins again, once the coordinator is there",
                 )
             )
-            self._waits, self._tries = True, 0
+            if time.time() - joined.since > REJOIN_AT_MOST:  # else it may not be able to stay
+                self._tries = 0
+            self._waits = True
             self._leave(self._ask_again_soon)
             return
         now = joined.activity()
@@ -276,6 +279,9 @@ class WorkerWindow(ttk.Frame):
             self.state_label.configure(style="Dim.TLabel")
             self.machine.rest()
         self.state_label.configure(text=state or "not connected")
+
+    def _has_new_token(self) -> None:
+        self._token_is_new = True
 
     def _choose_token(self) -> None:
         path = filedialog.askopenfilename(parent=self, title="The cluster's token")
