@@ -64,6 +64,8 @@ SMALL_REQUEST, SHORT_SECONDS = 256 << 10, 0.25
 """Bytes and seconds. Of a request that is for less, and shorter, the wait for its answer is a part
 that counts."""
 
+CLOSE_SECONDS = 2.0
+
 STOPPED_SECONDS = 2.0
 """Who comes to a turn so much later than it meant to was stopped (Ctrl-Z), and so was what it
 heard: that nothing was heard meanwhile says nothing."""
@@ -169,10 +171,13 @@ class Coordinator:
         self._inbox.queue.put(Held(paused))
 
     def close(self) -> None:
-        """Stop giving out parts; returns when the coordinator's thread has ended."""
+        """Stop giving out parts; returns when the coordinator's thread has ended.
+
+        It is not waited for long: it may be in a callback of the user's that blocks.
+        """
         self._inbox.queue.put(Closed())
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(CLOSE_SECONDS)
 
     def run(self) -> None:
         """Do the work, until it is done or closed; ``payloads`` starts this in a thread."""

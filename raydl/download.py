@@ -19,6 +19,7 @@ from raydl.address import Choice, choose
 from raydl.checksum import Proof
 from raydl.control import Control
 from raydl.errors import (
+    CancelledError,
     OriginChangedError,
     RangesIgnoredError,
     RaydlError,
@@ -50,6 +51,9 @@ NO_VALIDATOR = (
     "could not be noticed; --checksum would prove the bytes"
 )
 
+EMIT_SECONDS = 0.5
+"""While somebody listens to an event, whether to wait on for that is asked so often."""
+
 Output = str | os.PathLike[str] | Callable[[Proof | None], Sink] | None
 """A path, a directory, ``-``, None for the origin's name here, or what makes a sink."""
 
@@ -65,19 +69,26 @@ def run(
     from raydl.progress import renderer
 
     lock = threading.Lock()
+    control = control or Control()
     with renderer(options.progress) as render:
 
         def emit(event: Event) -> None:
-            with lock:
+            # Who listens may block for as long as it wants: who cancels does not wait for that.
+            while not lock.acquire(timeout=EMIT_SECONDS):
+                control.wait(0)
+            try:
                 render(event)
                 if on_event is not None:
                     on_event(event)
+            finally:
+                lock.release()
 
         try:
-            report = _download(url, output, options, emit, control or Control())
+            report = _download(url, output, options, emit, control)
         except RaydlError as error:
             name = type(error).__name__
-            emit(Failed(name, error.message, error.hint, error.exit_code))
+            with contextlib.suppress(CancelledError):
+                emit(Failed(name, error.message, error.hint, error.exit_code))
             raise
         emit(Finished(report))
         return report
