@@ -50,7 +50,7 @@ from raydl.meter import Meter
 from raydl.mirrors import Mirror
 from raydl.models import Failure, Part, Plan
 from raydl.places import Places
-from raydl.plan import GROWTH, part_size
+from raydl.plan import GROWTH, SHARES, part_size
 from raydl.retries import Retries
 from raydl.store import StoreBudget
 from raydl.tuner import Tuner
@@ -59,6 +59,12 @@ from raydl.waiting import next_item
 from raydl.window import Task, Window
 
 TICK_SECONDS = 0.1
+
+SMALL_REQUEST, SHORT_SECONDS = 256 << 10, 0.25
+"""Bytes and seconds. Of a request that is for less, and shorter, the wait for its answer is a part
+that counts."""
+
+CLOSE_SECONDS = 2.0
 
 STOPPED_SECONDS = 2.0
 """Who comes to a turn so much later than it meant to was stopped (Ctrl-Z), and so was what it
@@ -129,7 +135,7 @@ class Coordinator:
     @property
     def limit(self) -> str:
         """A line that says which limit was met; empty where that is not known."""
-        return self._limits.explain(self._tuner.capped, self._tuner.refused)
+        return self._limits.explain(self._tuner.more_brings, self._tuner.refused)
 
     def chunks(self) -> Iterator[tuple[Part, memoryview]]:
         """The file's bytes, in order. A view is good until the next one is asked for.
@@ -164,10 +170,13 @@ class Coordinator:
         self._inbox.queue.put(Held(paused))
 
     def close(self) -> None:
-        """Stop giving out parts; returns when the coordinator's thread has ended."""
+        """Stop giving out parts; returns when the coordinator's thread has ended.
+
+        It is not waited for long: it may be in a callback of the user's that blocks.
+        """
         self._inbox.queue.put(Closed())
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(CLOSE_SECONDS)
 
     def run(self) -> None:
         """Do the work, until it is done or closed; ``payloads`` starts this in a thread."""
@@ -538,7 +547,7 @@ class Coordinator:
         strained = any(crew.is_strained for crew in pulses)
         self._tuner.look(now, pulses, len(self._flights), not free, strained)
         rate = sum(crew.rate for crew in pulses)
-        self._limits.look(self._holdup(bool(free)), len(pulses), rate)
+        self._limits.look(self._holdup(bool(free)), len(pulses), self._tuner.lanes, rate)
         self._show_progress()
 
     def _share(self, downloads: int) -> None:
@@ -550,7 +559,7 @@ class Coordinator:
     def _holdup(self, idle: bool) -> Holdup:
         """What keeps lanes from work, or from doing it faster."""
         window = self._window
-        if self._manners.is_spent(self._clock()):
+        if self._manners.is_spent(self._clock(), sum(crew.rate for crew in self._crews)):
             return Holdup.RATE
         if idle and window.left:
             if window.head - window.written > window.limit // 4:
@@ -563,7 +572,20 @@ class Coordinator:
             return Holdup.CPU_HERE
         if others and min(others) > BUSY:
             return Holdup.CPU
+        if self._are_requests_short():
+            return Holdup.PARTS
+        if self._manners.is_full(len(self._flights)):
+            return Holdup.CONNECTIONS
+        if self._tuner.is_fixed and not idle:
+            return Holdup.LANES
         return Holdup.NONE
+
+    def _are_requests_short(self) -> bool:
+        """Whether the user wants requests so small that the wait for each answer counts."""
+        lanes = self._tuner.lanes * max(1, len(self._crews))
+        largest = min(self._plan.largest, self._window.limit // (SHARES * lanes))
+        speed = max((crew.speed for crew in self._crews), default=0.0)
+        return largest < SMALL_REQUEST and largest < SHORT_SECONDS * speed
 
     def _replace_flights_of(self, crew: Crew) -> None:
         """Its node is silent: others get what it has in flight; who is first, wins."""

@@ -19,6 +19,7 @@ from raydl.address import Choice, choose
 from raydl.checksum import Proof
 from raydl.control import Control
 from raydl.errors import (
+    CancelledError,
     OriginChangedError,
     RangesIgnoredError,
     RaydlError,
@@ -52,6 +53,9 @@ NO_VALIDATOR = (
     "change of the file might go unnoticed; --checksum would prove the bytes"
 )
 
+EMIT_SECONDS = 0.5
+"""While somebody listens to an event, whether to wait on for that is asked so often."""
+
 Output = str | os.PathLike[str] | Callable[[Proof | None], Sink] | None
 """A path, a directory, ``-``, None for the origin's name here, or what makes a sink."""
 
@@ -67,19 +71,26 @@ def run(
     from raydl.progress import renderer
 
     lock = threading.Lock()
+    control = control or Control()
     with renderer(options.progress) as render:
 
         def emit(event: Event) -> None:
-            with lock:
-                note(event)
+            note(event)
+            # Who listens may block for as long as it wants: who cancels does not wait for that.
+            while not lock.acquire(timeout=EMIT_SECONDS):
+                control.wait(0)
+            try:
                 render(event)
                 if on_event is not None:
                     on_event(event)
+            finally:
+                lock.release()
 
         try:
-            report = _download(url, output, options, emit, control or Control())
+            report = _download(url, output, options, emit, control)
         except RaydlError as error:
-            emit(Failed.of(error))
+            with contextlib.suppress(CancelledError):
+                emit(Failed.of(error))
             note_failure(error)
             raise
         emit(Finished(report))

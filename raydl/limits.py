@@ -1,11 +1,13 @@
-"""Which limit a download met, concluded from what was seen of it. Pure."""
+"""Which limit a download met, concluded from what was seen of it. Pure.
+
+What was not seen is not said: a node's link, what an origin gives to one address and what it gives
+in all look the same until lanes or nodes come or go.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from enum import Enum
-
-from raydl.units import counted, format_size
 
 MOSTLY = 0.5
 """The share of the time in which something held up the rest for it to be called the limit."""
@@ -17,11 +19,11 @@ LEAST_LOOKS = 10
 """Fewer looks than that, a second's worth, tell nothing."""
 
 FIRST_LOOKS = 5
-"""So many looks after a node came or went say nothing yet of what the nodes bring."""
+"""So many looks after nodes or lanes came or went say nothing yet of what the nodes bring."""
 
 SCALES, SHARED = 0.7, 0.4
 """Of what the nodes would bring together if each brought as much as one alone: from ``SCALES`` on
-they have links of their own, below ``SHARED`` they share one."""
+each has a limit of its own, below ``SHARED`` they share one."""
 
 
 class Holdup(Enum):
@@ -33,6 +35,9 @@ class Holdup(Enum):
     RATE = "--limit-rate is the limit: more nodes would not help"
     CPU_HERE = "this machine's processors are the limit: more nodes would not help"
     CPU = "the nodes' processors are the limit: more nodes would help"
+    PARTS = "small requests (--part-size, --max-memory) may be the limit: larger ones would show"
+    CONNECTIONS = "--max-connections-per-origin was reached: it may be the limit, nodes are not"
+    LANES = "all connections of --connections were busy: more of them, or more nodes, may help"
 
 
 class Limits:
@@ -40,24 +45,24 @@ class Limits:
 
     def __init__(self) -> None:
         self._looks: Counter[Holdup] = Counter()
-        self._nodes = self._since = 0
-        self._rates: dict[int, tuple[int, float]] = {}
+        self._now, self._since = (0, 0), 0
+        self._rates: dict[tuple[int, int], tuple[int, float]] = {}
 
-    def look(self, holdup: Holdup, nodes: int, rate: float) -> None:
-        """``rate`` is what all ``nodes`` bring, in bytes a second."""
+    def look(self, holdup: Holdup, nodes: int, lanes: int, rate: float) -> None:
+        """``rate`` is what all ``nodes``, with ``lanes`` lanes each, bring in bytes a second."""
         self._looks[holdup] += 1
-        if nodes != self._nodes:
-            self._nodes, self._since = nodes, 0
+        if (nodes, lanes) != self._now:
+            self._now, self._since = (nodes, lanes), 0
         self._since += bool(rate or self._since)
-        if holdup is Holdup.NONE and self._since > FIRST_LOOKS:
-            looks, mean = self._rates.get(nodes, (0, 0.0))
-            self._rates[nodes] = (looks + 1, mean + (rate - mean) / (looks + 1))
+        if self._since > FIRST_LOOKS:
+            looks, mean = self._rates.get(self._now, (0, 0.0))
+            self._rates[self._now] = (looks + 1, mean + (rate - mean) / (looks + 1))
 
-    def explain(self, capped: bool, refused: bool) -> str:
+    def explain(self, more_brings: bool | None, refused: bool) -> str:
         """A line that says what more nodes would do; empty where too little was seen.
 
-        ``capped`` tells that every connection more had brought more, ``refused`` that the origin
-        wanted fewer.
+        ``more_brings`` tells whether more connections had brought as much more, or nothing; None
+        where neither was seen. ``refused`` tells that the origin wanted fewer.
         """
         seen = sum(self._looks.values())
         if seen < LEAST_LOOKS:
@@ -65,26 +70,38 @@ class Limits:
         holdup, times = self._looks.most_common(1)[0]
         if holdup is not Holdup.NONE and times > MOSTLY * seen:
             return str(holdup.value)
-        rates = {nodes: rate for nodes, (_, rate) in self._rates.items() if nodes and rate}
-        if not rates:
-            return ""
-        nodes = max(rates)
-        rate = rates[nodes]
-        each = f"{counted(nodes, 'node')} at {format_size(rate / nodes)}/s" + (
-            " each" if nodes > 1 else ""
-        )
         if refused:
-            return f"{each}; the origin refuses more requests: more nodes would not help"
-        if capped:
-            return f"{each}; the origin's cap per connection is the limit: more nodes would help"
-        if nodes == 1:
-            return f"{each}; its way to the origin is the limit: nodes with links of their own help"
-        fewest = min(rates)
-        if fewest == nodes:
-            return each
-        share = rate / nodes / (rates[fewest] / fewest)
+            return "the origin refuses more requests: more nodes would not help"
+        if more_brings:
+            return "the origin's cap per connection is the limit: more nodes would help"
+        nodes, share = self._scaling()
+        if more_brings is False and nodes <= 1:
+            return (
+                "this machine's link is the limit, or what the origin gives to one address, or in "
+                "all: nodes with links of their own may help"
+            )
+        if share is None or more_brings is None:
+            return "which limit was met is unclear"
         if share >= SCALES:
-            return f"{each}; the nodes' links are the limit: more nodes would help"
+            return (
+                "the nodes' links are the limit, or what the origin gives to one address: "
+                "more nodes would help"
+            )
         if share < SHARED:
-            return f"{each}; what they share is the limit (origin, link): more would not help"
-        return f"{each}; more nodes would help a little"
+            return "what the nodes share is the limit (origin, link): more would not help"
+        return "what the nodes share is nearly the limit: more nodes would help a little"
+
+    def _scaling(self) -> tuple[int, float | None]:
+        """The most nodes, and which share of what as many as fewer of them would bring they do.
+
+        Only what was seen with the same number of lanes a node is compared.
+        """
+        most = max((nodes for nodes, _ in self._rates), default=0)
+        shares = [
+            (looks, rate / nodes / (self._rates[fewest, lanes][1] / fewest))
+            for (nodes, lanes), (looks, rate) in self._rates.items()
+            if nodes == most
+            and (fewest := min(n for n, same in self._rates if same == lanes and n)) < most
+            and self._rates[fewest, lanes][1]
+        ]
+        return most, max(shares)[1] if shares else None

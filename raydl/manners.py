@@ -10,6 +10,9 @@ BURST_SECONDS = 0.5
 PIECE_SECONDS = 0.25
 """A part takes at most this much of the rate, so that the bytes come evenly."""
 
+NEARLY = 0.75
+"""Lanes that bring this share of the rate would have to wait if they brought more."""
+
 LONGEST_HOLD = 300.0
 """Seconds that an origin is waited for at most, whatever it asks."""
 
@@ -35,9 +38,13 @@ class Manners:
         if self._all_connections is not None:
             self._connections = max(1, self._all_connections // downloads)
 
+    def is_full(self, in_flight: int) -> bool:
+        """Whether those in flight are all that the user allows."""
+        return self._connections is not None and in_flight >= self._connections
+
     def allows(self, in_flight: int, now: float) -> bool:
         """Whether one more may start beside those in flight."""
-        if self._connections is not None and in_flight >= self._connections:
+        if self.is_full(in_flight):
             return False
         return self.next_at(now) <= now
 
@@ -50,9 +57,11 @@ class Manners:
                 at = max(at, now - self._saved / self._rate + 0.001)
         return at
 
-    def is_spent(self, now: float) -> bool:
-        """Whether it is the rate that lanes wait for."""
-        return self._rate is not None and self._hold <= now < self.next_at(now)
+    def is_spent(self, now: float, rate: float) -> bool:
+        """Whether lanes wait for the rate, or come near to it: ``rate`` is what they bring."""
+        if self._rate is None:
+            return False
+        return rate >= NEARLY * self._rate or self._hold <= now < self.next_at(now)
 
     def piece(self, size: int) -> int:
         """Bytes of a part of at most ``size``."""

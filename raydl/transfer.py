@@ -60,6 +60,7 @@ def transfer(
                 retries=options.retries,
                 memory=options.max_memory // 2,
                 manners=Manners(options.limit_rate, None),
+                lowest=options.lowest_speed,
             )
         stack.callback(fetching.close)
         yield fetching

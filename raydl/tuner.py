@@ -23,6 +23,9 @@ PROPORTIONAL = 0.9
 """Where the speed of a node that is alone grows by this share of what its lanes grow by, four times
 as many are tried next. Of several nodes a leap would be a flood."""
 
+NEARLY = 0.75
+"""More lanes that bring this share of what would be proportional show that each is capped."""
+
 KEEP = 0.9
 """And half the lanes this share of what there was: those that came while the parts were still
 small, or by chance, go again."""
@@ -80,6 +83,9 @@ class Tuner:
         self.lanes = fixed or FIRST_LANES
         self.capped = False
         """Whether every doubling brought more, up to the most that there may be."""
+        self.more_brings: bool | None = None
+        """Whether more lanes had brought as much more when they were tried last, or nothing; None
+        where it was something between, or nothing was tried."""
         self._most = self._full
         self._is_fixed = fixed is not None
         self._team: tuple[Any, ...] = ()
@@ -94,6 +100,11 @@ class Tuner:
         self._step, self._idle = 2, 0.0
         self._hold = HOLD_SECONDS
         self._complained_at = -LONGEST_HOLD
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the user has set the number."""
+        return self._is_fixed
 
     @property
     def refused(self) -> bool:
@@ -184,7 +195,7 @@ class Tuner:
             return
         self._complained_at = now
         self._most = self.lanes = max(1, self.lanes // 2)
-        self._before, self.capped = None, False
+        self._before, self.capped, self.more_brings = None, False, None
         self._forget()
         self._wait(now)
 
@@ -205,6 +216,10 @@ class Tuner:
         tried, self._before, self._marks = self.lanes, None, {}
         more, gain = tried / before.lanes, rate / max(before.rate, 1.0)
         leaps = len(self._team) == 1 and more > 1 and gain >= PROPORTIONAL * more
+        if more < 1:
+            self.more_brings = False if gain >= KEEP else self.more_brings
+        else:
+            self.more_brings = gain >= GAIN if gain < GAIN or gain >= NEARLY * more else None
         self._step = 4 if leaps else 2
         if more < 1:
             if gain >= KEEP:

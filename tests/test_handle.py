@@ -1,6 +1,7 @@
 """Downloads in the background: progress, pause, cancel, results; several at once."""
 
 import asyncio
+import signal
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from raydl.event import (
     ClusterChosen,
     Continued,
     Finished,
+    PartFailed,
     PartFetched,
     PartStarted,
     Paused,
@@ -218,6 +220,51 @@ def test_paused_before_it_began(origin, in_tmp):
     assert kinds.count(Paused) == kinds.count(Continued) == 1
     assert kinds.index(Paused) < kinds.index(Continued) < kinds.index(PartStarted)
     assert (in_tmp / "file.bin").read_bytes() == origin.data
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_cancelled_while_a_callback_blocks(make_origin, in_tmp, ranges):
+    """The callback is asked for nothing more, not even to hear of the end."""
+    origin = make_origin(random_bytes(3_000_000), ranges=ranges)
+    blocked, go_on, asked = threading.Event(), threading.Event(), []
+
+    def listen(event):
+        if isinstance(event, PartFetched | PartFailed):
+            asked.append(event)
+            blocked.set()
+            go_on.wait(60)
+
+    origin.on(status(503), 1, lambda seen: seen.method == "GET" and seen.range is None)
+    download = raydl.start(origin.url(), on_event=listen, **ALONE)
+    assert blocked.wait(20)
+    download.cancel()
+    with pytest.raises(CancelledError):
+        download.result(15)
+    assert len(asked) == 1
+    go_on.set()
+
+
+def test_interrupted_while_a_callback_blocks(origin, tmp_path):
+    code = f"""
+import threading
+import raydl
+
+def listen(event):
+    if type(event).__name__ == "PartFetched":
+        print("blocked", flush=True)
+        threading.Event().wait(60)
+
+raydl.fetch({origin.url()!r}, address="none", on_event=listen)
+"""
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "blocked\n"
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(15)
+        finally:
+            process.kill()
+    assert process.returncode not in (0, -signal.SIGKILL)
 
 
 def test_two_at_once_have_half_the_connections_each(make_origin, in_tmp):

@@ -98,9 +98,11 @@ MAY = {
         "places",
     },
     "onestream": {
+        "company",
+        "crew",
+        "limits",
         "manners",
         "meter",
-        "waiting",
         "backoff",
         "event",
         "inbox",

@@ -1,13 +1,17 @@
+import contextlib
+import time
+
 import pytest
 
-from raydl import backoff
+from raydl import backoff, company
 from raydl.errors import CancelledError, NetworkError, OriginChangedError, WrongAnswerError
 from raydl.event import PartFailed, Progress
+from raydl.manners import Manners
 from raydl.models import Source
 from raydl.onestream import BUFFER_SIZE, OneStream
 from tests import scripted
 from tests.conftest import random_bytes
-from tests.scripted import cut_off, get
+from tests.scripted import begin, cut_off, get
 
 
 @pytest.fixture(autouse=True)
@@ -20,11 +24,11 @@ def large(make_origin):
     return make_origin(random_bytes(3 * BUFFER_SIZE + 17), ranges=False)
 
 
-def stream(origin, *, retries=3, **changes):
+def stream(origin, *, retries=3, lowest=None, **changes):
     fields = {"size": len(origin.data), "etag": '"v1"', "last_modified": None}
     events = []
     source = Source(origin.url(), **{**fields, **changes}, timeout=5.0)
-    one = OneStream(source, events.append, retries=retries, memory=64 << 20)
+    one = OneStream(source, events.append, retries=retries, memory=64 << 20, lowest=lowest)
     out, failure = bytearray(), None
     try:
         for part, view in one.chunks():
@@ -119,3 +123,58 @@ def test_a_bug_ends_the_stream(large, no_leaks, monkeypatch):
     with pytest.raises(WrongAnswerError, match="ZeroDivisionError"):
         list(one.chunks())
     one.close()
+
+
+def test_a_connection_that_crawls_is_given_up(large, no_leaks, monkeypatch):
+    """What had come is passed over in the next answer."""
+    monkeypatch.setattr("raydl.onestream.CRAWL_SECONDS", 0.3)
+    monkeypatch.setattr("raydl.onestream.WATCH_SECONDS", 0.05)
+
+    def crawl(handler, seen):
+        begin(handler, seen, 100_000)
+        for position in range(100_000, 200_000, 100):
+            handler.wfile.write(large.data[position : position + 100])
+            if large.release.wait(0.02):
+                break
+        handler.close_connection = True
+        return True
+
+    large.on(crawl, 1, get)
+    out, failure, events = stream(large, lowest=100_000)
+    assert failure is None
+    assert out == large.data
+    (failed,) = [event for event in events if isinstance(event, PartFailed)]
+    assert "slower than" in failed.reason
+    assert failed.start >= 50_000
+
+
+def test_a_reader_that_takes_its_time_is_not_taken_for_a_slow_connection(large, monkeypatch):
+    monkeypatch.setattr("raydl.onestream.CRAWL_SECONDS", 0.01)
+    source = Source(large.url(), len(large.data), '"v1"', None)
+    events = []
+    one = OneStream(source, events.append, retries=0, memory=1 << 20, lowest=1000)
+    out = b""
+    for _, view in one.chunks():
+        out += view
+        large.release.wait(0.02)
+    one.close()
+    assert out == large.data
+
+
+def test_downloads_of_a_process_share_the_rate(make_origin):
+    """While there is another, half of it."""
+    origin = make_origin(random_bytes(600_000), ranges=False)
+
+    def seconds(downloads):
+        source = Source(origin.url(), 600_000, '"v1"', None)
+        manners = Manners(1_000_000, None)
+        one = OneStream(source, lambda event: None, retries=0, memory=1 << 20, manners=manners)
+        with contextlib.ExitStack() as others:
+            for _ in range(downloads):
+                others.enter_context(company.joined())
+            began = time.monotonic()
+            assert sum(len(view) for _, view in one.chunks()) == 600_000
+            one.close()
+            return time.monotonic() - began
+
+    assert seconds(3) > 2 * seconds(1)
