@@ -48,6 +48,8 @@ class Journal:
     boot: str
     synced: int = 0
     version: int = VERSION
+    weak_etag: str | None = None
+    weak_date: str | None = None
 
     @classmethod
     def of(cls, remote: Remote) -> Journal:
@@ -59,6 +61,8 @@ class Journal:
             etag=remote.etag,
             last_modified=remote.last_modified,
             boot=boot_id(),
+            weak_etag=remote.weak_etag,
+            weak_date=remote.weak_date,
         )
 
     @classmethod
@@ -72,7 +76,8 @@ class Journal:
         return journal if journal._is_sound() else None
 
     def _is_sound(self) -> bool:
-        texts = (self.url, self.query, self.boot, self.etag or "", self.last_modified or "")
+        marks = (self.etag, self.last_modified, self.weak_etag, self.weak_date)
+        texts = (self.url, self.query, self.boot, *(mark or "" for mark in marks))
         numbers = (self.synced, self.size or 0, self.version)
         return (
             all(type(text) is str for text in texts)
@@ -125,12 +130,14 @@ class Journal:
             return "another URL (the query differs)"
         if self.size != remote.size:
             return f"the file had {self.size} bytes and has {remote.size}"
-        if (self.etag, self.last_modified) != (remote.etag, remote.last_modified):
-            # A strong ETag decides alone: mirrors behind one name differ in their dates.
-            if self.etag is None or self.etag != remote.etag:
-                return "the file on the origin changed"
-        elif remote.validator is None and not proven:
-            return "the origin gives no way to tell whether the file changed"
+        if self.etag is not None and self.etag == remote.etag:
+            return ""  # it decides alone: mirrors behind one name differ in their dates
+        ours = (self.etag, self.weak_etag, self.last_modified or self.weak_date)
+        if ours != (remote.etag, remote.weak_etag, remote.last_modified or remote.weak_date):
+            return "the file on the origin changed"
+        # What proves a version now may not have done so then: the date has become older.
+        if self.last_modified is None and not proven:
+            return "the origin gave no way to tell whether the file changed"
         return ""
 
 

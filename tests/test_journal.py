@@ -96,6 +96,16 @@ def test_size_and_date_and_none_of_them():
     assert Journal.of(bare).objection(bare, True) == ""
 
 
+def test_what_proves_nothing_may_show_a_change():
+    dated = remote(etag=None, weak_etag='"a"')
+    assert Journal.of(dated).objection(dated, False) == ""
+    assert "changed" in Journal.of(dated).objection(remote(etag=None, weak_etag='"b"'), True)
+    fresh = remote(etag=None, last_modified=None, weak_date="then")
+    later = remote(etag=None, last_modified="then")
+    assert "no way to tell" in Journal.of(fresh).objection(later, False)
+    assert Journal.of(fresh).objection(later, True) == ""
+
+
 @pytest.mark.parametrize(
     "nonsense",
     [
