@@ -15,14 +15,17 @@ from collections.abc import Callable
 from raydl.checksum import Checksum
 from raydl.errors import UsageError
 from raydl.naming import file_name
-from raydl.origin.digests import stated_digest
+from raydl.origin.digests import stated_digests
 from raydl.origin.headers import (
     content_coding,
     content_length,
+    is_strong_date,
     last_modified,
+    media_type,
     parse_content_range,
     strong_etag,
     wait_asked,
+    weak_etag,
 )
 from raydl.proof import find_digest
 
@@ -50,6 +53,10 @@ def small(text: str) -> None:
     assert length is None or 0 <= length < 10**18
     date = last_modified({"Last-Modified": text})
     assert date is None or date.isprintable()
+    is_strong_date({"Last-Modified": text, "Date": text})
+    assert media_type({"Content-Type": text}).isprintable()
+    weak = weak_etag(text)
+    assert weak is None or weak[0] == weak[-1] == '"'
 
 
 def name(text: str) -> None:
@@ -64,8 +71,8 @@ def name(text: str) -> None:
 
 def digest(text: str) -> None:
     for header in ("Repr-Digest", "Digest", "x-goog-hash", "x-amz-checksum-sha256", "Content-MD5"):
-        proof = stated_digest({header: text}, is_whole=True)
-        assert proof is None or Checksum.parse(str(proof.checksum)) == proof.checksum
+        for proof in stated_digests({header: text}, is_whole=True):
+            assert Checksum.parse(str(proof.checksum)) == proof.checksum
     with contextlib.suppress(UsageError):
         find_digest(text, ["file"], "list")
 
