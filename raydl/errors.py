@@ -75,7 +75,7 @@ class ChecksumError(RaydlError):
     """The file is complete, but its digest is not the one that was asked for."""
 
     exit_code = 6
-    meaning = "the digest is not the one given with --checksum"
+    meaning = "the digest is not the one that was given, listed or stated by the origin"
 
 
 class TargetError(RaydlError):

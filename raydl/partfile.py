@@ -42,8 +42,7 @@ class PartFile:
 
     def move(self, overwrite: bool) -> None:
         """Give the file its target's name. Raises TargetError where that is taken."""
-        if not self.is_in_place():
-            raise OutputError(f"{self.path} was changed by someone else", "run it again")
+        self._must_be_in_place()
         if overwrite:
             self.path.replace(self.target)
             return
@@ -65,6 +64,7 @@ class PartFile:
 
     def set_aside(self) -> Path:
         """Give the file a name that nobody takes for its target's, and that was free."""
+        self._must_be_in_place()
         for number in count():
             ending = f".bad.{number}" if number else ".bad"
             bad = self.target.with_name(self.target.name + ending)
@@ -82,6 +82,10 @@ class PartFile:
         """Let go of it."""
         with contextlib.suppress(OSError):
             os.close(self.fd)
+
+    def _must_be_in_place(self) -> None:
+        if not self.is_in_place():
+            raise OutputError(f"{self.path} was changed by someone else", "run it again")
 
     def _open(self) -> int:
         while True:

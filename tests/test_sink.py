@@ -406,6 +406,17 @@ def test_a_part_file_that_was_removed_and_made_anew_is_not_delivered(tmp_path):
     assert (tmp_path / "f.part").read_bytes() == DATA[:30]
 
 
+def test_only_our_own_file_is_set_aside(tmp_path):
+    with closing(open_sink(tmp_path / "f", checksum=WRONG, keep_bad=True)) as sink:
+        put(sink, DATA)
+        (tmp_path / "f.part").unlink()
+        (tmp_path / "f.part").write_text("mine")
+        with pytest.raises(OutputError, match="someone else"):
+            sink.finish()
+    assert (tmp_path / "f.part").read_text() == "mine"
+    assert not (tmp_path / "f.bad").exists()
+
+
 def test_a_crash_between_link_and_unlink_does_not_endanger_the_target(tmp_path):
     interrupted(tmp_path, len(DATA))
     os.link(tmp_path / "f.part", tmp_path / "f")
