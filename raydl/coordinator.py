@@ -34,7 +34,6 @@ from raydl.event import (
 from raydl.flights import Flights
 from raydl.inbox import Closed, Held, Inbox, Pulled, Resolved, Searched, Wrote
 from raydl.lane import (
-    HERE,
     Connected,
     ConnectFailed,
     Disconnected,
@@ -44,14 +43,14 @@ from raydl.lane import (
     Message,
     Payload,
 )
-from raydl.limits import BUSY, Holdup, Limits
+from raydl.limits import Holdup, Limits
 from raydl.manners import Manners
 from raydl.meter import Meter
 from raydl.mirrors import Mirror
 from raydl.models import Failure, Part, Plan
 from raydl.places import Places
-from raydl.plan import GROWTH, SHARES, part_size
 from raydl.retries import Retries
+from raydl.roster import Roster
 from raydl.store import StoreBudget
 from raydl.tuner import Tuner
 from raydl.units import counted, format_size
@@ -59,10 +58,6 @@ from raydl.waiting import next_item
 from raydl.window import Task, Window
 
 TICK_SECONDS = 0.1
-
-SMALL_REQUEST, SHORT_SECONDS = 256 << 10, 0.25
-"""Bytes and seconds. Of a request that is for less, and shorter, the wait for its answer is a part
-that counts."""
 
 CLOSE_SECONDS = 2.0
 
@@ -115,9 +110,9 @@ class Coordinator:
         self._out: queue.SimpleQueue[tuple[Part, Payload] | BaseException | None] = (
             queue.SimpleQueue()
         )
-        self._crews: list[Crew] = []
         self._flights = Flights()
         self._tuner = Tuner(connections)
+        self._crews = Roster(self._places, self._retries, self._flights, self._tuner)
         self._store = StoreBudget()
         self._limits = Limits()
         self._unfit: set[str] = set()
@@ -275,20 +270,17 @@ class Coordinator:
     def _joined(self, message: Joined) -> None:
         self._meet_store(message.store)
         node, now = message.team.node, self._clock()
-        for crew in [crew for crew in self._crews if crew.node == node]:
-            self._dismiss(crew)
-        self._crews.append(Crew(message.team, now))
+        self._crews.join(message.team, now)
         lanes = min(self._tuner.lanes, message.team.most)
         self.meter.joined(node, lanes)
         self._emit(LanesJoined(node, lanes))
 
     def _left(self, message: Left) -> None:
         node, reason = message.node, message.reason
-        crews = [*self._crews, *(flight.crew for flight in self._flights)]
-        crew = next((c for c in crews if c.team is message.team), None)
+        crew = self._crews.find(message.team)
         told = crew is not None and not crew.gone
         if crew is not None:
-            self._dismiss(crew)
+            self._crews.dismiss(crew)
             for flight in list(crew.flights.values()):
                 self._land(flight)
                 if self._is_needed(flight):
@@ -305,16 +297,9 @@ class Coordinator:
         for part in self._away.lose(node):
             self._lost(part, reason)
 
-    def _dismiss(self, crew: Crew) -> None:
-        """No more tasks for this crew; what it has in flight still counts."""
-        if crew.gone:
-            return
-        crew.gone = True
-        self._crews.remove(crew)
-
     def _dispatch(self, now: float) -> None:
         while not self._held and self._manners.allows(len(self._flights), now):
-            free = self._free_crews(now)
+            free = self._crews.free(now)
             if not free:
                 break
             task = self._window.take(now, self._wish(free[0], now))
@@ -326,7 +311,7 @@ class Coordinator:
             if not able:
                 self._window.put_back(task)
                 break
-            chosen = self._choose(task, able, now)
+            chosen = self._crews.choose(task, able, now)
             if chosen is None:
                 # Those that are free do something else meanwhile.
                 self._window.put_back(task, now + TICK_SECONDS)
@@ -338,36 +323,6 @@ class Coordinator:
                 "see `raydl nodes`; the same command goes on from here",
             )
 
-    def _free_crews(self, now: float) -> list[Crew]:
-        """Those with a free lane and a place to ask, the fastest first."""
-        free = [
-            crew
-            for crew in self._crews
-            if crew.free(self._tuner.lanes, now) > 0 and self._places.has_any(crew, now)
-        ]
-        free.sort(key=lambda crew: -crew.speed)
-        return free
-
-    def _choose(self, task: Task, able: list[Crew], now: float) -> tuple[Crew, Mirror] | None:
-        """Who of them fetches it, and where; None where another should who is busy."""
-        start = task.part.start
-        fresh = [crew for crew in able if not self._retries.has_failed(start, crew.node)]
-        if not fresh and not all(
-            self._retries.has_failed(start, crew.node) for crew in self._active_crews()
-        ):
-            return None
-        # Who fetches it already shares whatever holds that one up.
-        racing = {rival.crew for rival in self._flights.rivals(start)}
-        for crew in sorted(fresh or able, key=lambda c: c in racing):
-            mirror = self._places.next(crew, task, self._retries, now)
-            if mirror is not None:
-                return crew, mirror
-        return None
-
-    def _active_crews(self) -> list[Crew]:
-        """Those that bring something, or may yet."""
-        return [crew for crew in self._crews if not self._places.is_aside(crew)]
-
     def _has_memory(self, crew: Crew, size: int, urgent: bool, now: float) -> bool:
         if crew.team.in_store and not urgent:
             return self._store.has_room(self._window.given - self._window.written, now)
@@ -375,15 +330,8 @@ class Coordinator:
 
     def _wish(self, crew: Crew, now: float) -> int:
         """Bytes of a part that fits this crew's lanes."""
-        crews = self._active_crews() or self._crews
-        known = [c.speed for c in crews if c.speed]
-        usual = sum(known) / len(known) if known else 0.0
-        fleet = sum((c.speed or usual) * max(1, len(c.flights)) for c in crews)
-        lanes = self._tuner.lanes_soon(now) * len(crews)
-        size = part_size(
-            crew.speed or usual, fleet, lanes, window=self._window.limit, left=self._window.left
-        )
-        return self._manners.piece(min(size, GROWTH * crew.largest))
+        window = self._window
+        return self._manners.piece(self._crews.wish(crew, window.limit, window.left, now))
 
     def _launch(self, task: Task, crew: Crew, mirror: Mirror, now: float) -> None:
         flight = self._flights.launch(task, crew, mirror, now)
@@ -439,8 +387,7 @@ class Coordinator:
             if rest is not None:
                 self._window.put_back(Task(rest))
             return
-        crews = [crew for crew in self._crews if not crew.is_silent(now)]
-        verdict = self._places.judge(flight, failure, crews, now)
+        verdict = self._places.judge(flight, failure, self._crews.heard(now), now)
         if verdict is Verdict.RETRY:
             self._strike(flight, failure, now)
         if rest is None:
@@ -537,15 +484,12 @@ class Coordinator:
         if self._held:
             self._show_progress()
             return
-        free = self._free_crews(now)
+        free = self._crews.free(now)
         self._hedge(free, now)
-        pulses = {
-            crew: crew.pulse
-            for crew in self._active_crews()
-            if crew.pulse is not None and not crew.is_silent(now)
-        }
+        pulses = {crew: crew.pulse for crew in self._crews.active(now) if crew.pulse is not None}
         strained = any(crew.is_strained for crew in pulses)
-        self._tuner.look(now, pulses, len(self._flights), not free, strained)
+        busy = not free and self._places.is_open
+        self._tuner.look(now, pulses, len(self._flights), busy, strained)
         rate = sum(crew.rate for crew in pulses)
         self._limits.look(self._holdup(bool(free)), len(pulses), self._tuner.lanes, rate)
         self._show_progress()
@@ -566,26 +510,14 @@ class Coordinator:
                 return Holdup.OUTPUT
             if window.head in self._away:
                 return Holdup.TRANSFER
-        here = [crew.load or 0.0 for crew in self._crews if crew.node == HERE]
-        others = [crew.load or 0.0 for crew in self._crews if crew.node != HERE]
-        if here and min(here) > BUSY:
-            return Holdup.CPU_HERE
-        if others and min(others) > BUSY:
-            return Holdup.CPU
-        if self._are_requests_short():
-            return Holdup.PARTS
+        holdup = self._crews.holdup(self._plan.largest, window.limit)
+        if holdup is not Holdup.NONE:
+            return holdup
         if self._manners.is_full(len(self._flights)):
             return Holdup.CONNECTIONS
         if self._tuner.is_fixed and not idle:
             return Holdup.LANES
         return Holdup.NONE
-
-    def _are_requests_short(self) -> bool:
-        """Whether the user wants requests so small that the wait for each answer counts."""
-        lanes = self._tuner.lanes * max(1, len(self._crews))
-        largest = min(self._plan.largest, self._window.limit // (SHARES * lanes))
-        speed = max((crew.speed for crew in self._crews), default=0.0)
-        return largest < SMALL_REQUEST and largest < SHORT_SECONDS * speed
 
     def _replace_flights_of(self, crew: Crew) -> None:
         """Its node is silent: others get what it has in flight; who is first, wins."""

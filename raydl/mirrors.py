@@ -82,12 +82,13 @@ class Mirrors:
         ``tries`` counts what was tried in vain: the fewer, the sooner. None while there is none.
         """
         known = [m for m in self._mirrors if m.is_open and (may_ask is None or may_ask(m))]
-        fastest = max((mirror.speed for mirror in known), default=0.0)
+        if len(known) < 2:
+            return known[0] if known else None
+        fastest = max(mirror.speed for mirror in known)
         # Who was not tried yet is taken to be as fast as the best.
         return min(
             known,
             key=lambda m: (tries.get(m, 0), (m.in_flight + 1) / (m.speed or fastest or 1.0)),
-            default=None,
         )
 
     def delivered(self, mirror: Mirror, source: Source, got: int, seconds: float) -> None:

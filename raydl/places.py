@@ -46,6 +46,11 @@ class Places:
 
         return self.mirrors.next(may_ask, retries.at(start))
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it is known of any place where to ask."""
+        return any(mirror.is_open for mirror in self.mirrors)
+
     def has_any(self, crew: Crew, now: float) -> bool:
         """Whether there is a place that ``crew`` may ask now."""
         return any(m.is_open and self._blame.may_ask(crew, m, now) for m in self.mirrors)
