@@ -524,9 +524,9 @@ def test_wrong_input_says_what_is_wrong(coordinator):
     app, window = coordinator
     for url, parts, message in (
         ("", "", "there is no URL"),
-        ("big.iso", "", "URL"),
-        ("http://[bad/f", "", "URL"),
-        ("ftp://h/f", "", "ftp: URLs are not supported"),
+        ("big.iso", "", "big.iso has no scheme"),
+        ("http://[bad/f", "", "its host is no address"),
+        ("ftp://h/f", "", "the scheme ftp is not supported"),
         ("http://h/f", "many", "parts: "),
     ):
         fill(window.form.url, url)

