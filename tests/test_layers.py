@@ -103,7 +103,7 @@ MAY = {
     "ownfile": set(),
     "signing": set(),
     "journal": {"models", "ownfile", "signing"},
-    "syncer": {"journal"},
+    "syncer": {"journal", "partfile"},
     "partfile": {"ownfile"},
     "target": {"checksum", "models", "options"},
     "access": {"models", "options", "textfile"},
