@@ -40,9 +40,14 @@ class PartFile:
         """Whether the path still leads to this file."""
         return _same_file(self.fd, self.path)
 
+    def must_be_in_place(self) -> None:
+        """Raise OutputError where the path leads elsewhere."""
+        if not self.is_in_place():
+            raise OutputError(f"{self.path} was changed by someone else", "run it again")
+
     def move(self, overwrite: bool) -> None:
         """Give the file its target's name. Raises TargetError where that is taken."""
-        self._must_be_in_place()
+        self.must_be_in_place()
         if overwrite:
             self.path.replace(self.target)
             return
@@ -64,7 +69,7 @@ class PartFile:
 
     def set_aside(self) -> Path:
         """Give the file a name that nobody takes for its target's, and that was free."""
-        self._must_be_in_place()
+        self.must_be_in_place()
         for number in count():
             ending = f".bad.{number}" if number else ".bad"
             bad = self.target.with_name(self.target.name + ending)
@@ -82,10 +87,6 @@ class PartFile:
         """Let go of it."""
         with contextlib.suppress(OSError):
             os.close(self.fd)
-
-    def _must_be_in_place(self) -> None:
-        if not self.is_in_place():
-            raise OutputError(f"{self.path} was changed by someone else", "run it again")
 
     def _open(self) -> int:
         while True:

@@ -85,7 +85,7 @@ class FileSink:
         self.written = self.kept
         self.is_proven = proof is not None
         recorded = journal if self._can_resume else None
-        self._syncer = Syncer(self._part.fd, recorded, self._journal_path, self.kept)
+        self._syncer = Syncer(self._part, recorded, self._journal_path, self.kept)
 
     def write(self, data: memoryview) -> None:
         """Append the next bytes. Raises OutputError; what was written before stays."""
@@ -132,9 +132,9 @@ class FileSink:
         self._syncer.stop()
         if not self._ended and self._can_resume:
             # Where that fails, the journal stays behind what was written: less is left.
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, OutputError):
                 self._syncer.finish()
-            self.left = self._syncer.synced
+            self.left = self._syncer.synced if self._part.is_in_place() else 0
         self._digest.close()
         self._let_go()
 
@@ -194,7 +194,7 @@ class FileSink:
         if kept <= old.synced:
             return kept
         try:
-            return sync(self._part.fd, old, self._journal_path, kept).synced
+            return sync(self._part, old, self._journal_path, kept).synced
         except OSError:
             return old.synced
 

@@ -7,7 +7,9 @@ import threading
 import time
 from pathlib import Path
 
+from raydl.errors import OutputError
 from raydl.journal import Journal
+from raydl.partfile import PartFile
 
 SYNC_SECONDS = 2.0
 SYNC_BYTES = 256 << 20
@@ -15,16 +17,19 @@ SYNC_BYTES = 256 << 20
 of the machine loses, besides the window."""
 
 
-def sync(fd: int, journal: Journal, path: Path, written: int) -> Journal:
+def sync(part: PartFile, journal: Journal, path: Path, written: int) -> Journal:
     """Bring the first ``written`` bytes to the disk; returns the journal that vouches for them.
 
     Until then the journal at ``path`` vouches for no more than it did. A system tells of bytes
     that it lost once, to whoever syncs first: who ends before that is written down, however
-    that comes, must have left a journal that does not count on them. Raises OSError.
+    that comes, must have left a journal that does not count on them. Raises OSError, and
+    OutputError where the part file was replaced: the journal there is another's then.
     """
+    part.must_be_in_place()
     journal.doubted().save(path)
-    _to_disk(fd)
+    _to_disk(part.fd)
     journal = journal.with_synced(written)
+    part.must_be_in_place()
     journal.save(path)
     return journal
 
@@ -35,19 +40,19 @@ class Syncer:
     ``synced`` is how many bytes are safe, by the journal where there is one.
     """
 
-    def __init__(self, fd: int, journal: Journal | None, path: Path, synced: int) -> None:
-        self._fd, self._journal, self._path = fd, journal, path
+    def __init__(self, part: PartFile, journal: Journal | None, path: Path, synced: int) -> None:
+        self._part, self._journal, self._path = part, journal, path
         self.synced = self._written = synced
         self._synced_at = time.monotonic()
         self._wake = threading.Condition()
         self._stopped = False
-        self._error: OSError | None = None
+        self._error: OSError | OutputError | None = None
         self._thread: threading.Thread | None = None
 
     def wrote(self, written: int) -> None:
         """``written`` bytes of the file are with the operating system.
 
-        Raises the OSError with which earlier bytes failed to reach the disk.
+        Raises the error with which earlier bytes failed to reach the disk: OSError, OutputError.
         """
         if self._error is not None:
             raise self._error
@@ -88,7 +93,7 @@ class Syncer:
                 self._synced_at = time.monotonic()
             try:
                 self._sync(written)
-            except OSError:
+            except (OSError, OutputError):
                 return
             with self._wake:
                 if not self._stopped:
@@ -97,11 +102,11 @@ class Syncer:
     def _sync(self, written: int) -> None:
         try:
             if self._journal is None:
-                _to_disk(self._fd)
+                _to_disk(self._part.fd)
             elif written > self.synced:
-                self._journal = sync(self._fd, self._journal, self._path, written)
+                self._journal = sync(self._part, self._journal, self._path, written)
             self.synced = written
-        except OSError as error:
+        except (OSError, OutputError) as error:
             # Told once per open file: who does not keep it takes a file with holes for whole.
             self._error = error
             raise

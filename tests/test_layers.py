@@ -124,7 +124,7 @@ MAY = {
     },
     "signing": set(),
     "journal": {"models", "ownfile", "signing"},
-    "syncer": {"journal"},
+    "syncer": {"journal", "partfile"},
     "partfile": {"ownfile"},
     "target": {"checksum", "models", "options"},
     "access": {"models", "options", "origin", "textfile"},

@@ -406,6 +406,18 @@ def test_a_part_file_that_was_removed_and_made_anew_is_not_delivered(tmp_path):
     assert (tmp_path / "f.part").read_bytes() == DATA[:30]
 
 
+def test_a_journal_of_a_run_that_came_meanwhile_stays(tmp_path):
+    first = open_sink(tmp_path / "f")
+    put(first, DATA[:5000])
+    (tmp_path / "f.part").unlink()
+    with closing(open_sink(tmp_path / "f", remote=changed(etag='"v2"'))) as second:
+        put(second, DATA[:30])
+        first.close()
+        assert first.left == 0
+        assert Journal.load(tmp_path / "f.part.journal").etag == '"v2"'
+    assert (tmp_path / "f.part").read_bytes() == DATA[:30]
+
+
 def test_only_our_own_file_is_set_aside(tmp_path):
     with closing(open_sink(tmp_path / "f", checksum=WRONG, keep_bad=True)) as sink:
         put(sink, DATA)
