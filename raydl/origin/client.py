@@ -37,9 +37,6 @@ from raydl.origin.wire import answer_of
 MOST_REDIRECTS = 30
 """As many as browsers and requests follow."""
 
-LONGEST_NAME = 4 << 10
-"""Bytes of a Content-Disposition; the email package takes the square of their number in time."""
-
 LARGEST_READ = 4 << 20
 SMALLEST_READ = 16 << 10
 QUICK_READ, SLOW_READ = 0.0125, 0.05
@@ -333,7 +330,6 @@ class Origin:
             access = replace(access, headers=(*others, ("Cookie", str(cookie))))
         date, is_strong = last_modified(headers), is_strong_date(headers)
         etag = strong_etag(headers.get("ETag"))
-        disposition = headers.get("Content-Disposition", "")
         way = [r.url for r in (*response.history, response)]
         return Remote(
             url=url,
@@ -342,7 +338,7 @@ class Origin:
             ranges=ranges,
             etag=etag,
             last_modified=date if is_strong else None,
-            name=file_name(disposition if len(disposition) <= LONGEST_NAME else None, final),
+            name=file_name(headers.get("Content-Disposition"), final),
             why_no_ranges=why,
             access=access,
             digests=stated_digests(
