@@ -37,6 +37,7 @@ class ClusterFleet:
     HEAD_SECONDS = 5.0
     CLOSE_SECONDS = 5.0
     HURRY_SECONDS = 1.0
+    STOPPED_SECONDS = 2.0
 
     def __init__(
         self,
@@ -160,7 +161,18 @@ class ClusterFleet:
                 self._kill_dropped()
                 self._hire_on(wanted, session, now)
             # With many nodes each is asked less often, so that asking stays cheap.
-            self._stop.wait(max(self.PULSE_SECONDS, 0.005 * len(nodes)))
+            self._wait(max(self.PULSE_SECONDS, 0.005 * len(nodes)))
+
+    def _wait(self, seconds: float) -> None:
+        """Until the next turn. Where this process was stopped meanwhile (Ctrl-Z), nobody could be
+        heard, and that says nothing of them."""
+        began = time.monotonic()
+        self._stop.wait(seconds)
+        stopped = time.monotonic() - began - seconds
+        if stopped > self.STOPPED_SECONDS:
+            with self._lock:
+                for team in self._teams.values():
+                    team.heard_at += stopped
 
     def _look_after(self, nodes: Mapping[str, Node]) -> None:
         """Give up workers whose node has gone, or that are silent; ask the others."""

@@ -1,5 +1,6 @@
 """Whose fault a failure is: no node ends or slows a download that the others can do."""
 
+import random
 import time
 
 import pytest
@@ -246,6 +247,25 @@ def test_a_node_that_loses_its_way_later():
     assert bench.seconds < 400 * 0.2 / 8 + 1
     assert not bench.coordinator._tuner.refused
     assert any(line.startswith("a is set aside") for line in bench.told())
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_nodes_that_fail_at_random(seed):
+    """Each in its own way, on and off; this machine is well: the file always comes."""
+    chance = random.Random(seed)
+    bench = Bench(count=300, limit=10_000, connections=4, retries=3)
+
+    def moody(team, task):
+        if int(bench.seconds) % 2 == moods[team.node]:
+            return 0, chance.choice(OWN), None
+        return task.part.size, None, None
+
+    moods = {f"n{number}": chance.choice([0, 1, 2]) for number in range(8)}
+    for node in moods:
+        bench.join(node, 4, moody, seconds=chance.uniform(0.01, 0.3))
+    bench.join(HERE, 4, seconds=0.3)
+    bench.run()
+    assert bench.seconds < 300 * 0.3 / 4 + 1
 
 
 def test_all_nodes_without_a_way():
