@@ -9,26 +9,31 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import Field
+from dataclasses import Field, replace
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from raydl._version import __version__
+from raydl.address import may_be_cluster
 from raydl.config import DEBUG, config_file, options_from, settings
 from raydl.control import Control
 from raydl.errors import (
     INTERRUPTED,
     TERMINATED,
     CancelledError,
+    ClusterError,
     OutputError,
     RaydlError,
     UsageError,
     exit_codes,
 )
+from raydl.event import Notice
+from raydl.guard import ends_in_order, stand_by
 from raydl.models import redact
 from raydl.options import IN_BYTES, Options, option_fields
+from raydl.progress import renderer
 from raydl.units import format_size, printable
 
 # A lone \b keeps the lines of the paragraph after it as they are.
@@ -146,6 +151,8 @@ def fetch(
     options = _options(flags)
     control = Control()
     try:
+        if may_be_cluster(options.address) and stand_by():
+            options = _alone(options, output)
         report = run(url, output, options, control=control)
     except KeyboardInterrupt:
         raise CancelledError("interrupted", _how_to_go_on(control)) from None
@@ -153,6 +160,21 @@ def fetch(
         raise _TerminatedError("ended by SIGTERM", _how_to_go_on(control)) from None
     if as_json:
         print(json.dumps(report.to_dict()))
+
+
+def _alone(options: Options, output: str | None) -> Options:
+    """Options to go on with, where Ray has ended the process that downloaded."""
+    what = "Ray ended the download, as it does when its node on this machine has ended"
+    if output == "-":
+        raise ClusterError(what, "what is out cannot be taken back: start again")
+    if not options.fetch_here:
+        raise ClusterError(what, "once the node is there, the same command goes on")
+    with contextlib.suppress(OSError):
+        if sys.stderr is not None and sys.stderr.isatty():
+            print(file=sys.stderr)  # the bar is still there
+    with renderer(options.progress) as render:
+        render(Notice(f"going on without the cluster: {what}"))
+    return replace(options, address="none")
 
 
 def _how_to_go_on(control: Control) -> str:
@@ -367,7 +389,11 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, _terminate)
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, _terminate)  # the terminal has gone, and it is not nohup
-    _leave(_run())
+    try:
+        code = _run()
+    finally:
+        ends_in_order()
+    _leave(code)
 
 
 def _run() -> int:

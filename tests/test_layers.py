@@ -55,6 +55,7 @@ MAY = {
     "limits": set(),
     "store": set(),
     "worker": {"models", "origin"},
+    "guard": set(),
     "ownfile": set(),
     "address": {"ownfile"},
     "authtoken": {"ownfile"},
