@@ -58,6 +58,13 @@ def choose(address: str) -> Choice:
     return _named(address, "")
 
 
+def may_be_cluster(address: str) -> bool:
+    """Whether ``--address`` may mean Ray, without a look at whether that is there."""
+    if address == "auto":
+        return bool(os.environ.get("RAY_ADDRESS", "").strip() or left_by_ray_start())
+    return address != "none"
+
+
 def _automatic() -> Choice:
     if _session_is_open():
         return Choice("session", "", True, "the Ray session of this process")

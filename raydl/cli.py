@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import Field
+from dataclasses import Field, replace
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from raydl._version import __version__
+from raydl.address import may_be_cluster
 from raydl.config import Setting, config_files, options_from, settings
 from raydl.control import Control
-from raydl.errors import CancelledError, OutputError, UsageError, exit_codes
+from raydl.errors import CancelledError, ClusterError, OutputError, UsageError, exit_codes
 from raydl.event import Notice
+from raydl.guard import ends_in_order, stand_by
 from raydl.options import IN_BYTES, Options, option_fields
 from raydl.outcome import Signalled, raise_on_signals, run
 from raydl.progress import renderer
@@ -149,6 +152,8 @@ def fetch(
     options = _options(flags)
     control = Control()
     try:
+        if may_be_cluster(options.address) and stand_by():
+            options = _alone(options, output)
         report = download(url, output, options, control=control)
     except KeyboardInterrupt:
         raise CancelledError("interrupted", _how_to_go_on(control)) from None
@@ -156,6 +161,21 @@ def fetch(
         raise signalled.to_error(_how_to_go_on(control)) from None
     if as_json:
         print(json.dumps(report.to_dict()))
+
+
+def _alone(options: Options, output: str | None) -> Options:
+    """Options to go on with, where Ray has ended the process that downloaded."""
+    what = "Ray ended the download, as it does when its node on this machine has ended"
+    if output == "-":
+        raise ClusterError(what, "what is out cannot be taken back: start again")
+    if not options.fetch_here:
+        raise ClusterError(what, "once the node is there, the same command goes on")
+    with contextlib.suppress(OSError):
+        if sys.stderr is not None and sys.stderr.isatty():
+            print(file=sys.stderr)  # the bar is still there
+    with renderer(options.progress) as render:
+        render(Notice(f"going on without the cluster: {what}"))
+    return replace(options, address="none")
 
 
 def _how_to_go_on(control: Control) -> str:
@@ -361,7 +381,11 @@ def _root(
 def main() -> NoReturn:
     """Run the command line and exit with the documented code."""
     raise_on_signals()
-    _leave(run(_command, sys.argv[1:]))
+    try:
+        code = run(_command, sys.argv[1:])
+    finally:
+        ends_in_order()
+    _leave(code)
 
 
 def _command() -> Any:

@@ -71,6 +71,7 @@ MAY = {
     "limits": set(),
     "store": set(),
     "worker": {"models", "origin"},
+    "guard": set(),
     "ownfile": set(),
     "address": {"ownfile"},
     "authtoken": {"ownfile"},
