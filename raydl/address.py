@@ -246,11 +246,6 @@ def _address_file() -> Path:
     return Path(base) / "ray" / "ray_current_cluster"
 
 
-def is_ours(path: Path) -> bool:
-    """Whether a file belongs to this user or to root. Raises OSError."""
-    return sys.platform == "win32" or path.stat().st_uid in (os.getuid(), 0)
-
-
 _held: list[str] = [""]
 
 
