@@ -10,6 +10,9 @@ from raydl.units import printable
 
 SCHEMES = ("http", "https")
 
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+"""RFC 3986, section 3.1. What has another form may be a password."""
+
 _EXAMPLE = "write https://host/path"
 
 
@@ -21,7 +24,7 @@ def check_url(url: str) -> SplitResult:
     text = url.strip()
     if not text:
         raise UsageError("the URL is empty", _EXAMPLE)
-    if "://" not in re.split(r"[?#]", text)[0]:
+    if not _SCHEME.match(text):
         guess = "https://" + re.sub(r"^(https?:)?/*", "", text, flags=re.IGNORECASE)
         hint = _EXAMPLE if _problem(guess) else f"did you mean {_shown(guess)}?"
         raise UsageError(f"{_shown(text)} has no scheme", hint)
@@ -69,9 +72,9 @@ def _shown(url: str) -> str:
     nothing before an @ is shown, wherever that is, and no port but one of digits.
     """
     head, tail = re.match(r"([^?#]*)(.*)", url, re.DOTALL).groups()  # type: ignore[union-attr]
-    scheme, separator, rest = head.rpartition("://")
+    scheme = match[0] if (match := _SCHEME.match(head)) else ""
     if "@" in tail:
-        return printable(f"{scheme}{separator}…")
-    _, at, place = rest.rpartition("@")
+        return printable(f"{scheme}…")
+    _, at, place = head[len(scheme) :].rpartition("@")
     place = re.sub(r"^([^/:\[]*:)(?![0-9]*(?:/|$))[^/]*", r"\1…", place)
-    return printable(f"{scheme}{separator}{'…@' if at else ''}{place}{'?…' if tail else ''}")
+    return printable(f"{scheme}{'…@' if at else ''}{place}{'?…' if tail else ''}")

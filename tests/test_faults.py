@@ -88,9 +88,11 @@ def hang_workers(nodes, tmp_path, monkeypatch):
 
 
 def talks_to(pid, port):
-    """Whether this process is connected to this port."""
+    """Whether this process, or one that it started, is connected to this port."""
     with contextlib.suppress(psutil.NoSuchProcess):
-        return any(c.raddr and c.raddr.port == port for c in psutil.Process(pid).net_connections())
+        first = psutil.Process(pid)
+        links = [link for one in (first, *first.children()) for link in one.net_connections()]
+        return any(link.raddr and link.raddr.port == port for link in links)
     return False
 
 

@@ -4,6 +4,7 @@ import threading
 import time
 from types import SimpleNamespace
 
+from raydl import actorteam
 from raydl import fleet as module
 from raydl.address import Choice
 from raydl.cluster import Node
@@ -44,7 +45,7 @@ class Session:
     def dismiss(self, node, actor):
         pass
 
-    def close(self):
+    def close(self, keep=True):
         pass
 
 
@@ -73,8 +74,9 @@ def posted(monkeypatch, jump):
     """What a fleet of one node says during a few turns; ``jump`` is called after some."""
     session, said, ready = Session(), [], threading.Event()
     clock = Clock(lambda: jump(clock, session.actor))
-    monkeypatch.setattr(module, "connect", lambda choice: session)
-    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=clock.now))
+    monkeypatch.setattr(module, "connect", lambda choice, wanted: wanted() and session)
+    for place in (module, actorteam):
+        monkeypatch.setattr(place, "time", SimpleNamespace(monotonic=clock.now))
     choice = Choice("cluster", "h:1", True, "")
     fleet = ClusterFleet(choice, said.append, here=False, pays=lambda: ready.wait(10))
     fleet._stop = clock
