@@ -11,7 +11,6 @@ import netrc
 import os
 import re
 import ssl
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from http.cookiejar import CookieJar, LoadError, MozillaCookieJar
@@ -22,6 +21,7 @@ from raydl.errors import UsageError
 from raydl.models import Access
 from raydl.options import Options
 from raydl.origin.shown import shown
+from raydl.origin.transport import as_file
 from raydl.textfile import read_text, why
 
 NETRC = "~/.netrc"
@@ -161,6 +161,8 @@ def _cookies(file: str | None) -> CookieJar:
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"cookies: {file} cannot be read: {why(error)}") from None
     for cookie in jar:
+        if not f"{cookie.name}{cookie.value}".isascii():  # RFC 6265, section 4.1.1
+            raise UsageError(f"cookies: {file} has a cookie with characters that none can have")
         if cookie.expires == 0:  # so curl writes one that lasts for the session
             cookie.expires, cookie.discard = None, True
     jar.clear_expired_cookies()
@@ -188,12 +190,10 @@ def _certificate(cert: str | None, key: str | None) -> str | None:
     text = read_text(cert, "cert")
     if key is not None:
         text += "\n" + read_text(key, "key")
-    with tempfile.NamedTemporaryFile("w") as file:
-        file.write(text)
-        file.flush()
+    with as_file(text) as name:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         try:
-            context.load_cert_chain(file.name, password=_refuse)
+            context.load_cert_chain(name, password=_refuse)
         except (ssl.SSLError, ValueError, OSError):
             raise UsageError(
                 f"cert: {cert} and the key do not fit, or the key has a password",

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from raydl.address import Choice, choose
 from raydl.checksum import Proof
@@ -163,25 +164,21 @@ def _second_look(url: str, first: Remote, options: Options, emit: Emit, control:
     Raises WrongAnswerError where what comes is not what is promised: a login page, for one.
     """
     remote = probe_origin(url, options, emit, control, trust_head=False, is_known=True)
-    is_other = remote.size != first.size
-    if is_other and remote.media_type == PAGE != first.media_type:
-        raise _contradiction(first, remote)
-    if first.ranges and not remote.ranges and is_other:
-        promised = probe_origin(url, options, emit, control, is_known=True)
-        if promised.size != remote.size:
-            raise _contradiction(promised, remote)
+    kinds = (first.media_type, remote.media_type)
+    if remote.size != first.size:
+        if kinds[0] != kinds[1] and (all(kinds) or remote.media_type == PAGE):
+            raise _contradiction(first, remote)
+        if first.ranges and not remote.ranges:
+            promised = probe_origin(url, options, emit, control, is_known=True)
+            if promised.size != remote.size:
+                raise _contradiction(promised, remote)
     if not first.ranges and not remote.ranges:
-        # A page that is made anew for each request: what one answer brings is whole in itself,
-        # and nothing has to fit what was seen before.
-        return replace(
-            remote,
-            size=None,
-            etag=None,
-            last_modified=None,
-            weak_etag=None,
-            weak_date=None,
-            digests=(),
-        )
+        # A page may be made anew for each request: then what one answer brings is whole in itself,
+        # and need not fit in what differs each time. What was promised twice has to come.
+        promises = ("size", "etag", "last_modified", "weak_etag", "weak_date", "digests")
+        differing = [name for name in promises if getattr(first, name) != getattr(remote, name)]
+        nothing: dict[str, Any] = {name: () if name == "digests" else None for name in differing}
+        return replace(remote, **nothing)
     return remote
 
 

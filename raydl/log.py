@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import logging
-import re
+import os
 import traceback
 import weakref
 
+from raydl.errors import RaydlError
 from raydl.event import Event, PartWritten, Progress, Unanswered
 
 log = logging.getLogger("raydl")
+
+MOST_LINKS = 16
+
+MISTAKES = (AssertionError, AttributeError, ImportError, IndexError, KeyError, TypeError)
+"""Errors whose texts name parts of a program."""
 
 _told: weakref.WeakSet[BaseException] = weakref.WeakSet()
 
@@ -47,16 +53,23 @@ def whole_chain(error: BaseException) -> str:
     ``raise … from None`` keeps what an error came from out of a user's sight, not out of its
     ``__context__``.
     """
-    # Not compact: else it leaves out what the errors suppress.
-    link: traceback.TracebackException | None
-    shown = link = traceback.TracebackException.from_exception(error, compact=False)
-    while link is not None:
-        link.__suppress_context__ = False
+    links: list[str] = []
+    link: BaseException | None = error
+    while link is not None and len(links) < MOST_LINKS:
+        lines = traceback.format_tb(link.__traceback__)
+        links.append("".join((*lines, describe(link), "\n")))
         link = link.__cause__ or link.__context__
-    return without_secrets("".join(shown.format()))
+    return "which led to:\n".join(reversed(links))
 
 
-def without_secrets(text: str) -> str:
-    """A text of other libraries, without the passwords and queries of the URLs in it."""
-    text = re.sub(r"//[^/\s'\"]*@", "//…@", text)
-    return re.sub(r"\?[^\s'\"<>()]+", "?…", text)
+def describe(error: BaseException) -> str:
+    """What an error is. Texts of other libraries may hold a URL, a header, a cookie: only ours,
+    and those of mistakes in a program, are shown.
+    """
+    kind = type(error)
+    text = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+    if isinstance(error, OSError) and error.errno and error.strerror:
+        return f"{text}: [Errno {error.errno}] {os.strerror(error.errno)}"
+    if isinstance(error, RaydlError) or type(error) in MISTAKES:
+        return f"{text}: {error}"
+    return text

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from http.cookiejar import CookieJar
 from itertools import count
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from raydl import backoff
 from raydl.access import access_of
@@ -23,8 +27,11 @@ PROBE_RETRIES = 2
 FIRST_BUDGET = 20.0
 """Seconds for an origin that has not answered yet, where neither tries nor timeout were chosen."""
 
-FIRST_TIMEOUT = 10.0
-"""Of those, what the first try may take."""
+FIRST_WORD = 5.0
+"""Seconds after which it is said that nothing has come yet."""
+
+MOST_WAITS = 2.0
+"""Timeouts that all of a question may take: addresses that are dead, redirects, a slow answer."""
 
 T = TypeVar("T")
 
@@ -76,6 +83,18 @@ def text_at(near: str, options: Options, emit: Emit, control: Control, url: str,
     return asking.ask(lambda origin: origin.text(asking.url, limit))
 
 
+@contextlib.contextmanager
+def _after(seconds: float, call: Callable[[], None]) -> Iterator[None]:
+    """Call ``call`` where what is within takes longer than that."""
+    timer = threading.Timer(seconds, call)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 class _Asking:
     """A question to an origin that a person waits for: asked again while that may help."""
 
@@ -104,22 +123,32 @@ class _Asking:
     def ask(self, question: Callable[[Origin], T]) -> T:
         """The answer. Raises RaydlError."""
         for tries in count(1):
-            origin = Origin(self._access, self._timeout(tries), self._cookies)
+            timeout = self._timeout()
+            origin = Origin(self._access, timeout, self._cookies)
             self._control.watch(origin.abort)
             try:
-                return question(origin)
+                with self._saying_that_it_takes_long(), _after(timeout * MOST_WAITS, origin.abort):
+                    return question(origin)
             except OriginFailure as error:
                 self._control.wait(0)  # it was aborted where this raises
-                self._wait(error.failure, tries)
+                failure = error.failure
+                if failure.kind == "cancelled":
+                    host = urlsplit(self.url).netloc
+                    failure = Failure("timeout", f"{host} did not answer in time")
+                self._wait(failure, tries)
             finally:
                 origin.close()
         raise AssertionError("unreachable")
 
-    def _timeout(self, tries: int) -> float:
+    def _timeout(self) -> float:
         if self._until is None:
             return self._options.timeout
-        left = self._until - time.monotonic()
-        return min(self._options.timeout, FIRST_TIMEOUT if tries == 1 else max(1.0, left))
+        return min(self._options.timeout, max(1.0, self._until - time.monotonic()))
+
+    def _saying_that_it_takes_long(self) -> AbstractContextManager[None]:
+        host = urlsplit(self.url).netloc
+        text = f"{host} has not answered for {format_duration(FIRST_WORD)}; waiting"
+        return _after(FIRST_WORD, lambda: self._emit(Unanswered(text)))
 
     def _wait(self, failure: Failure, tries: int) -> None:
         """Wait for the next try. Raises RaydlError where there is none."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from raydl.control import Control
-from raydl.errors import RaydlError
+from raydl.errors import CancelledError, RaydlError
 from raydl.event import Emit, Event, Notice
 from raydl.inbox import Searched
 from raydl.lookup import probe_origin, source_of
@@ -16,25 +16,35 @@ from raydl.mirrors import Mirror, agrees, objection
 from raydl.models import Failure, Remote, Source, redact
 from raydl.options import Options
 from raydl.origin import Origin
+from raydl.units import format_duration
 
 SPOT = 64 << 10
 SPOTS = 4
 """So many blocks are compared where nothing that is stated shows that two files are the same."""
 
 
-def mirror_of(url: str, remote: Remote, options: Options, emit: Emit) -> Mirror:
-    """The place that was found at ``url``, and how to ask it anew."""
-    return Mirror(
-        source_of(remote, options),
-        lambda: source_of(probe_origin(url, options, emit, Control(), is_known=True), options),
-    )
+LATE = 2.0
+"""Times the timeout: when a mirror that has not shown by then what it has is left out."""
+
+
+def mirror_of(url: str, owner: str, remote: Remote, options: Options, emit: Emit) -> Mirror:
+    """The place that was found at ``url``, and how to ask it anew.
+
+    The options were given for ``owner``; see ``probe_origin``.
+    """
+
+    def ask() -> Source:
+        found = probe_origin(url, options, emit, Control(), owner=owner, is_known=True)
+        return source_of(found, options)
+
+    return Mirror(source_of(remote, options), ask)
 
 
 class MirrorSearch:
     """Asks every mirror in a thread of its own, and posts what became of each.
 
     ``first`` is what was found at ``url``; a mirror that is not shown to have the same file is
-    left out, with a reason.
+    left out, with a reason, and so is one that takes ``LATE``.
     """
 
     def __init__(
@@ -71,21 +81,29 @@ class MirrorSearch:
 
     def _search(self, other: str, control: Control) -> None:
         mirror, why = None, ""
+        limit = LATE * self._options.timeout
+        late = threading.Timer(limit, control.cancel)
+        late.daemon = True
+        late.start()
         try:
             remote = probe_origin(other, self._options, _told_before, control, owner=self._url)
             why = objection(self._first, remote)
             if not why and not agrees(self._first, remote):
                 why = self._spots.compare(source_of(remote, self._options), control)
             if not why:
-                mirror = mirror_of(other, remote, self._options, _told_before)
+                mirror = mirror_of(other, self._url, remote, self._options, _told_before)
+        except CancelledError:
+            why = f"it has not answered in {format_duration(limit)}"
         except RaydlError as error:
             why = error.message
         except Exception as error:  # a bug here must not leave others waiting
             why = f"unexpected {type(error).__name__}"
+        finally:
+            late.cancel()
         if self._is_closed:
             return
-        if why:
-            self._emit(Notice(f"the mirror {redact(other)} is left out: {why}"))
+        fate = f"is left out: {why}" if why else "has the same file, and joins"
+        self._emit(Notice(f"the mirror {redact(other)} {fate}"))
         self._post(Searched(mirror))
 
 
@@ -125,6 +143,7 @@ class _Spots:
                     view = memoryview(block)[at:]
                     got, failure = origin.read_part(source, start + at, stop, view, _no_tally)
                     at += got
+                    control.wait(0)  # it was aborted where this raises
                     if failure is not None:
                         return failure
                     if not got:

@@ -8,6 +8,7 @@ of the Python API their types, and a test holds the two together.
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
@@ -272,7 +273,10 @@ def parse_option(name: str, value: Any, label: str = "", where: str = "") -> Any
     try:
         return option.metadata["parse"](value)
     except UsageError as error:
-        raise UsageError(f"{where}{label or name}: {error.message}", error.hint) from None
+        message = error.message
+        if repr(value) in message and re.search("://|@", str(value)):
+            message = "it is no URL that is wanted here"  # which may hold a secret
+        raise UsageError(f"{where}{label or name}: {message}", error.hint) from None
 
 
 def describe_options(indent: str = "") -> str:

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from raydl.config import DEBUG
 from raydl.errors import CancelledError, OutputError, RaydlError, UsageError
 from raydl.event import Failed
-from raydl.log import log, note_failure, without_secrets
+from raydl.log import describe, log, note_failure
 from raydl.models import redact
 
 CLEAR = "\x1b[K"
@@ -80,7 +80,7 @@ def _told(raised: BaseException, arguments: Sequence[str]) -> tuple[RaydlError, 
         case _ if hasattr(raised, "format_message"):  # of the command line itself
             return _misused(raised, arguments)
         case _:
-            what = without_secrets(f"unexpected {type(raised).__name__}: {raised}")
+            what = f"unexpected {describe(raised)}"
             error = RaydlError(what, f"{DEBUG}=1 shows where")
     return error, f"raydl: {error}"
 

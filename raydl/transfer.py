@@ -96,7 +96,7 @@ def _coordinate(
     search = MirrorSearch(url, remote, options, emit, inbox.queue.put)
     coordinator = Coordinator(
         plan,
-        [mirror_of(url, remote, options, emit)],
+        [mirror_of(url, url, remote, options, emit)],
         inbox,
         emit,
         limit=_window_limit(choice, options),

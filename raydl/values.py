@@ -113,7 +113,7 @@ def headers(value: Any) -> tuple[Header, ...]:
     found: list[Header] = []
     for line in value.splitlines() if isinstance(value, str) else value:
         if not isinstance(line, str):
-            found.append(_header(*line))
+            found += _header_lines([": ".join(line)])
         elif line.startswith("@"):  # which names no further files: it might name itself
             found += _header_lines(read_text(line[1:]).splitlines())
         else:

@@ -540,6 +540,26 @@ def test_a_web_page_instead_of_a_file_without_ranges(make_origin, in_tmp):
     assert names(in_tmp) == []
 
 
+@pytest.mark.parametrize("ranges", [True, False])
+@pytest.mark.parametrize("since", ["of the whole", "from now on"])
+@pytest.mark.parametrize("kind", ["application/json", "application/xhtml+xml"])
+def test_an_error_in_the_files_place(make_origin, in_tmp, ranges, kind, since):
+    """What was promised twice has to come, and what is of another kind is another thing."""
+    origin = make_origin(random_bytes(400_000), ranges=ranges)
+    origin.headers["Content-Type"] = "application/octet-stream"
+    headers = {"Content-Type": kind, "Content-Length": "20", "ETag": None}
+    error = changed(status=200, headers=headers, body=b'{"error": "no more"}')
+    first = 1 if ranges else 2
+    when = {
+        "of the whole": lambda seen: seen.method == "GET" and seen.range != (0, 0),
+        "from now on": lambda seen: seen.method == "GET" and len(origin.requests) > first,
+    }
+    origin.on(error, None, when[since])
+    with pytest.raises(raydl.WrongAnswerError):
+        fetch(origin)
+    assert names(in_tmp) == []
+
+
 def test_another_promise_that_holds(make_origin, in_tmp):
     """Half-way the file is replaced by a smaller one, from a server without ranges."""
     origin = make_origin(random_bytes(400_000))

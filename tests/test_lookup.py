@@ -1,6 +1,7 @@
 """The first questions to an origin: how long, how often, and what a person hears meanwhile."""
 
 import logging
+import threading
 
 import pytest
 
@@ -88,11 +89,32 @@ def test_silence_has_twenty_seconds(origin, clock, monkeypatch):
         abort = close
 
     monkeypatch.setattr(lookup, "Origin", Silent)
-    error, events = probe("http://h/f", clock)
+    error, _ = probe("http://h/f", clock)
     assert isinstance(error, NetworkError)
-    assert clock.now < lookup.FIRST_BUDGET + 1
-    assert len(timeouts) >= 2
+    assert timeouts == [lookup.FIRST_BUDGET]  # a slow origin has all of it for one answer
+
+
+def test_silence_is_told_while_it_lasts(origin, monkeypatch):
+    monkeypatch.setattr(lookup, "FIRST_WORD", 0.01)
+    told = threading.Event()
+    events = []
+
+    def emit(event):
+        events.append(event)
+        told.set()
+
+    origin.on(lambda *_: told.wait(10) and False, 1, anything)
+    probe_origin(origin.url(), Options(), emit, Control())
     assert isinstance(events[0], Unanswered)
+    assert "has not answered for 10ms; waiting" in str(events[0])
+
+
+def test_all_of_a_question_has_an_end(origin, monkeypatch):
+    """Redirects that each come in time."""
+    monkeypatch.setattr(lookup, "MOST_WAITS", 0.1)
+    origin.on(lambda handler, _: handler.origin.release.wait(20), None, anything)
+    with pytest.raises(NetworkError, match="did not answer in time"):
+        probe_origin(origin.url(), Options.of({"retries": 0, "timeout": 5}), id, Control())
 
 
 @pytest.mark.parametrize("ask", [raydl.probe, raydl.open, lambda url: next(raydl.stream(url))])

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 import raydl
+from raydl import mirrorsearch
 from raydl.checksum import Checksum, Proof
 from raydl.errors import HttpError, UsageError
 from raydl.event import Notice
@@ -256,6 +257,16 @@ def test_one_that_says_nothing_delays_nobody(two, in_tmp, no_leaks):
     second.on(scripted.stall(), None, anything)
     raydl.fetch(first.url(), mirror=[second.url()], **{**ALONE, "timeout": 60})
     assert (in_tmp / "file.bin").read_bytes() == first.data
+
+
+def test_one_that_never_ends_keeps_nobody(two, in_tmp, monkeypatch, no_leaks):
+    """The first place fails, and the second dribbles what would be compared."""
+    monkeypatch.setattr(mirrorsearch, "LATE", 0.1)
+    first, second = two
+    first.on(status(404), None)
+    second.on(scripted.stall(10), None)
+    with pytest.raises(HttpError, match="404"):
+        raydl.fetch(first.url(), mirror=[second.url()], **ALONE)
 
 
 def test_the_first_fails_before_the_second_has_joined(two, in_tmp):

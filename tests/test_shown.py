@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 import pytest
 
 import raydl
+from raydl.mirrorsearch import SPOTS
 from raydl.models import Access
 from raydl.origin.shown import is_same_origin, shown
 from tests.conftest import random_bytes
-from tests.scripted import anything, redirect, secured
+from tests.scripted import anything, redirect, secured, status
 from tests.test_download import ALONE
 
 TEXT = (Path(__file__).parent.parent / "docs" / "http.md").read_text()
@@ -134,6 +135,24 @@ def test_the_table(places, certificates, tmp_path, in_tmp, row, column, cell):
     found = [seen for seen in asked.requests if seen.path == path]
     assert found
     assert {carried(row, asked, seen) for seen in found} == {cell}
+
+
+def test_a_mirror_that_is_asked_anew_is_shown_no_more(places, certificates, in_tmp):
+    """It serves some bytes, and then says that the URL has expired."""
+    ours, theirs = places
+    options = {"user": "anna:pw", "header": "X-Key: hunter2", "insecure": True}
+    theirs.on(status(403), 1, lambda seen: seen.is_part and len(theirs.parts) > SPOTS + 1)
+    for origin in places:
+        origin.on(note, None, anything)
+    ours.on(lambda *_: theirs.asked.wait(5) and False, None)
+    ours.rules.reverse()
+    raydl.fetch(
+        ours.address, mirror=theirs.address, part_size=5000, on_event=print, **options, **ALONE
+    )
+    assert len([seen for seen in theirs.requests if seen.method == "HEAD"]) > 1
+    for seen in theirs.requests:
+        assert "authorization" not in seen.headers
+        assert "x-key" not in seen.headers
 
 
 @pytest.mark.parametrize(

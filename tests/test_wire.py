@@ -162,6 +162,14 @@ def test_one_length(lengths, fits):
     assert (got == 10 and failure is None) == fits
 
 
+@pytest.mark.parametrize("line", [b"no header", b"Content-Length : 10", b"Transfer-Encoding : x"])
+def test_a_line_that_is_none_of_a_header(line):
+    """All that follows it would count for nothing: lengths, codings, validators."""
+    with server(GOOD.replace(b"Content-Range", line + b"\r\nContent-Range")) as (host, _):
+        (got, failure), _ = read(host)
+    assert (got, failure.kind) == (0, "wrong")
+
+
 @pytest.fixture
 def tls(certificates):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

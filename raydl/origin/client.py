@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 import requests
 from requests.structures import CaseInsensitiveDict
 
-from raydl.log import log, without_secrets
+from raydl.log import describe, log
 from raydl.models import Access, Failure, Remote, Source
 from raydl.naming import file_name
 from raydl.origin.answers import check_framing, check_part, check_whole, status_failure
 from raydl.origin.digests import stated_digests
-from raydl.origin.faults import FOREIGN, OriginFailure, failure_of
+from raydl.origin.faults import FOREIGN, OriginFailure, chain, failure_of
 from raydl.origin.headers import (
     content_coding,
     content_length,
@@ -233,7 +233,7 @@ class Origin:
                 _drop(response)
                 history.append(response)
                 if len(history) > MOST_REDIRECTS:
-                    host = urlsplit(url).netloc
+                    host = urlsplit(url).netloc.rpartition("@")[2]
                     raise OriginFailure(Failure("wrong", f"{host} redirects in circles"))
                 response = self._send(method, target, url, headers or {})
             response.history = history
@@ -281,7 +281,7 @@ class Origin:
                 failure = Failure("cancelled", "cancelled")
             else:
                 failure = failure_of(error, self._timeout)
-                log.debug("%s: %s", failure.message, without_secrets(repr(error)))
+                log.debug("%s: %s", failure.message, " < ".join(map(describe, chain(error))))
             raise OriginFailure(failure) from None
 
     def _remote_from_head(self, url: str, response: requests.Response) -> Remote | None:

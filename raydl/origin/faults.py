@@ -37,9 +37,9 @@ class OriginFailure(Exception):  # noqa: N818 - carries a Failure, which callers
 
 def failure_of(error: BaseException, timeout: float) -> Failure:
     """What happened, from the chain of causes; never the text of a foreign error."""
-    chain = _chain(error)
-    host = next((_host_of(e) for e in chain if _host_of(e)), "the origin")
-    for cause in chain:
+    links = chain(error)
+    host = next((_host_of(e) for e in links if _host_of(e)), "the origin")
+    for cause in links:
         match cause:
             case NameResolutionError() | socket.gaierror():
                 return Failure("connect", f"the name of {host} cannot be resolved")
@@ -71,20 +71,20 @@ def failure_of(error: BaseException, timeout: float) -> Failure:
                 return Failure("connect", f"{host}: {text}")
             case _:
                 continue
-    return Failure("broken", f"the connection to {host} broke ({type(chain[-1]).__name__})")
+    return Failure("broken", f"the connection to {host} broke ({type(links[-1]).__name__})")
 
 
-def _chain(error: BaseException) -> list[BaseException]:
+def chain(error: BaseException) -> list[BaseException]:
     """The error and its causes, innermost last; also those that urllib3 keeps in fields."""
-    chain: list[BaseException] = []
+    links: list[BaseException] = []
     pending: list[object] = [error]
-    while pending and len(chain) < 16:
+    while pending and len(links) < 16:
         item = pending.pop(0)
-        if not isinstance(item, BaseException) or item in chain:
+        if not isinstance(item, BaseException) or item in links:
             continue
-        chain.append(item)
+        links.append(item)
         pending += [getattr(item, "reason", None), item.__cause__, item.__context__, *item.args]
-    return chain
+    return links
 
 
 def _host_of(error: BaseException) -> str:

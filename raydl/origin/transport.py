@@ -50,6 +50,7 @@ class Transport(HTTPAdapter):
         }
 
     def _opened(self, new: Any) -> None:
+        new = getattr(new, "socket", new)  # under TLS within a proxy's TLS
         # A response goes on reading from a socket that its connection has forgotten.
         self._sockets = [*(s for s in self._sockets if s.fileno() >= 0), new]
         if self.is_cut:  # and ``cut`` may have come too early to see it

@@ -31,6 +31,11 @@ class Answer(HTTPResponse):
         """Called by http.client to read the header."""
         super().begin()
         self._way.free()
+        # The parser stops at the first line that is none of a header, such as one with a blank
+        # before its colon, and what follows would count for nothing: lengths, codings, versions.
+        # RFC 9112, section 5.1, wants such answers refused or mended; what is missed is not known.
+        if self.headers.defects or self.headers.get_payload():
+            raise ValueError("a line that is none of a header")
 
     def bound(self, seconds: float, size: int) -> None:
         """What still comes has to come in so many seconds, and be ``size`` bytes at most."""
