@@ -94,7 +94,7 @@ def _named(address: str, source: str) -> Choice:
         'start one there, with "ray[client]" installed: '
         f"ray start --head --ray-client-server-port={port}"
         if how == "client"
-        else f"start one there with: ray start --head --port={port}"
+        else f"start one there with: raydl coordinator --port {port}"
     )
     try:
         check_listener(host, port, start)

@@ -241,7 +241,7 @@ def nodes(address: Address = None, as_json: Json = False) -> None:
         return
     if not records:
         print("no Ray cluster: raydl uses this machine alone")
-        print("start one with `ray start --head`, or give --address HOST:PORT")
+        print("start one with `raydl coordinator`, or give --address HOST:PORT")
         return
     width = max(len(str(r["node"])) for r in records)
     print(f"{'node':<{width}}  {'lanes':>8}  object store  role")
@@ -346,7 +346,7 @@ def config(as_json: Json = False) -> None:
     width = max(map(len, found))
     for name, setting in found.items():
         value = _shown(name, setting.value)
-        shown = _default_text(name, value) or str(value).lower()
+        shown = _default_text(name, value) or ("unset" if value is None else str(value).lower())
         print(f"{name:<{width}}  {shown:<10}  {setting.where}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 
@@ -88,7 +89,7 @@ def describe(joined: Joined) -> str:
     line = f"connected for {format_duration(time.time() - joined.since)}"
     line += f", {format_size(activity.received)} delivered"
     if joined.trouble:
-        return f"{line}; {joined.trouble}; it tries again"
+        return f"not connected: {joined.trouble}; it tries again"
     if activity.lanes:
         return f"{line}, {counted(activity.lanes, 'lane')} at {format_size(activity.speed)}/s"
     return f"{line}, idle"
@@ -110,7 +111,9 @@ class Show:
     def __call__(self, line: str) -> None:
         """Show that line now."""
         if self._is_terminal:
-            print(f"\r{line}\x1b[K", end="", flush=True)
+            # What does not fit would stay, line after line.
+            room = shutil.get_terminal_size().columns - 1
+            print(f"\r{line[:room]}\x1b[K", end="", flush=True)
         elif time.monotonic() - self._said_at >= PLAIN_SECONDS:
             print(line, flush=True)
             self._said_at = time.monotonic()

@@ -163,23 +163,29 @@ def _second_look(url: str, first: Remote, options: Options, emit: Emit, control:
 
     Raises WrongAnswerError where what comes is not what is promised: a login page, for one.
     """
-    remote = probe_origin(url, options, emit, control, trust_head=False, is_known=True)
-    kinds = (first.media_type, remote.media_type)
-    if remote.size != first.size:
-        if kinds[0] != kinds[1] and (all(kinds) or remote.media_type == PAGE):
-            raise _contradiction(first, remote)
-        if first.ranges and not remote.ranges:
-            promised = probe_origin(url, options, emit, control, is_known=True)
-            if promised.size != remote.size:
-                raise _contradiction(promised, remote)
+    how = "byte" if first.ranges else "whole"
+    remote = probe_origin(url, options, emit, control, how, is_known=True)
+    if remote.size == first.size:
+        return remote
+    if _shape(remote) != _shape(first) and (remote.media_type == PAGE or not remote.ranges):
+        raise _contradiction(first, remote)
+    if first.ranges and not remote.ranges:
+        promised = probe_origin(url, options, emit, control, is_known=True)
+        if promised.size != remote.size:
+            raise _contradiction(promised, remote)
     if not first.ranges and not remote.ranges:
-        # A page may be made anew for each request: then what one answer brings is whole in itself,
-        # and need not fit in what differs each time. What was promised twice has to come.
+        # A page that is made anew for each request: what one answer brings is whole in itself, and
+        # need not fit in what differs each time.
         promises = ("size", "etag", "last_modified", "weak_etag", "weak_date", "digests")
         differing = [name for name in promises if getattr(first, name) != getattr(remote, name)]
         nothing: dict[str, Any] = {name: () if name == "digests" else None for name in differing}
         return replace(remote, **nothing)
     return remote
+
+
+def _shape(remote: Remote) -> tuple[object, ...]:
+    """What stays the same in a page that is made anew for each request."""
+    return (remote.media_type, bool(remote.etag or remote.weak_etag), bool(remote.digests))
 
 
 def _contradiction(promised: Remote, came: Remote) -> WrongAnswerError:

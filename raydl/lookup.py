@@ -41,18 +41,19 @@ def probe_origin(
     options: Options,
     emit: Emit,
     control: Control,
-    trust_head: bool = True,
+    how: str = "head",
     *,
     owner: str | None = None,
     is_known: bool = False,
 ) -> Remote:
     """Probe, again and again while that may help. Raises RaydlError.
 
-    The options were given for ``owner``, where that is another URL. ``is_known`` tells that it
+    ``how`` is that of ``Origin.probe``. The options were given for ``owner``, where that is another
+    URL. ``is_known`` tells that it
     has answered before, and is worth more patience.
     """
     asking = _Asking(url, options, emit, control, owner, None if is_known else FIRST_BUDGET)
-    remote = asking.ask(lambda origin: origin.probe(asking.url, trust_head))
+    remote = asking.ask(lambda origin: origin.probe(asking.url, how))
     if remote.is_downgraded:
         emit(Notice("the origin redirects from https to http: who is on the way can change it"))
     return remote

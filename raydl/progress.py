@@ -224,4 +224,6 @@ def _is_told(event: Event) -> bool:
         return bool(event.note)
     if isinstance(event, Failed):
         return False  # whoever called gets the error itself
+    if isinstance(event, PartFailed) and not event.tries:
+        return False  # its node is gone, which has a line of its own
     return event.level != "detail" or isinstance(event, LanesJoined | ClusterChosen | PartFailed)

@@ -21,11 +21,15 @@ def check_url(url: str) -> SplitResult:
 
     Raises UsageError, which says what is wrong with it and shows it without its secrets.
     """
+    if not isinstance(url, str):
+        raise UsageError(f"a URL is a text, not {type(url).__name__}", _EXAMPLE)
     text = url.strip()
     if not text:
         raise UsageError("the URL is empty", _EXAMPLE)
     if not _SCHEME.match(text):
-        guess = "https://" + re.sub(r"^(https?:)?/*", "", text, flags=re.IGNORECASE)
+        typed = re.match(r"(https?):/*", text, re.IGNORECASE)
+        scheme = typed[1].lower() if typed else "https"
+        guess = f"{scheme}://" + re.sub(r"^(https?:)?/*", "", text, flags=re.IGNORECASE)
         hint = _EXAMPLE if _problem(guess) else f"did you mean {_shown(guess)}?"
         raise UsageError(f"{_shown(text)} has no scheme", hint)
     problem = _problem(text)

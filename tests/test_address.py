@@ -76,7 +76,7 @@ def test_something_else_listens(listener, reply):
 
 
 def test_nothing_listens(dead_port):
-    with pytest.raises(ClusterError, match=f"ray start --head --port={dead_port}"):
+    with pytest.raises(ClusterError, match=f"raydl coordinator --port {dead_port}"):
         choose(f"127.0.0.1:{dead_port}")
     with pytest.raises(ClusterError, match="--ray-client-server-port"):
         choose(f"ray://127.0.0.1:{dead_port}")

@@ -115,7 +115,7 @@ def test_a_reader_that_goes_away(make_origin, here):
         (["fetch", "file:///x"], 2, "file:///x cannot be fetched: the scheme file is not"),
         (["fetch", "URL", "--mirror", "h/x"], 2, "--mirror: h/x has no scheme; did you mean"),
         (["fetch", "URL", "-o", "no/dir/"], 8, "mkdir -p no/dir"),
-        (["fetch", "URL", "--address", "127.0.0.1:1"], 9, "ray start --head"),
+        (["fetch", "URL", "--address", "127.0.0.1:1"], 9, "raydl coordinator --port 1"),
         (["fetch", "URL", "--checksum", "md5:" + "0" * 32], 6, "has md5"),
         (["fetch", "http://no-such-host.invalid/"], 3, "cannot be resolved"),
         (["fetch", "MISSING"], 4, "answered 404"),

@@ -28,8 +28,8 @@ def test_how_a_worker_fares(monkeypatch):
     assert busy == "connected for 3m20s, 3 GiB delivered, 8 lanes at 2 MiB/s"
     lonely = Joined(Activity(lanes=8))
     lonely.trouble = "no Ray cluster at h:1: nothing listens there"
-    assert describe(lonely).endswith(
-        "; no Ray cluster at h:1: nothing listens there; it tries again"
+    assert describe(lonely) == (
+        "not connected: no Ray cluster at h:1: nothing listens there; it tries again"
     )
 
 

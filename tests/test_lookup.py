@@ -79,7 +79,7 @@ def test_silence_has_twenty_seconds(origin, clock, monkeypatch):
         def __init__(self, access, timeout, cookies):
             timeouts.append(timeout)
 
-        def probe(self, url, trust_head):
+        def probe(self, url, how):
             clock.now += timeouts[-1]
             raise lookup.OriginFailure(lookup.Failure("timeout", "h sent nothing"))
 

@@ -162,12 +162,39 @@ def test_one_length(lengths, fits):
     assert (got == 10 and failure is None) == fits
 
 
-@pytest.mark.parametrize("line", [b"no header", b"Content-Length : 10", b"Transfer-Encoding : x"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"no header",
+        b"Content-Length : 10",
+        b"Transfer-Encoding : x",
+        b" folded",
+        b"X: a\rbad",
+        b"Content-Type: multipart/x; boundary=b\r\n--b",
+    ],
+)
 def test_a_line_that_is_none_of_a_header(line):
     """All that follows it would count for nothing: lengths, codings, validators."""
     with server(GOOD.replace(b"Content-Range", line + b"\r\nContent-Range")) as (host, _):
         (got, failure), _ = read(host)
     assert (got, failure.kind) == (0, "wrong")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"Content-Type: message/rfc822", b"Content-Type: multipart/x; boundary=b", b"X: a\r\n b"],
+)
+def test_lines_that_are_unusual(line):
+    with server(GOOD.replace(b"Content-Range", line + b"\r\nContent-Range")) as (host, _):
+        assert read(host) == ((10, None), b"0123456789")
+
+
+@pytest.mark.parametrize("end", [0, 20, 40])
+def test_a_header_that_is_cut_off(end):
+    """Else what is there of it would be an answer without a length."""
+    with server(GOOD.partition(b"\r\n\r\n")[0][: -end or None]) as (host, _):
+        (got, failure), _ = read(host)
+    assert (got, failure.kind) == (0, "broken")
 
 
 @pytest.fixture

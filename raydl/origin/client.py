@@ -84,12 +84,15 @@ class Origin:
         """Whether that was done."""
         return self._transport.is_cut
 
-    def probe(self, url: str, trust_head: bool = True) -> Remote:
-        """Ask what ``url`` offers: HEAD, and a one-byte GET where HEAD does not settle it.
+    def probe(self, url: str, how: str = "head") -> Remote:
+        """Ask what ``url`` offers. Raises OriginFailure.
 
-        Raises OriginFailure.
+        ``head``: with HEAD, and a GET of one byte where that does not settle it; ``byte``: with
+        the latter alone; ``whole``: with a GET of everything, as who streams it will ask.
         """
-        if trust_head:
+        if how == "whole":
+            return self._probe_whole(url)
+        if how == "head":
             with self._request("HEAD", url) as response:
                 remote = self._remote_from_head(url, response)
             if remote is not None:
@@ -102,6 +105,9 @@ class Origin:
                 return self._remote(url, response, 0, True)
             if response.status_code != 416:
                 raise OriginFailure(status_failure(response))
+        return self._probe_whole(url)
+
+    def _probe_whole(self, url: str) -> Remote:
         with self._request("GET", url) as response:
             if response.status_code != 200:
                 raise OriginFailure(status_failure(response))

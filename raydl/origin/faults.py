@@ -47,6 +47,10 @@ def failure_of(error: BaseException, timeout: float) -> Failure:
                 return Failure(
                     "tls", f"the certificate of {host} is not trusted: {cause.verify_message}"
                 )
+            case ssl.SSLError(reason="WRONG_VERSION_NUMBER"):
+                return Failure(
+                    "tls", f"{host} speaks no TLS there: does the URL begin with http://?"
+                )
             case ConnectionRefusedError():
                 return Failure("connect", f"{host} refuses the connection")
             case ConnectionResetError() | BrokenPipeError():

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import io
+import re
 import ssl
 import time
-from http.client import HTTPResponse
+from http.client import HTTPException, HTTPResponse
 from typing import Any
 
 import requests
 
 MOST_HEADER = 256 << 10
 """Bytes of a status line, its header and whatever interim answers came before them."""
+
+
+_FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n]*\r?\n")
+_FOLDED = re.compile(rb"[ \t][^\r\n]*\r?\n")
 
 
 class Answer(HTTPResponse):
@@ -23,19 +28,29 @@ class Answer(HTTPResponse):
 
     def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
+        self._lines: list[bytes] = []
         self._way = _Way(sock, self.fp.detach())
         self.fp = io.BufferedReader(self._way)
         self._way.bound(self._way.timeout, MOST_HEADER)
 
     def begin(self) -> None:
         """Called by http.client to read the header."""
-        super().begin()
+        stream = self.fp
+        self.fp = _Recorded(stream, self._lines)  # type: ignore[assignment]
+        try:
+            super().begin()
+        finally:
+            if self.fp is not None:  # where it was closed
+                self.fp = stream
         self._way.free()
         # The parser stops at the first line that is none of a header, such as one with a blank
         # before its colon, and what follows would count for nothing: lengths, codings, versions.
-        # RFC 9112, section 5.1, wants such answers refused or mended; what is missed is not known.
-        if self.headers.defects or self.headers.get_payload():
-            raise ValueError("a line that is none of a header")
+        # RFC 9112, sections 2.2 and 5.1, let such answers be refused.
+        if not self._lines or not self._lines[-1].endswith(b"\n"):
+            raise HTTPException("the connection ended within the header")
+        for number, line in enumerate(self._lines[:-1]):
+            if not (_FIELD.fullmatch(line) or (number and _FOLDED.fullmatch(line))):
+                raise ValueError("a line that is none of a header")
 
     def bound(self, seconds: float, size: int) -> None:
         """What still comes has to come in so many seconds, and be ``size`` bytes at most."""
@@ -55,6 +70,7 @@ class Answer(HTTPResponse):
         while True:
             version, status, reason = super()._read_status()  # type: ignore[misc]
             if not 100 <= status < 200 or status == 101:
+                self._lines.clear()
                 return version, status, reason
             while self.fp.readline().strip():
                 pass
@@ -75,6 +91,21 @@ def answer_of(response: requests.Response) -> Answer:
     answer = response.raw._fp
     assert isinstance(answer, Answer)
     return answer
+
+
+class _Recorded:
+    """A stream that keeps the lines that are read from it."""
+
+    def __init__(self, stream: Any, lines: list[bytes]) -> None:
+        self._stream, self._lines = stream, lines
+
+    def readline(self, limit: int = -1) -> bytes:
+        line: bytes = self._stream.readline(limit)
+        self._lines.append(line)
+        return line
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 class _Way(io.RawIOBase):
