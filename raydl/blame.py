@@ -165,7 +165,8 @@ class Blame:
     def may_ask(self, crew: Crew, mirror: Mirror, now: float) -> bool:
         """Whether it may ask there; who was set aside, with one request at a time."""
         standing = self._of(crew, mirror)
-        if now < standing.until:  # also where bytes came since, of what was asked before
+        # Also where bytes came since, of what was asked before.
+        if now < max(mirror.until, standing.until):
             return False
         return not standing.rests or all(f.mirror is not mirror for f in crew.flights.values())
 

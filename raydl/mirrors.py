@@ -19,7 +19,7 @@ class Mirror:
 
     ``speed`` is that of one request in bytes a second, 0 while unknown; ``served`` counts bytes
     since the source was resolved. ``refused`` is set while it is not known whether a refusal means
-    that the URL has expired.
+    that the URL has expired. Nobody asks before ``until``, for so it was wanted there.
     """
 
     source: Source
@@ -27,6 +27,7 @@ class Mirror:
     speed: float = 0.0
     in_flight: int = 0
     failures: int = 0
+    until: float = 0.0
     served: int = 0
     is_resolving: bool = False
     refused: Failure | None = None

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from raydl import backoff
 from raydl.blame import FROM_THE_ORIGIN, Blame, Verdict
 from raydl.crew import Crew, Flight
 from raydl.errors import OriginChangedError, RaydlError
@@ -46,10 +47,9 @@ class Places:
 
         return self.mirrors.next(may_ask, retries.at(start))
 
-    @property
-    def is_open(self) -> bool:
-        """Whether it is known of any place where to ask."""
-        return any(mirror.is_open for mirror in self.mirrors)
+    def is_open(self, now: float) -> bool:
+        """Whether any place may be asked, and it is known where."""
+        return any(mirror.is_open and now >= mirror.until for mirror in self.mirrors)
 
     def has_any(self, crew: Crew, now: float) -> bool:
         """Whether there is a place that ``crew`` may ask now."""
@@ -116,8 +116,20 @@ class Places:
             self._emit(Notice(f"{flight.crew.node} is set aside{where}: {failure.message}"))
         return verdict
 
-    def is_complaint(self, flight: Flight, failure: Failure) -> bool:
-        """Whether the origin says that there are too many requests."""
+    def hold(self, mirror: Mirror, failure: Failure, now: float) -> bool:
+        """Where a place says that all should wait, nobody asks there; whether it says so."""
+        if failure.status not in FROM_THE_ORIGIN:
+            return False
+        if failure.status == 503 and failure.retry_after is None:
+            return False
+        mirror.until = max(mirror.until, now + backoff.delay(1, failure.retry_after))
+        return True
+
+    def is_complaint(self, flight: Flight, failure: Failure, now: float) -> bool:
+        """Whether the origin says that there are too many requests, and no other place is well."""
+        others = [mirror for mirror in self.mirrors if mirror is not flight.mirror]
+        if any(m.is_open and now >= m.until and not m.failures for m in others):
+            return False
         if failure.kind == "connect":
             return self._blame.knows_the_way(flight)
         return failure.status in FROM_THE_ORIGIN

@@ -57,7 +57,8 @@ class Retries:
             raise failure.to_error(f" ({count} tries)" if count > 1 else "")
         if any(tries[m] < count for m in mirrors):
             return count, 0.0
-        return count, backoff.delay(count, failure.retry_after)
+        # What one of several asks for is no reason to wait for the others.
+        return count, backoff.delay(count, failure.retry_after if len(mirrors) == 1 else None)
 
     def blamed(self, part: Part, node: str) -> bool:
         """It was that node's fault, and no try; whether it was so for the first time.

@@ -453,6 +453,44 @@ def test_a_node_that_one_place_refuses_asks_the_other():
     assert len([task for task in team.tasks if task.source is near.source]) > 50
 
 
+def test_a_place_that_wants_a_pause_holds_up_no_other():
+    """What it was asked for goes to the other at once, and so does everybody."""
+    busy, good = places("busy", "good")
+    many = Failure("status", "o answered 429", 429, retry_after=40.0)
+    refused = []
+
+    def behave(team, task):
+        if task.source is busy.source and bench.seconds > 0.3:
+            refused.append(task)
+            return 0, many, None
+        return task.part.size, None, None
+
+    bench = Bench(count=200, limit=10_000, connections=4, mirrors=[busy, good])
+    for node in (HERE, "a"):
+        bench.join(node, 4, behave, seconds=0.1)
+    bench.run()
+    assert bench.seconds < 200 * 0.1 / 8 + 1
+    assert not bench.coordinator._tuner.refused
+    assert 0 < len(refused) <= 8, "what was under way"
+
+
+def test_all_places_want_a_pause():
+    both = places("a", "b")
+    many = Failure("status", "o answered 429", 429, retry_after=20.0)
+    asked = []
+
+    def behave(team, task):
+        asked.append(bench.seconds)
+        refused = 1.0 < bench.seconds < 1.2
+        return (0, many, None) if refused else (task.part.size, None, None)
+
+    bench = Bench(count=200, limit=10_000, connections=4, mirrors=both)
+    bench.join(HERE, 4, behave, seconds=0.1)
+    bench.run()
+    assert max(b - a for a, b in itertools.pairwise(asked)) > 19.5
+    assert bench.coordinator._tuner.refused
+
+
 def test_when_each_place_has_failed_it_ends():
     bench = Bench(retries=1, mirrors=places("a", "b"))
     bench.join(HERE, 1, fails(BUSY))

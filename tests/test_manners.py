@@ -8,7 +8,7 @@ import pytest
 import raydl
 from raydl.errors import UsageError
 from raydl.event import PartFailed
-from raydl.manners import LONGEST_HOLD, Manners
+from raydl.manners import Manners
 from raydl.options import Options
 from raydl.plan import SMALLEST_PART
 from tests.conftest import random_bytes
@@ -68,17 +68,6 @@ def test_connections():
     manners = Manners(None, 3)
     assert manners.allows(2, 0.0)
     assert not manners.allows(3, 0.0)
-
-
-def test_holds():
-    manners = Manners(None, None)
-    manners.hold(5.0, 10.0)
-    manners.hold(1.0, 10.0)
-    assert not manners.allows(0, 14.9)
-    assert manners.next_at(11.0) == 15.0
-    assert manners.allows(0, 15.0)
-    manners.hold(10**6, 0.0)
-    assert manners.allows(0, LONGEST_HOLD)
 
 
 @pytest.mark.parametrize(("text", "rate"), [("1MB/s", 10**6), ("64K", 65536), (500, 500)])

@@ -49,6 +49,13 @@ def test_tries_count_at_each_place():
         retries.failed(PART, OTHER, both, BROKEN)
 
 
+def test_a_pause_that_one_of_several_wants_keeps_no_part_from_the_others():
+    retries, both = Retries(8), [ONE, OTHER]
+    retries.failed(PART, ONE, both, BROKEN)
+    asked = Failure("status", "busy", 503, retry_after=40.0)
+    assert retries.failed(PART, OTHER, both, asked)[1] < 1
+
+
 def test_places_that_were_left_do_not_count():
     retries = Retries(0)
     with pytest.raises(NetworkError):
