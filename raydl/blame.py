@@ -90,7 +90,7 @@ class Blame:
         """An answer for the bytes at ``start`` that fits came after all."""
         self._in_doubt.discard(start)
 
-    def judge(self, flight: Flight, failure: Failure, crews: Iterable[Crew]) -> Verdict:
+    def judge(self, flight: Flight, failure: Failure, crews: Iterable[Crew], now: float) -> Verdict:
         """What follows from this failure; ``crews`` are the nodes that can be counted on."""
         others = [crew for crew in crews if crew.node != flight.crew.node]
         standing = self._of(flight.crew, flight.mirror)
@@ -102,7 +102,7 @@ class Blame:
             return Verdict.REST_NODE
         if not failure.retryable and not self._is_confirmed(flight, failure, others):
             return Verdict.RETRY
-        if self._mirrors.failed(flight.mirror, failure):
+        if self._mirrors.failed(flight.mirror, failure, flight.began, now):
             return Verdict.LEAVE_SOURCE
         if failure.retryable or (scope is Scope.FILE and not self._in_doubt):
             # An odd answer of one server behind a name is no reason to throw everything away: it

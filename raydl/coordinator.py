@@ -243,6 +243,8 @@ class Coordinator:
                 self._places.resolved(message)
             case Searched():
                 self._places.searched(message)
+                if not self._places.mirrors.awaited:
+                    self._retries.searched(self._places.mirrors)
             case Disconnected(error):
                 if not self._crews:  # those of the cluster have left before
                     raise error
@@ -393,10 +395,10 @@ class Coordinator:
         if rest is None:
             return
         if verdict is Verdict.END:
-            raise failure.to_error()
+            self._places.give_up(flight.mirror, failure.to_error())
         node, tries, delay = flight.crew.node, 0, 0.0
         is_new = verdict is Verdict.REST_NODE and self._retries.blamed(rest, node)
-        if not is_new and verdict is not Verdict.LEAVE_SOURCE:
+        if not is_new and verdict not in (Verdict.LEAVE_SOURCE, Verdict.END):
             places = self._places.mirrors
             tries, delay = self._retries.failed(
                 rest, flight.mirror, places, failure, may_join=places.awaited > 0

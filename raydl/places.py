@@ -107,10 +107,9 @@ class Places:
 
     def judge(self, flight: Flight, failure: Failure, crews: Iterable[Crew], now: float) -> Verdict:
         """What follows from a failure that nothing excuses, of a node of ``crews``."""
-        verdict = self._blame.judge(flight, failure, crews)
+        verdict = self._blame.judge(flight, failure, crews, now)
         if verdict is Verdict.LEAVE_SOURCE:
-            self._last = failure.to_error()
-            self._emit(Notice(f"{flight.mirror} is left out from here: {failure.message}"))
+            self._left(flight.mirror, failure.to_error())
         if verdict is Verdict.REST_NODE and self._blame.rest(flight, failure, now):
             where = f" for {flight.mirror}" if len(self.mirrors) > 1 else ""
             self._emit(Notice(f"{flight.crew.node} is set aside{where}: {failure.message}"))
@@ -124,6 +123,12 @@ class Places:
             return False
         mirror.until = max(mirror.until, now + backoff.delay(1, failure.retry_after))
         return True
+
+    def give_up(self, mirror: Mirror, error: RaydlError) -> None:
+        """Ask it no more. Raises ``error`` where it is all that there is, and ever will be."""
+        if not self.mirrors.leave(mirror):
+            raise error
+        self._left(mirror, error)
 
     def is_complaint(self, flight: Flight, failure: Failure, now: float) -> bool:
         """Whether the origin says that there are too many requests, and no other place is well."""
@@ -140,18 +145,19 @@ class Places:
         if message.source is not None and not mirror.renew(message.source):
             hint = "run the same command again to start over"
             error = OriginChangedError("the file on the origin changed", hint)
-        if error is None:
+        if error is None or mirror not in self.mirrors:
             return
         mirror.is_resolving = False
-        if not self.mirrors.failed(mirror, Failure("changed", error.message)):
-            raise error
-        self._last = error
-        self._emit(Notice(f"{mirror} is left out from here: {error.message}"))
+        self.give_up(mirror, error)
 
     def searched(self, message: Searched) -> None:
         """A place joins, or will not. Raises the last one's error where none is left."""
         if not self.mirrors.searched(message.mirror) and self._last is not None:
             raise self._last
+
+    def _left(self, mirror: Mirror, error: RaydlError) -> None:
+        self._last = error
+        self._emit(Notice(f"{mirror} is left out from here: {error.message}"))
 
     def _resolve(self, mirror: Mirror, failure: Failure) -> None:
         assert mirror.resolve is not None

@@ -66,7 +66,7 @@ class Court:
         self.blame.served(self.flight(node), at)
 
     def says(self, node, failure, began=2.0):
-        return self.blame.judge(self.flight(node, began), failure, self.crews)
+        return self.blame.judge(self.flight(node, began), failure, self.crews, began + 0.5)
 
 
 def test_each_kind_says_something():
@@ -166,7 +166,7 @@ def test_a_place_is_left_where_there_is_another():
     court = Court("o", "p")
     assert court.says(HERE, FORBIDDEN) is Verdict.LEAVE_SOURCE
     court = Court("o", "p")
-    assert [court.says(HERE, BUSY) for _ in range(3)] == [
+    assert [court.says(HERE, BUSY, at) for at in (2.0, 3.0, 4.0)] == [
         Verdict.RETRY,
         Verdict.RETRY,
         Verdict.LEAVE_SOURCE,
@@ -181,7 +181,7 @@ def test_a_node_that_was_set_aside_asks_once_and_later_and_later():
     for _ in range(6):
         flight = court.flight("a", now)
         assert court.blame.may_ask(crew, place, now)
-        court.blame.judge(flight, REFUSED, court.crews)
+        court.blame.judge(flight, REFUSED, court.crews, now)
         court.blame.rest(flight, REFUSED, now)
         # What was asked before that counts no more.
         assert not court.blame.rest(court.flight("a", now - 1), REFUSED, now)

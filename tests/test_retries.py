@@ -62,6 +62,18 @@ def test_places_that_were_left_do_not_count():
         retries.failed(PART, ONE, [ONE], BROKEN)
 
 
+def test_what_has_run_out_waits_for_who_may_join():
+    retries = Retries(1)
+    for _ in range(2):
+        retries.failed(PART, ONE, [ONE], BROKEN, may_join=True)
+    assert retries.is_spent(PART.start, ONE)
+    retries.searched([ONE, OTHER])  # one that has joined may have the bytes
+    with pytest.raises(NetworkError, match="2 tries"):
+        retries.searched([ONE])
+    retries.fitted(PART.start)
+    retries.searched([ONE])
+
+
 def test_what_nobody_can_confirm_is_believed_after_a_while():
     retries, refused = Retries(8), Failure("status", "no", 403)
     for _ in range(UNCONFIRMED):
