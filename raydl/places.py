@@ -41,9 +41,12 @@ class Places:
     def next(self, crew: Crew, task: Task, retries: Retries, now: float) -> Mirror | None:
         """Where ``crew`` asks for these bytes; None where it may ask nowhere."""
         start = task.part.start
+        spent = {mirror for mirror in self.mirrors if retries.is_spent(start, mirror)}
+        if len(spent) == len(self.mirrors) and not self.mirrors.awaited:
+            spent.clear()  # the others were left since: one more failure is the end
 
         def may_ask(mirror: Mirror) -> bool:
-            return not retries.is_spent(start, mirror) and self._blame.may_ask(crew, mirror, now)
+            return mirror not in spent and self._blame.may_ask(crew, mirror, now)
 
         return self.mirrors.next(may_ask, retries.at(start))
 

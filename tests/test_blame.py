@@ -453,6 +453,25 @@ def test_a_node_that_one_place_refuses_asks_the_other():
     assert len([task for task in team.tasks if task.source is near.source]) > 50
 
 
+def test_a_place_that_was_given_up_for_some_bytes_is_asked_again_when_the_other_goes():
+    one, other = places("one", "other")
+    refused = []
+
+    def behave(team, task):
+        if task.source is other.source and bench.seconds > 1:
+            return 0, FORBIDDEN, None
+        if task.source is one.source and task.part.start == 5000 and not refused:
+            refused.append(task)
+            return 0, BUSY, None
+        return task.part.size, None, None
+
+    bench = Bench(count=200, limit=10_000, retries=0, connections=4, mirrors=[one, other])
+    one.speed, other.speed = 1e6, 1.0
+    bench.join(HERE, 4, behave, seconds=0.1)
+    bench.run()
+    assert refused
+
+
 def test_a_place_that_wants_a_pause_holds_up_no_other():
     """What it was asked for goes to the other at once, and so does everybody."""
     busy, good = places("busy", "good")
