@@ -51,16 +51,18 @@ SCOPES = {
 """What each kind of failure says by itself."""
 
 FROM_THE_ORIGIN = (429, 503)
-"""Statuses that say that the origin has too much to do: never a node's own trouble."""
+"""Statuses that say that there are too many requests: of all, or of one node's address."""
 
 
 @dataclass
 class Standing:
     """How a node does at a place. ``failure`` is what came last, None where that was bytes;
-    ``rests`` counts how often in a row it was set aside. ``refused`` is where it was refused."""
+    ``since`` is when the first of the failures in a row was asked for, ``rests`` counts how often
+    in a row it was set aside. ``refused`` is where it was refused."""
 
     served_at: float = -math.inf
     failure: Failure | None = None
+    since: float = -math.inf
     rests: int = 0
     rested_at: float = -math.inf
     until: float = -math.inf
@@ -88,16 +90,19 @@ class Blame:
         """An answer for the bytes at ``start`` that fits came after all."""
         self._in_doubt.discard(start)
 
-    def judge(self, flight: Flight, failure: Failure, crews: Iterable[Crew]) -> Verdict:
+    def judge(self, flight: Flight, failure: Failure, crews: Iterable[Crew], now: float) -> Verdict:
         """What follows from this failure; ``crews`` are the nodes that can be counted on."""
         others = [crew for crew in crews if crew.node != flight.crew.node]
+        standing = self._of(flight.crew, flight.mirror)
+        if standing.failure is None:
+            standing.since = flight.began
         scope = self.scope(flight, failure, others)
-        self._of(flight.crew, flight.mirror).failure = failure
+        standing.failure = failure
         if scope is Scope.NODE:
             return Verdict.REST_NODE
         if not failure.retryable and not self._is_confirmed(flight, failure, others):
             return Verdict.RETRY
-        if self._mirrors.failed(flight.mirror, failure):
+        if self._mirrors.failed(flight.mirror, failure, flight.began, now):
             return Verdict.LEAVE_SOURCE
         if failure.retryable or (scope is Scope.FILE and not self._in_doubt):
             # An odd answer of one server behind a name is no reason to throw everything away: it
@@ -110,9 +115,11 @@ class Blame:
     def scope(self, flight: Flight, failure: Failure, others: Iterable[Crew]) -> Scope:
         """What it is about, as far as the others' luck tells."""
         scope = SCOPES[failure.kind]
-        if scope is Scope.NODE or flight.crew.node == HERE or failure.status in FROM_THE_ORIGIN:
+        if failure.status in FROM_THE_ORIGIN:
+            return Scope.NODE if self._is_limited_alone(flight, others) else scope
+        if scope is Scope.NODE or flight.crew.node == HERE:
             return scope
-        if failure.retryable and self._is_served(flight):
+        if failure.retryable and self._is_served(flight.crew, flight.mirror, flight.began):
             return scope
         if any(self._of(other, flight.mirror).failure is None for other in others):
             return Scope.NODE
@@ -157,21 +164,37 @@ class Blame:
 
     def may_ask(self, crew: Crew, mirror: Mirror, now: float) -> bool:
         """Whether it may ask there; who was set aside, with one request at a time."""
-        if not self.is_aside(crew, mirror):
-            return True
-        busy = any(flight.mirror is mirror for flight in crew.flights.values())
-        return now >= self._of(crew, mirror).until and not busy
+        standing = self._of(crew, mirror)
+        # Also where bytes came since, of what was asked before.
+        if now < max(mirror.until, standing.until):
+            return False
+        return not standing.rests or all(f.mirror is not mirror for f in crew.flights.values())
 
     def _of(self, crew: Crew, mirror: Mirror) -> Standing:
         return self._standings.setdefault((crew.node, mirror), Standing())
 
-    def _is_served(self, flight: Flight) -> bool:
-        """Whether its node had bytes from there since the request began."""
-        began = flight.began
-        if self._of(flight.crew, flight.mirror).served_at > began:
+    def _is_limited_alone(self, flight: Flight, others: Iterable[Crew]) -> bool:
+        """Whether it is its node's own address that asks too much, and not all together.
+
+        So it is where others are served and it is not. Where that is not known yet, it is so as
+        long as others are well, and it never was served, or is the only one that was told so.
+        """
+        crew, mirror = flight.crew, flight.mirror
+        standing = self._of(crew, mirror)
+        are_served = any(self._is_served(other, mirror, standing.since) for other in others)
+        if are_served and not self._is_served(crew, mirror, standing.since):
             return True
-        beside = (f for f in flight.crew.flights.values() if f.mirror is flight.mirror)
-        return any(f.got and f.moved_at > began for f in beside)
+        said = [self._of(other, mirror).failure for other in others]
+        is_only_one = not any(f and f.status in FROM_THE_ORIGIN for f in said)
+        was_served = standing.served_at > -math.inf
+        return None in said and (not was_served or (is_only_one and crew.node != HERE))
+
+    def _is_served(self, crew: Crew, mirror: Mirror, since: float) -> bool:
+        """Whether it had bytes from there since then."""
+        if self._of(crew, mirror).served_at > since:
+            return True
+        flights = (f for f in crew.flights.values() if f.mirror is mirror)
+        return any(f.got and f.moved_at > since for f in flights)
 
     def _is_confirmed(self, flight: Flight, failure: Failure, others: Iterable[Crew]) -> bool:
         """Whether this machine, or a second node, has seen the same."""

@@ -243,6 +243,8 @@ class Coordinator:
                 self._places.resolved(message)
             case Searched():
                 self._places.searched(message)
+                if not self._places.mirrors.awaited:
+                    self._retries.searched(self._places.mirrors)
             case Disconnected(error):
                 if not self._crews:  # those of the cluster have left before
                     raise error
@@ -393,10 +395,10 @@ class Coordinator:
         if rest is None:
             return
         if verdict is Verdict.END:
-            raise failure.to_error()
+            self._places.give_up(flight.mirror, failure.to_error())
         node, tries, delay = flight.crew.node, 0, 0.0
         is_new = verdict is Verdict.REST_NODE and self._retries.blamed(rest, node)
-        if not is_new and verdict is not Verdict.LEAVE_SOURCE:
+        if not is_new and verdict not in (Verdict.LEAVE_SOURCE, Verdict.END):
             places = self._places.mirrors
             tries, delay = self._retries.failed(
                 rest, flight.mirror, places, failure, may_join=places.awaited > 0
@@ -409,12 +411,11 @@ class Coordinator:
         crew.strikes += 1
         # As many strikes as lanes may come from one event.
         tries = 1 + (crew.strikes - 1) // self._tuner.lanes
-        crew.rest(now + backoff.delay(tries, failure.retry_after))
-        if self._places.is_complaint(flight, failure):
+        # What is said to all is kept by the place: the lane may ask elsewhere meanwhile.
+        is_held = self._places.hold(flight.mirror, failure, now)
+        crew.rest(now + backoff.delay(tries, None if is_held else failure.retry_after))
+        if self._places.is_complaint(flight, failure, now):
             self._tuner.complained(now)
-        if failure.status == 429 or (failure.status == 503 and failure.retry_after is not None):
-            # It is said to all: every lane waits, wherever it is, and not each in its turn.
-            self._manners.hold(backoff.delay(1, failure.retry_after), now)
 
     def _accept(self, flight: Flight, message: Fetched, payload: Payload) -> Part | None:
         """Take what it brought; returns the rest."""
@@ -488,10 +489,10 @@ class Coordinator:
         self._hedge(free, now)
         pulses = {crew: crew.pulse for crew in self._crews.active(now) if crew.pulse is not None}
         strained = any(crew.is_strained for crew in pulses)
-        busy = not free and self._places.is_open
-        self._tuner.look(now, pulses, len(self._flights), busy, strained)
+        idle = bool(free) or not self._places.is_open(now)
+        self._tuner.look(now, pulses, len(self._flights), not idle, strained)
         rate = sum(crew.rate for crew in pulses)
-        self._limits.look(self._holdup(bool(free)), len(pulses), self._tuner.lanes, rate)
+        self._limits.look(self._holdup(idle), len(pulses), self._tuner.lanes, rate)
         self._show_progress()
 
     def _share(self, downloads: int) -> None:

@@ -13,9 +13,6 @@ PIECE_SECONDS = 0.25
 NEARLY = 0.75
 """Lanes that bring this share of the rate would have to wait if they brought more."""
 
-LONGEST_HOLD = 300.0
-"""Seconds that an origin is waited for at most, whatever it asks."""
-
 
 class Manners:
     """Whether another request may start, for all nodes together.
@@ -29,7 +26,6 @@ class Manners:
         self._connections, self._all_connections = connections, connections
         self._saved = 0.0
         self._at: float | None = None
-        self._hold = 0.0
 
     def share(self, downloads: int) -> None:
         """From now on, it is one of so many that share the budget evenly."""
@@ -50,18 +46,16 @@ class Manners:
 
     def next_at(self, now: float) -> float:
         """When one more may start, as far as that is a matter of time."""
-        at = self._hold
-        if self._rate is not None:
-            self._save(now)
-            if self._saved <= 0:
-                at = max(at, now - self._saved / self._rate + 0.001)
-        return at
+        if self._rate is None:
+            return now
+        self._save(now)
+        return now if self._saved > 0 else now - self._saved / self._rate + 0.001
 
     def is_spent(self, now: float, rate: float) -> bool:
         """Whether lanes wait for the rate, or come near to it: ``rate`` is what they bring."""
         if self._rate is None:
             return False
-        return rate >= NEARLY * self._rate or self._hold <= now < self.next_at(now)
+        return rate >= NEARLY * self._rate or now < self.next_at(now)
 
     def piece(self, size: int) -> int:
         """Bytes of a part of at most ``size``."""
@@ -76,10 +70,6 @@ class Manners:
     def spared(self, size: int) -> None:
         """So many bytes of one did not come."""
         self._saved += size
-
-    def hold(self, seconds: float, now: float) -> None:
-        """The origin asked every client of this machine or address to wait."""
-        self._hold = max(self._hold, now + min(seconds, LONGEST_HOLD))
 
     def _save(self, now: float) -> None:
         assert self._rate is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -10,7 +11,8 @@ from raydl.checksum import Checksum
 from raydl.models import Failure, Remote, Source, redact
 
 PATIENCE = 3
-"""After so many failures without a success between them a mirror is left, if there are others."""
+"""After so many failures without a success between them a mirror is left, if there are others.
+What was under way when one of them was counted is of the same event, and does not count."""
 
 
 @dataclass(eq=False)
@@ -19,7 +21,7 @@ class Mirror:
 
     ``speed`` is that of one request in bytes a second, 0 while unknown; ``served`` counts bytes
     since the source was resolved. ``refused`` is set while it is not known whether a refusal means
-    that the URL has expired.
+    that the URL has expired. Nobody asks before ``until``, for so it was wanted there.
     """
 
     source: Source
@@ -27,6 +29,8 @@ class Mirror:
     speed: float = 0.0
     in_flight: int = 0
     failures: int = 0
+    failed_at: float = -math.inf
+    until: float = 0.0
     served: int = 0
     is_resolving: bool = False
     refused: Failure | None = None
@@ -100,12 +104,21 @@ class Mirrors:
             speed = got / seconds
             mirror.speed = (3 * mirror.speed + speed) / 4 if mirror.speed else speed
 
-    def failed(self, mirror: Mirror, failure: Failure) -> bool:
-        """Whether it is left now: not before the last one."""
-        if len(self._mirrors) + self.awaited == 1 or mirror not in self._mirrors:
+    def failed(self, mirror: Mirror, failure: Failure, began: float, now: float) -> bool:
+        """A request that ``began`` then failed. Whether the mirror is left now: never the last."""
+        if len(self._mirrors) == 1 or mirror not in self._mirrors:
             return False
-        mirror.failures += 1
-        if failure.retryable and mirror.failures < PATIENCE:
+        if failure.retryable:
+            if began < mirror.failed_at:
+                return False
+            mirror.failures, mirror.failed_at = mirror.failures + 1, now
+            if mirror.failures < PATIENCE:
+                return False
+        return self.leave(mirror)
+
+    def leave(self, mirror: Mirror) -> bool:
+        """Ask it no more; False where it is all that there is, and ever will be."""
+        if len(self._mirrors) + self.awaited == 1:
             return False
         self._mirrors.remove(mirror)
         return True

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from raydl import backoff
 from raydl.blame import FROM_THE_ORIGIN, Blame, Verdict
 from raydl.crew import Crew, Flight
 from raydl.errors import OriginChangedError, RaydlError
@@ -40,16 +41,18 @@ class Places:
     def next(self, crew: Crew, task: Task, retries: Retries, now: float) -> Mirror | None:
         """Where ``crew`` asks for these bytes; None where it may ask nowhere."""
         start = task.part.start
+        spent = {mirror for mirror in self.mirrors if retries.is_spent(start, mirror)}
+        if len(spent) == len(self.mirrors) and not self.mirrors.awaited:
+            spent.clear()  # the others were left since: one more failure is the end
 
         def may_ask(mirror: Mirror) -> bool:
-            return not retries.is_spent(start, mirror) and self._blame.may_ask(crew, mirror, now)
+            return mirror not in spent and self._blame.may_ask(crew, mirror, now)
 
         return self.mirrors.next(may_ask, retries.at(start))
 
-    @property
-    def is_open(self) -> bool:
-        """Whether it is known of any place where to ask."""
-        return any(mirror.is_open for mirror in self.mirrors)
+    def is_open(self, now: float) -> bool:
+        """Whether any place may be asked, and it is known where."""
+        return any(mirror.is_open and now >= mirror.until for mirror in self.mirrors)
 
     def has_any(self, crew: Crew, now: float) -> bool:
         """Whether there is a place that ``crew`` may ask now."""
@@ -107,17 +110,34 @@ class Places:
 
     def judge(self, flight: Flight, failure: Failure, crews: Iterable[Crew], now: float) -> Verdict:
         """What follows from a failure that nothing excuses, of a node of ``crews``."""
-        verdict = self._blame.judge(flight, failure, crews)
+        verdict = self._blame.judge(flight, failure, crews, now)
         if verdict is Verdict.LEAVE_SOURCE:
-            self._last = failure.to_error()
-            self._emit(Notice(f"{flight.mirror} is left out from here: {failure.message}"))
+            self._left(flight.mirror, failure.to_error())
         if verdict is Verdict.REST_NODE and self._blame.rest(flight, failure, now):
             where = f" for {flight.mirror}" if len(self.mirrors) > 1 else ""
             self._emit(Notice(f"{flight.crew.node} is set aside{where}: {failure.message}"))
         return verdict
 
-    def is_complaint(self, flight: Flight, failure: Failure) -> bool:
-        """Whether the origin says that there are too many requests."""
+    def hold(self, mirror: Mirror, failure: Failure, now: float) -> bool:
+        """Where a place says that all should wait, nobody asks there; whether it says so."""
+        if failure.status not in FROM_THE_ORIGIN:
+            return False
+        if failure.status == 503 and failure.retry_after is None:
+            return False
+        mirror.until = max(mirror.until, now + backoff.delay(1, failure.retry_after))
+        return True
+
+    def give_up(self, mirror: Mirror, error: RaydlError) -> None:
+        """Ask it no more. Raises ``error`` where it is all that there is, and ever will be."""
+        if not self.mirrors.leave(mirror):
+            raise error
+        self._left(mirror, error)
+
+    def is_complaint(self, flight: Flight, failure: Failure, now: float) -> bool:
+        """Whether the origin says that there are too many requests, and no other place is well."""
+        others = [mirror for mirror in self.mirrors if mirror is not flight.mirror]
+        if any(m.is_open and now >= m.until and not m.failures for m in others):
+            return False
         if failure.kind == "connect":
             return self._blame.knows_the_way(flight)
         return failure.status in FROM_THE_ORIGIN
@@ -128,18 +148,19 @@ class Places:
         if message.source is not None and not mirror.renew(message.source):
             hint = "run the same command again to start over"
             error = OriginChangedError("the file on the origin changed", hint)
-        if error is None:
+        if error is None or mirror not in self.mirrors:
             return
         mirror.is_resolving = False
-        if not self.mirrors.failed(mirror, Failure("changed", error.message)):
-            raise error
-        self._last = error
-        self._emit(Notice(f"{mirror} is left out from here: {error.message}"))
+        self.give_up(mirror, error)
 
     def searched(self, message: Searched) -> None:
         """A place joins, or will not. Raises the last one's error where none is left."""
         if not self.mirrors.searched(message.mirror) and self._last is not None:
             raise self._last
+
+    def _left(self, mirror: Mirror, error: RaydlError) -> None:
+        self._last = error
+        self._emit(Notice(f"{mirror} is left out from here: {error.message}"))
 
     def _resolve(self, mirror: Mirror, failure: Failure) -> None:
         assert mirror.resolve is not None

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 
 from raydl import backoff
+from raydl.errors import RaydlError
 from raydl.mirrors import Mirror
 from raydl.models import Failure, Part
 
@@ -23,6 +24,7 @@ class Retries:
         self._most = most
         self._tries: dict[int, Counter[Mirror]] = {}
         self._blamed: dict[int, Counter[str]] = {}
+        self._over: dict[int, RaydlError] = {}
 
     def at(self, start: int) -> Mapping[Mirror, int]:
         """How often the bytes at ``start`` were tried in vain at each place."""
@@ -43,21 +45,30 @@ class Retries:
         """One more try at ``mirror``: how many that makes, and seconds to wait before the next.
 
         Raises what the failure means for the download when there was one too many at each of
-        ``mirrors``, which are all that there are, unless more ``may_join``: then this one is
-        asked on.
+        ``mirrors``, which are all that there are, unless more ``may_join``: then they wait for
+        ``searched``.
         """
         tries = self._tries.setdefault(part.start, Counter())
         tries[mirror] += 1
         count = tries[mirror]
         most = self._most if failure.retryable else min(self._most, UNCONFIRMED)
         if min((tries[m] for m in mirrors), default=count) > most:
-            if may_join:
-                tries[mirror] = most
-                return count, backoff.delay(count, failure.retry_after)
-            raise failure.to_error(f" ({count} tries)" if count > 1 else "")
+            error = failure.to_error(f" ({count} tries)" if count > 1 else "")
+            if not may_join:
+                raise error
+            self._over[part.start] = error
+            tries[mirror] = self._most + 1
+            return count, 0.0
         if any(tries[m] < count for m in mirrors):
             return count, 0.0
-        return count, backoff.delay(count, failure.retry_after)
+        # What one of several asks for is no reason to wait for the others.
+        return count, backoff.delay(count, failure.retry_after if len(mirrors) == 1 else None)
+
+    def searched(self, mirrors: Collection[Mirror]) -> None:
+        """Nobody joins ``mirrors`` any more. Raises what bytes that waited for that had met."""
+        for start, error in self._over.items():
+            if all(self.is_spent(start, mirror) for mirror in mirrors):
+                raise error
 
     def blamed(self, part: Part, node: str) -> bool:
         """It was that node's fault, and no try; whether it was so for the first time.
@@ -82,4 +93,5 @@ class Retries:
     def fitted(self, start: int) -> None:
         """The bytes at ``start`` came."""
         self._tries.pop(start, None)
+        self._over.pop(start, None)
         self._blamed.pop(start, None)

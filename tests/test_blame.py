@@ -1,5 +1,6 @@
 """Whose fault a failure is: no node ends or slows a download that the others can do."""
 
+import itertools
 import random
 import time
 
@@ -25,6 +26,7 @@ UNTRUSTED = Failure("tls", "the certificate of o is not trusted: expired")
 FORBIDDEN = Failure("status", "o answered 403", 403)
 CHANGED = Failure("changed", "the file on the origin changed")
 BUSY = Failure("status", "o answered 503", 503)
+TOO_MANY = Failure("status", "o answered 429", 429, retry_after=120.0)
 OWN = [REFUSED, SILENT, UNTRUSTED, FORBIDDEN, CHANGED, Failure("wrong", "a page to log in")]
 """What a node without a way to the origin, an old CA or clock, in the wrong country sees."""
 
@@ -64,7 +66,7 @@ class Court:
         self.blame.served(self.flight(node), at)
 
     def says(self, node, failure, began=2.0):
-        return self.blame.judge(self.flight(node, began), failure, self.crews)
+        return self.blame.judge(self.flight(node, began), failure, self.crews, began + 0.5)
 
 
 def test_each_kind_says_something():
@@ -114,10 +116,37 @@ def test_who_is_served_beside_it_was_not_cut_off():
     assert court.says("a", REFUSED, began=4.0) is Verdict.REST_NODE
 
 
-def test_an_origin_that_has_too_much_to_do_says_so_itself():
+@pytest.mark.parametrize("failure", [BUSY, TOO_MANY])
+def test_too_many_requests_of_one_node_are_its_own_matter(failure):
     court = Court()
     court.served("b")
-    assert court.says("a", BUSY) is Verdict.RETRY
+    assert court.says("a", failure) is Verdict.REST_NODE
+
+
+@pytest.mark.parametrize("other", ["b", HERE])
+def test_too_many_requests_of_a_second_node_are_too_many_of_all(other):
+    court = Court()
+    court.served("a"), court.served(other), court.served("c")
+    assert court.says("a", TOO_MANY) is Verdict.REST_NODE
+    assert court.says(other, BUSY) is Verdict.RETRY
+
+
+def test_too_many_requests_where_nobody_else_is_served():
+    court = Court()
+    assert court.says("a", TOO_MANY) is Verdict.RETRY
+    court.served("b"), court.served(HERE)
+    assert court.says(HERE, TOO_MANY) is Verdict.RETRY
+
+
+@pytest.mark.parametrize("node", ["b", HERE])
+def test_who_is_refused_while_others_are_served_is_so_alone(node):
+    court = Court()
+    for refused in ("a", "b", HERE):
+        court.says(refused, TOO_MANY, began=2.0)
+    court.served("c", 3.0)
+    assert court.says(node, TOO_MANY, began=4.0) is Verdict.REST_NODE
+    court.served(node, 5.0)  # now and then: there are too many
+    assert court.says(node, TOO_MANY, began=4.0) is Verdict.RETRY
 
 
 def test_an_odd_answer_is_asked_for_once_more():
@@ -137,7 +166,7 @@ def test_a_place_is_left_where_there_is_another():
     court = Court("o", "p")
     assert court.says(HERE, FORBIDDEN) is Verdict.LEAVE_SOURCE
     court = Court("o", "p")
-    assert [court.says(HERE, BUSY) for _ in range(3)] == [
+    assert [court.says(HERE, BUSY, at) for at in (2.0, 3.0, 4.0)] == [
         Verdict.RETRY,
         Verdict.RETRY,
         Verdict.LEAVE_SOURCE,
@@ -152,7 +181,7 @@ def test_a_node_that_was_set_aside_asks_once_and_later_and_later():
     for _ in range(6):
         flight = court.flight("a", now)
         assert court.blame.may_ask(crew, place, now)
-        court.blame.judge(flight, REFUSED, court.crews)
+        court.blame.judge(flight, REFUSED, court.crews, now)
         court.blame.rest(flight, REFUSED, now)
         # What was asked before that counts no more.
         assert not court.blame.rest(court.flight("a", now - 1), REFUSED, now)
@@ -197,6 +226,66 @@ def test_twenty_bad_nodes_hold_nobody_up(failure, connections):
     assert len(lines) == len({line.partition(" ")[0] for line in lines}) <= 20
     assert all(failure.message in line for line in lines)
     assert all(len(team.tasks) < connections + 8 for team in teams)
+
+
+@pytest.mark.parametrize("seconds", [0.02, 0.5])
+def test_a_node_whose_address_is_limited_stops_nobody(seconds):
+    usual = time_with(connections=4)[0].seconds
+    bench = Bench(count=200, limit=10_000, connections=4, retries=0)
+    bench.join(HERE, 4, seconds=0.5)
+    limited = bench.join("limited", 4, fails(TOO_MANY), seconds=seconds)
+    bench.join("good", 4, seconds=0.5)
+    bench.run()
+    assert bench.seconds < usual + 0.6
+    assert not bench.coordinator._tuner.refused
+    assert len(limited.tasks) == 4
+
+
+def test_several_nodes_whose_addresses_are_limited():
+    usual = time_with(connections=4)[0].seconds
+    bench, teams = time_with([fails(TOO_MANY)] * 3, connections=4, retries=0)
+    assert bench.seconds < usual + 0.6
+    assert all(len(team.tasks) == 4 for team in teams)
+
+
+def test_a_limited_node_keeps_its_pause_whatever_still_comes():
+    bench = Bench(count=400, limit=10_000, connections=4, retries=0)
+    bench.join(HERE, 4, seconds=0.5)
+    team = bench.join("a", 4, seconds=0.5)
+    refused = Failure("status", "o answered 429", 429, retry_after=10.0)
+    asked = []
+
+    def behave(team, task):
+        asked.append(bench.seconds)
+        if len(asked) == 6:
+            bench.after(0.01, lambda: team.answer(task, 0, None, refused))
+            return None
+        return task.part.size, None, None
+
+    team.behave = behave
+    bench.run()
+    after = [at for at in asked if at > asked[5]]
+    assert len([at for at in after if at < asked[5] + 0.01]) < 4
+    assert [at for at in after if at > asked[5] + 10]
+    assert not [at for at in after if asked[5] + 0.02 < at < asked[5] + 10]
+
+
+def test_a_pause_that_two_nodes_are_asked_for_is_kept_by_all():
+    bench = Bench(count=200, limit=10_000, connections=4)
+    teams = [bench.join(node, 4, seconds=0.1) for node in (HERE, "a", "b")]
+    asked = []
+
+    def behave(team, task):
+        asked.append(bench.seconds)
+        if 1.0 < bench.seconds < 1.2:
+            return 0, Failure("status", "o answered 429", 429, retry_after=20.0), None
+        return task.part.size, None, None
+
+    for team in teams:
+        team.behave = behave
+    bench.run()
+    assert max(b - a for a, b in itertools.pairwise(asked)) > 19.5
+    assert bench.coordinator._tuner.refused
 
 
 def test_bad_nodes_do_not_keep_lanes_from_being_found():
@@ -362,6 +451,63 @@ def test_a_node_that_one_place_refuses_asks_the_other():
     assert bench.told() == [f"a is set aside for http://far/f: {FORBIDDEN.message}"]
     assert {task.source for task in here.tasks} == {near.source, far.source}
     assert len([task for task in team.tasks if task.source is near.source]) > 50
+
+
+def test_a_place_that_was_given_up_for_some_bytes_is_asked_again_when_the_other_goes():
+    one, other = places("one", "other")
+    refused = []
+
+    def behave(team, task):
+        if task.source is other.source and bench.seconds > 1:
+            return 0, FORBIDDEN, None
+        if task.source is one.source and task.part.start == 5000 and not refused:
+            refused.append(task)
+            return 0, BUSY, None
+        return task.part.size, None, None
+
+    bench = Bench(count=200, limit=10_000, retries=0, connections=4, mirrors=[one, other])
+    one.speed, other.speed = 1e6, 1.0
+    bench.join(HERE, 4, behave, seconds=0.1)
+    bench.run()
+    assert refused
+
+
+def test_a_place_that_wants_a_pause_holds_up_no_other():
+    """What it was asked for goes to the other at once, and so does everybody."""
+    busy, good = places("busy", "good")
+    many = Failure("status", "o answered 429", 429, retry_after=40.0)
+    refused = []
+
+    def behave(team, task):
+        if task.source is busy.source and bench.seconds > 0.3:
+            refused.append(task)
+            return 0, many, None
+        return task.part.size, None, None
+
+    bench = Bench(count=200, limit=10_000, connections=4, mirrors=[busy, good])
+    for node in (HERE, "a"):
+        bench.join(node, 4, behave, seconds=0.1)
+    bench.run()
+    assert bench.seconds < 200 * 0.1 / 8 + 1
+    assert not bench.coordinator._tuner.refused
+    assert 0 < len(refused) <= 8, "what was under way"
+
+
+def test_all_places_want_a_pause():
+    both = places("a", "b")
+    many = Failure("status", "o answered 429", 429, retry_after=20.0)
+    asked = []
+
+    def behave(team, task):
+        asked.append(bench.seconds)
+        refused = 1.0 < bench.seconds < 1.2
+        return (0, many, None) if refused else (task.part.size, None, None)
+
+    bench = Bench(count=200, limit=10_000, connections=4, mirrors=both)
+    bench.join(HERE, 4, behave, seconds=0.1)
+    bench.run()
+    assert max(b - a for a, b in itertools.pairwise(asked)) > 19.5
+    assert bench.coordinator._tuner.refused
 
 
 def test_when_each_place_has_failed_it_ends():

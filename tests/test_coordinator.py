@@ -7,7 +7,7 @@ import pytest
 
 from raydl import company
 from raydl.coordinator import Coordinator
-from raydl.errors import CancelledError, ClusterError, HttpError, NetworkError
+from raydl.errors import CancelledError, ClusterError, HttpError, NetworkError, RaydlError
 from raydl.event import (
     LanesJoined,
     LanesLeft,
@@ -16,7 +16,7 @@ from raydl.event import (
     PartHedged,
     PartWritten,
 )
-from raydl.inbox import Held, Inbox
+from raydl.inbox import Held, Inbox, Searched
 from raydl.lane import HERE, Connected, ConnectFailed, Disconnected, Fetched, Joined, Left, Pulse
 from raydl.mirrors import Mirror
 from raydl.models import Failure, Plan, Source
@@ -540,6 +540,49 @@ def test_a_paused_download_does_next_to_nothing():
     bench.after(20.0, bench.coordinator.close)
     bench.coordinator.run()
     assert turns[1] - turns[0] <= 110
+
+
+WRONG = Failure("wrong", "another offset")
+
+
+@pytest.mark.parametrize(("failure", "times"), [(WRONG, 1), (BUSY, 4)])
+def test_one_odd_answer_costs_no_place_while_another_is_looked_at(failure, times):
+    """The other turns out not to be there."""
+    bench = Bench(awaited=1, connections=4)
+    bench.join(
+        HERE,
+        4,
+        lambda team, task: (0, failure, None) if len(team.tasks) <= times else (100, None, None),
+        seconds=0.1,
+    )
+    bench.after(0.15, lambda: bench.inbox.queue.put(Searched(None)))
+    bench.run()
+    assert not bench.told()
+
+
+@pytest.mark.parametrize("failure", [WRONG, BUSY])
+def test_what_ends_it_waits_for_the_search(failure):
+    bench = Bench(awaited=1, connections=4, retries=2)
+    bench.join(HERE, 4, lambda team, task: (0, failure, None), seconds=0.1)
+    bench.after(60.0, lambda: bench.inbox.queue.put(Searched(None)))
+    with pytest.raises(RaydlError, match=failure.message):
+        bench.run()
+    assert bench.seconds == pytest.approx(60.0, abs=0.2)
+
+
+@pytest.mark.parametrize("failure", [WRONG, BUSY])
+def test_a_place_that_joins_late_saves_it(failure):
+    bench = Bench(awaited=2, connections=4, retries=2)
+    other = Mirror(Source("http://other/f", 10_000, '"v1"', None))
+
+    def behave(team, task):
+        is_other = task.source is other.source
+        return (task.part.size, None, None) if is_other else (0, failure, None)
+
+    bench.join(HERE, 4, behave, seconds=0.1)
+    bench.after(60.0, lambda: bench.inbox.queue.put(Searched(other)))
+    bench.run()
+    assert bench.seconds > 60
 
 
 def test_lanes_that_rest_do_not_make_it_spin():

@@ -54,7 +54,17 @@ MAY = {
     "retries": {"backoff", "mirrors", "models"},
     "blame": {"backoff", "crew", "lane", "mirrors", "models"},
     "away": {"lane", "models"},
-    "places": {"blame", "crew", "event", "inbox", "mirrors", "models", "retries", "window"},
+    "places": {
+        "backoff",
+        "blame",
+        "crew",
+        "event",
+        "inbox",
+        "mirrors",
+        "models",
+        "retries",
+        "window",
+    },
     "roster": {
         "crew",
         "flights",

@@ -49,15 +49,37 @@ def test_who_was_never_asked_is_asked():
 def test_failures():
     first, second = mirror("a"), mirror("b")
     mirrors = Mirrors([first, second])
+    clock = itertools.count(1.0)
+
+    def fails(place, failure):
+        now = next(clock)
+        return mirrors.failed(place, failure, now - 0.5, now)
+
     for _ in range(PATIENCE - 1):
-        assert not mirrors.failed(first, BUSY)
+        assert not fails(first, BUSY)
     mirrors.delivered(first, first.source, 10, 1.0)
     for _ in range(PATIENCE - 1):
-        assert not mirrors.failed(first, BUSY)
-    assert mirrors.failed(first, BUSY)
+        assert not fails(first, BUSY)
+    assert fails(first, BUSY)
     assert first not in mirrors
-    assert not mirrors.failed(second, GONE)  # the last one stays: its errors are the download's
+    assert not fails(second, GONE)  # the last one stays: its errors are the download's
     assert mirrors.next() is second
+
+
+def test_failures_at_once_are_one_event():
+    first, second = mirror("a"), mirror("b")
+    mirrors = Mirrors([first, second])
+    for now in range(2, 2 + PATIENCE):
+        assert not mirrors.failed(first, BUSY, 1.0, now)
+
+
+def test_a_place_that_may_join_is_none_that_is_here():
+    only = mirror("a")
+    mirrors = Mirrors([only], awaited=1)
+    assert not mirrors.failed(only, GONE, 0.0, 1.0)
+    assert only in mirrors
+    assert mirrors.leave(only)
+    assert mirrors.searched(mirror("b"))
 
 
 def test_nobody_knows_where():

@@ -49,10 +49,29 @@ def test_tries_count_at_each_place():
         retries.failed(PART, OTHER, both, BROKEN)
 
 
+def test_a_pause_that_one_of_several_wants_keeps_no_part_from_the_others():
+    retries, both = Retries(8), [ONE, OTHER]
+    retries.failed(PART, ONE, both, BROKEN)
+    asked = Failure("status", "busy", 503, retry_after=40.0)
+    assert retries.failed(PART, OTHER, both, asked)[1] < 1
+
+
 def test_places_that_were_left_do_not_count():
     retries = Retries(0)
     with pytest.raises(NetworkError):
         retries.failed(PART, ONE, [ONE], BROKEN)
+
+
+def test_what_has_run_out_waits_for_who_may_join():
+    retries = Retries(1)
+    for _ in range(2):
+        retries.failed(PART, ONE, [ONE], BROKEN, may_join=True)
+    assert retries.is_spent(PART.start, ONE)
+    retries.searched([ONE, OTHER])  # one that has joined may have the bytes
+    with pytest.raises(NetworkError, match="2 tries"):
+        retries.searched([ONE])
+    retries.fitted(PART.start)
+    retries.searched([ONE])
 
 
 def test_what_nobody_can_confirm_is_believed_after_a_while():
