@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Protocol
 
 from raydl.checksum import Proof, RunningDigest
-from raydl.errors import ChecksumError, OutputError, TargetError
+from raydl.errors import ChecksumError, OutputError, TargetError, WrongAnswerError
 from raydl.journal import Journal
-from raydl.models import Remote
+from raydl.models import Remote, redact
+from raydl.origin import PAGE
 from raydl.partfile import PartFile
 from raydl.syncer import Syncer, sync
 from raydl.target import check_space, output_error
+from raydl.units import format_size
 
 _READ_SIZE = 8 << 20
 
@@ -51,7 +53,8 @@ class FileSink:
 
     The target path is not touched before. ``kept`` is the number of bytes taken over from an
     earlier run and ``note`` the line that tells of it. Raises TargetError while another raydl
-    writes the same target, OutputError for what the file system refuses.
+    writes the same target, OutputError for what the file system refuses, WrongAnswerError where a
+    web page has come in place of what was kept.
     """
 
     def __init__(
@@ -178,6 +181,7 @@ class FileSink:
             )
         if not resume:
             return 0, "starting over (--no-resume)"
+        _refuse_page(old, remote, name)
         if not self._can_resume:
             return 0, "starting over: the origin serves no byte ranges"
         objection = old.objection(remote, proven)
@@ -281,6 +285,26 @@ def _write_hashed(fd: int, data: memoryview, digest: RunningDigest) -> None:
     finally:
         if hashed is not None:
             hashed.result()
+
+
+def _refuse_page(old: Journal, remote: Remote, name: str) -> None:
+    """Raise WrongAnswerError for a web page where the run before got something else.
+
+    A page that wants a login stands in for every file, and would cost what is kept of this one.
+    """
+    before = old.media_type
+    if remote.media_type != PAGE or before in (PAGE, None):
+        return
+    if old.url == redact(remote.url) and old.size != remote.size:
+        raise WrongAnswerError(
+            f"the origin sends a web page ({PAGE}) where {name} began as {_told(before, old.size)}",
+            "look at the URL in a browser: it may want a login; --no-resume takes the page",
+        )
+
+
+def _told(media_type: str | None, size: int | None) -> str:
+    what = media_type or "something else"
+    return what if size is None else f"{what} of {format_size(size)}"
 
 
 def _sync_directory(path: Path) -> None:

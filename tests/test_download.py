@@ -300,6 +300,40 @@ class TestResume:
         assert report.resumed == 0
         assert "changed" in str(of(events, Resumed)[0])
 
+    @pytest.mark.parametrize("before", ["application/zip", None])
+    def test_a_login_page_that_is_there_instead_costs_nothing(self, origin, in_tmp, before):
+        if before:
+            origin.headers["Content-Type"] = before
+        self.interrupt(origin)
+        kept = (in_tmp / "file.bin.part").read_bytes()
+        origin.on(lambda handler, _: answer(handler, LOGIN, "text/html"), None, anything)
+        for checksum in (None, "sha256:" + "0" * 64):
+            with pytest.raises(
+                raydl.WrongAnswerError, match=r"a web page .*of 976.6 KiB"
+            ) as caught:
+                fetch(origin, checksum=checksum)
+            assert caught.value.exit_code == 5
+            assert "--no-resume takes the page" in caught.value.hint
+        assert (in_tmp / "file.bin.part").read_bytes() == kept
+        fetch(origin, "page")
+        assert (in_tmp / "page").read_bytes() == LOGIN
+        origin.rules.clear()
+        assert fetch(origin).resumed == len(kept)
+        assert (in_tmp / "file.bin").read_bytes() == origin.data
+
+    def test_a_page_that_is_meant(self, origin, in_tmp):
+        self.interrupt(origin)
+        origin.on(lambda handler, _: answer(handler, LOGIN, "text/html"), None, anything)
+        fetch(origin, resume=False)
+        assert (in_tmp / "file.bin").read_bytes() == LOGIN
+
+    def test_a_page_that_grew(self, origin, in_tmp):
+        origin.headers["Content-Type"] = "text/html"
+        self.interrupt(origin)
+        origin.data = origin.data * 2
+        fetch(origin)
+        assert (in_tmp / "file.bin").read_bytes() == origin.data
+
     def test_not_if_told_so(self, origin, in_tmp):
         self.interrupt(origin)
         assert fetch(origin, resume=False).resumed == 0
