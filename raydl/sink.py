@@ -73,7 +73,7 @@ class FileSink:
         self._size = remote.size
         # Without ranges nothing can be resumed: the journal says no more than whose the file is.
         self._can_resume = remote.size is not None and remote.ranges
-        self._taken = self._ended = False
+        self._began = self._ended = False
         self.kept, self.note, self.left = 0, "", 0
         with contextlib.ExitStack() as on_error:
             self._digest = RunningDigest(proof)
@@ -81,18 +81,20 @@ class FileSink:
             try:
                 self._part = PartFile(target)
                 on_error.callback(self._let_go)
-                journal = self._take_over(remote, resume, proof is not None)
+                self._take_over(remote, resume, proof is not None)
             except OSError as error:
                 raise output_error(error, target) from None
             on_error.pop_all()
         self.written = self.kept
         self.is_proven = proof is not None
-        recorded = journal if self._can_resume else None
+        self._journal = Journal.of(remote).with_synced(self.kept)
+        recorded = self._journal if self._can_resume else None
         self._syncer = Syncer(self._part, recorded, self._journal_path, self.kept)
 
     def write(self, data: memoryview) -> None:
         """Append the next bytes. Raises OutputError; what was written before stays."""
         try:
+            self._begin()
             _write_hashed(self._part.fd, data, self._digest)
             self.written += data.nbytes
             self._syncer.wrote(self.written)
@@ -110,6 +112,7 @@ class FileSink:
             raise OutputError(f"{path} has {self.written} bytes instead of {self._size}")
         self._syncer.stop()
         try:
+            self._begin()
             if self._part.length != self.written:
                 raise OutputError(f"{path} was changed by someone else", "run it again")
             try:
@@ -143,32 +146,34 @@ class FileSink:
 
     def _let_go(self) -> None:
         with contextlib.suppress(OSError):
-            is_of_use = self._part.length and (self._can_resume or not self._taken)
+            is_of_use = self._part.length and (self._can_resume or not self._began)
             if not self._ended and not is_of_use:
                 self._drop()
         self._part.close()
 
-    def _take_over(self, remote: Remote, resume: bool, proven: bool) -> Journal:
-        """Find out what of an earlier run can stay, and bring the digest up to it.
-
-        After each step the journal fits the file: what it does not vouch for is cut off before
-        it is replaced, and no byte changes before the new one is there to stay.
-        """
+    def _take_over(self, remote: Remote, resume: bool, proven: bool) -> None:
+        """Find out what of an earlier run can stay, and bring the digest up to it."""
         length = self._part.length
         old = Journal.load(self._journal_path)
         if length:
             self.kept, self.note = self._keepable(old, remote, length, resume, proven)
         if self._size is not None:
             check_space(self._target, self._size - self.kept, freed=length - self.kept)
-        os.ftruncate(self._part.fd, self.kept)
-        journal = Journal.of(remote).with_synced(self.kept)
-        journal.save(self._journal_path)
-        _sync_directory(self._target.parent)
-        self._taken = True
-        os.lseek(self._part.fd, 0, os.SEEK_SET)
         self._rehash()
+
+    def _begin(self) -> None:
+        """Cut off what does not stay, now that something comes in its place.
+
+        After each step the journal fits the file: what it does not vouch for is cut off before
+        it is replaced, and no byte changes before the new one is there to stay.
+        """
+        if self._began:
+            return
+        os.ftruncate(self._part.fd, self.kept)
+        self._journal.save(self._journal_path)
+        _sync_directory(self._target.parent)
         os.lseek(self._part.fd, self.kept, os.SEEK_SET)
-        return journal
+        self._began = True
 
     def _keepable(
         self, old: Journal | None, remote: Remote, length: int, resume: bool, proven: bool

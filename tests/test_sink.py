@@ -124,7 +124,21 @@ def test_it_starts_over_and_says_why(tmp_path, kwargs, why):
     with closing(open_sink(tmp_path / "f", **kwargs)) as sink:
         assert sink.kept == 0
         assert why in sink.note
-        assert (tmp_path / "f.part").stat().st_size == 0
+        size = kwargs.get("remote", REMOTE).size
+        put(sink, b"x" * size)
+        sink.finish()
+    assert (tmp_path / "f").read_bytes() == b"x" * size
+
+
+@pytest.mark.parametrize("remote", [changed(etag='"v2"'), changed(ranges=False)])
+def test_what_is_there_stays_until_something_else_comes(tmp_path, remote):
+    """Only for a while the origin has another version, and not a byte of it."""
+    interrupted(tmp_path, 4000)
+    with closing(open_sink(tmp_path / "f", remote=remote)) as sink:
+        assert sink.kept == 0
+    assert sink.left == 0
+    with closing(open_sink(tmp_path / "f")) as sink:
+        assert sink.kept == 4000
 
 
 @pytest.mark.parametrize("journal", [None, "{}", "[" * 200_000])
