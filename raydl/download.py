@@ -128,7 +128,7 @@ def _download(url: str, output: Output, options: Options, emit: Emit, control: C
             sink = make_sink(proof)
         else:
             assert path is not None
-            sink = _file_sink(path, remote, proof, options)
+            sink = _file_sink(path, remote, proof, options, control)
         try:
             with _noting_left(sink, path, remote, control), contextlib.closing(sink):
                 report = _transfer(url, remote, sink, choice, options, emit, control)
@@ -231,13 +231,16 @@ def _skipped(url: str, path: Path, proof: Proof | None, emit: Emit, control: Con
     )
 
 
-def _file_sink(path: Path, remote: Remote, proof: Proof | None, options: Options) -> Sink:
+def _file_sink(
+    path: Path, remote: Remote, proof: Proof | None, options: Options, control: Control
+) -> Sink:
     return FileSink(
         path,
         remote,
         proof=proof,
         resume=options.resume,
         overwrite=options.overwrite,
+        check=lambda: control.wait(0),
         # A statement of the origin's alone is no reason to throw a whole file away.
         keep_bad=options.keep_bad or (proof is not None and proof is remote.digest),
     )

@@ -7,6 +7,7 @@ a person may remove it meanwhile, and another raydl may make a new one.
 from __future__ import annotations
 
 import contextlib
+import copy
 import ctypes
 import errno
 import os
@@ -82,6 +83,12 @@ class PartFile:
         """Remove it."""
         if self.is_in_place():
             self.path.unlink(missing_ok=True)
+
+    def again(self) -> PartFile:
+        """Another handle on it. The file is this process's until all of them are closed."""
+        other = copy.copy(self)
+        other.fd = os.dup(self.fd)
+        return other
 
     def close(self) -> None:
         """Let go of it."""

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +16,7 @@ from raydl.journal import Journal
 from raydl.models import Remote, redact
 from raydl.origin import PAGE
 from raydl.partfile import PartFile
-from raydl.syncer import Syncer, sync
+from raydl.syncer import Syncer
 from raydl.target import check_space, output_error
 from raydl.units import format_size
 
@@ -52,9 +53,10 @@ class FileSink:
     """``NAME.part`` with its journal; renamed to ``NAME`` when it is whole and verified.
 
     The target path is not touched before. ``kept`` is the number of bytes taken over from an
-    earlier run and ``note`` the line that tells of it. Raises TargetError while another raydl
-    writes the same target, OutputError for what the file system refuses, WrongAnswerError where a
-    web page has come in place of what was kept.
+    earlier run and ``note`` the line that tells of it. Who reads what is kept, or waits for the
+    disk, calls ``check``, which may end that by an error of its own. Raises TargetError while
+    another raydl writes the same target, OutputError for what the file system refuses,
+    WrongAnswerError where a web page has come in place of what was kept.
     """
 
     def __init__(
@@ -65,9 +67,10 @@ class FileSink:
         proof: Proof | None,
         resume: bool,
         overwrite: bool,
+        check: Callable[[], None],
         keep_bad: bool = False,
     ) -> None:
-        self._target = target
+        self._target, self._check = target, check
         self._journal_path = target.with_name(target.name + ".part.journal")
         self._overwrite, self._keep_bad = overwrite, keep_bad
         self._size = remote.size
@@ -89,7 +92,7 @@ class FileSink:
         self.is_proven = proof is not None
         self._journal = Journal.of(remote).with_synced(self.kept)
         recorded = self._journal if self._can_resume else None
-        self._syncer = Syncer(self._part, recorded, self._journal_path, self.kept)
+        self._syncer = Syncer(self._part, recorded, self._journal_path, self.kept, check)
 
     def write(self, data: memoryview) -> None:
         """Append the next bytes. Raises OutputError; what was written before stays."""
@@ -110,8 +113,8 @@ class FileSink:
         path = self._part.path
         if self._size is not None and self.written != self._size:
             raise OutputError(f"{path} has {self.written} bytes instead of {self._size}")
-        self._syncer.stop()
         try:
+            self._syncer.settle()
             self._begin()
             if self._part.length != self.written:
                 raise OutputError(f"{path} was changed by someone else", "run it again")
@@ -124,7 +127,7 @@ class FileSink:
                     self._drop()
                     error.hint = f"{error.hint}; the bytes were discarded, --keep-bad keeps them"
                 raise
-            self._syncer.finish()
+            self._syncer.bring(self.written)
             self._part.move(self._overwrite)
             self._journal_path.unlink(missing_ok=True)
             _sync_directory(self._target.parent)
@@ -135,11 +138,11 @@ class FileSink:
 
     def close(self) -> None:
         """Sync and record what there is, so that the next run goes on from it."""
-        self._syncer.stop()
         if not self._ended and self._can_resume:
-            # Where that fails, the journal stays behind what was written: less is left.
-            with contextlib.suppress(OSError, OutputError):
-                self._syncer.finish()
+            # Where that fails or takes long, the journal stays behind what was written: less is
+            # left.
+            with contextlib.suppress(OSError):
+                self._syncer.close()
             self.left = self._syncer.synced if self._part.is_in_place() else 0
         self._digest.close()
         self._let_go()
@@ -200,12 +203,11 @@ class FileSink:
 
     def _synced(self, old: Journal, kept: int) -> int:
         """How many of the ``kept`` bytes reach the disk: the run that wrote them may not know."""
-        if kept <= old.synced:
+        syncer = Syncer(self._part, old, self._journal_path, old.synced, self._check)
+        with contextlib.suppress(OSError):
+            syncer.bring(kept)
             return kept
-        try:
-            return sync(self._part, old, self._journal_path, kept).synced
-        except OSError:
-            return old.synced
+        return old.synced
 
     def _rehash(self) -> None:
         """Bring the digest up to the bytes that are kept: its state cannot be stored."""
@@ -216,6 +218,7 @@ class FileSink:
                 raise OutputError(f"{self._part.path} became shorter while it was read")
             self._digest.take(memoryview(data))
             left -= len(data)
+            self._check()
 
     def _drop(self) -> None:
         """Remove the part file and its journal."""

@@ -12,7 +12,8 @@ from email.utils import format_datetime
 import pytest
 
 import raydl
-from raydl import backoff
+from raydl import backoff, sink
+from raydl.checksum import RunningDigest
 from raydl.control import Control
 from raydl.download import run
 from raydl.event import (
@@ -333,6 +334,23 @@ class TestResume:
         origin.data = origin.data * 2
         fetch(origin)
         assert (in_tmp / "file.bin").read_bytes() == origin.data
+
+    def test_cancelled_while_what_is_kept_is_read(self, origin, in_tmp, monkeypatch):
+        self.interrupt(origin)
+        kept = (in_tmp / "file.bin.part").stat().st_size
+        control, taken = Control(), []
+
+        def take(_, data):
+            taken.append(data.nbytes)
+            control.cancel()
+
+        monkeypatch.setattr(RunningDigest, "take", take)
+        monkeypatch.setattr(sink, "_READ_SIZE", 100_000)
+        options = Options.of({**ALONE, "checksum": "sha256:" + "0" * 64})
+        with pytest.raises(raydl.CancelledError):
+            run(origin.url(), None, options, None, control)
+        assert taken == [100_000]
+        assert (in_tmp / "file.bin.part").stat().st_size == kept
 
     def test_not_if_told_so(self, origin, in_tmp):
         self.interrupt(origin)

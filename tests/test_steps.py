@@ -36,7 +36,7 @@ def disk(monkeypatch):
 def sink_at(folder, data, *, ranges=True, **kwargs):
     etag = '"old"' if data is OLD else '"new"'
     remote = Remote("http://h/f", "http://h/f", SIZE, ranges, etag, None, "f")
-    usual = {"proof": None, "resume": True, "overwrite": False}
+    usual = {"proof": None, "resume": True, "overwrite": False, "check": lambda: None}
     return FileSink(folder / "f", remote, **{**usual, **kwargs})
 
 
@@ -46,7 +46,7 @@ def download(folder, data, **kwargs):
         while sink.written < SIZE:
             stop = HALF if sink.written < HALF else SIZE
             sink.write(memoryview(data)[sink.written : stop])
-            sink._syncer._sync(sink.written)
+            sink._syncer.bring(sink.written)
         sink.finish()
 
 
@@ -73,7 +73,7 @@ class Scene:
         if self.begun:
             sink = sink_at(folder, OLD, overwrite=True)
             sink.write(memoryview(OLD)[:SAFE])
-            sink._syncer._sync(SAFE)
+            sink._syncer.bring(SAFE)
             sink.write(memoryview(OLD)[SAFE:WRITTEN])
             os.close(sink._part.fd)
         steps, killed = Steps(folder, cut, fail_sync, {"f.part": SAFE}), False
