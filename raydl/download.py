@@ -130,7 +130,11 @@ def _download(url: str, output: Output, options: Options, emit: Emit, control: C
             assert path is not None
             sink = _file_sink(path, remote, proof, options, control)
         try:
-            with _noting_left(sink, path, remote, control), contextlib.closing(sink):
+            with (
+                _noting_left(sink, path, remote, control),
+                contextlib.closing(sink),
+                _interrupts_cancel(control),
+            ):
                 report = _transfer(url, remote, sink, choice, options, emit, control)
         except WrongAnswerError as error:
             # What is out on standard output cannot be taken back, so there is no second start.
@@ -218,6 +222,18 @@ def _noting_left(sink: Sink, path: Path | None, remote: Remote, control: Control
     finally:
         control.kept = sink.left
         log.debug("closed at %d bytes; %d can be gone on with", sink.written, control.kept)
+
+
+@contextlib.contextmanager
+def _interrupts_cancel(control: Control) -> Iterator[None]:
+    """Who presses Ctrl-C waits no longer than who cancels."""
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException:
+        control.cancel()
+        raise
 
 
 def _skipped(url: str, path: Path, proof: Proof | None, emit: Emit, control: Control) -> Report:

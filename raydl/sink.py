@@ -54,9 +54,9 @@ class FileSink:
 
     The target path is not touched before. ``kept`` is the number of bytes taken over from an
     earlier run and ``note`` the line that tells of it. Who reads what is kept, or waits for the
-    disk, calls ``check``, which may end that by an error of its own. Raises TargetError while
-    another raydl writes the same target, OutputError for what the file system refuses,
-    WrongAnswerError where a web page has come in place of what was kept.
+    disk, calls ``check``, which may end that with CancelledError. Raises TargetError while another
+    raydl writes the same target, OutputError for what the file system refuses, WrongAnswerError
+    where a web page has come in place of what was kept.
     """
 
     def __init__(
@@ -138,14 +138,16 @@ class FileSink:
 
     def close(self) -> None:
         """Sync and record what there is, so that the next run goes on from it."""
-        if not self._ended and self._can_resume:
-            # Where that fails or takes long, the journal stays behind what was written: less is
-            # left.
-            with contextlib.suppress(OSError):
-                self._syncer.close()
-            self.left = self._syncer.synced if self._part.is_in_place() else 0
-        self._digest.close()
-        self._let_go()
+        try:
+            if not self._ended and self._can_resume:
+                # Where that fails or takes long, the journal stays behind what was written: less
+                # is left.
+                with contextlib.suppress(OSError, OutputError):
+                    self._syncer.close()
+                self.left = self._syncer.synced if self._part.is_in_place() else 0
+        finally:
+            self._digest.close()
+            self._let_go()
 
     def _let_go(self) -> None:
         with contextlib.suppress(OSError):

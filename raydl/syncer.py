@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from raydl.errors import CancelledError
 from raydl.journal import Journal
 from raydl.partfile import PartFile
 
@@ -47,7 +49,7 @@ class Syncer:
     """Brings data to the disk in the background and records in the journal how far it is.
 
     ``synced`` is how many bytes are safe, by the journal where there is one. Who waits for the disk
-    calls ``check`` now and then, which may end that by an error of its own.
+    calls ``check`` now and then, which may end that with CancelledError.
     """
 
     def __init__(
@@ -100,7 +102,13 @@ class Syncer:
             self.settle()
 
     def close(self) -> None:
-        """Bring the rest to the disk where that is soon done; nobody waits for a slow one."""
+        """Bring the rest to the disk; once ``check`` raises, only where that is soon done.
+
+        Raises what ``wrote`` does.
+        """
+        with contextlib.suppress(CancelledError):
+            self.bring(self._written)
+            return
         deadline = time.monotonic() + PATIENCE
         if self._is_over(deadline) and self._error is None and self._written > self.synced:
             self._start()

@@ -12,7 +12,7 @@ from email.utils import format_datetime
 import pytest
 
 import raydl
-from raydl import backoff, sink
+from raydl import backoff, download, sink
 from raydl.checksum import RunningDigest
 from raydl.control import Control
 from raydl.download import run
@@ -334,6 +334,30 @@ class TestResume:
         origin.data = origin.data * 2
         fetch(origin)
         assert (in_tmp / "file.bin").read_bytes() == origin.data
+
+    @pytest.mark.parametrize(
+        ("raised", "ends"), [(KeyboardInterrupt, True), (raydl.NetworkError, False)]
+    )
+    def test_who_interrupts_it_waits_for_no_disk(self, origin, in_tmp, monkeypatch, raised, ends):
+        ended = []
+
+        class Closed(sink.FileSink):
+            def close(self):
+                try:
+                    self._check()
+                    ended.append(False)
+                except raydl.CancelledError:
+                    ended.append(True)
+                super().close()
+
+        def on_event(event):
+            if type(event).__name__ == "PartFetched":
+                raise raised("here")
+
+        monkeypatch.setattr(download, "FileSink", Closed)
+        with pytest.raises(raised):
+            raydl.fetch(origin.url(), on_event=on_event, **ALONE)
+        assert ended == [ends]
 
     def test_cancelled_while_what_is_kept_is_read(self, origin, in_tmp, monkeypatch):
         self.interrupt(origin)

@@ -515,7 +515,7 @@ def cancelled():
 
 
 def test_who_leaves_does_not_wait_for_a_slow_disk(tmp_path, slow_disk):
-    sink = open_sink(tmp_path / "f")
+    sink = open_sink(tmp_path / "f", check=cancelled)
     put(sink, DATA[:1500])
     assert slow_disk.busy.wait(60)
     sink.close()
@@ -523,7 +523,7 @@ def test_who_leaves_does_not_wait_for_a_slow_disk(tmp_path, slow_disk):
     with pytest.raises(TargetError, match="another raydl"):
         open_sink(tmp_path / "f")
     slow_disk.release.set()
-    sink._syncer.settle()
+    sink._syncer._thread.join(60)
     with closing(open_sink(tmp_path / "f")) as again:
         assert again.kept == 1500
 
@@ -535,6 +535,23 @@ def test_who_leaves_while_the_last_bytes_go_to_a_slow_disk(tmp_path, slow_disk):
             sink.finish()
     assert slow_disk.busy.is_set()
     assert names(tmp_path) == ["f.part", "f.part.journal"]
+
+
+def test_an_end_that_nobody_interrupts_waits_for_the_disk(tmp_path, slow_disk):
+    """A second start comes in the same process, and needs the file."""
+    asked = []
+
+    def check():
+        asked.append(True)
+        slow_disk.release.set()
+
+    sink = open_sink(tmp_path / "f", check=check)
+    put(sink, DATA[:1500])
+    sink.close()
+    assert asked
+    assert sink.left == 1500
+    with closing(open_sink(tmp_path / "f")) as again:
+        assert again.kept == 1500
 
 
 def test_not_much_is_written_that_is_not_safe(tmp_path, slow_disk):
