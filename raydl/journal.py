@@ -135,8 +135,10 @@ class Journal:
             return f"the file had {self.size} bytes and has {remote.size}"
         if self.etag is not None and self.etag == remote.etag:
             return ""  # it decides alone: mirrors behind one name differ in their dates
-        ours = (self.etag, self.weak_etag, self.last_modified or self.weak_date)
-        if ours != (remote.etag, remote.weak_etag, remote.last_modified or remote.weak_date):
+        ours = (self.etag, self.last_modified or self.weak_date)
+        theirs = (remote.etag, remote.last_modified or remote.weak_date)
+        # Earlier versions did not note a weak ETag: that there is one now is no change.
+        if ours != theirs or self.weak_etag not in (None, remote.weak_etag):
             return "the file on the origin changed"
         # What proves a version now may not have done so then: the date has become older.
         if self.last_modified is None and not proven:
