@@ -84,6 +84,15 @@ class PartFile:
         if self.is_in_place():
             self.path.unlink(missing_ok=True)
 
+    def cut(self, length: int) -> None:
+        """Cut it off there. What goes on under another name as well, a backup, is made anew."""
+        if length or os.fstat(self.fd).st_nlink < 2:
+            os.ftruncate(self.fd, length)
+            return
+        self.drop()
+        old, self.fd = self.fd, self._open()
+        os.close(old)
+
     def again(self) -> PartFile:
         """Another handle on it. The file is this process's until all of them are closed."""
         other = copy.copy(self)
@@ -107,9 +116,9 @@ class PartFile:
                 )
             # Between open and lock the other raydl may have finished and renamed this file: then
             # what is locked here is its target. After a crash between link and unlink the file
-            # has two names, and the other one is a finished target.
+            # has two names, and the other one is the finished target.
             if _same_file(fd, self.path):
-                if os.fstat(fd).st_nlink == 1:
+                if not _same_file(fd, self.target):
                     return fd
                 self.path.unlink()
             os.close(fd)

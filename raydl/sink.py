@@ -174,7 +174,7 @@ class FileSink:
         """
         if self._began:
             return
-        os.ftruncate(self._part.fd, self.kept)
+        self._part.cut(self.kept)
         self._journal.save(self._journal_path)
         _sync_directory(self._target.parent)
         os.lseek(self._part.fd, self.kept, os.SEEK_SET)

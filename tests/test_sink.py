@@ -452,6 +452,28 @@ def test_a_crash_between_link_and_unlink_does_not_endanger_the_target(tmp_path):
     assert (tmp_path / "f").read_bytes() == DATA
 
 
+def test_a_part_file_of_others_with_two_names_stays_as_it_is(tmp_path):
+    (tmp_path / "f.part").write_text("mine")
+    os.link(tmp_path / "f.part", tmp_path / "backup")
+    with pytest.raises(TargetError, match="without a journal"):
+        open_sink(tmp_path / "f")
+    assert names(tmp_path) == ["backup", "f.part"]
+
+
+@pytest.mark.parametrize("etag", ['"v1"', '"v2"'])
+def test_a_part_file_that_was_backed_up_by_a_link(tmp_path, etag):
+    interrupted(tmp_path, 4000)
+    os.link(tmp_path / "f.part", tmp_path / "backup")
+    with closing(open_sink(tmp_path / "f", remote=changed(etag=etag))) as sink:
+        assert sink.kept == (4000 if etag == '"v1"' else 0)
+        put(sink, (DATA if sink.kept else DATA[::-1])[sink.kept :])
+        with pytest.raises(TargetError, match="another raydl"):
+            open_sink(tmp_path / "f")
+        sink.finish()
+    assert (tmp_path / "f").read_bytes() == (DATA if sink.kept else DATA[::-1])
+    assert (tmp_path / "backup").read_bytes()[:4000] == DATA[:4000]
+
+
 def test_a_symbolic_link_in_place_of_the_part_file_is_not_followed(tmp_path):
     (tmp_path / "precious").write_text("precious")
     (tmp_path / "f.part").symlink_to(tmp_path / "precious")
