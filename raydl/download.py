@@ -129,9 +129,13 @@ def _download(url: str, output: Output, options: Options, emit: Emit, control: C
             sink = make_sink(proof)
         else:
             assert path is not None
-            sink = _file_sink(path, remote, proof, options)
+            sink = _file_sink(path, remote, proof, options, control)
         try:
-            with _noting_left(sink, path, remote, control), contextlib.closing(sink):
+            with (
+                _noting_left(sink, path, remote, control),
+                contextlib.closing(sink),
+                _interrupts_cancel(control),
+            ):
                 report = _transfer(url, remote, sink, choice, options, emit, control)
         except WrongAnswerError as error:
             # What is out on standard output cannot be taken back, so there is no second start.
@@ -223,6 +227,18 @@ def _noting_left(sink: Sink, path: Path | None, remote: Remote, control: Control
         log.debug("closed at %d bytes; %d can be gone on with", sink.written, control.kept)
 
 
+@contextlib.contextmanager
+def _interrupts_cancel(control: Control) -> Iterator[None]:
+    """Who presses Ctrl-C waits no longer than who cancels."""
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException:
+        control.cancel()
+        raise
+
+
 def _skipped(url: str, path: Path, proof: Proof | None, emit: Emit, control: Control) -> Report:
     """What is there already, held against the digest where one was asked for."""
     report = Report(redact(url), str(path), path.stat().st_size, skipped=True)
@@ -234,13 +250,16 @@ def _skipped(url: str, path: Path, proof: Proof | None, emit: Emit, control: Con
     )
 
 
-def _file_sink(path: Path, remote: Remote, proof: Proof | None, options: Options) -> Sink:
+def _file_sink(
+    path: Path, remote: Remote, proof: Proof | None, options: Options, control: Control
+) -> Sink:
     return FileSink(
         path,
         remote,
         proof=proof,
         resume=options.resume,
         overwrite=options.overwrite,
+        check=lambda: control.wait(0),
         # A statement of the origin's alone is no reason to throw a whole file away.
         keep_bad=options.keep_bad or (proof is not None and proof is remote.digest),
     )

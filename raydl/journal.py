@@ -37,7 +37,8 @@ class Journal:
 
     ``query`` is a digest of what names the file in the URL's query: ``?id=1`` and ``?id=2`` are
     two files. What only signs the request is left out, for it is new each time. ``size`` is None
-    where the origin does not tell it: nothing of such a file is ever gone on from.
+    where the origin does not tell it: nothing of such a file is ever gone on from. ``media_type``
+    is None in the journals of earlier versions, which did not note it.
     """
 
     url: str
@@ -50,6 +51,7 @@ class Journal:
     version: int = VERSION
     weak_etag: str | None = None
     weak_date: str | None = None
+    media_type: str | None = None
 
     @classmethod
     def of(cls, remote: Remote) -> Journal:
@@ -63,6 +65,7 @@ class Journal:
             boot=boot_id(),
             weak_etag=remote.weak_etag,
             weak_date=remote.weak_date,
+            media_type=remote.media_type,
         )
 
     @classmethod
@@ -77,7 +80,7 @@ class Journal:
 
     def _is_sound(self) -> bool:
         marks = (self.etag, self.last_modified, self.weak_etag, self.weak_date)
-        texts = (self.url, self.query, self.boot, *(mark or "" for mark in marks))
+        texts = (self.url, self.query, self.boot, self.media_type or "", *(m or "" for m in marks))
         numbers = (self.synced, self.size or 0, self.version)
         return (
             all(type(text) is str for text in texts)
@@ -132,8 +135,10 @@ class Journal:
             return f"the file had {self.size} bytes and has {remote.size}"
         if self.etag is not None and self.etag == remote.etag:
             return ""  # it decides alone: mirrors behind one name differ in their dates
-        ours = (self.etag, self.weak_etag, self.last_modified or self.weak_date)
-        if ours != (remote.etag, remote.weak_etag, remote.last_modified or remote.weak_date):
+        ours = (self.etag, self.last_modified or self.weak_date)
+        theirs = (remote.etag, remote.last_modified or remote.weak_date)
+        # Earlier versions did not note a weak ETag: that there is one now is no change.
+        if ours != theirs or self.weak_etag not in (None, remote.weak_etag):
             return "the file on the origin changed"
         # What proves a version now may not have done so then: the date has become older.
         if self.last_modified is None and not proven:

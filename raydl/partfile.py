@@ -7,6 +7,7 @@ a person may remove it meanwhile, and another raydl may make a new one.
 from __future__ import annotations
 
 import contextlib
+import copy
 import ctypes
 import errno
 import os
@@ -83,6 +84,21 @@ class PartFile:
         if self.is_in_place():
             self.path.unlink(missing_ok=True)
 
+    def cut(self, length: int) -> None:
+        """Cut it off there. What goes on under another name as well, a backup, is made anew."""
+        if length or os.fstat(self.fd).st_nlink < 2:
+            os.ftruncate(self.fd, length)
+            return
+        self.drop()
+        old, self.fd = self.fd, self._open()
+        os.close(old)
+
+    def again(self) -> PartFile:
+        """Another handle on it. The file is this process's until all of them are closed."""
+        other = copy.copy(self)
+        other.fd = os.dup(self.fd)
+        return other
+
     def close(self) -> None:
         """Let go of it."""
         with contextlib.suppress(OSError):
@@ -100,9 +116,9 @@ class PartFile:
                 )
             # Between open and lock the other raydl may have finished and renamed this file: then
             # what is locked here is its target. After a crash between link and unlink the file
-            # has two names, and the other one is a finished target.
+            # has two names, and the other one is the finished target.
             if _same_file(fd, self.path):
-                if os.fstat(fd).st_nlink == 1:
+                if not _same_file(fd, self.target):
                     return fd
                 self.path.unlink()
             os.close(fd)

@@ -6,16 +6,19 @@ import contextlib
 import errno
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from raydl.checksum import Proof, RunningDigest
-from raydl.errors import ChecksumError, OutputError, TargetError
+from raydl.errors import ChecksumError, OutputError, TargetError, WrongAnswerError
 from raydl.journal import Journal
-from raydl.models import Remote
+from raydl.models import Remote, redact
+from raydl.origin import PAGE
 from raydl.partfile import PartFile
-from raydl.syncer import Syncer, sync
+from raydl.syncer import Syncer
 from raydl.target import check_space, output_error
+from raydl.units import format_size
 
 _READ_SIZE = 8 << 20
 
@@ -50,8 +53,10 @@ class FileSink:
     """``NAME.part`` with its journal; renamed to ``NAME`` when it is whole and verified.
 
     The target path is not touched before. ``kept`` is the number of bytes taken over from an
-    earlier run and ``note`` the line that tells of it. Raises TargetError while another raydl
-    writes the same target, OutputError for what the file system refuses.
+    earlier run and ``note`` the line that tells of it. Who reads what is kept, or waits for the
+    disk, calls ``check``, which may end that with CancelledError. Raises TargetError while another
+    raydl writes the same target, OutputError for what the file system refuses, WrongAnswerError
+    where a web page has come in place of what was kept.
     """
 
     def __init__(
@@ -62,15 +67,16 @@ class FileSink:
         proof: Proof | None,
         resume: bool,
         overwrite: bool,
+        check: Callable[[], None],
         keep_bad: bool = False,
     ) -> None:
-        self._target = target
+        self._target, self._check = target, check
         self._journal_path = target.with_name(target.name + ".part.journal")
         self._overwrite, self._keep_bad = overwrite, keep_bad
         self._size = remote.size
         # Without ranges nothing can be resumed: the journal says no more than whose the file is.
         self._can_resume = remote.size is not None and remote.ranges
-        self._taken = self._ended = False
+        self._began = self._ended = False
         self.kept, self.note, self.left = 0, "", 0
         with contextlib.ExitStack() as on_error:
             self._digest = RunningDigest(proof)
@@ -78,18 +84,20 @@ class FileSink:
             try:
                 self._part = PartFile(target)
                 on_error.callback(self._let_go)
-                journal = self._take_over(remote, resume, proof is not None)
+                self._take_over(remote, resume, proof is not None)
             except OSError as error:
                 raise output_error(error, target) from None
             on_error.pop_all()
         self.written = self.kept
         self.is_proven = proof is not None
-        recorded = journal if self._can_resume else None
-        self._syncer = Syncer(self._part, recorded, self._journal_path, self.kept)
+        self._journal = Journal.of(remote).with_synced(self.kept)
+        recorded = self._journal if self._can_resume else None
+        self._syncer = Syncer(self._part, recorded, self._journal_path, self.kept, check)
 
     def write(self, data: memoryview) -> None:
         """Append the next bytes. Raises OutputError; what was written before stays."""
         try:
+            self._begin()
             _write_hashed(self._part.fd, data, self._digest)
             self.written += data.nbytes
             self._syncer.wrote(self.written)
@@ -105,8 +113,9 @@ class FileSink:
         path = self._part.path
         if self._size is not None and self.written != self._size:
             raise OutputError(f"{path} has {self.written} bytes instead of {self._size}")
-        self._syncer.stop()
         try:
+            self._syncer.settle()
+            self._begin()
             if self._part.length != self.written:
                 raise OutputError(f"{path} was changed by someone else", "run it again")
             try:
@@ -118,7 +127,7 @@ class FileSink:
                     self._drop()
                     error.hint = f"{error.hint}; the bytes were discarded, --keep-bad keeps them"
                 raise
-            self._syncer.finish()
+            self._syncer.bring(self.written)
             self._part.move(self._overwrite)
             self._journal_path.unlink(missing_ok=True)
             _sync_directory(self._target.parent)
@@ -129,43 +138,47 @@ class FileSink:
 
     def close(self) -> None:
         """Sync and record what there is, so that the next run goes on from it."""
-        self._syncer.stop()
-        if not self._ended and self._can_resume:
-            # Where that fails, the journal stays behind what was written: less is left.
-            with contextlib.suppress(OSError, OutputError):
-                self._syncer.finish()
-            self.left = self._syncer.synced if self._part.is_in_place() else 0
-        self._digest.close()
-        self._let_go()
+        try:
+            if not self._ended and self._can_resume:
+                # Where that fails or takes long, the journal stays behind what was written: less
+                # is left.
+                with contextlib.suppress(OSError, OutputError):
+                    self._syncer.close()
+                self.left = self._syncer.synced if self._part.is_in_place() else 0
+        finally:
+            self._digest.close()
+            self._let_go()
 
     def _let_go(self) -> None:
         with contextlib.suppress(OSError):
-            is_of_use = self._part.length and (self._can_resume or not self._taken)
+            is_of_use = self._part.length and (self._can_resume or not self._began)
             if not self._ended and not is_of_use:
                 self._drop()
         self._part.close()
 
-    def _take_over(self, remote: Remote, resume: bool, proven: bool) -> Journal:
-        """Find out what of an earlier run can stay, and bring the digest up to it.
-
-        After each step the journal fits the file: what it does not vouch for is cut off before
-        it is replaced, and no byte changes before the new one is there to stay.
-        """
+    def _take_over(self, remote: Remote, resume: bool, proven: bool) -> None:
+        """Find out what of an earlier run can stay, and bring the digest up to it."""
         length = self._part.length
         old = Journal.load(self._journal_path)
         if length:
             self.kept, self.note = self._keepable(old, remote, length, resume, proven)
         if self._size is not None:
             check_space(self._target, self._size - self.kept, freed=length - self.kept)
-        os.ftruncate(self._part.fd, self.kept)
-        journal = Journal.of(remote).with_synced(self.kept)
-        journal.save(self._journal_path)
-        _sync_directory(self._target.parent)
-        self._taken = True
-        os.lseek(self._part.fd, 0, os.SEEK_SET)
         self._rehash()
+
+    def _begin(self) -> None:
+        """Cut off what does not stay, now that something comes in its place.
+
+        After each step the journal fits the file: what it does not vouch for is cut off before
+        it is replaced, and no byte changes before the new one is there to stay.
+        """
+        if self._began:
+            return
+        self._part.cut(self.kept)
+        self._journal.save(self._journal_path)
+        _sync_directory(self._target.parent)
         os.lseek(self._part.fd, self.kept, os.SEEK_SET)
-        return journal
+        self._began = True
 
     def _keepable(
         self, old: Journal | None, remote: Remote, length: int, resume: bool, proven: bool
@@ -178,6 +191,7 @@ class FileSink:
             )
         if not resume:
             return 0, "starting over (--no-resume)"
+        _refuse_page(old, remote, name)
         if not self._can_resume:
             return 0, "starting over: the origin serves no byte ranges"
         objection = old.objection(remote, proven)
@@ -191,12 +205,11 @@ class FileSink:
 
     def _synced(self, old: Journal, kept: int) -> int:
         """How many of the ``kept`` bytes reach the disk: the run that wrote them may not know."""
-        if kept <= old.synced:
+        syncer = Syncer(self._part, old, self._journal_path, old.synced, self._check)
+        with contextlib.suppress(OSError):
+            syncer.bring(kept)
             return kept
-        try:
-            return sync(self._part, old, self._journal_path, kept).synced
-        except OSError:
-            return old.synced
+        return old.synced
 
     def _rehash(self) -> None:
         """Bring the digest up to the bytes that are kept: its state cannot be stored."""
@@ -207,6 +220,7 @@ class FileSink:
                 raise OutputError(f"{self._part.path} became shorter while it was read")
             self._digest.take(memoryview(data))
             left -= len(data)
+            self._check()
 
     def _drop(self) -> None:
         """Remove the part file and its journal."""
@@ -281,6 +295,26 @@ def _write_hashed(fd: int, data: memoryview, digest: RunningDigest) -> None:
     finally:
         if hashed is not None:
             hashed.result()
+
+
+def _refuse_page(old: Journal, remote: Remote, name: str) -> None:
+    """Raise WrongAnswerError for a web page where the run before got something else.
+
+    A page that wants a login stands in for every file, and would cost what is kept of this one.
+    """
+    before = old.media_type
+    if remote.media_type != PAGE or before in (PAGE, None):
+        return
+    if old.url == redact(remote.url) and old.size != remote.size:
+        raise WrongAnswerError(
+            f"the origin sends a web page ({PAGE}) where {name} began as {_told(before, old.size)}",
+            "look at the URL in a browser: it may want a login; --no-resume takes the page",
+        )
+
+
+def _told(media_type: str | None, size: int | None) -> str:
+    what = media_type or "something else"
+    return what if size is None else f"{what} of {format_size(size)}"
 
 
 def _sync_directory(path: Path) -> None:

@@ -12,7 +12,8 @@ from email.utils import format_datetime
 import pytest
 
 import raydl
-from raydl import backoff
+from raydl import backoff, download, sink
+from raydl.checksum import RunningDigest
 from raydl.control import Control
 from raydl.download import run
 from raydl.event import (
@@ -299,6 +300,81 @@ class TestResume:
         assert (in_tmp / "file.bin").read_bytes() == origin.data
         assert report.resumed == 0
         assert "changed" in str(of(events, Resumed)[0])
+
+    @pytest.mark.parametrize("before", ["application/zip", None])
+    def test_a_login_page_that_is_there_instead_costs_nothing(self, origin, in_tmp, before):
+        if before:
+            origin.headers["Content-Type"] = before
+        self.interrupt(origin)
+        kept = (in_tmp / "file.bin.part").read_bytes()
+        origin.on(lambda handler, _: answer(handler, LOGIN, "text/html"), None, anything)
+        for checksum in (None, "sha256:" + "0" * 64):
+            with pytest.raises(
+                raydl.WrongAnswerError, match=r"a web page .*of 976.6 KiB"
+            ) as caught:
+                fetch(origin, checksum=checksum)
+            assert caught.value.exit_code == 5
+            assert "--no-resume takes the page" in caught.value.hint
+        assert (in_tmp / "file.bin.part").read_bytes() == kept
+        fetch(origin, "page")
+        assert (in_tmp / "page").read_bytes() == LOGIN
+        origin.rules.clear()
+        assert fetch(origin).resumed == len(kept)
+        assert (in_tmp / "file.bin").read_bytes() == origin.data
+
+    def test_a_page_that_is_meant(self, origin, in_tmp):
+        self.interrupt(origin)
+        origin.on(lambda handler, _: answer(handler, LOGIN, "text/html"), None, anything)
+        fetch(origin, resume=False)
+        assert (in_tmp / "file.bin").read_bytes() == LOGIN
+
+    def test_a_page_that_grew(self, origin, in_tmp):
+        origin.headers["Content-Type"] = "text/html"
+        self.interrupt(origin)
+        origin.data = origin.data * 2
+        fetch(origin)
+        assert (in_tmp / "file.bin").read_bytes() == origin.data
+
+    @pytest.mark.parametrize(
+        ("raised", "ends"), [(KeyboardInterrupt, True), (raydl.NetworkError, False)]
+    )
+    def test_who_interrupts_it_waits_for_no_disk(self, origin, in_tmp, monkeypatch, raised, ends):
+        ended = []
+
+        class Closed(sink.FileSink):
+            def close(self):
+                try:
+                    self._check()
+                    ended.append(False)
+                except raydl.CancelledError:
+                    ended.append(True)
+                super().close()
+
+        def on_event(event):
+            if type(event).__name__ == "PartFetched":
+                raise raised("here")
+
+        monkeypatch.setattr(download, "FileSink", Closed)
+        with pytest.raises(raised):
+            raydl.fetch(origin.url(), on_event=on_event, **ALONE)
+        assert ended == [ends]
+
+    def test_cancelled_while_what_is_kept_is_read(self, origin, in_tmp, monkeypatch):
+        self.interrupt(origin)
+        kept = (in_tmp / "file.bin.part").stat().st_size
+        control, taken = Control(), []
+
+        def take(_, data):
+            taken.append(data.nbytes)
+            control.cancel()
+
+        monkeypatch.setattr(RunningDigest, "take", take)
+        monkeypatch.setattr(sink, "_READ_SIZE", 100_000)
+        options = Options.of({**ALONE, "checksum": "sha256:" + "0" * 64})
+        with pytest.raises(raydl.CancelledError):
+            run(origin.url(), None, options, None, control)
+        assert taken == [100_000]
+        assert (in_tmp / "file.bin.part").stat().st_size == kept
 
     def test_not_if_told_so(self, origin, in_tmp):
         self.interrupt(origin)

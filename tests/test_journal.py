@@ -106,6 +106,16 @@ def test_what_proves_nothing_may_show_a_change():
     assert Journal.of(fresh).objection(later, True) == ""
 
 
+def test_what_an_earlier_version_did_not_note_is_no_difference(tmp_path):
+    weak = remote(etag=None, weak_etag='"a"')
+    record = dataclasses.asdict(Journal.of(weak))
+    for later in ("weak_etag", "weak_date", "media_type"):
+        del record[later]
+    (tmp_path / "j").write_text(json.dumps(record))
+    assert Journal.load(tmp_path / "j").objection(weak, False) == ""
+    assert "changed" in Journal.of(weak).objection(remote(etag=None), False)
+
+
 @pytest.mark.parametrize(
     "nonsense",
     [

@@ -159,7 +159,7 @@ MAY = {
         "origin",
     },
     "proof": {"checksum", "models", "options"},
-    "sink": {"partfile", "checksum", "journal", "models", "syncer", "target"},
+    "sink": {"partfile", "checksum", "journal", "models", "origin", "syncer", "target"},
     "partmap": {"event"},
     "tally": {"event", "models"},
     "widget": {"event", "html", "palette", "partmap", "tally"},

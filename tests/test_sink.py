@@ -3,6 +3,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import threading
 from contextlib import closing
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from raydl import partfile, syncer
 from raydl import sink as module
 from raydl.checksum import Checksum, Proof
-from raydl.errors import ChecksumError, OutputError, TargetError
+from raydl.errors import CancelledError, ChecksumError, OutputError, TargetError
 from raydl.journal import Journal
 from raydl.models import Remote
 from raydl.sink import FileSink
@@ -21,11 +22,10 @@ SHA = Checksum("sha256", hashlib.sha256(DATA).hexdigest())
 WRONG = Checksum("md5", "0" * 32)
 
 
-def open_sink(path, remote=REMOTE, checksum=None, resume=True, overwrite=False, keep_bad=False):
+def open_sink(path, remote=REMOTE, checksum=None, **kwargs):
     proof = Proof(checksum, "given") if checksum else None
-    return FileSink(
-        path, remote, proof=proof, resume=resume, overwrite=overwrite, keep_bad=keep_bad
-    )
+    usual = {"resume": True, "overwrite": False, "check": lambda: None}
+    return FileSink(path, remote, proof=proof, **{**usual, **kwargs})
 
 
 def changed(**changes):
@@ -124,7 +124,21 @@ def test_it_starts_over_and_says_why(tmp_path, kwargs, why):
     with closing(open_sink(tmp_path / "f", **kwargs)) as sink:
         assert sink.kept == 0
         assert why in sink.note
-        assert (tmp_path / "f.part").stat().st_size == 0
+        size = kwargs.get("remote", REMOTE).size
+        put(sink, b"x" * size)
+        sink.finish()
+    assert (tmp_path / "f").read_bytes() == b"x" * size
+
+
+@pytest.mark.parametrize("remote", [changed(etag='"v2"'), changed(ranges=False)])
+def test_what_is_there_stays_until_something_else_comes(tmp_path, remote):
+    """Only for a while the origin has another version, and not a byte of it."""
+    interrupted(tmp_path, 4000)
+    with closing(open_sink(tmp_path / "f", remote=remote)) as sink:
+        assert sink.kept == 0
+    assert sink.left == 0
+    with closing(open_sink(tmp_path / "f")) as sink:
+        assert sink.kept == 4000
 
 
 @pytest.mark.parametrize("journal", [None, "{}", "[" * 200_000])
@@ -438,6 +452,28 @@ def test_a_crash_between_link_and_unlink_does_not_endanger_the_target(tmp_path):
     assert (tmp_path / "f").read_bytes() == DATA
 
 
+def test_a_part_file_of_others_with_two_names_stays_as_it_is(tmp_path):
+    (tmp_path / "f.part").write_text("mine")
+    os.link(tmp_path / "f.part", tmp_path / "backup")
+    with pytest.raises(TargetError, match="without a journal"):
+        open_sink(tmp_path / "f")
+    assert names(tmp_path) == ["backup", "f.part"]
+
+
+@pytest.mark.parametrize("etag", ['"v1"', '"v2"'])
+def test_a_part_file_that_was_backed_up_by_a_link(tmp_path, etag):
+    interrupted(tmp_path, 4000)
+    os.link(tmp_path / "f.part", tmp_path / "backup")
+    with closing(open_sink(tmp_path / "f", remote=changed(etag=etag))) as sink:
+        assert sink.kept == (4000 if etag == '"v1"' else 0)
+        put(sink, (DATA if sink.kept else DATA[::-1])[sink.kept :])
+        with pytest.raises(TargetError, match="another raydl"):
+            open_sink(tmp_path / "f")
+        sink.finish()
+    assert (tmp_path / "f").read_bytes() == (DATA if sink.kept else DATA[::-1])
+    assert (tmp_path / "backup").read_bytes()[:4000] == DATA[:4000]
+
+
 def test_a_symbolic_link_in_place_of_the_part_file_is_not_followed(tmp_path):
     (tmp_path / "precious").write_text("precious")
     (tmp_path / "f.part").symlink_to(tmp_path / "precious")
@@ -448,7 +484,7 @@ def test_a_symbolic_link_in_place_of_the_part_file_is_not_followed(tmp_path):
 
 def test_bytes_that_did_not_reach_the_disk_are_not_called_safe(tmp_path, monkeypatch):
     """The system tells of a failed write-back once, to whoever syncs first."""
-    monkeypatch.setattr(syncer, "SYNC_BYTES", 100)
+    monkeypatch.setattr(syncer, "SYNC_BYTES", 4000)
     failures = [OSError(errno.EIO, "Input/output error")]
 
     def fdatasync(fd):
@@ -472,3 +508,104 @@ def test_no_space_leaves_nothing_behind(tmp_path):
     with pytest.raises(OutputError, match="are needed"):
         open_sink(tmp_path / "f", remote=changed(size=1 << 60))
     assert names(tmp_path) == []
+
+
+class SlowDisk:
+    """One whose first sync, while a download goes on, takes until ``release``."""
+
+    def __init__(self, monkeypatch):
+        self.release, self.busy = threading.Event(), threading.Event()
+        monkeypatch.setattr(syncer, "_to_disk", self.to_disk)
+        monkeypatch.setattr(syncer, "SYNC_BYTES", 1000)
+        monkeypatch.setattr(syncer, "PATIENCE", 0.01)
+        monkeypatch.setattr(syncer, "CHECK_SECONDS", 0.01)
+
+    def to_disk(self, fd):
+        self.busy.set()
+        assert self.release.wait(60)
+
+
+@pytest.fixture
+def slow_disk(monkeypatch):
+    disk = SlowDisk(monkeypatch)
+    yield disk
+    disk.release.set()
+
+
+def cancelled():
+    raise CancelledError("the download was cancelled")
+
+
+def test_who_leaves_does_not_wait_for_a_slow_disk(tmp_path, slow_disk):
+    sink = open_sink(tmp_path / "f", check=cancelled)
+    put(sink, DATA[:1500])
+    assert slow_disk.busy.wait(60)
+    sink.close()
+    assert sink.left == 0  # what is certain: it may be the process that ends now
+    with pytest.raises(TargetError, match="another raydl"):
+        open_sink(tmp_path / "f")
+    slow_disk.release.set()
+    sink._syncer._thread.join(60)
+    with closing(open_sink(tmp_path / "f")) as again:
+        assert again.kept == 1500
+
+
+def test_who_leaves_while_the_last_bytes_go_to_a_slow_disk(tmp_path, slow_disk):
+    with closing(open_sink(tmp_path / "f", remote=changed(size=900), check=cancelled)) as sink:
+        put(sink, DATA[:900])
+        with pytest.raises(CancelledError):
+            sink.finish()
+    assert slow_disk.busy.is_set()
+    assert names(tmp_path) == ["f.part", "f.part.journal"]
+
+
+def test_an_end_that_nobody_interrupts_waits_for_the_disk(tmp_path, slow_disk):
+    """A second start comes in the same process, and needs the file."""
+    asked = []
+
+    def check():
+        asked.append(True)
+        slow_disk.release.set()
+
+    sink = open_sink(tmp_path / "f", check=check)
+    put(sink, DATA[:1500])
+    sink.close()
+    assert asked
+    assert sink.left == 1500
+    with closing(open_sink(tmp_path / "f")) as again:
+        assert again.kept == 1500
+
+
+def test_not_much_is_written_that_is_not_safe(tmp_path, slow_disk):
+    """So much a kill amid a sync costs: the journal counts on nothing that is being synced."""
+    with closing(open_sink(tmp_path / "f", check=cancelled)) as sink:
+        put(sink, DATA[:1500])
+        put(sink, DATA[1500:1999])
+        with pytest.raises(CancelledError):
+            put(sink, DATA[1999:3000])
+
+
+def test_a_slow_disk_gets_less_at_once(tmp_path, monkeypatch):
+    now = [0.0]
+
+    def fdatasync(fd):
+        now[0] += 4.0
+
+    monkeypatch.setattr(syncer.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(syncer.os, "fdatasync", fdatasync)
+    monkeypatch.setattr(syncer, "LEAST_BYTES", 100)
+    with closing(open_sink(tmp_path / "f")) as sink:
+        put(sink, DATA[:4000])
+        sink._syncer.bring(4000)
+        assert sink._syncer._stretch == 500
+        put(sink, DATA[4000:5001])  # over twice as much: it waits
+        assert sink._syncer.synced == 5001
+
+
+def test_a_long_look_at_what_is_kept_can_be_ended(tmp_path, monkeypatch):
+    interrupted(tmp_path, 4000)
+    monkeypatch.setattr(module, "_READ_SIZE", 1000)
+    with pytest.raises(CancelledError):
+        open_sink(tmp_path / "f", checksum=SHA, check=cancelled)
+    with closing(open_sink(tmp_path / "f", checksum=SHA)) as sink:
+        assert sink.kept == 4000

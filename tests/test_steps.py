@@ -36,7 +36,7 @@ def disk(monkeypatch):
 def sink_at(folder, data, *, ranges=True, **kwargs):
     etag = '"old"' if data is OLD else '"new"'
     remote = Remote("http://h/f", "http://h/f", SIZE, ranges, etag, None, "f")
-    usual = {"proof": None, "resume": True, "overwrite": False}
+    usual = {"proof": None, "resume": True, "overwrite": False, "check": lambda: None}
     return FileSink(folder / "f", remote, **{**usual, **kwargs})
 
 
@@ -46,7 +46,7 @@ def download(folder, data, **kwargs):
         while sink.written < SIZE:
             stop = HALF if sink.written < HALF else SIZE
             sink.write(memoryview(data)[sink.written : stop])
-            sink._syncer._sync(sink.written)
+            sink._syncer.bring(sink.written)
         sink.finish()
 
 
@@ -54,10 +54,11 @@ class Scene:
     """Folders in which a run of ``data`` is to be killed, and what the next run makes of that.
 
     Where it has ``begun``, a run of the old version was killed before: 300 bytes are safe, 500
-    were written.
+    were written. With ``backup`` that run's part file has another name as well.
     """
 
-    def __init__(self, tmp_path, begun, data, **kwargs):
+    def __init__(self, tmp_path, begun, data, *, backup=False, **kwargs):
+        self.backup = backup
         self.root, self.begun, self.data, self.kwargs = tmp_path, begun, data, kwargs
         self.overwrite = kwargs.get("overwrite", False)
         self.next = tmp_path / "next"
@@ -73,10 +74,13 @@ class Scene:
         if self.begun:
             sink = sink_at(folder, OLD, overwrite=True)
             sink.write(memoryview(OLD)[:SAFE])
-            sink._syncer._sync(SAFE)
+            sink._syncer.bring(SAFE)
             sink.write(memoryview(OLD)[SAFE:WRITTEN])
             os.close(sink._part.fd)
-        steps, killed = Steps(folder, cut, fail_sync, {"f.part": SAFE}), False
+        if self.backup:
+            os.link(folder / "f.part", folder / "backup")
+        safe = {"f.part": SAFE, "backup": SAFE}
+        steps, killed = Steps(folder, cut, fail_sync, safe), False
         with pytest.MonkeyPatch.context() as patch, contextlib.closing(steps):
             steps.watch(patch)
             try:
@@ -109,7 +113,9 @@ class Scene:
         """End it before every step from ``first`` on."""
         for cut in itertools.count(first):
             steps, killed = self.run(cut, cut, fail_sync)
-            self.try_with({path.name: path.read_bytes() for path in steps.folder.iterdir()})
+            files = {path.name: path.read_bytes() for path in steps.folder.iterdir()}
+            assert files.get("backup", OLD)[:WRITTEN] == OLD[:WRITTEN]
+            self.try_with(files)
             if not killed:
                 return
 
@@ -150,3 +156,8 @@ class TestEveryStep:
                     scene.try_with(files)
             if not killed:
                 return
+
+
+@pytest.mark.parametrize("data", [OLD, NEW], ids=["same", "changed"])
+def test_killed_where_there_is_a_backup(tmp_path, data):
+    Scene(tmp_path, True, data, backup=True).kill()
