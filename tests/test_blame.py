@@ -520,6 +520,7 @@ def test_when_each_place_has_failed_it_ends():
 # --- for real ---
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 def test_a_node_of_a_cluster_without_a_way_out(own_nodes, make_origin, in_tmp):
     nodes, origin = own_nodes(2), make_origin(random_bytes(30_000_000))

@@ -251,6 +251,7 @@ def wanting_three_lanes(origin):
     return origin
 
 
+@pytest.mark.slow
 def test_a_ray_of_its_own_beside_a_token_and_init_after_it(home, make_origin, in_tmp):
     """Of a file as `ray get-auth-token --generate` and a local ray.init leave it."""
     (home / ".ray").mkdir()

@@ -197,7 +197,10 @@ def test_a_worker_that_never_starts(own_nodes, origin, tmp_path, in_tmp, monkeyp
         fetch(nodes, origin, None, fetch_here=False, timeout=3, overwrite=True)
 
 
-@pytest.mark.parametrize("phase", ["probe", "connect", "hire", "transfer"])
+@pytest.mark.parametrize(
+    "phase",
+    [*(pytest.param(p, marks=pytest.mark.slow) for p in ("probe", "connect", "hire")), "transfer"],
+)
 def test_ctrl_c_in_any_phase(own_nodes, origin, tmp_path, monkeypatch, phase):
     """Within two seconds, and nothing is left behind."""
     raydl.disconnect()  # of what the tests before keep warm

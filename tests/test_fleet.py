@@ -161,6 +161,7 @@ def test_a_node_dies_with_what_it_had_fetched(own_nodes, slow_origin, in_tmp):
     assert (in_tmp / "file.bin").read_bytes() == slow_origin.data
 
 
+@pytest.mark.slow
 def test_a_node_that_joins_later_gets_lanes(own_nodes, make_origin, in_tmp):
     nodes = own_nodes(1)
     origin = make_origin(random_bytes(20_000_000))
@@ -185,7 +186,9 @@ def test_a_node_that_joins_later_gets_lanes(own_nodes, make_origin, in_tmp):
     assert (in_tmp / "file.bin").read_bytes() == origin.data
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(
+    "how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_the_driver_is_killed_and_resumed(two_nodes, slow_origin, tmp_path, how):
     env = {**os.environ, "RAY_AUTH_MODE": "disabled"}
     command = [
@@ -261,6 +264,7 @@ def settled(origin, seconds=1.0):
     return len(origin.parts) == before
 
 
+@pytest.mark.slow
 def test_a_ray_of_its_own(slow_origin, tmp_path, monkeypatch):
     import tempfile
 

@@ -970,6 +970,7 @@ def test_no_tk(tmp_path):
 # A cluster that the windows make.
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 def test_two_windows_make_a_cluster_and_download(open_app, home, tmp_path):
     """64 MiB from nginx over a head and a worker that the windows started; the worker leaves

@@ -120,6 +120,7 @@ def test_max_connections_per_origin(origin, in_tmp):
     assert most == [3]
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 def test_max_connections_of_all_nodes_together(two_nodes, make_origin, in_tmp):
     origin = make_origin(random_bytes(20_000_000))
@@ -158,6 +159,7 @@ def test_who_asks_for_a_pause_gets_it_from_all_lanes(origin, in_tmp):
     assert len([event for event in events if isinstance(event, PartFailed)]) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 def test_who_asks_for_a_pause_gets_it_from_all_nodes(two_nodes, make_origin, in_tmp):
     origin = make_origin(random_bytes(20_000_000))

@@ -102,6 +102,7 @@ def test_a_head_a_worker_and_a_download(home, begin, make_origin, tmp_path):
     assert not processes(home)
 
 
+@pytest.mark.slow
 def test_a_head_that_lets_in_anyone_is_ended_again(home, monkeypatch):
     """As with a Ray that knows no tokens, and says nothing of that."""
 
@@ -310,6 +311,7 @@ def _own_address():
     return get_node_ip_address()
 
 
+@pytest.mark.slow
 def test_what_does_not_start_says_why(home):
     node = RayNode(["--address=127.0.0.1:1", "--no-such-option"], {})
     with pytest.raises(ClusterError, match=r"did not start: .*no-such-option"):
