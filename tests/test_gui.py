@@ -1092,7 +1092,7 @@ def test_a_head_that_ends_by_itself(coordinator):
 @pytest.mark.cluster
 @pytest.mark.timeout(240)
 def test_a_head_that_was_away(open_app):
-    """Ray needs a minute to notice."""
+    """It is told within seconds, and this machine is a worker again once the head is back."""
     app, port = open_app("worker"), free_port()
     window, head = app.window, start_head(None, port)
     try:
@@ -1103,11 +1103,10 @@ def test_a_head_that_was_away(open_app):
         first = window._joined
         head.stop()
         drive(app.root, lambda: str(window.state_label.cget("style")) == "Bad.TLabel", 30)
-        drive(app.root, lambda: "nothing listens there" in window.trouble.message, 120)
         head = start_head(None, port)
-        drive(app.root, lambda: window._joined, 60)
-        assert window._joined is not first
-        assert window.trouble.message == ""
+        drive(app.root, lambda: str(window.state_label.cget("style")) == "Good.TLabel", 120)
+        assert window._joined is first
+        assert "connected to" in window.state_label.cget("text")
     finally:
         app.quit()
         head.stop()

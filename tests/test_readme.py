@@ -35,10 +35,16 @@ def home(monkeypatch):
                 continue
 
 
-@pytest.mark.slow
 @pytest.mark.cluster
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("old_token", ["none", "the head's", "a worker's"])
+@pytest.mark.parametrize(
+    "old_token",
+    [
+        pytest.param("none", marks=pytest.mark.patient),
+        pytest.param("the head's", marks=pytest.mark.patient),
+        pytest.param("a worker's", marks=pytest.mark.slow),
+    ],
+)
 def test_three_machines(home, tmp_path, old_token):
     """Whatever token there was before. The first machine and another, with a home each."""
     first, other = home / "first", home / "other"
