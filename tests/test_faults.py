@@ -199,7 +199,12 @@ def test_a_worker_that_never_starts(own_nodes, origin, tmp_path, in_tmp, monkeyp
 
 @pytest.mark.parametrize(
     "phase",
-    [*(pytest.param(p, marks=pytest.mark.slow) for p in ("probe", "connect", "hire")), "transfer"],
+    [
+        pytest.param("probe", marks=pytest.mark.patient),
+        pytest.param("connect", marks=pytest.mark.slow),
+        pytest.param("hire", marks=pytest.mark.patient),
+        "transfer",
+    ],
 )
 def test_ctrl_c_in_any_phase(own_nodes, origin, tmp_path, monkeypatch, phase):
     """Within two seconds, and nothing is left behind."""

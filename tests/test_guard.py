@@ -146,9 +146,15 @@ def kill_first_raylet(home):
 
 
 @pytest.mark.cluster
-@pytest.mark.slow
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("flags", [[], ["--no-fetch-here"], ["-o", "-"]])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        pytest.param([], marks=pytest.mark.slow),
+        pytest.param(["--no-fetch-here"], marks=pytest.mark.patient),
+        pytest.param(["-o", "-"], marks=pytest.mark.patient),
+    ],
+)
 def test_the_node_of_this_machine_ends_amid_a_download(
     home, two_machines, make_origin, tmp_path, flags
 ):
