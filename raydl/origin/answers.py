@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
 
 import requests
 
 from raydl.models import Failure, Source
-from raydl.origin.faults import OriginFailure
+from raydl.origin.faults import OriginFailure, host_of
 from raydl.origin.headers import (
     content_coding,
     content_length,
@@ -129,7 +128,7 @@ def _same(before: str | None, now: str | None) -> None:
 def status_failure(response: requests.Response) -> Failure:
     """The failure that an error status means."""
     reason = response.reason if re.fullmatch(r"[\w '-]{1,60}", response.reason or "") else ""
-    host = urlsplit(response.url).netloc.rpartition("@")[2]
+    host = host_of(response.url)
     return Failure(
         "status",
         f"{host} answered {response.status_code} {reason}".rstrip(),

@@ -94,4 +94,9 @@ def chain(error: BaseException) -> list[BaseException]:
 def _host_of(error: BaseException) -> str:
     request = getattr(error, "request", None)
     url = getattr(request, "url", None)
-    return urlsplit(url).netloc.rpartition("@")[2] if isinstance(url, str) else ""
+    return host_of(url) if isinstance(url, str) else ""
+
+
+def host_of(url: str) -> str:
+    """Host and port of a URL, without what may be before them."""
+    return urlsplit(url).netloc.rpartition("@")[2]
