@@ -141,7 +141,7 @@ class _Spots:
                 at = 0
                 while at < len(block):
                     view = memoryview(block)[at:]
-                    got, failure = origin.read_part(source, start + at, stop, view, _no_tally)
+                    got, failure = origin.read_part(source, start + at, stop, view)
                     at += got
                     control.wait(0)  # it was aborted where this raises
                     if failure is not None:
@@ -156,7 +156,3 @@ class _Spots:
 
 def _told_before(event: Event) -> None:
     """What is to be said of credentials and trust was said of the first place."""
-
-
-def _no_tally(count: int) -> None:
-    """Nobody counts."""

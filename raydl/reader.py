@@ -178,7 +178,7 @@ class RemoteFile(io.RawIOBase):
         source, got = source_of(self._remote, self._options), 0
         for tries in count(1):
             view = memoryview(buffer)[got:]
-            more, failure = self._origin.read_part(source, start + got, stop, view, _no_tally)
+            more, failure = self._origin.read_part(source, start + got, stop, view)
             got += more
             if failure is None and got == len(buffer):
                 break
@@ -190,7 +190,3 @@ class RemoteFile(io.RawIOBase):
                 time.sleep(backoff.delay(tries, failure.retry_after))
         self._block, self._block_start = memoryview(buffer), start
         return self._block
-
-
-def _no_tally(count: int) -> None:
-    """Nobody counts."""

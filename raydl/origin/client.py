@@ -137,7 +137,7 @@ class Origin:
         start: int,
         stop: int,
         into: memoryview,
-        tally: Tally,
+        tally: Tally = lambda _: None,
     ) -> tuple[int, Failure | None]:
         """Read bytes ``[start, stop)`` into ``into``; returns how many are there and right.
 
