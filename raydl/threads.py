@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from mmap import mmap
 
 from raydl import company
 from raydl.lane import HERE, Fetched, Joined, Post, Pulse
@@ -16,12 +17,16 @@ MOST_THREADS = 256
 
 
 class BufferPool:
-    """Buffers, used again and again, up to ``limit`` bytes of them in all of this process."""
+    """Buffers, used again and again, up to ``limit`` bytes of them in all of this process.
+
+    They are mappings, which go back to the system once nobody has them: an allocator keeps what
+    is freed, in a heap for every few threads, and each download has threads of its own.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._lock = threading.Lock()
-        self._free: list[bytearray] = []
+        self._free: list[mmap] = []
         self._bytes = 0
         self._out = 0
 
@@ -29,7 +34,7 @@ class BufferPool:
         """Whether ``size`` more bytes stay within the limit."""
         return self._out + size <= self._limit // company.size()
 
-    def take(self, size: int) -> bytearray:
+    def take(self, size: int) -> mmap:
         """A buffer of at least ``size`` bytes; whether it fits is for the caller to ask first."""
         with self._lock:
             fitting = [b for b in self._free if size <= len(b) <= 2 * size]
@@ -37,11 +42,11 @@ class BufferPool:
                 buffer = min(fitting, key=len)
                 self._remove(buffer)
             else:
-                buffer = bytearray(size)
+                buffer = mmap(-1, size)
             self._out += len(buffer)
             return buffer
 
-    def give(self, buffer: bytearray) -> None:
+    def give(self, buffer: mmap) -> None:
         """The buffer is free again; the oldest free ones make room for it."""
         with self._lock:
             self._out -= len(buffer)
@@ -51,7 +56,7 @@ class BufferPool:
             while self._free and self._out + self._bytes > limit:
                 self._remove(self._free[0])
 
-    def _remove(self, buffer: bytearray) -> None:
+    def _remove(self, buffer: mmap) -> None:
         index = next(i for i, b in enumerate(self._free) if b is buffer)
         self._bytes -= len(self._free.pop(index))
 
@@ -63,7 +68,7 @@ class BufferPayload:
     in_store = False
     ref = None
 
-    def __init__(self, buffer: bytearray, size: int, pool: BufferPool) -> None:
+    def __init__(self, buffer: mmap, size: int, pool: BufferPool) -> None:
         self._buffer, self._size, self._pool = buffer, size, pool
 
     def pull(self, done: Callable[[str], None]) -> None:
@@ -89,7 +94,7 @@ class LocalTeam:
     def __init__(self, pool: BufferPool, post: Post) -> None:
         self._pool, self._post = pool, post
         self._worker = Worker()
-        self._tasks: queue.SimpleQueue[tuple[int, Part, Source, bytearray] | None] = (
+        self._tasks: queue.SimpleQueue[tuple[int, Part, Source, mmap] | None] = (
             queue.SimpleQueue()
         )
         self._lock = threading.Lock()
