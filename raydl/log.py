@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import traceback
-import weakref
 
 from raydl.errors import RaydlError
 from raydl.event import Event, PartWritten, Progress, Unanswered
@@ -17,7 +16,8 @@ MOST_LINKS = 16
 MISTAKES = (AssertionError, AttributeError, ImportError, IndexError, KeyError, TypeError)
 """Errors whose texts name parts of a program."""
 
-_told: weakref.WeakSet[BaseException] = weakref.WeakSet()
+TOLD = "_raydl_has_told"
+"""Among the attributes of an error that was told of: they end with it, and every error has them."""
 
 
 def note(event: Event) -> None:
@@ -42,8 +42,8 @@ def warn(event: Event) -> None:
 
 def note_failure(error: BaseException) -> None:
     """Tell of an error with all that led to it, once."""
-    if log.isEnabledFor(logging.DEBUG) and error not in _told:
-        _told.add(error)
+    if log.isEnabledFor(logging.DEBUG) and TOLD not in vars(error):
+        vars(error)[TOLD] = True
         log.debug("%s", whole_chain(error))
 
 
