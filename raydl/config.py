@@ -63,10 +63,18 @@ def _user_file() -> Path:
 def config_files() -> list[ConfigFile]:
     """The configuration files in force, the weaker first."""
     mine, here = _user_file(), Path(FILE_NAME)
-    found = [ConfigFile(mine, True)] if mine.is_file() else []
-    if here.is_file() and not (found and here.samefile(mine)):
+    found = [ConfigFile(mine, True)] if _is_file(mine) else []
+    if _is_file(here) and not (found and here.samefile(mine)):
         found.append(ConfigFile(here, False))
     return found
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is one; what cannot be looked into holds none for us."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def settings(

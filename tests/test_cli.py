@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -315,6 +316,23 @@ def test_the_files_in_force_are_told(origin, here, tmp_path):
     assert json.loads(told.splitlines()[0])["text"] == line
     told = run_raydl("fetch", origin.url(), "--overwrite", "--progress", "none", cwd=here).stderr
     assert told == ""
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("setpriv") is None,
+    reason="only root can give its rights up once it is inside",
+)
+def test_in_a_directory_that_cannot_be_read(origin, here, tmp_path):
+    """The working directory is somebody else's, as with sudo."""
+    here.chmod(0)
+    dropping = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+    for args in (["config"], ["fetch", origin.url(), "-o", str(tmp_path / "x")]):
+        done = subprocess.run(
+            [*dropping, *RAYDL, *args], cwd=here, capture_output=True, text=True, timeout=60,
+            check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "x").read_bytes() == origin.data
 
 
 def test_a_strangers_file_sends_nothing(origin, here):
