@@ -17,12 +17,11 @@ import typer
 from raydl._version import __version__
 from raydl.address import may_be_cluster
 from raydl.config import Setting, config_files, options_from, settings
-from raydl.control import Control
-from raydl.errors import CancelledError, ClusterError, OutputError, UsageError, exit_codes
+from raydl.errors import ClusterError, OutputError, UsageError, exit_codes
 from raydl.event import Notice
 from raydl.guard import ends_in_order, stand_by
 from raydl.options import IN_BYTES, Options, option_fields
-from raydl.outcome import Signalled, raise_on_signals, run
+from raydl.outcome import StandardOutput, raise_on_signals, run
 from raydl.progress import renderer
 from raydl.units import format_size, printable
 
@@ -150,15 +149,9 @@ def fetch(
     if output == "-" and sys.stdout is not None and sys.stdout.isatty():
         raise UsageError("standard output is a terminal", "pipe it on, or save with -o PATH")
     options = _options(flags)
-    control = Control()
-    try:
-        if may_be_cluster(options.address) and stand_by():
-            options = _alone(options, output)
-        report = download(url, output, options, control=control)
-    except KeyboardInterrupt:
-        raise CancelledError("interrupted", _how_to_go_on(control)) from None
-    except Signalled as signalled:
-        raise signalled.to_error(_how_to_go_on(control)) from None
+    if may_be_cluster(options.address) and stand_by():
+        options = _alone(options, output)
+    report = download(url, output, options)
     if as_json:
         print(json.dumps(report.to_dict()))
 
@@ -176,14 +169,6 @@ def _alone(options: Options, output: str | None) -> Options:
     with renderer(options.progress) as render:
         render(Notice(f"going on without the cluster: {what}"))
     return replace(options, address="none")
-
-
-def _how_to_go_on(control: Control) -> str:
-    if control.why_nothing:
-        return f"nothing is kept: {control.why_nothing}"
-    if not control.kept:
-        return "nothing new is kept yet"
-    return f"{format_size(control.kept)} are kept: run the same command again to go on"
 
 
 @app.command()
@@ -381,6 +366,7 @@ def _root(
 def main() -> NoReturn:
     """Run the command line and exit with the documented code."""
     raise_on_signals()
+    StandardOutput.watch()
     try:
         code = run(_command, sys.argv[1:])
     finally:
@@ -389,10 +375,13 @@ def main() -> NoReturn:
 
 
 def _command() -> Any:
+    command = typer.main.get_command(app)
     try:
-        return typer.main.get_command(app).main(prog_name="raydl", standalone_mode=False)
-    except typer.Abort as abort:
-        raise KeyboardInterrupt from abort
+        # Not its main(), which keeps to itself how it was ended.
+        with command.make_context("raydl", sys.argv[1:]) as context:
+            return command.invoke(context)
+    except typer.Exit as ended:
+        return ended.exit_code
 
 
 def _leave(code: int) -> NoReturn:
@@ -405,7 +394,7 @@ def _leave(code: int) -> NoReturn:
         try:
             if stream is not None:
                 stream.flush()
-        except OSError:
+        except (OSError, OutputError):
             code = code or OutputError.exit_code
     os._exit(code)
 
