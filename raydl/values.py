@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,7 +12,7 @@ from raydl.checksum import Checksum
 from raydl.errors import UsageError
 from raydl.textfile import read_text
 from raydl.units import format_size, parse_duration, parse_size
-from raydl.weburl import check_url
+from raydl.weburl import check_url, is_host
 
 MAX_PART_SIZE = 64 << 20
 LONGEST_TIMEOUT = 24 * 3600.0
@@ -157,13 +158,17 @@ def proxy(value: Any) -> str:
     text = secret(value).strip()
     if text == "none":
         return text
-    if "://" not in text:
+    has_scheme = "://" in text
+    if not has_scheme:
         text = f"http://{text}"
     try:
         parts = urlsplit(text)
-        fits = bool(parts.hostname) and parts.port != 0
+        # A word alone may be anything: that it is a host, the port has to say.
+        fits = is_host(parts.hostname or "") and (has_scheme if parts.port is None else parts.port)
     except ValueError:
         fits = False
     if not fits or parts.scheme not in ("http", "https", "socks5", "socks5h"):
         raise UsageError("this is no proxy", "write http://HOST:PORT, or none")
+    if parts.scheme.startswith("socks") and find_spec("socks") is None:
+        raise UsageError("a SOCKS proxy needs a library", "pip install 'requests[socks]'")
     return text

@@ -51,7 +51,7 @@ def test_failures_become_errors(kind, error):
     assert raised.message == "it failed (3 tries)"
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 429, 503])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 503])
 def test_common_statuses_come_with_advice(status):
     assert Failure("status", "", status).to_error().hint
 
