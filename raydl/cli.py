@@ -137,7 +137,10 @@ def fetch(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Download URL with every node of the Ray cluster, or with this machine alone."""
+    """Download URL with all nodes of the cluster.
+
+    Without a Ray cluster this machine downloads alone.
+    """
     from raydl.download import run as download
 
     if as_json and output == "-":
@@ -174,7 +177,10 @@ def _alone(options: Options, output: str | None) -> Options:
 @app.command()
 @_with_options("access", "timeout", "retries")
 def probe(url: Url, flags: dict[str, Any], as_json: Json = False) -> None:
-    """Show what the origin offers: size, byte ranges, version, file name."""
+    """Show what the origin offers.
+
+    That is size, byte ranges, version and file name.
+    """
     from raydl.api import ask
 
     remote = ask(url, _options(flags))
@@ -203,7 +209,10 @@ def probe(url: Url, flags: dict[str, Any], as_json: Json = False) -> None:
 
 @app.command()
 def nodes(address: Address = None, as_json: Json = False) -> None:
-    """Show the cluster's nodes, and what raydl would use of them."""
+    """Show the cluster's nodes.
+
+    And what raydl would use of each.
+    """
     from raydl.api import nodes as list_nodes
 
     flags = {} if address is None else {"address": address}
@@ -249,9 +258,10 @@ def coordinator(
     ] = True,
     as_json: Json = False,
 ) -> None:
-    """Make this machine the head of a Ray cluster, until Ctrl-C, and show what workers type.
+    """Make this machine the head of a Ray cluster.
 
-    Where a head runs already, only show it. The same as `ray start --head`, with a token.
+    It is until Ctrl-C, and shows what workers type. Where a head runs already, only show it. The
+    same as `ray start --head`, with a token.
     """
     from raydl.console import coordinate
 
@@ -267,9 +277,10 @@ def worker(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make this machine a worker of the cluster at ADDRESS, until Ctrl-C.
+    """Make this machine a worker of a cluster.
 
-    The same as `ray start --address ADDRESS`, with a check before and a status line.
+    It is one of the cluster at ADDRESS until Ctrl-C. The same as `ray start --address ADDRESS`,
+    with a check before and a status line.
     """
     from raydl.authtoken import read_token
     from raydl.console import work
@@ -283,7 +294,7 @@ def gui(
         str, typer.Option(metavar="ROLE", help="coordinator or worker [default: ask].")
     ] = "",
 ) -> None:
-    """Open a window: be a coordinator or a worker, and watch."""
+    """Open a window: be a coordinator or a worker."""
     if role not in ("", "coordinator", "worker"):
         raise UsageError(f"{role!r} is no role", "coordinator or worker")
     try:
@@ -306,9 +317,10 @@ def tls(
         list[str], typer.Argument(metavar="HOST...", help="Each node, as the others reach it.")
     ],
 ) -> None:
-    """Make certificates for TLS between the nodes of a cluster, and the authority for them.
+    """Make certificates for TLS between nodes.
 
-    Run again with the same DIR for more nodes. How to turn TLS on: docs/security.md.
+    And the authority for them. Run again with the same DIR for more nodes. How to turn TLS on:
+    docs/security.md.
     """
     try:
         from raydl.tls import make_certificates
@@ -321,7 +333,7 @@ def tls(
 
 @app.command()
 def config(as_json: Json = False) -> None:
-    """Print the values in force, and where each came from."""
+    """Print the options in force, and why they are."""
     found = _settings({})
     options_from(found)
     if as_json:
@@ -346,8 +358,10 @@ def _shown(name: str, value: Any) -> Any:
 
 @app.command()
 def demo() -> None:
-    """Fetch a file from an origin on this machine that caps each connection: once over one,
-    once over several. Needs no network and takes less than half a minute.
+    """Show here what several connections bring.
+
+    Fetch a file from an origin on this machine that caps each connection: once over one, once over
+    several. Needs no network and takes less than half a minute.
     """
     from raydl.demo import main as show
 

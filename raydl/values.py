@@ -100,6 +100,14 @@ def secret(value: Any) -> str:
     return text
 
 
+def credentials(value: Any) -> str:
+    """A user and a password with a colon between; errors do not repeat them."""
+    text = secret(value)
+    if ":" not in text:
+        raise UsageError("there is no colon in it", "USER:PASSWORD, or USER: without a password")
+    return text
+
+
 Header = tuple[str, str]
 
 OUR_HEADERS = ("range", "if-range", "accept-encoding", "connection", "content-length",

@@ -15,6 +15,7 @@ import typer
 from typer.testing import CliRunner
 
 import raydl
+from raydl.checksum import ALGORITHMS
 from raydl.cli import app
 from raydl.errors import OutputError, exit_codes
 from raydl.options import option_fields
@@ -43,6 +44,14 @@ def test_help_names_every_flag_and_exit_code():
         assert f"{code}  {meaning}" in text
     assert "--no-fetch-here" in text
     assert "[default: 8MiB]" in text
+
+
+def test_help_cuts_no_description():
+    assert "..." not in CliRunner().invoke(app, ["--help"]).output.partition("Commands:")[2]
+
+
+def test_help_names_every_algorithm():
+    assert all(name in option_fields()["checksum"].metadata["help"] for name in ALGORITHMS)
 
 
 def test_version_and_no_arguments(here):
@@ -118,6 +127,13 @@ def test_a_reader_that_goes_away(make_origin, here):
         (["fetch", "http://h:99999/x"], 2, "http://h:99999/x cannot be fetched: its port"),
         (["fetch", "file:///x"], 2, "file:///x cannot be fetched: the scheme file is not"),
         (["fetch", "URL", "--mirror", "h/x"], 2, "--mirror: h/x has no scheme; did you mean"),
+        (["fetch", "URL", "--user", "anna"], 2, "--user: there is no colon in it; USER:PASSWORD"),
+        (["fetch", "URL", "--netrc", "/nope"], 2, "--netrc: /nope cannot be read"),
+        (["fetch", "URL", "--cookies", "/nope"], 2, "--cookies: /nope cannot be read"),
+        (["fetch", "URL", "--cacert", "/nope"], 2, "--cacert: /nope cannot be read"),
+        (["fetch", "URL", "--bearer-env", "NOPE"], 2, "--bearer-env: the variable NOPE is not set"),
+        (["fetch", "URL", "--checksum-file", "/nope"], 2, "--checksum-file: /nope cannot be read"),
+        (["fetch", "URL", "--overwrite", "--skip-existing"], 2, "--overwrite and --skip-existing"),
         (["fetch", "URL", "-o", "no/dir/"], 8, "mkdir -p no/dir"),
         (["fetch", "URL", "--address", "127.0.0.1:1"], 9, "raydl coordinator --port 1"),
         (["fetch", "URL", "--checksum", "md5:" + "0" * 32], 6, "has md5"),

@@ -85,9 +85,8 @@ def in_circles(host: str) -> Failure:
 
 def _proxy_of(links: list[BaseException]) -> str:
     """Host and port of the proxy, whoever named it, without its password."""
-    pools = (getattr(link, "pool", None) for link in links)
-    proxy = next((p.proxy for p in pools if getattr(p, "proxy", None) is not None), None)
-    return "" if proxy is None else proxy.netloc or ""
+    proxies = (getattr(getattr(link, "pool", None), "proxy", None) for link in links)
+    return next((proxy.netloc or "" for proxy in proxies if proxy is not None), "")
 
 
 def chain(error: BaseException) -> list[BaseException]:
