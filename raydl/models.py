@@ -333,6 +333,9 @@ class Report:
         line = f"{where}: {format_size(self.size)} in {format_duration(self.seconds)}"
         if self.fetched:
             line += f", {format_size(self.speed)}/s"
+            over = format_duration(self.transfer_seconds)
+            if over != format_duration(self.seconds):
+                line += f" over {over}"
         if len(self.nodes) > 1:
             line += f", {counted(len(self.nodes), 'node')}"
         if self.resumed:
