@@ -94,7 +94,7 @@ def _bearer(options: Options, environ: Mapping[str, str]) -> str:
     token = environ.get(options.bearer_env, "").strip()
     if not token:
         raise UsageError(
-            f"bearer-env: the variable {options.bearer_env} is not set", "export it first"
+            f"--bearer-env: the variable {options.bearer_env} is not set", "export it first"
         )
     return _as_bearer(token)
 
@@ -114,11 +114,11 @@ def _from_netrc(url: str, options: Options, tell: Tell) -> tuple[str, str] | Non
         status = path.stat()
         found = netrc.netrc(path).authenticators(urlsplit(url).hostname or "")
     except netrc.NetrcParseError as error:
-        raise UsageError(f"{path}, line {error.lineno}: this is no netrc file") from None
+        raise UsageError(f"--netrc: {path}, line {error.lineno}: this is no netrc file") from None
     except (OSError, UnicodeDecodeError) as error:
         if options.netrc == NETRC:
             return None
-        raise UsageError(f"{path} cannot be read: {why(error)}") from None
+        raise UsageError(f"--netrc: {path} cannot be read: {why(error)}") from None
     if found is None:
         return None
     if status.st_mode & 0o077 or status.st_uid not in (os.getuid(), 0):
@@ -156,13 +156,13 @@ def _cookies(file: str | None) -> CookieJar:
             jar.load(str(Path(file).expanduser()), ignore_discard=True, ignore_expires=True)
         except LoadError:
             raise UsageError(
-                f"cookies: {file} is no cookie file", "it has to be in Netscape's format"
+                f"--cookies: {file} is no cookie file", "it has to be in Netscape's format"
             ) from None
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"cookies: {file} cannot be read: {why(error)}") from None
+            raise UsageError(f"--cookies: {file} cannot be read: {why(error)}") from None
     for cookie in jar:
         if not f"{cookie.name}{cookie.value}".isascii():  # RFC 6265, section 4.1.1
-            raise UsageError(f"cookies: {file} has a cookie with characters that none can have")
+            raise UsageError(f"--cookies: {file} has a cookie with characters that none can have")
         if cookie.expires == 0:  # so curl writes one that lasts for the session
             cookie.expires, cookie.discard = None, True
     jar.clear_expired_cookies()
@@ -177,7 +177,9 @@ def _authorities(file: str | None) -> str | None:
     try:
         ssl.create_default_context(cadata=text)
     except (ssl.SSLError, ValueError):
-        raise UsageError(f"cacert: {file} holds no certificates", "PEM is what it takes") from None
+        raise UsageError(
+            f"--cacert: {file} holds no certificates", "PEM is what it takes"
+        ) from None
     return text
 
 
@@ -185,7 +187,7 @@ def _certificate(cert: str | None, key: str | None) -> str | None:
     """The client's certificate and key together, as PEM text."""
     if cert is None:
         if key is not None:
-            raise UsageError("key: a key is of no use without a certificate", "add --cert")
+            raise UsageError("--key: a key is of no use without a certificate", "add --cert")
         return None
     text = read_text(cert, "cert")
     if key is not None:
@@ -196,7 +198,7 @@ def _certificate(cert: str | None, key: str | None) -> str | None:
             context.load_cert_chain(name, password=_refuse)
         except (ssl.SSLError, ValueError, OSError):
             raise UsageError(
-                f"cert: {cert} and the key do not fit, or the key has a password",
+                f"--cert: {cert} and the key do not fit, or the key has a password",
                 "PEM, with the key in the same file or in --key, and without a password",
             ) from None
     return text

@@ -41,7 +41,7 @@ def fetch(
     ``output`` is a path, a directory, ``"-"`` for standard output, or None for the origin's
     name in the current directory. The keyword arguments are the fields of ``Options``; sizes
     are bytes or text such as ``"64MiB"``, durations seconds or text such as ``"30s"``.
-    ``on_event`` gets every event, on the thread where it happens.
+    ``on_event`` gets every event, on the thread where it happens; the last is Finished or Failed.
 
     Returns the Report once the file is whole, verified and in place. Raises RaydlError: its
     subclasses say what went wrong, and what had arrived is kept, so that the same call goes on

@@ -42,6 +42,7 @@ SCOPES = {
     "timeout": Scope.REQUEST,
     "lane": Scope.NODE,
     "connect": Scope.SOURCE,
+    "proxy": Scope.SOURCE,
     "tls": Scope.SOURCE,
     "status": Scope.SOURCE,
     "no-range": Scope.FILE,

@@ -17,12 +17,11 @@ import typer
 from raydl._version import __version__
 from raydl.address import may_be_cluster
 from raydl.config import Setting, config_files, options_from, settings
-from raydl.control import Control
-from raydl.errors import CancelledError, ClusterError, OutputError, UsageError, exit_codes
+from raydl.errors import ClusterError, OutputError, UsageError, exit_codes
 from raydl.event import Notice
 from raydl.guard import ends_in_order, stand_by
 from raydl.options import IN_BYTES, Options, option_fields
-from raydl.outcome import Signalled, raise_on_signals, run
+from raydl.outcome import StandardOutput, raise_on_signals, run
 from raydl.progress import renderer
 from raydl.units import format_size, printable
 
@@ -138,7 +137,10 @@ def fetch(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Download URL with every node of the Ray cluster, or with this machine alone."""
+    """Download URL with all nodes of the cluster.
+
+    Without a Ray cluster this machine downloads alone.
+    """
     from raydl.download import run as download
 
     if as_json and output == "-":
@@ -150,15 +152,9 @@ def fetch(
     if output == "-" and sys.stdout is not None and sys.stdout.isatty():
         raise UsageError("standard output is a terminal", "pipe it on, or save with -o PATH")
     options = _options(flags)
-    control = Control()
-    try:
-        if may_be_cluster(options.address) and stand_by():
-            options = _alone(options, output)
-        report = download(url, output, options, control=control)
-    except KeyboardInterrupt:
-        raise CancelledError("interrupted", _how_to_go_on(control)) from None
-    except Signalled as signalled:
-        raise signalled.to_error(_how_to_go_on(control)) from None
+    if may_be_cluster(options.address) and stand_by():
+        options = _alone(options, output)
+    report = download(url, output, options)
     if as_json:
         print(json.dumps(report.to_dict()))
 
@@ -178,18 +174,13 @@ def _alone(options: Options, output: str | None) -> Options:
     return replace(options, address="none")
 
 
-def _how_to_go_on(control: Control) -> str:
-    if control.why_nothing:
-        return f"nothing is kept: {control.why_nothing}"
-    if not control.kept:
-        return "nothing new is kept yet"
-    return f"{format_size(control.kept)} are kept: run the same command again to go on"
-
-
 @app.command()
 @_with_options("access", "timeout", "retries")
 def probe(url: Url, flags: dict[str, Any], as_json: Json = False) -> None:
-    """Show what the origin offers: size, byte ranges, version, file name."""
+    """Show what the origin offers.
+
+    That is size, byte ranges, version and file name.
+    """
     from raydl.api import ask
 
     remote = ask(url, _options(flags))
@@ -218,7 +209,10 @@ def probe(url: Url, flags: dict[str, Any], as_json: Json = False) -> None:
 
 @app.command()
 def nodes(address: Address = None, as_json: Json = False) -> None:
-    """Show the cluster's nodes, and what raydl would use of them."""
+    """Show the cluster's nodes.
+
+    And what raydl would use of each.
+    """
     from raydl.api import nodes as list_nodes
 
     flags = {} if address is None else {"address": address}
@@ -264,9 +258,10 @@ def coordinator(
     ] = True,
     as_json: Json = False,
 ) -> None:
-    """Make this machine the head of a Ray cluster, until Ctrl-C, and show what workers type.
+    """Make this machine the head of a Ray cluster.
 
-    Where a head runs already, only show it. The same as `ray start --head`, with a token.
+    It is until Ctrl-C, and shows what workers type. Where a head runs already, only show it. The
+    same as `ray start --head`, with a token.
     """
     from raydl.console import coordinate
 
@@ -282,9 +277,10 @@ def worker(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make this machine a worker of the cluster at ADDRESS, until Ctrl-C.
+    """Make this machine a worker of a cluster.
 
-    The same as `ray start --address ADDRESS`, with a check before and a status line.
+    It is one of the cluster at ADDRESS until Ctrl-C. The same as `ray start --address ADDRESS`,
+    with a check before and a status line.
     """
     from raydl.authtoken import read_token
     from raydl.console import work
@@ -298,7 +294,7 @@ def gui(
         str, typer.Option(metavar="ROLE", help="coordinator or worker [default: ask].")
     ] = "",
 ) -> None:
-    """Open a window: be a coordinator or a worker, and watch."""
+    """Open a window: be a coordinator or a worker."""
     if role not in ("", "coordinator", "worker"):
         raise UsageError(f"{role!r} is no role", "coordinator or worker")
     try:
@@ -321,9 +317,10 @@ def tls(
         list[str], typer.Argument(metavar="HOST...", help="Each node, as the others reach it.")
     ],
 ) -> None:
-    """Make certificates for TLS between the nodes of a cluster, and the authority for them.
+    """Make certificates for TLS between nodes.
 
-    Run again with the same DIR for more nodes. How to turn TLS on: docs/security.md.
+    And the authority for them. Run again with the same DIR for more nodes. How to turn TLS on:
+    docs/security.md.
     """
     try:
         from raydl.tls import make_certificates
@@ -336,7 +333,7 @@ def tls(
 
 @app.command()
 def config(as_json: Json = False) -> None:
-    """Print the values in force, and where each came from."""
+    """Print the options in force, and why they are."""
     found = _settings({})
     options_from(found)
     if as_json:
@@ -361,8 +358,10 @@ def _shown(name: str, value: Any) -> Any:
 
 @app.command()
 def demo() -> None:
-    """Fetch a file from an origin on this machine that caps each connection: once over one,
-    once over several. Needs no network and takes less than half a minute.
+    """Show here what several connections bring.
+
+    Fetch a file from an origin on this machine that caps each connection: once over one, once over
+    several. Needs no network and takes less than half a minute.
     """
     from raydl.demo import main as show
 
@@ -381,6 +380,7 @@ def _root(
 def main() -> NoReturn:
     """Run the command line and exit with the documented code."""
     raise_on_signals()
+    StandardOutput.watch()
     try:
         code = run(_command, sys.argv[1:])
     finally:
@@ -389,10 +389,13 @@ def main() -> NoReturn:
 
 
 def _command() -> Any:
+    command = typer.main.get_command(app)
     try:
-        return typer.main.get_command(app).main(prog_name="raydl", standalone_mode=False)
-    except typer.Abort as abort:
-        raise KeyboardInterrupt from abort
+        # Not its main(), which keeps to itself how it was ended.
+        with command.make_context("raydl", sys.argv[1:]) as context:
+            return command.invoke(context)
+    except typer.Exit as ended:
+        return ended.exit_code
 
 
 def _leave(code: int) -> NoReturn:
@@ -405,7 +408,7 @@ def _leave(code: int) -> NoReturn:
         try:
             if stream is not None:
                 stream.flush()
-        except OSError:
+        except (OSError, OutputError):
             code = code or OutputError.exit_code
     os._exit(code)
 

@@ -8,15 +8,17 @@ begin so belong to others, as those that Kubernetes sets for a service called ra
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from raydl.errors import UsageError
+from raydl.log import DEBUG
 from raydl.options import Options, option_fields, parse_option
 
 if sys.version_info >= (3, 11):
@@ -26,9 +28,6 @@ else:
 
 FILE_NAME = "raydl.toml"
 PREFIX = "RAYDL_"
-
-DEBUG = "RAYDL_DEBUG"
-"""Set, what is done is told, and what an error came from. Not an option: it changes no download."""
 
 NEAR = 0.8
 """From this likeness on, a variable is an option's that was misspelt: PARTS and Kubernetes' PORT
@@ -63,10 +62,18 @@ def _user_file() -> Path:
 def config_files() -> list[ConfigFile]:
     """The configuration files in force, the weaker first."""
     mine, here = _user_file(), Path(FILE_NAME)
-    found = [ConfigFile(mine, True)] if mine.is_file() else []
-    if here.is_file() and not (found and here.samefile(mine)):
+    found = [ConfigFile(mine, True)] if _is_file(mine) else []
+    if _is_file(here) and not (found and here.samefile(mine)):
         found.append(ConfigFile(here, False))
     return found
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is one; what cannot be looked into holds none for us."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def settings(
@@ -96,6 +103,21 @@ def settings(
 def options_from(found: Mapping[str, Setting]) -> Options:
     """The options that these settings make. Raises UsageError where they contradict."""
     return Options(**{name: setting.value for name, setting in found.items()})
+
+
+def progress_style(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> str:
+    """How progress is shown, also where what else is said makes no sense; empty where unsaid."""
+    flag, style = _flag("progress"), ""
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        if argument == flag:
+            style = following
+        elif argument.startswith(f"{flag}="):
+            style = argument.removeprefix(f"{flag}=")
+    styles: list[Any] = [environ.get(_variable("progress"), ""), style]
+    for file in reversed(config_files()):
+        with contextlib.suppress(UsageError):
+            styles.insert(0, _read(file.path).get("progress", ""))
+    return str(next(filter(None, reversed(styles)), ""))
 
 
 def _from_file(file: ConfigFile) -> Iterator[tuple[str, Setting]]:

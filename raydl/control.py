@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 
 from raydl.errors import CancelledError
+from raydl.units import format_size
 
 
 class Control:
@@ -49,6 +50,14 @@ class Control:
         """Wait; raises CancelledError as soon as the download is cancelled."""
         if self._cancelled.wait(seconds):
             raise CancelledError("the download was cancelled")
+
+    def how_to_go_on(self) -> str:
+        """What is kept of a download that was interrupted, and what goes on from there."""
+        if self.why_nothing:
+            return f"nothing is kept: {self.why_nothing}"
+        if not self.kept:
+            return "nothing new is kept yet"
+        return f"{format_size(self.kept)} are kept: run the same command again to go on"
 
 
 def _no_cancel() -> None:

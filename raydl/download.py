@@ -20,10 +20,8 @@ from raydl.address import Choice, choose
 from raydl.checksum import Proof
 from raydl.control import Control
 from raydl.errors import (
-    CancelledError,
     OriginChangedError,
     RangesIgnoredError,
-    RaydlError,
     UsageError,
     WrongAnswerError,
 )
@@ -38,7 +36,7 @@ from raydl.event import (
     Resumed,
     Verifying,
 )
-from raydl.log import log, note, note_failure
+from raydl.log import error_of, log, note, note_failure
 from raydl.lookup import probe_origin, text_at
 from raydl.models import Remote, Report, redact
 from raydl.options import Options
@@ -89,10 +87,14 @@ def run(
 
         try:
             report = _download(url, output, options, emit, control)
-        except RaydlError as error:
-            with contextlib.suppress(CancelledError):
+        except BaseException as raised:
+            error = error_of(raised, control.how_to_go_on())
+            if not isinstance(raised, Exception):
+                control.cancel()  # who presses Ctrl-C does not wait for who listens
+            with contextlib.suppress(Exception):
                 emit(Failed.of(error))
-            note_failure(error)
+                error.was_told = True
+            note_failure(raised)
             raise
         emit(Finished(report))
         return report

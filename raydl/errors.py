@@ -5,6 +5,8 @@ The table in the README and in ``raydl fetch --help`` is made from these classes
 
 from __future__ import annotations
 
+import signal
+
 
 class RaydlError(Exception):
     """Base of every error that raydl raises on purpose.
@@ -15,6 +17,8 @@ class RaydlError(Exception):
 
     exit_code = 1
     meaning = "an unexpected error: please report it"
+    was_told = False
+    """Whether a ``failed`` event has told of it."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         # Exactly the arguments of __init__ go to Exception: pickle calls the class with them.
@@ -111,6 +115,20 @@ class CancelledError(RaydlError):
 
 HUNG_UP = 129
 TERMINATED = 143
+
+
+class Signalled(BaseException):
+    """A signal arrived that ends the program."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+    def to_error(self, hint: str = "") -> CancelledError:
+        """What is said of it."""
+        error = CancelledError(f"ended by {signal.Signals(self.number).name}", hint)
+        error.exit_code = 128 + self.number
+        return error
 
 
 def exit_codes() -> dict[int, str]:

@@ -136,6 +136,9 @@ class PartStarted(Event):
     stop: int
     node: str
 
+    def __str__(self) -> str:
+        return f"part {self.part}: {self.node} asks for {_range(self.start, self.stop)}"
+
 
 @dataclass(frozen=True)
 class PartFetched(Event):
@@ -146,6 +149,10 @@ class PartFetched(Event):
     stop: int
     node: str
     seconds: float
+
+    def __str__(self) -> str:
+        what, seconds = _range(self.start, self.stop), format_duration(self.seconds)
+        return f"part {self.part}: {what} came to {self.node} in {seconds}"
 
 
 @dataclass(frozen=True)
@@ -175,6 +182,11 @@ class PartHedged(Event):
     node: str
     reason: str
 
+    def __str__(self) -> str:
+        what = _range(self.start, self.stop)
+        why = f"are late at {self.node}: {self.reason}"
+        return f"part {self.part}: {what} {why}; another lane is asked, too"
+
 
 @dataclass(frozen=True)
 class PartWritten(Event):
@@ -183,6 +195,9 @@ class PartWritten(Event):
     part: int
     start: int
     stop: int
+
+    def __str__(self) -> str:
+        return f"part {self.part}: {_range(self.start, self.stop)} are written"
 
 
 class NodeNow(NamedTuple):
@@ -210,6 +225,11 @@ class Progress(Event):
         """With an object for each node."""
         return {**super().to_dict(), "by_node": [node._asdict() for node in self.by_node]}
 
+    def __str__(self) -> str:
+        of = f" of {format_size(self.size)}" if self.size else ""
+        at_work = f"{counted(self.lanes, 'lane')} on {counted(self.nodes, 'node')}"
+        return f"{format_size(self.fetched)}{of}, {at_work}"
+
 
 @dataclass(frozen=True)
 class Paused(Event):
@@ -234,6 +254,9 @@ class Continued(Event):
 @dataclass(frozen=True)
 class Verifying(Event):
     """All bytes are there; length and digest are compared, data goes to the disk."""
+
+    def __str__(self) -> str:
+        return "verifying"
 
 
 @dataclass(frozen=True)
@@ -266,6 +289,10 @@ class Finished(Event):
     def __str__(self) -> str:
         line, limit = self.report.summary(), self.report.limit
         return f"{line}\n{limit}" if limit else line
+
+
+def _range(start: int, stop: int) -> str:
+    return f"bytes {start:,} to {stop - 1:,}"
 
 
 @dataclass(frozen=True)

@@ -5,19 +5,25 @@ from __future__ import annotations
 import logging
 import os
 import traceback
-import weakref
 
-from raydl.errors import RaydlError
+from raydl.errors import CancelledError, RaydlError, Signalled
 from raydl.event import Event, PartWritten, Progress, Unanswered
 
 log = logging.getLogger("raydl")
+
+DEBUG = "RAYDL_DEBUG"
+"""Set, what is done is told, and what an error came from. Not an option: it changes no download."""
 
 MOST_LINKS = 16
 
 MISTAKES = (AssertionError, AttributeError, ImportError, IndexError, KeyError, TypeError)
 """Errors whose texts name parts of a program."""
 
-_told: weakref.WeakSet[BaseException] = weakref.WeakSet()
+TOLD = "_raydl_has_told"
+"""Among the attributes of an error that was told of: they end with it, and every error has them."""
+
+OURS = "_raydl_error"
+"""Among the attributes of an error of others: the one of ours that is said of it."""
 
 
 def note(event: Event) -> None:
@@ -42,9 +48,29 @@ def warn(event: Event) -> None:
 
 def note_failure(error: BaseException) -> None:
     """Tell of an error with all that led to it, once."""
-    if log.isEnabledFor(logging.DEBUG) and error not in _told:
-        _told.add(error)
+    if log.isEnabledFor(logging.DEBUG) and TOLD not in vars(error):
+        vars(error)[TOLD] = True
         log.debug("%s", whole_chain(error))
+
+
+def error_of(raised: BaseException, hint: str = "") -> RaydlError:
+    """The error of ours that is said of whatever ended a run, always the same one.
+
+    ``hint`` is for one that was interrupted.
+    """
+    if isinstance(raised, RaydlError):
+        return raised
+    if OURS not in vars(raised):
+        match raised:
+            case KeyboardInterrupt():
+                error: RaydlError = CancelledError("interrupted", hint)
+            case Signalled():
+                error = raised.to_error(hint)
+            case _:
+                error = RaydlError(f"unexpected {describe(raised)}", f"{DEBUG}=1 shows where")
+        vars(raised)[OURS] = error
+    found: RaydlError = vars(raised)[OURS]
+    return found
 
 
 def whole_chain(error: BaseException) -> str:

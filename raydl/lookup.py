@@ -154,12 +154,12 @@ class _Asking:
     def _wait(self, failure: Failure, tries: int) -> None:
         """Wait for the next try. Raises RaydlError where there is none."""
         delay = backoff.delay(tries, failure.retry_after)
-        is_silent = failure.kind in ("connect", "timeout")
+        is_silent = failure.kind in ("connect", "proxy", "timeout")
         limit = min(self._options.retries, PROBE_RETRIES if is_silent else self._options.retries)
         is_over = self._until is not None and time.monotonic() + delay >= self._until
         if not failure.retryable or tries > limit or is_over:
             error = failure.to_error(self._what + (f" ({tries} tries)" if tries > 1 else ""))
-            if is_silent:
+            if is_silent and failure.kind != "proxy":
                 error.hint = "check the URL and this machine's network"
             elif is_over and failure.retryable:
                 error.hint = "the origin is busy; --retries N asks for longer"

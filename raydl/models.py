@@ -158,9 +158,9 @@ class Part(NamedTuple):
 class Failure:
     """Why a lane did not deliver (all of) a part. Plain data: it crosses Ray as a tuple.
 
-    ``kind`` is one of ``connect``, ``timeout``, ``broken`` (the connection ended early), ``tls``
-    (no trust), ``status``, ``no-range``, ``changed``, ``wrong``, ``cancelled`` and ``lane`` (the
-    worker itself was lost). ``retry_after`` is in seconds.
+    ``kind`` is one of ``connect``, ``proxy``, ``timeout``, ``broken`` (the connection ended early),
+    ``tls`` (no trust), ``status``, ``no-range``, ``changed``, ``wrong``, ``cancelled`` and ``lane``
+    (the worker itself was lost). ``retry_after`` is in seconds.
     """
 
     kind: str
@@ -179,7 +179,7 @@ class Failure:
             return self.status in (408, 429) or (
                 self.status >= 500 and self.status not in (501, 505)
             )
-        return self.kind in ("connect", "timeout", "broken", "lane")
+        return self.kind in ("connect", "proxy", "timeout", "broken", "lane")
 
     def to_error(self, after: str = "") -> RaydlError:
         """The error a caller sees; ``after`` says how often it was tried."""
@@ -195,6 +195,8 @@ class Failure:
                 return WrongAnswerError(message)
             case "tls":
                 return NetworkError(message, "check the host, the clock and the CA certificates")
+            case "proxy":
+                return NetworkError(message, "check --proxy, or http_proxy and https_proxy")
             case _:
                 kind = TimedOutError if self.kind == "timeout" else NetworkError
                 return kind(message, "run the same command again to go on from here")
@@ -203,6 +205,8 @@ class Failure:
 def status_hint(status: int) -> str:
     """What a person can do about an HTTP error status."""
     match status:
+        case 400:
+            return "check the URL: https may be what listens there"
         case 401 | 407:
             return "it wants credentials: --user, --netrc, --bearer-env or --header"
         case 403:
@@ -329,6 +333,9 @@ class Report:
         line = f"{where}: {format_size(self.size)} in {format_duration(self.seconds)}"
         if self.fetched:
             line += f", {format_size(self.speed)}/s"
+            over = format_duration(self.transfer_seconds)
+            if over != format_duration(self.seconds):
+                line += f" over {over}"
         if len(self.nodes) > 1:
             line += f", {counted(len(self.nodes), 'node')}"
         if self.resumed:

@@ -15,7 +15,7 @@ from dataclasses import Field, dataclass, field, fields
 from typing import Any, TypedDict
 
 from raydl import values
-from raydl.checksum import Checksum
+from raydl.checksum import ALGORITHMS, Checksum
 from raydl.errors import UsageError
 from raydl.values import MAX_PART_SIZE, Header
 
@@ -101,7 +101,7 @@ class Options:
     fetch_here: bool = _option(True, "Let this machine fetch parts too.", values.flag)
     checksum: Checksum | None = _option(
         None,
-        "Verify against this digest: sha256, sha512, sha1, md5 or blake2b.",
+        f"Verify against this digest: {', '.join(ALGORITHMS)}.",
         values.checksum,
         "ALG:HEX",
     )
@@ -139,7 +139,10 @@ class Options:
         None, "Give a connection up that is slower, in bytes a second, for 5s.", values.rate, "SIZE"
     )
     output_dir: str | None = _option(
-        None, "Save into this directory, under the origin's name.", values.text, "DIR"
+        None,
+        "Save into this directory, under the name that -o gives, or the origin's.",
+        values.text,
+        "DIR",
     )
     timeout: float = _tuning(
         30.0, "Longest wait for a connection, and for the next byte.", values.timeout, "TIME"
@@ -167,7 +170,7 @@ class Options:
         many=True,
     )
     user: str | None = _access(
-        None, "User and password for the origin.", values.secret, "USER:PASSWORD", secret=True
+        None, "User and password for the origin.", values.credentials, "USER:PASSWORD", secret=True
     )
     bearer_env: str | None = _access(
         None, "Send the token in this environment variable.", values.text, "VARIABLE"
@@ -202,9 +205,12 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.overwrite and self.skip_existing:
-            raise UsageError("overwrite and skip-existing contradict each other", "give one")
+            raise UsageError("--overwrite and --skip-existing contradict each other", "give one")
         if sum(v is not None for v in (self.checksum, self.checksum_url, self.checksum_file)) > 1:
-            raise UsageError("there is more than one checksum", "give one")
+            raise UsageError(
+                "there is more than one checksum",
+                "give one of --checksum, --checksum-url and --checksum-file",
+            )
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Options:

@@ -12,28 +12,43 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from raydl.config import DEBUG
-from raydl.errors import CancelledError, OutputError, RaydlError, UsageError
+from raydl.config import progress_style
+from raydl.errors import OutputError, RaydlError, Signalled, UsageError
 from raydl.event import Failed
-from raydl.log import describe, log, note_failure
+from raydl.log import DEBUG, error_of, log, note_failure
 from raydl.models import redact
+from raydl.progress import renderer
+from raydl.target import stdout_error
 
 CLEAR = "\x1b[K"
 """Ctrl-C leaves its ^C where the bar was."""
 
 
-class Signalled(BaseException):
-    """A signal arrived that ends the program."""
+class StandardOutput(io.TextIOWrapper):
+    """Standard output; that it cannot be written is an error of ours, whoever writes."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
+    @staticmethod
+    def watch() -> None:
+        """Be ``sys.stdout`` from now on."""
+        if isinstance(out := sys.stdout, io.TextIOWrapper):
+            sys.stdout = StandardOutput(
+                out.buffer, out.encoding, out.errors,
+                line_buffering=out.line_buffering, write_through=out.write_through,
+            )  # fmt: skip
 
-    def to_error(self, hint: str = "") -> CancelledError:
-        """What is said of it."""
-        error = CancelledError(f"ended by {signal.Signals(self.number).name}", hint)
-        error.exit_code = 128 + self.number
-        return error
+    def write(self, text: str, /) -> int:
+        """Write it. Raises OutputError."""
+        try:
+            return super().write(text)
+        except OSError as error:
+            raise stdout_error(error) from None
+
+    def flush(self) -> None:
+        """Write what waits. Raises OutputError."""
+        try:
+            super().flush()
+        except OSError as error:
+            raise stdout_error(error) from None
 
 
 def raise_on_signals() -> None:
@@ -55,33 +70,27 @@ def run(command: Callable[[], Any], arguments: Sequence[str]) -> int:
         _tell_what_is_done()
     try:
         code = command()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except (Exception, KeyboardInterrupt, Signalled) as raised:
         note_failure(raised)
         error, said = _told(raised, arguments)
-    _say(said)
+    if arguments[:1] == ["fetch"] and progress_style(arguments) == "json":
+        _tell_as_event(error)
+    else:
+        _say(said)
     if "--json" in arguments:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, OutputError):
             print(json.dumps(_record(error)), flush=True)
     return error.exit_code
 
 
 def _told(raised: BaseException, arguments: Sequence[str]) -> tuple[RaydlError, str]:
     """The error that this is, and what people read."""
-    match raised:
-        case RaydlError():
-            error = raised
-        case KeyboardInterrupt():
-            error = CancelledError("interrupted")
-        case Signalled():
-            error = raised.to_error()
-        case BrokenPipeError():
-            error = OutputError("the reader of standard output has gone")
-        case _ if hasattr(raised, "format_message"):  # of the command line itself
-            return _misused(raised, arguments)
-        case _:
-            what = f"unexpected {describe(raised)}"
-            error = RaydlError(what, f"{DEBUG}=1 shows where")
+    if hasattr(raised, "format_message"):  # of the command line itself
+        return _misused(raised, arguments)
+    error = error_of(raised)
     return error, f"raydl: {error}"
 
 
@@ -107,6 +116,12 @@ def _record(error: RaydlError) -> dict[str, Any]:
     record = Failed.of(error).to_dict()
     del record["event"]
     return record
+
+
+def _tell_as_event(error: RaydlError) -> None:
+    if not error.was_told:
+        with renderer("json") as render:
+            render(Failed.of(error))
 
 
 def _tell_what_is_done() -> None:

@@ -138,7 +138,7 @@ class Places:
         others = [mirror for mirror in self.mirrors if mirror is not flight.mirror]
         if any(m.is_open and now >= m.until and not m.failures for m in others):
             return False
-        if failure.kind == "connect":
+        if failure.kind in ("connect", "proxy"):
             return self._blame.knows_the_way(flight)
         return failure.status in FROM_THE_ORIGIN
 

@@ -67,7 +67,7 @@ def read_list(options: Options) -> str | None:
         with Path(file).expanduser().open("rb") as stream:
             return stream.read(LARGEST_LIST).decode(errors="replace")
     except OSError as error:
-        raise UsageError(f"checksum-file: {file} cannot be read: {error.strerror}") from None
+        raise UsageError(f"--checksum-file: {file} cannot be read: {error.strerror}") from None
 
 
 def find_digest(text: str, names: list[str], where: str) -> Checksum:

@@ -55,6 +55,10 @@ class RemoteFile(io.RawIOBase):
         self.size = remote.size
         self.name = remote.name
 
+    def __repr__(self) -> str:
+        size = "size unknown" if self.size is None else f"{self.size:,} bytes"
+        return f"<{type(self).__name__} {self.name}: {size}, {'closed' if self.closed else 'open'}>"
+
     def readable(self) -> bool:
         """Always."""
         return True

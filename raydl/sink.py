@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import sys
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from raydl.models import Remote, redact
 from raydl.origin import PAGE
 from raydl.partfile import PartFile
 from raydl.syncer import Syncer
-from raydl.target import check_space, output_error
+from raydl.target import check_space, output_error, stdout_error
 from raydl.units import format_size
 
 _READ_SIZE = 8 << 20
@@ -268,9 +267,7 @@ class StdoutSink:
         try:
             _write_hashed(self._fd, data, self._digest)
         except OSError as error:
-            if error.errno == errno.EPIPE:
-                raise OutputError("the reader of standard output has gone") from None
-            raise output_error(error, Path("standard output")) from None
+            raise stdout_error(error) from None
         self.written += data.nbytes
 
     def finish(self) -> dict[str, str]:

@@ -108,3 +108,10 @@ def output_error(error: OSError, path: Path, kept: str = "") -> OutputError:
     what, cure = reasons.get(error.errno or 0, (error.strerror or type(error).__name__, ""))
     hint = ", ".join(part for part in (cure, kept) if part)
     return OutputError(f"cannot write {path}: {what}", hint)
+
+
+def stdout_error(error: OSError) -> OutputError:
+    """The same for standard output."""
+    if error.errno == errno.EPIPE:
+        return OutputError("the reader of standard output has gone")
+    return output_error(error, Path("standard output"))

@@ -12,7 +12,7 @@ def read_text(file: str, option: str = "") -> str:
     try:
         return Path(file).expanduser().read_text()
     except (OSError, UnicodeDecodeError) as error:
-        label = f"{option}: " if option else ""
+        label = f"--{option}: " if option else ""
         raise UsageError(f"{label}{file} cannot be read: {why(error)}") from None
 
 

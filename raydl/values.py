@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,7 +12,7 @@ from raydl.checksum import Checksum
 from raydl.errors import UsageError
 from raydl.textfile import read_text
 from raydl.units import format_size, parse_duration, parse_size
-from raydl.weburl import check_url
+from raydl.weburl import check_url, is_host
 
 MAX_PART_SIZE = 64 << 20
 LONGEST_TIMEOUT = 24 * 3600.0
@@ -99,6 +100,14 @@ def secret(value: Any) -> str:
     return text
 
 
+def credentials(value: Any) -> str:
+    """A user and a password with a colon between; errors do not repeat them."""
+    text = secret(value)
+    if ":" not in text:
+        raise UsageError("there is no colon in it", "USER:PASSWORD, or USER: without a password")
+    return text
+
+
 Header = tuple[str, str]
 
 OUR_HEADERS = ("range", "if-range", "accept-encoding", "connection", "content-length",
@@ -157,13 +166,17 @@ def proxy(value: Any) -> str:
     text = secret(value).strip()
     if text == "none":
         return text
-    if "://" not in text:
+    has_scheme = "://" in text
+    if not has_scheme:
         text = f"http://{text}"
     try:
         parts = urlsplit(text)
-        fits = bool(parts.hostname) and parts.port != 0
+        # A word alone may be anything: that it is a host, the port has to say.
+        fits = is_host(parts.hostname or "") and (has_scheme if parts.port is None else parts.port)
     except ValueError:
         fits = False
     if not fits or parts.scheme not in ("http", "https", "socks5", "socks5h"):
         raise UsageError("this is no proxy", "write http://HOST:PORT, or none")
+    if parts.scheme.startswith("socks") and find_spec("socks") is None:
+        raise UsageError("a SOCKS proxy needs a library", "pip install 'requests[socks]'")
     return text

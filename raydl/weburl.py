@@ -49,7 +49,7 @@ def _problem(url: str) -> str:
         return "its host is no address"
     if not parts.hostname:
         return "there is no host in it"
-    if not _is_host(parts.hostname):
+    if not is_host(parts.hostname):
         return "its host cannot be one"
     try:
         port_fits = parts.port != 0
@@ -58,7 +58,7 @@ def _problem(url: str) -> str:
     return "" if port_fits else "its port is no number from 1 to 65535"
 
 
-def _is_host(name: str) -> bool:
+def is_host(name: str) -> bool:
     """Whether this can be a host: an address, or labels that DNS can have."""
     if ":" in name:
         return True  # urlsplit has checked that it is an IPv6 address

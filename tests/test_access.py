@@ -6,6 +6,7 @@ import json
 import os
 import ssl
 import threading
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -403,10 +404,30 @@ class TestProxy:
         assert hosts == {"127.0.0.1", "localhost"} - {bypassed}
 
     def test_none_is_there(self, origin, in_tmp):
-        with pytest.raises(NetworkError, match="proxy cannot be reached"):
-            raydl.fetch(origin.url(), proxy="127.0.0.1:1", retries=0, **ALONE)
+        with pytest.raises(NetworkError) as caught:
+            raydl.fetch(origin.url(), proxy="anna:hunter2@127.0.0.1:1", retries=0, **ALONE)
+        assert caught.value.message == "the proxy 127.0.0.1:1 cannot be reached"
+        assert caught.value.hint == "check --proxy, or http_proxy and https_proxy"
 
-    @pytest.mark.parametrize("value", ["", "ftp://x", "http://", "http://h:x"])
+    def test_the_environment_names_none_that_is_there(self, origin, in_tmp, monkeypatch):
+        monkeypatch.setenv("http_proxy", "http://anna:hunter2@127.0.0.1:1")
+        with pytest.raises(
+            NetworkError, match=r"^the proxy 127\.0\.0\.1:1 cannot be reached; check"
+        ):
+            raydl.fetch(origin.url(), retries=0, **ALONE)
+
+    @pytest.mark.parametrize("value", ["p:1", "http://p", "https://p:1", "a:b@[::1]:1", "none"])
+    def test_forms_of_a_proxy(self, value):
+        assert Options.of({"proxy": value}).proxy in (value, f"http://{value}")
+
+    @pytest.mark.skipif(find_spec("socks") is not None, reason="the library is there")
+    def test_one_that_needs_a_library(self):
+        with pytest.raises(UsageError, match="SOCKS proxy needs a library"):
+            Options.of({"proxy": "socks5h://p:1"})
+
+    @pytest.mark.parametrize(
+        "value", ["", "foo", "h:", "h:0", "ftp://x", "http://", "http://h:x", "http://a b:1"]
+    )
     def test_no_proxy_at_all(self, value):
         with pytest.raises(UsageError, match="proxy"):
             Options.of({"proxy": value})

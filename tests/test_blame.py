@@ -70,7 +70,17 @@ class Court:
 
 
 def test_each_kind_says_something():
-    kinds = {"connect", "timeout", "broken", "tls", "status", "no-range", "changed", "wrong"}
+    kinds = {
+        "connect",
+        "proxy",
+        "timeout",
+        "broken",
+        "tls",
+        "status",
+        "no-range",
+        "changed",
+        "wrong",
+    }
     assert set(SCOPES) == {*kinds, "lane"}
 
 
@@ -548,4 +558,6 @@ def test_a_node_of_a_cluster_without_a_way_out(own_nodes, make_origin, in_tmp):
     assert len(joined) == 3
     assert len(report.nodes) == 2
     told = [str(event) for event in events if isinstance(event, Notice)]
-    assert len([text for text in told if "is set aside: the proxy cannot be reached" in text]) == 1
+    assert (
+        len([text for text in told if "is set aside: the proxy 127.0.0.1:1 cannot be" in text]) == 1
+    )

@@ -1,8 +1,11 @@
 """The command line as a process: what it prints where, and how it exits."""
 
+import errno
 import hashlib
+import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -12,9 +15,11 @@ import typer
 from typer.testing import CliRunner
 
 import raydl
+from raydl.checksum import ALGORITHMS
 from raydl.cli import app
-from raydl.errors import exit_codes
+from raydl.errors import OutputError, exit_codes
 from raydl.options import option_fields
+from raydl.outcome import StandardOutput
 from tests import scripted
 from tests.conftest import RAYDL, run_raydl
 from tests.scripted import anything, status
@@ -39,6 +44,14 @@ def test_help_names_every_flag_and_exit_code():
         assert f"{code}  {meaning}" in text
     assert "--no-fetch-here" in text
     assert "[default: 8MiB]" in text
+
+
+def test_help_cuts_no_description():
+    assert "..." not in CliRunner().invoke(app, ["--help"]).output.partition("Commands:")[2]
+
+
+def test_help_names_every_algorithm():
+    assert all(name in option_fields()["checksum"].metadata["help"] for name in ALGORITHMS)
 
 
 def test_version_and_no_arguments(here):
@@ -114,6 +127,13 @@ def test_a_reader_that_goes_away(make_origin, here):
         (["fetch", "http://h:99999/x"], 2, "http://h:99999/x cannot be fetched: its port"),
         (["fetch", "file:///x"], 2, "file:///x cannot be fetched: the scheme file is not"),
         (["fetch", "URL", "--mirror", "h/x"], 2, "--mirror: h/x has no scheme; did you mean"),
+        (["fetch", "URL", "--user", "anna"], 2, "--user: there is no colon in it; USER:PASSWORD"),
+        (["fetch", "URL", "--netrc", "/nope"], 2, "--netrc: /nope cannot be read"),
+        (["fetch", "URL", "--cookies", "/nope"], 2, "--cookies: /nope cannot be read"),
+        (["fetch", "URL", "--cacert", "/nope"], 2, "--cacert: /nope cannot be read"),
+        (["fetch", "URL", "--bearer-env", "NOPE"], 2, "--bearer-env: the variable NOPE is not set"),
+        (["fetch", "URL", "--checksum-file", "/nope"], 2, "--checksum-file: /nope cannot be read"),
+        (["fetch", "URL", "--overwrite", "--skip-existing"], 2, "--overwrite and --skip-existing"),
         (["fetch", "URL", "-o", "no/dir/"], 8, "mkdir -p no/dir"),
         (["fetch", "URL", "--address", "127.0.0.1:1"], 9, "raydl coordinator --port 1"),
         (["fetch", "URL", "--checksum", "md5:" + "0" * 32], 6, "has md5"),
@@ -175,11 +195,11 @@ def test_a_full_disk(make_origin, here):
 class TestInterrupted:
     """Ctrl-C, SIGTERM and kill -9 in the middle; the same command goes on."""
 
-    def interrupt(self, origin, here, how):
+    def interrupt(self, origin, here, how, *args):
         """Let half of the file come, then send the signal."""
         origin.on(scripted.stall(10), None, lambda s: s.is_part and s.range[0] >= 600_000)
         process = subprocess.Popen(
-            [*RAYDL, "fetch", origin.url(), "--parts", "10"],
+            [*RAYDL, "fetch", origin.url(), "--parts", "10", *args],
             cwd=here,
             stderr=subprocess.PIPE,
             text=True,
@@ -225,6 +245,25 @@ class TestInterrupted:
         assert names(here) == ["file.bin"]
 
     @pytest.mark.parametrize(
+        ("how", "code", "says"),
+        [
+            (signal.SIGINT, 130, "interrupted"),
+            (signal.SIGTERM, 143, "ended by SIGTERM"),
+            (signal.SIGHUP, 129, "ended by SIGHUP"),
+        ],
+    )
+    def test_its_last_event_says_so(self, origin, here, how, code, says):
+        if signal.getsignal(how) is signal.SIG_IGN:
+            pytest.skip("whoever runs the tests has it ignored")
+        exited, errors, _ = self.interrupt(origin, here, how, "--progress", "json")
+        events = [json.loads(line) for line in errors.splitlines()]
+        assert exited == code == events[-1]["exit_code"]
+        assert (events[-1]["event"], events[-1]["error"]) == ("failed", "CancelledError")
+        assert events[-1]["message"] == says
+        assert "are kept: run the same command again" in events[-1]["hint"]
+        assert [e["event"] for e in events].count("failed") == 1
+
+    @pytest.mark.parametrize(
         ("output", "says"),
         [
             ("file.bin", "nothing is kept: the origin ignores byte ranges, so every run starts"),
@@ -258,6 +297,71 @@ class TestInterrupted:
         assert "another raydl is writing file.bin" in second.stderr
         first.kill()
         first.communicate(timeout=20)
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "says"),
+    [
+        (["URL", "--checksum", "md5:12"], 2, "--checksum: "),
+        (["URL", "--pats", "3"], 2, "No such option: --pats"),
+        ([], 2, "Missing argument 'URL'"),
+        (["example.org/x"], 2, "example.org/x has no scheme"),
+        (["MISSING"], 4, "answered 404"),
+        (["URL", "-o", "-", "--json"], 2, "--json and -o - both want standard output"),
+    ],
+)
+@pytest.mark.parametrize("how", ["flag", "variable", "file"])
+def test_with_json_lines_every_failure_is_one(origin, here, args, code, says, how):
+    origin.on(status(404), None, lambda seen: seen.path == "/missing")
+    args = [{"URL": origin.url(), "MISSING": origin.url("/missing")}.get(a, a) for a in args]
+    environ = {"RAYDL_PROGRESS": "json"} if how == "variable" else {}
+    if how == "file":
+        (here / "raydl.toml").write_text('progress = "json"\n')
+    flags = ["--progress=json"] if how == "flag" else []
+    done = run_raydl("fetch", *args, *flags, cwd=here, env=environ)
+    events = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [e["event"] for e in events].count("failed") == 1
+    assert set(events[-1]) == {"event", "time", "error", "message", "hint", "exit_code"}
+    assert events[-1]["exit_code"] == done.returncode == code
+    assert says in events[-1]["message"]
+
+
+@pytest.mark.parametrize("command", ["fetch", "probe", "config", "nodes", "--help", "--version"])
+def test_standard_output_that_cannot_be_written(origin, here, command):
+    args = [command, *([origin.url()] if command in ("fetch", "probe") else [])]
+    if command == "fetch":
+        args.append("--json")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*RAYDL, *args], stdout=full, stderr=subprocess.PIPE, cwd=here, text=True, timeout=60,
+            check=False,
+        )  # fmt: skip
+    last = "raydl: cannot write standard output: the disk is full; free some space"
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (8, last)
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as gone:
+        done = subprocess.run(
+            [*RAYDL, *args, *(["--overwrite"] if command == "fetch" else [])],
+            stdout=gone, stderr=subprocess.PIPE, cwd=here, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    last = "raydl: the reader of standard output has gone"
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (8, last)
+
+
+class Full(io.RawIOBase):
+    def writable(self):
+        return True
+
+    def write(self, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_standard_output_that_cannot_take_much():
+    """What is larger than the buffers is lost by the time of the flush at the end."""
+    out = StandardOutput(io.BufferedWriter(Full()), "utf-8")
+    with pytest.raises(OutputError, match="standard output: the disk is full"):
+        print("x" * 100_000, file=out)
 
 
 def test_probe(origin, here):
@@ -315,6 +419,23 @@ def test_the_files_in_force_are_told(origin, here, tmp_path):
     assert json.loads(told.splitlines()[0])["text"] == line
     told = run_raydl("fetch", origin.url(), "--overwrite", "--progress", "none", cwd=here).stderr
     assert told == ""
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("setpriv") is None,
+    reason="only root can give its rights up once it is inside",
+)
+def test_in_a_directory_that_cannot_be_read(origin, here, tmp_path):
+    """The working directory is somebody else's, as with sudo."""
+    here.chmod(0)
+    dropping = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+    for args in (["config"], ["fetch", origin.url(), "-o", str(tmp_path / "x")]):
+        done = subprocess.run(
+            [*dropping, *RAYDL, *args], cwd=here, capture_output=True, text=True, timeout=60,
+            check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "x").read_bytes() == origin.data
 
 
 def test_a_strangers_file_sends_nothing(origin, here):

@@ -109,6 +109,24 @@ def test_the_users_file_is_the_users_even_from_beside_it(mine, monkeypatch):
     assert config_files() == [ConfigFile(mine, True)]
 
 
+def test_places_that_cannot_be_looked_into_hold_no_file(mine, in_tmp, monkeypatch):
+    """As where somebody else's directory is the working directory, with sudo."""
+    mine.write_text("parts = 1\n")
+    (in_tmp / "raydl.toml").write_text("parts = 2\n")
+    real, closed = os.stat, set()
+
+    def stat(path, *args, **kwargs):
+        if str(path) in closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "stat", stat)
+    closed.add("raydl.toml")
+    assert config_files() == [ConfigFile(mine, True)]
+    closed.add(str(mine))
+    assert config_files() == []
+
+
 def test_only_tuning_counts_from_a_working_directory(mine, file):
     assert {name for name, f in option_fields().items() if f.metadata["tuning"]} == TUNING
     for name in option_fields():

@@ -483,6 +483,23 @@ class TestEvents:
         happened.close()
         assert time.monotonic() - began < 5
 
+    @pytest.mark.parametrize(
+        ("raised", "error", "code"),
+        [(KeyboardInterrupt, "CancelledError", 130), (ZeroDivisionError, "RaydlError", 1)],
+    )
+    def test_every_end_without_the_file_is_an_event(self, origin, in_tmp, raised, error, code):
+        events = []
+
+        def on_event(event):
+            events.append(event)
+            if type(event).__name__ == "PartWritten":
+                raise raised
+
+        with pytest.raises(raised):
+            raydl.fetch(origin.url(), on_event=on_event, **ALONE)
+        assert (events[-1].error, events[-1].exit_code) == (error, code)
+        assert [type(event) for event in events].count(Failed) == 1
+
     def test_an_observer_that_fails_ends_it(self, origin, in_tmp):
         def on_event(event):
             if type(event).__name__ == "PartFetched":

@@ -42,6 +42,7 @@ def test_every_event_is_frozen_and_becomes_json_and_a_line(kind):
     record = json.loads(json.dumps(event.to_dict()))
     assert record["event"] == re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
     assert str(event)
+    assert "(" not in str(event)
     assert kind.level in ("info", "warning", "detail")
     with pytest.raises(dataclasses.FrozenInstanceError):
         event.anything = 1
@@ -61,5 +62,8 @@ def test_some_lines():
     assert str(module.Probed(REMOTE)) == "http://h/f?…: 5 B; one stream, because it is old"
     assert str(module.Finished(REPORT)) == "f: 5 B in 1.0s, 5 B/s, 2 retries, md5 verified"
     assert str(module.Planned.of(Plan(0, 10, 5, 2))) == "2 parts of up to 5 B"
+    assert str(module.PartWritten(3, 0, 5000)) == "part 3: bytes 0 to 4,999 are written"
+    assert str(module.Progress(512, 0, 1024, 2, 1, 0)) == "512 B of 1 KiB, 2 lanes on 1 node"
+    assert str(module.Verifying()) == "verifying"
     lost = module.LanesLeft("w1", 4, "its process ended")
     assert str(lost) == "w1 is lost: its process ended; its parts go to others"

@@ -94,6 +94,16 @@ def test_a_failure_is_told_once(caplog):
     assert len(caplog.messages) == 1
 
 
+@pytest.mark.parametrize("kind", [OSError, PermissionError, KeyError, MemoryError, SystemExit])
+def test_errors_of_every_kind_are_told_once(caplog, kind):
+    caplog.set_level(logging.DEBUG, "raydl")
+    error = kind(28, "No space left on device")
+    note_failure(error)
+    note_failure(error)
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith(kind.__name__)
+
+
 def test_what_a_lane_met_is_told(origin, in_tmp, caplog):
     """A Failure is plain data, which crosses Ray: what it was made from stays where it was met."""
     caplog.set_level(logging.DEBUG, "raydl")

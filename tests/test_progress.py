@@ -76,7 +76,7 @@ def test_plain_lines(monkeypatch):
         " 35 %, 35 MiB of 100 MiB, 13s left, 5 MiB/s, 4 lanes on 2 nodes",
         "65 MiB, 5 MiB/s, 4 lanes on 2 nodes",
         "careful",
-        "f: 100 MiB in 2.5s, 50 MiB/s",
+        "f: 100 MiB in 2.5s, 50 MiB/s over 2.0s",
     ]
 
 
@@ -168,7 +168,7 @@ def test_a_bar_on_a_terminal(monkeypatch):
     assert "50 MiB of 100 MiB" in text
     assert "4 lanes on 2 nodes" in text
     assert "careful\n" in text
-    assert text.endswith("f: 100 MiB in 2.5s, 50 MiB/s\n")
+    assert text.endswith("f: 100 MiB in 2.5s, 50 MiB/s over 2.0s\n")
 
 
 def test_a_bar_without_a_size():

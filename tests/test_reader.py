@@ -34,6 +34,13 @@ def file(origin):
         yield file
 
 
+def test_what_it_is(origin):
+    file = raydl.open(origin.url("/file.bin?key=hunter2"), **SMALL)
+    assert repr(file) == f"<RemoteFile file.bin: {len(origin.data):,} bytes, open>"
+    file.close()
+    assert repr(file).endswith(" bytes, closed>")
+
+
 def test_all_of_it(origin, file):
     assert file.readall() == origin.data
     assert file.read(10) == b""

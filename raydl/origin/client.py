@@ -18,7 +18,7 @@ from raydl.models import Access, Failure, Remote, Source
 from raydl.naming import file_name
 from raydl.origin.answers import check_framing, check_part, check_whole, status_failure
 from raydl.origin.digests import stated_digests
-from raydl.origin.faults import FOREIGN, OriginFailure, chain, failure_of, host_of
+from raydl.origin.faults import FOREIGN, OriginFailure, chain, failure_of, host_of, in_circles
 from raydl.origin.headers import (
     content_coding,
     content_length,
@@ -239,8 +239,7 @@ class Origin:
                 _drop(response)
                 history.append(response)
                 if len(history) > MOST_REDIRECTS:
-                    circle = Failure("wrong", f"{host_of(url)} redirects in circles")
-                    raise OriginFailure(circle)
+                    raise OriginFailure(in_circles(host_of(url)))
                 response = self._send(method, target, url, headers or {})
             response.history = history
             yield response

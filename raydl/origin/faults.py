@@ -60,9 +60,9 @@ def failure_of(error: BaseException, timeout: float) -> Failure:
             case requests.Timeout() | TimeoutError():
                 return Failure("timeout", f"{host} sent nothing for {timeout:g}s")
             case requests.TooManyRedirects():
-                return Failure("wrong", f"{host} redirects in circles")
+                return in_circles(host)
             case requests.exceptions.ProxyError():
-                return Failure("connect", "the proxy cannot be reached")
+                return Failure("proxy", f"the proxy {_proxy_of(links)} cannot be reached")
             case (
                 requests.exceptions.InvalidURL()
                 | requests.exceptions.InvalidSchema()
@@ -76,6 +76,17 @@ def failure_of(error: BaseException, timeout: float) -> Failure:
             case _:
                 continue
     return Failure("broken", f"the connection to {host} broke ({type(links[-1]).__name__})")
+
+
+def in_circles(host: str) -> Failure:
+    """There is no end to the redirects."""
+    return Failure("wrong", f"{host} redirects in circles: it may want a login or a cookie")
+
+
+def _proxy_of(links: list[BaseException]) -> str:
+    """Host and port of the proxy, whoever named it, without its password."""
+    proxies = (getattr(getattr(link, "pool", None), "proxy", None) for link in links)
+    return next((proxy.netloc or "" for proxy in proxies if proxy is not None), "")
 
 
 def chain(error: BaseException) -> list[BaseException]:
