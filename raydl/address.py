@@ -33,13 +33,11 @@ class Choice:
 
     ``how`` is ``none`` (this machine alone), ``session`` (this process is connected already),
     ``cluster`` (``address`` is HOST:PORT), ``client`` (``ray://…``) or ``local`` (start one).
-    ``required`` tells whether it is an error when it cannot be used; ``note`` is the one line
-    that tells a person which it is and why.
+    ``note`` is the one line that tells a person which it is and why.
     """
 
     how: str
     address: str
-    required: bool
     note: str
 
 
@@ -50,11 +48,11 @@ def choose(address: str) -> Choice:
     flag or RAY_ADDRESS, and nothing that could be a Ray head listens there.
     """
     if address == "none":
-        return Choice("none", "", False, "this machine alone, as chosen")
+        return Choice("none", "", "this machine alone, as chosen")
     if address == "auto":
         return _automatic()
     if address == "local":
-        return Choice("local", "", True, "a Ray of its own on this machine")
+        return Choice("local", "", "a Ray of its own on this machine")
     return _named(address, "")
 
 
@@ -67,22 +65,22 @@ def may_be_cluster(address: str) -> bool:
 
 def _automatic() -> Choice:
     if _session_is_open():
-        return Choice("session", "", True, "the Ray session of this process")
+        return Choice("session", "", "the Ray session of this process")
     named = os.environ.get("RAY_ADDRESS", "").strip()
     if named == "local":
-        return Choice("local", "", True, "a Ray of its own on this machine (RAY_ADDRESS)")
+        return Choice("local", "", "a Ray of its own on this machine (RAY_ADDRESS)")
     if named and named != "auto":
         return _named(named, "RAY_ADDRESS")
     left = left_by_ray_start()
     if left is None:
-        return Choice("none", "", False, "this machine alone: no Ray cluster was started here")
+        return Choice("none", "", "this machine alone: no Ray cluster was started here")
     try:
         host, port = parse_address(left)
         check_listener(host, port)
     except (ClusterError, UsageError):
         note = f"this machine alone: the Ray cluster that was at {left} is gone"
-        return Choice("none", "", False, note)
-    return Choice("cluster", left, False, f"the Ray cluster at {left} (ray start)")
+        return Choice("none", "", note)
+    return Choice("cluster", left, f"the Ray cluster at {left} (ray start)")
 
 
 def _named(address: str, source: str) -> Choice:
@@ -105,7 +103,7 @@ def _named(address: str, source: str) -> Choice:
     plain = join_address(host, port)
     plain = CLIENT_SCHEME + plain if how == "client" else plain
     named_by = f" ({source})" if source else ""
-    return Choice(how, plain, True, f"the Ray cluster at {plain}{named_by}")
+    return Choice(how, plain, f"the Ray cluster at {plain}{named_by}")
 
 
 def parse_address(address: str, default_port: int = 0) -> tuple[str, int]:
