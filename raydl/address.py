@@ -92,7 +92,7 @@ def _named(address: str, source: str) -> Choice:
         'start one there, with "ray[client]" installed: '
         f"ray start --head --ray-client-server-port={port}"
         if how == "client"
-        else f"start one there with: raydl coordinator --port {port}"
+        else how_to_start(port)
     )
     try:
         check_listener(host, port, start)
@@ -121,6 +121,11 @@ def parse_address(address: str, default_port: int = 0) -> tuple[str, int]:
 def join_address(host: str, port: int) -> str:
     """The inverse of ``parse_address``."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def how_to_start(port: int) -> str:
+    """The hint for an address at which there is no head."""
+    return f"start one there with: raydl coordinator --port {port}"
 
 
 def check_listener(host: str, port: int, start: str = "") -> None:
@@ -214,6 +219,22 @@ def is_here(host: str) -> bool:
             except OSError:
                 continue
     return False
+
+
+def own_addresses() -> list[str]:
+    """This machine's addresses at which others may reach it, as far as they are easily known.
+
+    The one from which it reaches others comes first; finding it sends nothing.
+    """
+    found = []
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # TEST-NET-1: RFC 5737
+        found.append(probe.getsockname()[0])
+    with contextlib.suppress(OSError):
+        named = socket.getaddrinfo(socket.gethostname(), 0, socket.AF_INET, socket.SOCK_STREAM)
+        found += [address[0] for *_, address in named]
+    own = dict.fromkeys(str(address) for address in found if is_here(str(address)))
+    return [address for address in own if not address.startswith("127.")]
 
 
 def left_by_ray_start() -> str | None:
