@@ -33,13 +33,11 @@ class Choice:
 
     ``how`` is ``none`` (this machine alone), ``session`` (this process is connected already),
     ``cluster`` (``address`` is HOST:PORT), ``client`` (``ray://…``) or ``local`` (start one).
-    ``required`` tells whether it is an error when it cannot be used; ``note`` is the one line
-    that tells a person which it is and why.
+    ``note`` is the one line that tells a person which it is and why.
     """
 
     how: str
     address: str
-    required: bool
     note: str
 
 
@@ -50,11 +48,11 @@ def choose(address: str) -> Choice:
     flag or RAY_ADDRESS, and nothing that could be a Ray head listens there.
     """
     if address == "none":
-        return Choice("none", "", False, "this machine alone, as chosen")
+        return Choice("none", "", "this machine alone, as chosen")
     if address == "auto":
         return _automatic()
     if address == "local":
-        return Choice("local", "", True, "a Ray of its own on this machine")
+        return Choice("local", "", "a Ray of its own on this machine")
     return _named(address, "")
 
 
@@ -67,22 +65,22 @@ def may_be_cluster(address: str) -> bool:
 
 def _automatic() -> Choice:
     if _session_is_open():
-        return Choice("session", "", True, "the Ray session of this process")
+        return Choice("session", "", "the Ray session of this process")
     named = os.environ.get("RAY_ADDRESS", "").strip()
     if named == "local":
-        return Choice("local", "", True, "a Ray of its own on this machine (RAY_ADDRESS)")
+        return Choice("local", "", "a Ray of its own on this machine (RAY_ADDRESS)")
     if named and named != "auto":
         return _named(named, "RAY_ADDRESS")
     left = left_by_ray_start()
     if left is None:
-        return Choice("none", "", False, "this machine alone: no Ray cluster was started here")
+        return Choice("none", "", "this machine alone: no Ray cluster was started here")
     try:
         host, port = parse_address(left)
         check_listener(host, port)
     except (ClusterError, UsageError):
         note = f"this machine alone: the Ray cluster that was at {left} is gone"
-        return Choice("none", "", False, note)
-    return Choice("cluster", left, False, f"the Ray cluster at {left} (ray start)")
+        return Choice("none", "", note)
+    return Choice("cluster", left, f"the Ray cluster at {left} (ray start)")
 
 
 def _named(address: str, source: str) -> Choice:
@@ -94,7 +92,7 @@ def _named(address: str, source: str) -> Choice:
         'start one there, with "ray[client]" installed: '
         f"ray start --head --ray-client-server-port={port}"
         if how == "client"
-        else f"start one there with: raydl coordinator --port {port}"
+        else how_to_start(port)
     )
     try:
         check_listener(host, port, start)
@@ -105,7 +103,7 @@ def _named(address: str, source: str) -> Choice:
     plain = join_address(host, port)
     plain = CLIENT_SCHEME + plain if how == "client" else plain
     named_by = f" ({source})" if source else ""
-    return Choice(how, plain, True, f"the Ray cluster at {plain}{named_by}")
+    return Choice(how, plain, f"the Ray cluster at {plain}{named_by}")
 
 
 def parse_address(address: str, default_port: int = 0) -> tuple[str, int]:
@@ -123,6 +121,11 @@ def parse_address(address: str, default_port: int = 0) -> tuple[str, int]:
 def join_address(host: str, port: int) -> str:
     """The inverse of ``parse_address``."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def how_to_start(port: int) -> str:
+    """The hint for an address at which there is no head."""
+    return f"start one there with: raydl coordinator --port {port}"
 
 
 def check_listener(host: str, port: int, start: str = "") -> None:
@@ -216,6 +219,22 @@ def is_here(host: str) -> bool:
             except OSError:
                 continue
     return False
+
+
+def own_addresses() -> list[str]:
+    """This machine's addresses at which others may reach it, as far as they are easily known.
+
+    The one from which it reaches others comes first; finding it sends nothing.
+    """
+    found = []
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # TEST-NET-1: RFC 5737
+        found.append(probe.getsockname()[0])
+    with contextlib.suppress(OSError):
+        named = socket.getaddrinfo(socket.gethostname(), 0, socket.AF_INET, socket.SOCK_STREAM)
+        found += [address[0] for *_, address in named]
+    own = dict.fromkeys(str(address) for address in found if is_here(str(address)))
+    return [address for address in own if not address.startswith("127.")]
 
 
 def left_by_ray_start() -> str | None:

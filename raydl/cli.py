@@ -252,7 +252,9 @@ def coordinator(
         str | None,
         typer.Option(metavar="ADDRESS", help="This machine's address [default: Ray finds it]."),
     ] = None,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="The head's port.")] = 6379,
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="The head's port; none from 10002 to 19999.")
+    ] = 6379,
     auth: Annotated[
         bool, typer.Option("--auth/--no-auth", help="Let in only who has the token.")
     ] = True,

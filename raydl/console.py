@@ -10,7 +10,7 @@ import time
 from raydl.address import DEFAULT_PORT
 from raydl.errors import ClusterError
 from raydl.roles import Head, Joined, find_head, join, start_head
-from raydl.units import counted, format_duration, format_size
+from raydl.units import counted, format_age, format_size
 
 STATUS_SECONDS = 1.0
 PLAIN_SECONDS = 10.0
@@ -86,7 +86,7 @@ def work(address: str, token: str | None, *, as_json: bool) -> None:
 def describe(joined: Joined) -> str:
     """How a worker fares, in a line."""
     activity = joined.activity()
-    line = f"connected for {format_duration(time.time() - joined.since)}"
+    line = f"connected for {format_age(time.time() - joined.since)}"
     line += f", {format_size(activity.received)} delivered"
     if joined.trouble:
         return f"not connected: {joined.trouble}; it tries again"

@@ -34,6 +34,7 @@ from raydl.event import (
 from raydl.flights import Flights
 from raydl.inbox import Closed, Held, Inbox, Pulled, Resolved, Searched, Wrote
 from raydl.lane import (
+    HERE,
     Connected,
     ConnectFailed,
     Disconnected,
@@ -130,7 +131,8 @@ class Coordinator:
     @property
     def limit(self) -> str:
         """A line that says which limit was met; empty where that is not known."""
-        return self._limits.explain(self._tuner.more_brings, self._tuner.refused)
+        node = next((share.node for share in self.meter.shares()), HERE)
+        return self._limits.explain(self._tuner.more_brings, self._tuner.refused, node)
 
     def chunks(self) -> Iterator[tuple[Part, memoryview]]:
         """The file's bytes, in order. A view is good until the next one is asked for.
@@ -492,7 +494,7 @@ class Coordinator:
         idle = bool(free) or not self._places.is_open(now)
         self._tuner.look(now, pulses, len(self._flights), not idle, strained)
         rate = sum(crew.rate for crew in pulses)
-        self._limits.look(self._holdup(idle), len(pulses), self._tuner.lanes, rate)
+        self._limits.look(self._holdup(idle), len(pulses), self._tuner.lanes, rate, strained)
         self._show_progress()
 
     def _share(self, downloads: int) -> None:

@@ -18,6 +18,9 @@ BUSY = 0.95
 LEAST_LOOKS = 10
 """Fewer looks than that, a second's worth, tell nothing."""
 
+LINK_LOOKS = 20
+"""Fewer than that show no link: in a second or two lanes and parts are still growing."""
+
 FIRST_LOOKS = 5
 """So many looks after nodes or lanes came or went say nothing yet of what the nodes bring."""
 
@@ -45,12 +48,17 @@ class Limits:
 
     def __init__(self) -> None:
         self._looks: Counter[Holdup] = Counter()
+        self._strained = 0
         self._now, self._since = (0, 0), 0
         self._rates: dict[tuple[int, int], tuple[int, float]] = {}
 
-    def look(self, holdup: Holdup, nodes: int, lanes: int, rate: float) -> None:
-        """``rate`` is what all ``nodes``, with ``lanes`` lanes each, bring in bytes a second."""
+    def look(self, holdup: Holdup, nodes: int, lanes: int, rate: float, strained: bool) -> None:
+        """``rate`` is what all ``nodes``, with ``lanes`` lanes each, bring in bytes a second.
+
+        ``strained`` tells that the processors of a node have no time for more.
+        """
         self._looks[holdup] += 1
+        self._strained += strained
         if (nodes, lanes) != self._now:
             self._now, self._since = (nodes, lanes), 0
         self._since += bool(rate or self._since)
@@ -58,11 +66,12 @@ class Limits:
             looks, mean = self._rates.get(self._now, (0, 0.0))
             self._rates[self._now] = (looks + 1, mean + (rate - mean) / (looks + 1))
 
-    def explain(self, more_brings: bool | None, refused: bool) -> str:
+    def explain(self, more_brings: bool | None, refused: bool, node: str) -> str:
         """A line that says what more nodes would do; empty where too little was seen.
 
         ``more_brings`` tells whether more connections had brought as much more, or nothing; None
-        where neither was seen. ``refused`` tells that the origin wanted fewer.
+        where neither was seen. ``refused`` tells that the origin wanted fewer. ``node`` is the one
+        that fetched most.
         """
         seen = sum(self._looks.values())
         if seen < LEAST_LOOKS:
@@ -74,13 +83,17 @@ class Limits:
             return "the origin refuses more requests: more nodes would not help"
         if more_brings:
             return "the origin's cap per connection is the limit: more nodes would help"
+        if self._strained > MOSTLY * seen:  # then no speed tells anything of a link
+            return "which limit was met is unclear: processors had hardly any time left"
+        if more_brings is None or seen < LINK_LOOKS:
+            return "which limit was met is unclear"
         nodes, share = self._scaling()
-        if more_brings is False and nodes <= 1:
+        if nodes == 1:
             return (
-                "this machine's link is the limit, or what the origin gives to one address, or in "
+                f"{node}'s link is the limit, or what the origin gives to one address, or in "
                 "all: nodes with links of their own may help"
             )
-        if share is None or more_brings is None:
+        if share is None:
             return "which limit was met is unclear"
         if share >= SCALES:
             return (

@@ -10,6 +10,7 @@ from raydl import authtoken, monitor
 from raydl.address import (
     check_listener,
     forget,
+    how_to_start,
     is_here,
     left_by_ray_start,
     parse_address,
@@ -143,7 +144,8 @@ def ask_cluster(address: str, token: str | None, *, token_given: bool = False) -
     Raises ClusterError that says what is wrong: nothing listens, no or a wrong token, another
     version of Ray or Python; ``token_given`` makes a token that is not wanted an error too.
     """
-    check_listener(*parse_address(address), start="start one there: raydl coordinator")
+    host, port = parse_address(address)
+    check_listener(host, port, how_to_start(port))
     answer = examine(address, token)
     if not answer.check() and token_given:
         raise ClusterError(

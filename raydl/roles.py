@@ -6,6 +6,7 @@ care of the token, and ends what it started.
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import socket
@@ -21,6 +22,7 @@ from raydl.address import (
     is_here,
     join_address,
     left_by_ray_start,
+    own_addresses,
     parse_address,
 )
 from raydl.cluster import examine
@@ -31,6 +33,9 @@ from raydl.raynode import ELSEWHERE, RayNode
 __all__ = ["Head", "Joined", "find_head", "join", "require_free", "start_head"]
 
 HEAD_ARGS = ["--include-dashboard=false"]
+
+WORKER_PORTS = range(10002, 20000)
+"""From these `ray start` gives each worker process one."""
 
 Cancelled = Callable[[], bool]
 
@@ -122,8 +127,9 @@ def start_head(
     """Start a head on this machine, with a token unless ``auth`` is false.
 
     ``host`` is the address that others reach it at; None lets Ray choose, which also takes an
-    outside address where localhost is given. Raises UsageError where it would be open to others
-    without having been asked to, ClusterError where it does not start.
+    outside address where localhost is given. Raises UsageError where that host or port cannot be
+    a head's, or it would be open to others without having been asked to; nothing has been started
+    or written then. Raises ClusterError where it does not start.
     """
     mode = os.environ.get(authtoken.MODE_VARIABLE, "").lower()
     if auth and mode == "disabled":
@@ -131,13 +137,15 @@ def start_head(
             "RAY_AUTH_MODE=disabled would let anyone who reaches this machine run code on it",
             "unset it; or say --no-auth, in a network where you trust everyone",
         )
+    if host is not None:
+        require_own(host)
+    require_free(port)
     notes: list[str] = []
     environment: dict[str, str | None] = {authtoken.MODE_VARIABLE: "disabled"}
     if auth:
         environment = {authtoken.MODE_VARIABLE: "token", authtoken.VARIABLE: _own_token(notes)}
     else:
         notes.append("without a token: anyone who reaches this machine can run code on it")
-    require_free(port)
     args = ["--head", f"--port={port}", *HEAD_ARGS]
     if host is not None:
         args.append(f"--node-ip-address={host}")
@@ -184,14 +192,35 @@ def _address_of(node: RayNode, host: str | None, port: int) -> str:
     return join_address(node.address or host or "127.0.0.1", port)
 
 
+def require_own(host: str) -> None:
+    """Raise UsageError unless that is an address of this machine."""
+    if not is_here(host):
+        own = ", ".join(own_addresses())
+        raise UsageError(
+            f"{host} is no address of this machine",
+            f"it has {own}; or leave --host out" if own else "leave --host out: Ray finds one",
+        )
+
+
 def require_free(port: int) -> None:
-    """Raise UsageError when something listens at that port of this machine."""
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        if probe.connect_ex(("127.0.0.1", port)) == 0:
+    """Raise UsageError unless a head can listen at that port of this machine."""
+    if port in WORKER_PORTS:
+        first, last = WORKER_PORTS[0], WORKER_PORTS[-1]
+        raise UsageError(
+            f"port {port} cannot be a head's",
+            f"give one that is not from {first} to {last}, where Ray's workers take theirs",
+        )
+    try:
+        socket.create_server(("", port)).close()
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
             raise UsageError(
-                f"port {port} of this machine is taken", "give another one: --port N, or end that"
-            )
+                f"port {port} of this machine cannot be used: {error.strerror}",
+                "give another one: --port N",
+            ) from None
+        raise UsageError(
+            f"port {port} of this machine is taken", "give another one: --port N, or end that"
+        ) from None
 
 
 def join(address: str, token: str | None = None, *, cancelled: Cancelled = never) -> Joined:

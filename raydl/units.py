@@ -70,7 +70,12 @@ def format_duration(seconds: float) -> str:
         return f"{max(1, round(1000 * seconds))}ms" if seconds > 0 else "0s"
     if seconds < 10:
         return f"{seconds:.1f}s"
-    minutes, rest = divmod(round(seconds), 60)
+    return format_age(round(seconds))
+
+
+def format_age(seconds: float) -> str:
+    """The same in whole seconds, for what goes on: ``0.4`` as ``0s``."""
+    minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
         return f"{hours}h{minutes:02}m"

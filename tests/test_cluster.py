@@ -23,7 +23,7 @@ pytestmark = pytest.mark.cluster
 @pytest.fixture
 def session(two_nodes):
     raydl.disconnect()  # workers of other tests may still be warm
-    session = connect(Choice("cluster", two_nodes.address, True, ""))
+    session = connect(Choice("cluster", two_nodes.address, ""))
     yield session
     session.close()
 
@@ -103,7 +103,7 @@ def test_a_worker_rests_and_works_again(two_nodes, session, origin):
     outcome(actor.pulse)
     session.dismiss(node, actor)
     session.close()
-    again = connect(Choice("cluster", two_nodes.address, True, ""))
+    again = connect(Choice("cluster", two_nodes.address, ""))
     same, is_warm = again.hire(node)
     assert is_warm
     assert same is actor
@@ -126,7 +126,7 @@ def test_a_session_that_was_there_stays(two_nodes, origin, in_tmp):
         events = []
         raydl.fetch(origin.url(), progress="none", on_event=events.append)
         assert any("the Ray session of this process" in str(e) for e in events)
-        again = connect(Choice("session", "", True, ""))
+        again = connect(Choice("session", "", ""))
         again.close()
         raydl.disconnect()
         assert len(ray.nodes()) == 2

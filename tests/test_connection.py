@@ -30,7 +30,7 @@ PIECES = "f3a9c", "0ffee"
 @pytest.fixture
 def choice(two_nodes):
     raydl.disconnect()
-    yield Choice("cluster", two_nodes.address, True, "")
+    yield Choice("cluster", two_nodes.address, "")
     raydl.disconnect()
 
 

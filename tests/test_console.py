@@ -24,6 +24,10 @@ class Joined:
 def test_how_a_worker_fares(monkeypatch):
     monkeypatch.setattr("raydl.console.time.time", lambda: 200.0)
     assert describe(Joined(Activity())) == "connected for 3m20s, 0 B delivered, idle"
+    new = Joined(Activity())
+    for since, shown in ((199.999, "0s"), (198.4, "1s"), (195.0, "5s")):
+        new.since = since
+        assert describe(new) == f"connected for {shown}, 0 B delivered, idle"
     busy = describe(Joined(Activity(lanes=8, received=3 << 30, speed=2 << 20)))
     assert busy == "connected for 3m20s, 3 GiB delivered, 8 lanes at 2 MiB/s"
     lonely = Joined(Activity(lanes=8))

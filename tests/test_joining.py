@@ -12,7 +12,7 @@ from raydl.errors import ClusterError
 from raydl.fleet import ClusterFleet
 from raydl.lane import Connected, ConnectFailed, Joined, Left
 
-CHOICE = Choice("cluster", "h:1", True, "")
+CHOICE = Choice("cluster", "h:1", "")
 PULSE = (1.0, 0, {}, None)
 
 

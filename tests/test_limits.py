@@ -17,11 +17,11 @@ def alone(monkeypatch):
     monkeypatch.setattr(company, "size", lambda: 1)
 
 
-def seen(*looks):
+def seen(*looks, strained=False):
     limits = Limits()
     for times, holdup, nodes, lanes, rate in looks:
         for _ in range(times):
-            limits.look(holdup, nodes, lanes, rate)
+            limits.look(holdup, nodes, lanes, rate, strained)
     return limits
 
 
@@ -45,18 +45,39 @@ def seen(*looks):
     ],
 )
 def test_what_is_concluded(looks, says):
-    said = seen(*looks).explain(more_brings=False, refused=False)
+    said = seen(*looks).explain(more_brings=False, refused=False, node=HERE)
     assert says in said
     assert bool(said) == bool(says)
 
 
 def test_nobody_knows_what_was_never_tried():
     looks = [(9, NONE, 1, 4, 48 * MB), (20, NONE, 4, 4, 184 * MB)]
-    assert "unclear" in seen(*looks).explain(more_brings=None, refused=False)
+    assert "unclear" in seen(*looks).explain(more_brings=None, refused=False, node=HERE)
+
+
+@pytest.mark.parametrize(
+    "looks",
+    [
+        [(30, NONE, 1, 4, 20 * MB)],
+        [(9, NONE, 1, 4, 40 * MB), (20, NONE, 4, 4, 44 * MB)],
+        [(9, NONE, 1, 4, 48 * MB), (20, NONE, 4, 4, 184 * MB)],
+    ],
+)
+def test_no_link_is_blamed_where_processors_have_no_time(looks):
+    said = seen(*looks, strained=True).explain(more_brings=False, refused=False, node=HERE)
+    assert said == "which limit was met is unclear: processors had hardly any time left"
+    capped = seen(*looks, strained=True).explain(more_brings=True, refused=False, node=HERE)
+    assert capped == "the origin's cap per connection is the limit: more nodes would help"
+
+
+def test_a_second_or_two_show_no_link():
+    for looks in ([(15, NONE, 1, 4, MB)], [(9, NONE, 1, 4, 4 * MB), (9, NONE, 4, 4, 5 * MB)]):
+        said = seen(*looks).explain(more_brings=False, refused=False, node=HERE)
+        assert said == "which limit was met is unclear"
 
 
 def test_an_origin_that_refuses():
-    text = seen((20, NONE, 2, 4, 20 * MB)).explain(more_brings=True, refused=True)
+    text = seen((20, NONE, 2, 4, 20 * MB)).explain(more_brings=True, refused=True, node=HERE)
     assert text == "the origin refuses more requests: more nodes would not help"
 
 
@@ -95,6 +116,15 @@ def test_links_or_a_cap_on_each_address(nodes):
     text = said(nodes, node=50 * MB)
     assert "cap per connection" not in text
     assert "own may help" in text or "unclear" in text
+
+
+def test_whose_link_it_is():
+    for node in (HERE, "10.0.0.2"):
+        assert said((node,), node=50 * MB).startswith(f"{node}'s link is the limit, or what the")
+
+
+def test_links_of_nodes_whose_processors_have_no_time():
+    assert "unclear: processors" in said((HERE,), ("a", "b"), node=50 * MB, cpu=0.93)
 
 
 def test_links_or_a_cap_on_each_address_with_nodes_that_join():

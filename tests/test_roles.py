@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -345,13 +346,49 @@ def test_one_that_is_killed_leaves_nothing(home, begin, how):
 
 def test_addresses_that_are_wrong(home):
     began = time.monotonic()
-    with pytest.raises(ClusterError, match=r"nothing listens there; .*raydl coordinator"):
+    with pytest.raises(ClusterError, match=r"nothing listens there; .*raydl coordinator --port 1$"):
         join("127.0.0.1:1")
     with pytest.raises(UsageError, match="is no Ray address; write HOST or HOST:PORT"):
         join("not an address")
     with pytest.raises(ClusterError, match="cannot be resolved"):
         join("no.such.invalid")
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--host", "192.0.2.250"], "192.0.2.250 is no address of this machine; "),
+        (["--host", "no.such.invalid"], "no.such.invalid is no address of this machine; "),
+        (["--port", "10002"], "port 10002 cannot be a head's; "),
+        (["--port", "19999"], "19999"),
+    ],
+)
+def test_a_head_that_cannot_be_leaves_nothing(home, tmp_path, args, message):
+    """Not even a token: all of that is known before Ray starts."""
+    args = args if "--port" in args else [*args, "--port", str(free_port())]
+    done = run_raydl("coordinator", *args, cwd=tmp_path)
+    assert done.returncode == UsageError.exit_code, done.stderr
+    assert message in done.stderr
+    if "--host" in args:
+        assert _own_address() in done.stderr
+    assert not list(home.iterdir())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", ""])
+def test_a_port_that_is_taken(home, host):
+    with socket.create_server((host, 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageError, match=f"port {port} of this machine is taken; .*--port N"):
+            start_head(None, port)
+    assert not list(home.iterdir())
+
+
+def test_a_port_at_one_address_only_is_taken_too(home):
+    taken = socket.create_server((_own_address(), 0))
+    with taken, pytest.raises(UsageError, match="is taken"):
+        start_head(None, taken.getsockname()[1])
+    assert not list(home.iterdir())
 
 
 def test_which_addresses_are_this_machines():

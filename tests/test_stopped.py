@@ -77,7 +77,7 @@ def posted(monkeypatch, jump):
     monkeypatch.setattr(module, "connect", lambda choice, wanted: wanted() and session)
     for place in (module, actorteam):
         monkeypatch.setattr(place, "time", SimpleNamespace(monotonic=clock.now))
-    choice = Choice("cluster", "h:1", True, "")
+    choice = Choice("cluster", "h:1", "")
     fleet = ClusterFleet(choice, said.append, here=False, pays=lambda: ready.wait(10))
     fleet._stop = clock
     ready.set()

@@ -164,7 +164,7 @@ def several_nodes(count: int) -> Iterator[Session]:
             for _ in range(count - 1):
                 cluster.add_node(wait=False, **node)
             cluster.wait_for_nodes()
-            session = connect(Choice("cluster", cluster.address, True, ""))
+            session = connect(Choice("cluster", cluster.address, ""))
             try:
                 yield session
             finally:

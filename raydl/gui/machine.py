@@ -10,7 +10,7 @@ from raydl.gui.look import Look
 from raydl.gui.strip import Graph
 from raydl.gui.widgets import Card, Wrapped
 from raydl.monitor import Activity
-from raydl.units import format_duration, format_size
+from raydl.units import format_age, format_size
 
 EVENTS = 6
 
@@ -45,7 +45,7 @@ class Machine(Card):
 
     def show(self, now: Activity, since: float) -> None:
         """What its workers do now; it has been one of them since then."""
-        self.facts["since"].configure(text=format_duration(time.time() - since))
+        self.facts["since"].configure(text=format_age(time.time() - since))
         self.facts["lanes"].configure(text=str(now.lanes))
         self.facts["bytes"].configure(text=format_size(now.received))
         self.facts["speed"].configure(text=f"{format_size(now.speed)}/s")
