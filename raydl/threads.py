@@ -94,9 +94,7 @@ class LocalTeam:
     def __init__(self, pool: BufferPool, post: Post) -> None:
         self._pool, self._post = pool, post
         self._worker = Worker()
-        self._tasks: queue.SimpleQueue[tuple[int, Part, Source, mmap] | None] = (
-            queue.SimpleQueue()
-        )
+        self._tasks: queue.SimpleQueue[tuple[int, Part, Source, mmap] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._idle = 0
         self._threads: list[threading.Thread] = []
