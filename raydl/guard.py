@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Set
 
 _link: list[socket.socket] = []
 """In the process that does the work: to the one that stands by."""
@@ -23,14 +24,18 @@ def stand_by() -> bool:
 
     Returns False in that process, and where systems have no such thing. Here it returns True once
     that process was ended by what is in it; else this process ends as that one has. Signals go on
-    to it. Only without other threads.
+    to it, but for those that this process ignores, as SIGHUP under nohup. Only without other
+    threads.
     """
     if sys.platform != "linux":
         return False
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON | {signal.SIGCHLD})
+    # Where it is ignored, which exec hands down, no end of a child is ever told.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    passed_on = {n for n in _PASSED_ON if signal.getsignal(n) is not signal.SIG_IGN}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, passed_on | {signal.SIGCHLD})
     ours, theirs = socket.socketpair()
     child = os.fork()
     if child == 0:
@@ -42,7 +47,7 @@ def stand_by() -> bool:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return False
     theirs.close()
-    status, was_asked = _wait(child)
+    status, was_asked = _wait(child, passed_on)
     with ours:
         is_in_order = ours.recv(1) == b"."
     if not (is_in_order or was_asked):
@@ -72,14 +77,19 @@ _PASSED_ON = frozenset(
     if hasattr(signal, name)
 )  # fmt: skip
 _ENDING = frozenset({"SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"})
+_UNKNOWN = 1 << 8
+"""The status of a process that ended with exit code 1."""
 
 
-def _wait(child: int) -> tuple[int, bool]:
+def _wait(child: int, passed_on: Set[signal.Signals]) -> tuple[int, bool]:
     """How it ended, and whether it was asked to."""
     was_asked = False
     while True:
-        number = signal.sigwait(_PASSED_ON | {signal.SIGCHLD})
-        ended, status = os.waitpid(child, os.WNOHANG)
+        number = signal.sigwait(passed_on | {signal.SIGCHLD})
+        try:
+            ended, status = os.waitpid(child, os.WNOHANG)
+        except ChildProcessError:  # somebody else was told how: nothing shows that it went well
+            ended, status = child, _UNKNOWN
         if ended:
             return status, was_asked
         if number != signal.SIGCHLD:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import queue
 from typing import NamedTuple
 
-from raydl.errors import RaydlError
 from raydl.lane import Message, Payload
 from raydl.mirrors import Mirror
 from raydl.models import Part, Source
@@ -27,17 +26,21 @@ class Wrote(NamedTuple):
 
 
 class Resolved(NamedTuple):
-    """A place was asked anew where the file is: there, or why it does not say."""
+    """A place was asked anew where the file is: there, or why it does not say.
+
+    An ``error`` that is no RaydlError has nothing to do with the place: it ends the download.
+    """
 
     mirror: Mirror
     source: Source | None
-    error: RaydlError | None
+    error: BaseException | None
 
 
 class Searched(NamedTuple):
-    """A mirror was looked at: it joins, or, where it is None, does not."""
+    """A mirror was looked at: it joins, or, where it is None, does not; ``note`` tells people."""
 
     mirror: Mirror | None
+    note: str
 
 
 class Held(NamedTuple):

@@ -91,15 +91,14 @@ class Joined:
         """Until it has left, or its node has ended beside a head that is as it was."""
         pause = self.HEAD_SECONDS
         while not self._has_left.wait(pause):
+            longest = self.HEAD_SECONDS
             try:
                 check_listener(*parse_address(self.address))
-            except RaydlError as error:
-                self.trouble, pause = error.message, self.HEAD_SECONDS
-                continue
-            try:
+                longest = self.REFUSED_SECONDS  # asking takes a process: not too often
                 self._look()
-            except RaydlError as error:  # asking takes a process: not too often
-                self.trouble, pause = error.message, min(2 * pause, self.REFUSED_SECONDS)
+            except Exception as error:  # whatever it is, nobody else would try again
+                self.trouble = _said(error)
+                pause = min(2 * pause, longest)
                 continue
             if self._has_ended:
                 return
@@ -136,6 +135,12 @@ class Joined:
             self._node = node = RayNode([f"--address={self.address}"], environment)
         node.wait_ready(cancelled)
         self._session, self.since, self._heard_at = answer.session, time.time(), time.monotonic()
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, RaydlError):
+        return error.message
+    return f"unexpected {type(error).__name__}: {error}"
 
 
 def ask_cluster(address: str, token: str | None, *, token_given: bool = False) -> Answer:

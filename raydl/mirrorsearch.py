@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from raydl.control import Control
 from raydl.errors import CancelledError, RaydlError
-from raydl.event import Emit, Event, Notice
+from raydl.event import Emit, Event
 from raydl.inbox import Searched
 from raydl.lookup import probe_origin, source_of
 from raydl.mirrors import Mirror, agrees, objection
@@ -52,10 +52,9 @@ class MirrorSearch:
         url: str,
         first: Remote,
         options: Options,
-        emit: Emit,
         post: Callable[[Searched], None],
     ) -> None:
-        self._url, self._first, self._emit, self._post = url, first, emit, post
+        self._url, self._first, self._post = url, first, post
         self._options = replace(options, retries=0)
         self._spots = _Spots(source_of(first, options))
         self._controls: list[Control] = []
@@ -84,8 +83,8 @@ class MirrorSearch:
         limit = LATE * self._options.timeout
         late = threading.Timer(limit, control.cancel)
         late.daemon = True
-        late.start()
         try:
+            late.start()
             remote = probe_origin(other, self._options, _told_before, control, owner=self._url)
             why = objection(self._first, remote)
             if not why and not agrees(self._first, remote):
@@ -103,8 +102,7 @@ class MirrorSearch:
         if self._is_closed:
             return
         fate = f"is left out: {why}" if why else "has the same file, and joins"
-        self._emit(Notice(f"the mirror {redact(other)} {fate}"))
-        self._post(Searched(mirror))
+        self._post(Searched(mirror, f"the mirror {redact(other)} {fate}"))
 
 
 class _Spots:

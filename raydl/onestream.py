@@ -128,8 +128,9 @@ class OneStream:
         lowest = self._lowest or 0
         if received - received_before < lowest * (seconds - seconds_before):
             text = f"slower than {format_size(lowest)}/s for {CRAWL_SECONDS:g}s"
+            origin = self._origin  # once it is given up, the reader may go over to the next one
             self._given_up = Failure("broken", text)
-            self._origin.abort()
+            origin.abort()
 
     def cancel(self) -> None:
         """Let ``chunks`` raise CancelledError; from any thread."""
@@ -180,7 +181,7 @@ class OneStream:
                 self._out.put(None)
                 return
             tries = 1 if self._delivered > before else tries + 1
-            if failure.kind == "cancelled":
+            if self._stop.is_set():
                 return
             provable = bool(self._source.etag or self._source.last_modified)
             if not failure.retryable or tries > self._retries or (self._delivered and not provable):

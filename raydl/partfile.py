@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import ctypes
 import errno
 import os
 import sys
@@ -149,6 +148,8 @@ def _rename_if_free(path: Path, name: Path) -> None:
     if sys.platform == "win32":
         path.rename(name)
         return
+    import ctypes  # takes milliseconds, of every start, and few file systems need it
+
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if rename is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))

@@ -145,6 +145,8 @@ class Places:
     def resolved(self, message: Resolved) -> None:
         """Go on with what a place answered. Raises its error, if there is no other place."""
         mirror, error = message.mirror, message.error
+        if error is not None and not isinstance(error, RaydlError):
+            raise error
         if message.source is not None and not mirror.renew(message.source):
             hint = "run the same command again to start over"
             error = OriginChangedError("the file on the origin changed", hint)
@@ -155,6 +157,7 @@ class Places:
 
     def searched(self, message: Searched) -> None:
         """A place joins, or will not. Raises the last one's error where none is left."""
+        self._emit(Notice(message.note))
         if not self.mirrors.searched(message.mirror) and self._last is not None:
             raise self._last
 
@@ -172,6 +175,6 @@ class Places:
     def _ask(self, mirror: Mirror, resolve: Callable[[], Source]) -> None:
         try:
             answer = Resolved(mirror, resolve(), None)
-        except RaydlError as error:
+        except BaseException as error:  # a listener's too: the coordinator waits for this message
             answer = Resolved(mirror, None, error)
         self._post(answer)

@@ -35,7 +35,7 @@ class RayNode:
     """A node of Ray on this machine, for as long as this object keeps it."""
 
     def __init__(self, args: list[str], environment: dict[str, str | None]) -> None:
-        """Start it; ``wait_ready`` tells when it runs.
+        """Start it; ``wait_ready`` tells when it runs. Raises ClusterError where no process can be.
 
         ``environment`` has what differs from this process's; None takes a variable away.
         """
@@ -50,16 +50,22 @@ class RayNode:
         self._changed = threading.Condition()  # its lock is a reentrant one
         self._ready = self._ended = False
         # A session of its own: Ctrl-C in the terminal is for us, and we end it in order.
-        self._process = subprocess.Popen(
-            run_module("ray.scripts.scripts", "start", *args, "--block", tied=True),
-            env=env,
-            stdin=subprocess.PIPE,  # it ends when we do, however that comes
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
+        try:
+            self._process = subprocess.Popen(
+                run_module("ray.scripts.scripts", "start", *args, "--block", tied=True),
+                env=env,
+                stdin=subprocess.PIPE,  # it ends when we do, however that comes
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ClusterError(
+                f"Ray's node did not start: {error.strerror or error}",
+                "this machine may be short of processes, memory or open files",
+            ) from error
         self._reader = threading.Thread(target=self._read, name="raydl-node", daemon=True)
         self._reader.start()
 

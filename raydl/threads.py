@@ -9,6 +9,7 @@ from collections.abc import Callable
 from mmap import mmap
 
 from raydl import company
+from raydl.errors import RaydlError
 from raydl.lane import HERE, Fetched, Joined, Post, Pulse
 from raydl.models import Failure, Part, Source
 from raydl.worker import Worker, cpu_seconds
@@ -97,6 +98,7 @@ class LocalTeam:
         self._tasks: queue.SimpleQueue[tuple[int, Part, Source, mmap] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._idle = 0
+        """Threads without a part; below 0, parts without a thread."""
         self._threads: list[threading.Thread] = []
         post(Joined(self))
 
@@ -105,15 +107,13 @@ class LocalTeam:
         return urgent or self._pool.has_room(size)
 
     def start(self, ticket: int, part: Part, source: Source) -> None:
-        """Hand the part to a thread."""
+        """Hand the part to a thread; where there can be no more, to the first that is free.
+
+        Raises RaydlError where there can be none at all.
+        """
         with self._lock:
-            if self._idle:
+            if self._idle > 0 or not self._add_thread():
                 self._idle -= 1
-            else:
-                name = f"raydl-lane-{len(self._threads)}"
-                thread = threading.Thread(target=self._run, name=name, daemon=True)
-                self._threads.append(thread)
-                thread.start()
         self._tasks.put((ticket, part, source, self._pool.take(part.size)))
 
     def cancel(self, ticket: int) -> None:
@@ -135,6 +135,25 @@ class LocalTeam:
         deadline = time.monotonic() + 0.5
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _add_thread(self) -> bool:
+        """Start one more; False where the system refuses it, or did so before."""
+        count = len(self._threads)
+        if count >= self.most:
+            return False
+        thread = threading.Thread(target=self._run, name=f"raydl-lane-{count}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            if not self._threads:
+                raise RaydlError(
+                    "the system starts no thread to fetch with",
+                    "it limits threads and processes: see `ulimit -u` and the container's limits",
+                ) from error
+            self.most = count
+            return False
+        self._threads.append(thread)
+        return True
 
     def _run(self) -> None:
         while (item := self._tasks.get()) is not None:

@@ -93,7 +93,7 @@ def _coordinate(
 ) -> Coordinator:
     """A coordinator with its fleets, which end with ``stack``."""
     inbox = Inbox()
-    search = MirrorSearch(url, remote, options, emit, inbox.queue.put)
+    search = MirrorSearch(url, remote, options, inbox.queue.put)
     coordinator = Coordinator(
         plan,
         [mirror_of(url, url, remote, options, emit)],

@@ -555,16 +555,16 @@ def test_one_odd_answer_costs_no_place_while_another_is_looked_at(failure, times
         lambda team, task: (0, failure, None) if len(team.tasks) <= times else (100, None, None),
         seconds=0.1,
     )
-    bench.after(0.15, lambda: bench.inbox.queue.put(Searched(None)))
+    bench.after(0.15, lambda: bench.inbox.queue.put(Searched(None, "it is left out")))
     bench.run()
-    assert not bench.told()
+    assert bench.told() == ["it is left out"]
 
 
 @pytest.mark.parametrize("failure", [WRONG, BUSY])
 def test_what_ends_it_waits_for_the_search(failure):
     bench = Bench(awaited=1, connections=4, retries=2)
     bench.join(HERE, 4, lambda team, task: (0, failure, None), seconds=0.1)
-    bench.after(60.0, lambda: bench.inbox.queue.put(Searched(None)))
+    bench.after(60.0, lambda: bench.inbox.queue.put(Searched(None, "it is left out")))
     with pytest.raises(RaydlError, match=failure.message):
         bench.run()
     assert bench.seconds == pytest.approx(60.0, abs=0.2)
@@ -580,7 +580,7 @@ def test_a_place_that_joins_late_saves_it(failure):
         return (task.part.size, None, None) if is_other else (0, failure, None)
 
     bench.join(HERE, 4, behave, seconds=0.1)
-    bench.after(60.0, lambda: bench.inbox.queue.put(Searched(other)))
+    bench.after(60.0, lambda: bench.inbox.queue.put(Searched(other, "it joins")))
     bench.run()
     assert bench.seconds > 60
 

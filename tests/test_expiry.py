@@ -5,6 +5,7 @@ import threading
 import pytest
 
 import raydl
+from raydl import mirrorsearch
 from raydl.errors import HttpError, OriginChangedError
 from raydl.event import Notice, PartFailed
 from tests.conftest import random_bytes
@@ -139,3 +140,21 @@ def test_another_file_by_then(store, in_tmp):
     except OriginChangedError:
         pytest.fail("there is one fresh start")
     assert (in_tmp / "file.bin").read_bytes() == store.back.data != before
+
+
+def test_what_is_raised_while_it_is_asked_anew_ends_it(store, in_tmp, monkeypatch, no_leaks):
+    """A listener's exception as well as a bug."""
+    store = store(1_000_000, serves=20)
+    ask = mirrorsearch.probe_origin
+
+    def probe(url, options, emit, control, **rest):
+        emit(Notice("asked"))
+        return ask(url, options, emit, control, **rest)
+
+    def told(event):
+        if isinstance(event, Notice) and event.text == "asked":
+            raise RuntimeError("listener")
+
+    monkeypatch.setattr(mirrorsearch, "probe_origin", probe)
+    with pytest.raises(RuntimeError, match="listener"):
+        raydl.fetch(store.front.url(), part_size=20_000, on_event=told, **ALONE)

@@ -1,5 +1,6 @@
 """Who stands by, and who works; and a download whose Ray node ends."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from raydl.address import may_be_cluster
 from raydl.errors import ClusterError
+from raydl.guard import _wait
 from raydl.raynode import RayNode
 from tests.conftest import RAYDL, random_bytes
 from tests.rayhome import free_port, ray_home
@@ -20,6 +22,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only there")
 PROGRAM = """
 import os, signal, sys, time
 from raydl.guard import ends_in_order, stand_by
+for name in {ignored}:
+    signal.signal(name, signal.SIG_IGN)
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(43))
 first = os.getpid()
 is_here = stand_by()
@@ -37,9 +41,10 @@ if not is_here:
 def begin():
     running = []
 
-    def start(work):
+    def start(work, ignored=()):
+        program = PROGRAM.format(work=work, ignored=[int(name) for name in ignored])
         process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM.format(work=work)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True
         )
         running.append(process)
         return process, int(process.stdout.readline())
@@ -73,6 +78,39 @@ def test_signals_go_on_to_it(begin):
     process.send_signal(signal.SIGQUIT)  # that nobody handles
     assert process.communicate(timeout=20)[0] == ""
     assert process.returncode == -signal.SIGQUIT
+
+
+@pytest.mark.parametrize(
+    ("work", "code", "said"), [("sys.exit(5)", 5, ""), ("os._exit(1)", 0, "here\n")]
+)
+def test_the_end_is_seen_where_ends_of_children_are_ignored(begin, work, code, said):
+    """That is handed down through exec."""
+    process, _ = begin(work, [signal.SIGCHLD])
+    assert process.communicate(timeout=20)[0] == said
+    assert process.returncode == code
+
+
+def test_an_end_that_somebody_else_was_told_of(monkeypatch):
+    with subprocess.Popen([sys.executable, "-c", ""]) as child:
+        child.wait()
+    monkeypatch.setattr(signal, "sigwait", lambda numbers: signal.SIGCHLD)
+    status, was_asked = _wait(child.pid, frozenset())
+    assert os.waitstatus_to_exitcode(status) == 1
+    assert not was_asked
+
+
+def test_a_signal_that_was_ignored_asks_for_no_end(begin):
+    """As SIGHUP is under nohup, and SIGINT after a shell's `&`."""
+    ignored = [signal.SIGHUP, signal.SIGINT]
+    # The last of the three comes back, once the others were seen.
+    signals = "(signal.SIGHUP, signal.SIGINT, signal.SIGUSR1)"
+    work = (
+        "signal.signal(signal.SIGUSR1, lambda *_: os._exit(1)); "
+        f"[os.kill(os.getppid(), number) for number in {signals}]; time.sleep(60)"
+    )
+    process, _ = begin(work, ignored)
+    assert process.communicate(timeout=20)[0] == "here\n"
+    assert process.returncode == 0
 
 
 def test_ctrl_z(begin):

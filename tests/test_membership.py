@@ -5,20 +5,25 @@ from types import SimpleNamespace
 
 import pytest
 
+from raydl import membership
 from raydl.cluster import Answer
 from raydl.errors import ClusterError
 from raydl.membership import Joined
+from raydl.raynode import RayNode
 
 
 @pytest.fixture
 def world(monkeypatch):
     """A head and the nodes that are started, as a test wants them."""
     world = SimpleNamespace(listens=True, answer=Answer(True, None, "first"), nodes=[], asked=0)
+    world.refusals = []
 
     class Node:
         address, last_words = "10.0.0.2", "all went dark"
 
         def __init__(self, args, environment):
+            if world.refusals:
+                raise world.refusals.pop()
             self.environment, self.is_running = environment, True
             world.nodes.append(self)
 
@@ -114,6 +119,38 @@ def test_a_head_that_refuses_now_is_asked_on(world):
     wait_until(lambda: not world.joined.trouble)
     assert len(world.nodes) == 2
     assert world.joined.is_running
+
+
+@pytest.mark.parametrize("refusal", [ClusterError("no more processes"), ZeroDivisionError("oh")])
+def test_a_node_that_cannot_be_started_is_tried_again(world, refusal):
+    world.listens = False
+    wait_until(lambda: world.joined.trouble)
+    world.refusals.append(refusal)
+    world.answer = Answer(True, None, "second")
+    world.listens = True
+    wait_until(lambda: len(world.nodes) == 2 and not world.joined.trouble)
+    assert not world.refusals
+    assert world.joined.is_running
+
+
+def test_a_look_that_fails_for_another_reason_is_taken_again(world, monkeypatch):
+    def broken(host, port, start=""):
+        raise OSError(24, "Too many open files")
+
+    fine = membership.check_listener
+    monkeypatch.setattr(membership, "check_listener", broken)
+    wait_until(lambda: "Too many open files" in world.joined.trouble)
+    monkeypatch.setattr(membership, "check_listener", fine)
+    wait_until(lambda: not world.joined.trouble)
+
+
+def test_a_process_that_the_system_refuses(monkeypatch):
+    def refuse(*args, **kwargs):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("subprocess.Popen", refuse)
+    with pytest.raises(ClusterError, match="did not start: Resource temporarily unavailable"):
+        RayNode([], {})
 
 
 def test_the_address_that_ray_leaves_goes_with_the_worker(world, monkeypatch, tmp_path):

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import itertools
+import queue
 import threading
 
 import pytest
@@ -11,9 +12,9 @@ import raydl
 from raydl import mirrorsearch
 from raydl.checksum import Checksum, Proof
 from raydl.errors import HttpError, UsageError
-from raydl.event import Notice
+from raydl.event import Notice, PartFailed
 from raydl.mirrors import PATIENCE, Mirror, Mirrors, agrees, objection
-from raydl.mirrorsearch import SPOT, SPOTS
+from raydl.mirrorsearch import SPOT, SPOTS, MirrorSearch
 from raydl.models import Failure, Remote, Source
 from raydl.options import Options
 from tests import scripted
@@ -303,6 +304,36 @@ def test_the_first_fails_before_the_second_has_joined(two, in_tmp):
 
     raydl.fetch(first.url(), mirror=[second.url()], on_event=told, part_size=10_000, **ALONE)
     assert (in_tmp / "file.bin").read_bytes() == second.data
+
+
+def test_what_a_listener_raises_about_a_mirror_ends_it(two, in_tmp, no_leaks):
+    """Also while the others wait for that mirror."""
+    first, second = two
+    first.on(status(404), None, is_fetched)
+    second.on(lambda *_: bool(first_failed.wait(5)) and False, None, head)
+    first_failed = threading.Event()
+
+    def told(event):
+        if isinstance(event, Notice) and event.text.startswith("the mirror"):
+            raise RuntimeError("listener")
+        if isinstance(event, PartFailed):
+            first_failed.set()
+
+    options = {**ALONE, "on_event": told, "part_size": 10_000}
+    with pytest.raises(RuntimeError, match="listener"):
+        raydl.fetch(first.url(), mirror=[second.url()], **options)
+
+
+def test_a_search_that_cannot_begin_keeps_nobody(two, monkeypatch):
+    """Where no thread can be started for its timer."""
+    first, second = two
+    monkeypatch.setattr("threading.Timer.start", lambda timer: 1 / 0)
+    posted = queue.SimpleQueue()
+    search = MirrorSearch(first.url(), remote(), Options(mirror=(second.url(),)), posted.put)
+    search.start()
+    message = posted.get(timeout=5)
+    assert message.mirror is None
+    assert "left out: unexpected ZeroDivisionError" in message.note
 
 
 def test_when_all_fail_that_is_the_error(two, in_tmp):

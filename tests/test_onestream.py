@@ -1,4 +1,5 @@
 import contextlib
+import threading
 import time
 
 import pytest
@@ -7,7 +8,7 @@ from raydl import backoff, company
 from raydl.errors import CancelledError, NetworkError, OriginChangedError, WrongAnswerError
 from raydl.event import PartFailed, Progress
 from raydl.manners import Manners
-from raydl.models import Source
+from raydl.models import Failure, Source
 from raydl.onestream import BUFFER_SIZE, OneStream
 from tests import scripted
 from tests.conftest import random_bytes
@@ -146,6 +147,80 @@ def test_a_connection_that_crawls_is_given_up(large, no_leaks, monkeypatch):
     (failed,) = [event for event in events if isinstance(event, PartFailed)]
     assert "slower than" in failed.reason
     assert failed.start >= 50_000
+
+
+class Connection:
+    """An origin that does as it is told, once it has begun."""
+
+    def __init__(self, outcome):
+        self.outcome, self.aborted = outcome, False
+
+    def read_whole(self, source, take, give):
+        if self.aborted:
+            return Failure("cancelled", "cancelled")
+        return self.outcome(take, give)
+
+    def abort(self):
+        self.aborted = True
+
+    def close(self):
+        pass
+
+
+def brings(take, give):
+    take()[:3] = b"abc"
+    give(3)
+
+
+def test_who_is_given_up_is_cut_off_and_not_who_comes_next(monkeypatch, no_leaks):
+    """The connection ends by itself just when it is given up, and the next one is made."""
+    monkeypatch.setattr("raydl.onestream.CRAWL_SECONDS", 0.01)
+    monkeypatch.setattr("raydl.onestream.WATCH_SECONDS", 0.01)
+    renewed, made = threading.Event(), []
+
+    class Watched(OneStream):
+        """Between a connection's being given up and its being cut off, the next one is there."""
+
+        @property
+        def _origin(self):
+            if threading.current_thread() is not self._thread and self._given_up is not None:
+                renewed.wait(10)
+            return made[-1]
+
+        @_origin.setter
+        def _origin(self, origin):
+            made.append(origin)
+            if len(made) > 1:
+                renewed.set()
+
+    def breaks(take, give):
+        take()
+        while one._given_up is None:
+            pass
+        return Failure("broken", "the connection broke")
+
+    outcomes = iter([breaks, brings])
+    monkeypatch.setattr("raydl.onestream.Origin", lambda *args: Connection(next(outcomes)))
+    one = Watched(
+        Source("http://h/f", None, '"v1"', None), lambda event: None,
+        retries=3, memory=1 << 20, lowest=1000,
+    )  # fmt: skip
+    assert b"".join(bytes(view) for _, view in one.chunks()) == b"abc"
+    assert [connection.aborted for connection in made] == [True, False]
+    one.close()
+
+
+def test_a_connection_that_nobody_cut_off_and_that_says_so_is_a_failure(monkeypatch, no_leaks):
+    outcome = Failure("cancelled", "cancelled")
+    monkeypatch.setattr(
+        "raydl.onestream.Origin", lambda *args: Connection(lambda take, give: outcome)
+    )
+    one = OneStream(
+        Source("http://h/f", None, '"v1"', None), lambda event: None, retries=3, memory=1 << 20
+    )
+    with pytest.raises(NetworkError, match="cancelled"):
+        list(one.chunks())
+    one.close()
 
 
 def test_a_reader_that_takes_its_time_is_not_taken_for_a_slow_connection(large, monkeypatch):

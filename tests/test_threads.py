@@ -1,7 +1,10 @@
 import queue
+import threading
 
 import pytest
 
+import raydl
+from raydl.errors import RaydlError
 from raydl.lane import HERE, Fetched, Joined
 from raydl.models import Part, Source
 from raydl.threads import BufferPayload, BufferPool, LocalTeam
@@ -125,3 +128,42 @@ def test_a_bug_in_a_lane_is_reported_not_swallowed(team, source, monkeypatch):
     monkeypatch.setattr(team._worker, "fetch", broken)
     team.start(1, Part(0, 0, 10), source)
     assert "ZeroDivisionError" in inbox.get(timeout=5).failure.message
+
+
+def refuse_lanes(monkeypatch, after):
+    """The system starts so many threads, and no more."""
+    start, started = threading.Thread.start, []
+
+    def refuse(thread):
+        if thread.name.startswith("raydl-lane"):
+            if len(started) == after:
+                raise RuntimeError("can't start new thread")
+            started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+
+def test_threads_that_run_do_the_work_of_those_that_are_refused(origin, source, team, monkeypatch):
+    team, inbox = team
+    refuse_lanes(monkeypatch, after=2)
+    for ticket in range(5):
+        team.start(ticket, Part(0, 0, 10), source)
+    assert sorted(inbox.get(timeout=5).ticket for _ in range(5)) == list(range(5))
+    assert len(team._threads) == team.most == 2
+    for ticket in (5, 6):
+        team.start(ticket, Part(0, 0, 10), source)
+    assert {inbox.get(timeout=5).ticket for _ in range(2)} == {5, 6}
+
+
+def test_no_thread_at_all_is_an_error(source, team, monkeypatch):
+    """And the fixture's close waits for none."""
+    refuse_lanes(monkeypatch, after=0)
+    with pytest.raises(RaydlError, match="the system starts no thread"):
+        team[0].start(1, Part(0, 0, 10), source)
+
+
+def test_a_download_with_fewer_threads_than_it_would_have(origin, in_tmp, monkeypatch, no_leaks):
+    refuse_lanes(monkeypatch, after=2)
+    raydl.fetch(origin.url(), address="none", progress="none", part_size=10_000, connections=8)
+    assert (in_tmp / "file.bin").read_bytes() == origin.data
