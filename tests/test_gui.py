@@ -242,10 +242,10 @@ def test_a_coordinator_that_is_not_there(open_app):
     drive(app.root, lambda: window.trouble.message)
     assert time.monotonic() - began < 5
     assert window.trouble.message == "no Ray cluster at 127.0.0.1:1: nothing listens there"
-    assert "Start one there: raydl coordinator." not in texts(app.root)
+    assert "Start one there with: raydl coordinator --port 1." not in texts(app.root)
     window.trouble.more.invoke()
     app.root.update()
-    assert "Start one there: raydl coordinator." in texts(app.root)
+    assert "Start one there with: raydl coordinator --port 1." in texts(app.root)
     window.address.set("what is this")
     window.join_button.invoke()
     drive(app.root, lambda: "is no Ray address" in window.trouble.message)
