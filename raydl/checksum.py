@@ -47,7 +47,8 @@ class Checksum:
         digest = digest.strip().lower()
         wanted = 2 * new_hash(algorithm).digest_size
         if len(digest) != wanted or any(c not in "0123456789abcdef" for c in digest):
-            raise UsageError(f"a {algorithm} digest has {wanted} hex digits, not {digest!r}")
+            kind = f"{'an' if algorithm == 'md5' else 'a'} {algorithm} digest"
+            raise UsageError(f"{kind} has {wanted} hex digits, not {digest!r}")
         return cls(algorithm, digest)
 
     def __str__(self) -> str:

@@ -83,7 +83,7 @@ class ChecksumError(RaydlError):
 
 
 class TargetError(RaydlError):
-    """The target, or a .part file of others, is there already, or another raydl is writing it."""
+    """The target, or a .part file of others or of another URL, is there, or being written."""
 
     exit_code = 7
     meaning = "the target or a .part file of others is there, or another raydl is writing it"

@@ -22,6 +22,7 @@ from raydl.errors import TargetError
 from raydl.models import Remote, redact
 from raydl.ownfile import make_own, open_own
 from raydl.signing import without_signature
+from raydl.units import printable
 
 VERSION = 1
 LARGEST = 1 << 20
@@ -118,19 +119,33 @@ class Journal:
         return min(length, self.size or 0, length if same_boot else self.synced)
 
     def _same_content(self, remote: Remote) -> bool:
-        """Whether the ETag says so. Others than digests may be the same for two files."""
+        """Whether size and ETag say so. Others than digests may be the same for two files."""
         etag = self.etag
-        return etag is not None and etag == remote.etag and bool(_DIGEST_ETAG.fullmatch(etag))
+        if etag is None or (etag, self.size) != (remote.etag, remote.size):
+            return False
+        return bool(_DIGEST_ETAG.fullmatch(etag))
+
+    def is_of(self, url: str) -> bool:
+        """Whether that URL names the same file as the one that the ``.part`` file is of."""
+        return (self.url, self.query) == (redact(url), query_digest(url))
+
+    def another_url(self, remote: Remote, proven: bool) -> str:
+        """The URL that the ``.part`` file is of, where that is no prefix of ``remote`` for it.
+
+        Empty if it is the same, or the content is. ``proven`` tells that a checksum will prove
+        the bytes: then the query may be another one.
+        """
+        if self.is_of(remote.url) or self._same_content(remote):
+            return ""
+        if self.url != redact(remote.url):
+            return printable(self.url)
+        return "" if proven else f"{printable(self.url)} (its query is another)"
 
     def objection(self, remote: Remote, proven: bool) -> str:
-        """Why a ``.part`` file is no prefix of ``remote``; empty if it is.
+        """Why a ``.part`` file of this URL is no prefix of ``remote``; empty if it is.
 
         ``proven`` tells that a checksum will prove the bytes, so no validator is needed.
         """
-        if self.url != redact(remote.url):
-            return "another URL"
-        if self.query != query_digest(remote.url) and not (proven or self._same_content(remote)):
-            return "another URL (the query differs)"
         if self.size != remote.size:
             return f"the file had {self.size} bytes and has {remote.size}"
         if self.etag is not None and self.etag == remote.etag:

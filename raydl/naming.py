@@ -6,7 +6,10 @@ import contextlib
 import re
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
-MAX_NAME_BYTES = 255 - len("_" + "_.part.journal~")
+LONGEST_ENDING = ".part.journal~"
+"""Of the names of what lies beside a file until it is whole."""
+
+MAX_NAME_BYTES = 255 - len("__" + LONGEST_ENDING)
 FALLBACK = "download"
 
 LARGEST_HEADER = 8 << 10

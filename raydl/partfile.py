@@ -10,6 +10,7 @@ import contextlib
 import copy
 import errno
 import os
+import stat
 import sys
 from itertools import count
 from pathlib import Path
@@ -49,6 +50,7 @@ class PartFile:
         """Give the file its target's name. Raises TargetError where that is taken."""
         self.must_be_in_place()
         if overwrite:
+            self._take_mode()
             self.path.replace(self.target)
             return
         try:
@@ -66,6 +68,16 @@ class PartFile:
                 "of replacing another",
                 f"the download is whole in {self.path}; --overwrite takes that risk",
             ) from None
+
+    def _take_mode(self) -> None:
+        """Take on the permissions of the regular file that is replaced.
+
+        Not before: a file that may only be read could not be gone on with.
+        """
+        with contextlib.suppress(OSError, AttributeError):  # none is there, or no such permissions
+            there = self.target.lstat().st_mode
+            if stat.S_ISREG(there):
+                os.fchmod(self.fd, there & 0o777)
 
     def set_aside(self) -> Path:
         """Give the file a name that nobody takes for its target's, and that was free."""

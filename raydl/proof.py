@@ -12,6 +12,7 @@ from raydl.checksum import ALGORITHMS, BY_LENGTH, Checksum, Proof
 from raydl.errors import UsageError
 from raydl.models import Remote, redact
 from raydl.options import Options
+from raydl.units import counted
 
 LARGEST_LIST = 4 << 20
 """Bytes; a list of digests is text for people."""
@@ -84,9 +85,13 @@ def find_digest(text: str, names: list[str], where: str) -> Checksum:
         return _strongest(found, names[0], where)
     if len(listed) == 1 and not listed[0].path:
         return listed[0].checksum
-    raise UsageError(
-        f"{where} has no digest of {names[0]}", f"it has {len(listed)} digests of other files"
-    )
+    if not listed:
+        raise UsageError(
+            f"{where} is no list of digests: it has none",
+            "sha256sum writes lines such as HEX  NAME",
+        )
+    others = f"{counted(len(listed), 'digest')} of other files"
+    raise UsageError(f"{where} has no digest of {names[0]}", f"it has {others}")
 
 
 def _fitting(listed: list[_Listed], name: str) -> list[_Listed]:

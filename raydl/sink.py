@@ -54,8 +54,9 @@ class FileSink:
     The target path is not touched before. ``kept`` is the number of bytes taken over from an
     earlier run and ``note`` the line that tells of it. Who reads what is kept, or waits for the
     disk, calls ``check``, which may end that with CancelledError. Raises TargetError while another
-    raydl writes the same target, OutputError for what the file system refuses, WrongAnswerError
-    where a web page has come in place of what was kept.
+    raydl writes the same target, and where what is there is of others or of another URL,
+    OutputError for what the file system refuses, WrongAnswerError where a web page has come in
+    place of what was kept.
     """
 
     def __init__(
@@ -162,7 +163,8 @@ class FileSink:
         if length:
             self.kept, self.note = self._keepable(old, remote, length, resume, proven)
         if self._size is not None:
-            check_space(self._target, self._size - self.kept, freed=length - self.kept)
+            # What is cut off makes room for what comes in its place.
+            check_space(self._target, self._size - length)
         self._rehash()
 
     def _begin(self) -> None:
@@ -188,9 +190,13 @@ class FileSink:
                 f"{self._part.path} is there, without a journal of raydl's that can be read",
                 "move it away or remove it, or save elsewhere with -o",
             )
+        if resume:
+            _refuse_page(old, remote, name)
+        another = old.another_url(remote, proven)
+        if another:
+            return 0, self._start_over_another(another, old.kept(length))
         if not resume:
             return 0, "starting over (--no-resume)"
-        _refuse_page(old, remote, name)
         if not self._can_resume:
             return 0, "starting over: the origin serves no byte ranges"
         objection = old.objection(remote, proven)
@@ -200,7 +206,16 @@ class FileSink:
         if not kept or not self._size:
             return 0, f"starting over: nothing in {name} is certain"
         percent = 100 * kept / self._size
-        return kept, f"going on from {kept:,} bytes ({percent:.0f} %) kept from before"
+        return kept, f"going on from {format_size(kept)} ({percent:.0f} %) kept from before"
+
+    def _start_over_another(self, url: str, kept: int) -> str:
+        """The line that says so. Raises TargetError where that would cost what is kept of it."""
+        if kept and not self._overwrite:
+            raise TargetError(
+                f"{self._part.path} has {format_size(kept)} of another URL, {url}",
+                "--overwrite starts over, or save under another name with -o",
+            )
+        return f"starting over, {self._part.path.name} is of another URL, {url}"
 
     def _synced(self, old: Journal, kept: int) -> int:
         """How many of the ``kept`` bytes reach the disk: the run that wrote them may not know."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 from raydl.checksum import Proof
 from raydl.errors import ChecksumError, OutputError, TargetError
 from raydl.models import Remote
+from raydl.naming import LONGEST_ENDING
 from raydl.options import Options
 from raydl.units import format_size
 
@@ -56,13 +58,28 @@ def _check(path: Path, options: Options) -> bool:
         if options.skip_existing and exists:
             return True
         if not options.overwrite:
-            raise TargetError(f"{path} exists already", "--overwrite replaces it")
-    parent = path.parent
-    if not parent.is_dir():
-        raise OutputError(f"the directory {parent} does not exist", f"create it: mkdir -p {parent}")
-    if not os.access(parent, os.W_OK):
-        raise OutputError(f"{parent} cannot be written to: no permission, or read-only")
+            raise TargetError(
+                f"{path} exists already",
+                "--overwrite replaces it, --skip-existing leaves it, "
+                "or save under another name with -o",
+            )
+    _check_directory(path.parent)
+    with contextlib.suppress(FileNotFoundError):
+        path.with_name(path.name + LONGEST_ENDING).lstat()  # may be too long where path is not
     return False
+
+
+def _check_directory(path: Path) -> None:
+    """Raise OutputError where no file can come into being there."""
+    if not path.is_dir():
+        there = next((place for place in (path, *path.parents) if os.path.lexists(place)), None)
+        if there is not None and not there.is_dir():
+            raise OutputError(f"{there} is no directory", "save elsewhere with -o")
+        raise OutputError(f"the directory {path} does not exist", f"create it: mkdir -p {path}")
+    if not os.access(path, os.W_OK):
+        raise OutputError(
+            f"{path} cannot be written to: no permission, or read-only", "save elsewhere with -o"
+        )
 
 
 def verify_target(path: Path, proof: Proof, between: Callable[[], None]) -> dict[str, str]:
@@ -79,13 +96,13 @@ def verify_target(path: Path, proof: Proof, between: Callable[[], None]) -> dict
         raise OutputError(f"cannot read {path}: {error.strerror}") from None
 
 
-def check_space(path: Path, needed: int, freed: int = 0) -> None:
-    """Raise OutputError when the disk has not ``needed`` bytes left, ``freed`` included."""
+def check_space(path: Path, needed: int) -> None:
+    """Raise OutputError when the disk has not ``needed`` bytes left."""
     try:
         stats = os.statvfs(path.parent)
     except (OSError, AttributeError):
         return
-    free = stats.f_bavail * stats.f_frsize + freed
+    free = stats.f_bavail * stats.f_frsize
     if free < needed:
         raise OutputError(
             f"{path.parent} has {format_size(free)} free, {format_size(needed)} are needed",
@@ -94,19 +111,28 @@ def check_space(path: Path, needed: int, freed: int = 0) -> None:
 
 
 def output_error(error: OSError, path: Path, kept: str = "") -> OutputError:
-    """Our error for what the operating system said of a write to ``path``."""
-    reasons = {
-        errno.ENOSPC: ("the disk is full", "free some space"),
-        errno.EDQUOT: ("the quota is used up", "free some space"),
-        errno.EFBIG: ("the file system takes no file that large", "save elsewhere with -o"),
-        errno.EACCES: ("no permission", "save elsewhere with -o"),
-        errno.EPERM: ("no permission", "save elsewhere with -o"),
-        errno.EROFS: ("the file system is read-only", "save elsewhere with -o"),
-        errno.ENOENT: ("its directory is gone", "save elsewhere with -o"),
+    """Our error for what the operating system said of a write to ``path``.
+
+    ``kept`` says how the same command goes on, which it does not where another place is needed.
+    """
+    elsewhere = "save elsewhere with -o"
+    is_there = os.path.isdir(path.parent)  # noqa: PTH112 - raises nothing
+    gone = "no file can be made there" if is_there else "its directory is gone"
+    unfit = {
+        errno.EFBIG: ("the file system takes no file that large", elsewhere),
+        errno.EACCES: ("no permission", elsewhere),
+        errno.EPERM: ("no permission", elsewhere),
+        errno.EROFS: ("the file system is read-only", elsewhere),
+        errno.ENOENT: (gone, elsewhere),
         errno.ENAMETOOLONG: ("the name is too long", "give a shorter one with -o"),
     }
-    what, cure = reasons.get(error.errno or 0, (error.strerror or type(error).__name__, ""))
-    hint = ", ".join(part for part in (cure, kept) if part)
+    full = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up"}
+    number = error.errno or 0
+    if number in unfit:
+        what, hint = unfit[number]
+    else:
+        what = full.get(number) or error.strerror or type(error).__name__
+        hint = ", ".join(part for part in ("free some space" * (number in full), kept) if part)
     return OutputError(f"cannot write {path}: {what}", hint)
 
 

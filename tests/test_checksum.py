@@ -51,6 +51,13 @@ def test_what_is_no_checksum(text):
         Checksum.parse(text)
 
 
+def test_a_digest_of_another_length():
+    with pytest.raises(UsageError, match=r"^an md5 digest has 32 hex digits, not 'ab'$"):
+        Checksum.parse("md5:ab")
+    with pytest.raises(UsageError, match=r"^a sha1 digest has 40 hex digits, not ''$"):
+        Checksum.parse("sha1:")
+
+
 @pytest.mark.parametrize(
     ("digits", "algorithm"), [(32, "md5"), (40, "sha1"), (64, "sha256"), (128, "sha512")]
 )

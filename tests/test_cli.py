@@ -20,6 +20,7 @@ from raydl.cli import app
 from raydl.errors import OutputError, exit_codes
 from raydl.options import option_fields
 from raydl.outcome import StandardOutput
+from raydl.units import format_size
 from tests import scripted
 from tests.conftest import RAYDL, run_raydl
 from tests.scripted import anything, status
@@ -240,7 +241,7 @@ class TestInterrupted:
         kept = (here / "file.bin.part").stat().st_size
         done = run_raydl("fetch", origin.url(), "--json", cwd=here)
         assert json.loads(done.stdout)["resumed"] == kept
-        assert f"going on from {kept:,} bytes" in done.stderr
+        assert f"going on from {format_size(kept)} (" in done.stderr
         assert (here / "file.bin").read_bytes() == origin.data
         assert names(here) == ["file.bin"]
 

@@ -28,6 +28,7 @@ from raydl.event import (
     Resumed,
 )
 from raydl.options import Options
+from raydl.units import format_size
 from tests import scripted
 from tests.conftest import random_bytes
 from tests.scripted import anything, changed, chunked, cut_off, get, head, ignore_range, status
@@ -289,7 +290,7 @@ class TestResume:
         assert (in_tmp / "file.bin").read_bytes() == origin.data
         assert report.resumed == kept
         assert report.fetched == len(origin.data) - kept
-        assert f"{kept:,} bytes" in str(of(events, Resumed)[0])
+        assert f"from {format_size(kept)} (" in str(of(events, Resumed)[0])
         assert min(seen.range[0] for seen in origin.parts) == kept
 
     def test_not_if_the_file_changed(self, origin, in_tmp):
@@ -300,6 +301,20 @@ class TestResume:
         assert (in_tmp / "file.bin").read_bytes() == origin.data
         assert report.resumed == 0
         assert "changed" in str(of(events, Resumed)[0])
+
+    @pytest.mark.parametrize("ranges", [True, False])
+    def test_not_over_what_is_kept_of_another_url(self, origin, make_origin, in_tmp, ranges):
+        self.interrupt(origin)
+        kept = (in_tmp / "file.bin.part").read_bytes()
+        other = make_origin(random_bytes(1_000_003, 9), ranges=ranges)
+        with pytest.raises(raydl.TargetError) as caught:
+            fetch(other, **{"user": "anna:hunter2"})
+        assert f"of another URL, {origin.url()};" in str(caught.value)
+        assert caught.value.exit_code == 7
+        assert (in_tmp / "file.bin.part").read_bytes() == kept
+        assert other.parts == []
+        fetch(other, overwrite=True)
+        assert (in_tmp / "file.bin").read_bytes() == other.data
 
     @pytest.mark.parametrize("before", ["application/zip", None])
     def test_a_login_page_that_is_there_instead_costs_nothing(self, origin, in_tmp, before):

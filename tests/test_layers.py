@@ -137,7 +137,7 @@ MAY = {
     "journal": {"models", "ownfile", "signing"},
     "syncer": {"journal", "partfile"},
     "partfile": {"ownfile"},
-    "target": {"checksum", "models", "options"},
+    "target": {"checksum", "models", "naming", "options"},
     "access": {"models", "options", "origin", "textfile"},
     "lookup": {
         "access",

@@ -159,6 +159,22 @@ def test_a_file_in_the_way(tmp_path):
     assert (item.is_in_the_way, item.wants_another_place) == (False, False)
 
 
+def test_what_is_kept_of_another_url_is_in_the_way(tmp_path):
+    lineup, _, _ = make()
+    item = lineup.add("http://h/a", str(tmp_path / "a"), {})
+    leave(tmp_path, "a", 60, "http://h/another")
+    lineup.take(ended(item, TargetError("of another URL")))
+    assert (item.is_in_the_way, item.wants_another_place, item.left.kept) == (True, True, 0)
+    lineup.overwrite(item)
+    leave(tmp_path, "a", 60, "http://h/a")
+    lineup.take(ended(item, TargetError("another raydl is writing it")))
+    assert (item.is_in_the_way, item.left.kept) == (False, 60)
+    lineup.toggle(item)
+    leave(tmp_path, "a", 60, "http://h/a?id=2")
+    lineup.take(ended(item, TargetError("of another URL")))
+    assert (item.is_in_the_way, item.left.kept) == (True, 0)
+
+
 def test_events_reach_their_item_and_no_other():
     lineup, _, _ = make()
     item = lineup.add(URL, "", {})

@@ -143,7 +143,7 @@ class TestTexts:
         assert len(text) > 1000
 
     def test_it_is_bounded(self, origin, clock):
-        with pytest.raises(WrongAnswerError, match="more than 100 bytes"):
+        with pytest.raises(WrongAnswerError, match="no list of digests, but more than 100 B came"):
             text_at(origin.url(), Options(), id, clock.control(), origin.url(), 100)
 
     def test_it_can_be_cancelled(self, origin):

@@ -64,9 +64,17 @@ class TestLists:
         assert find_digest("a" * 40, ["a"], "w").algorithm == "sha1"
         assert find_digest("a" * 128, ["a"], "w").algorithm == "sha512"
 
-    @pytest.mark.parametrize("text", ["", "<html>", f"{SHA256}  b", f"{SHA256}\n{ZEROS}", "ab  a"])
-    def test_not_there(self, text):
-        with pytest.raises(UsageError, match="w has no digest of a"):
+    @pytest.mark.parametrize(
+        ("text", "count"),
+        [(f"{SHA256}  b", "1 digest"), (f"{SHA256}\n{ZEROS}", "2 digests")],
+    )
+    def test_not_there(self, text, count):
+        with pytest.raises(UsageError, match=f"w has no digest of a; it has {count} of other"):
+            find_digest(text, ["a"], "w")
+
+    @pytest.mark.parametrize("text", ["", "<html>", "ab  a"])
+    def test_what_is_no_list(self, text):
+        with pytest.raises(UsageError, match=r"w is no list of digests: .*; .* HEX  NAME"):
             find_digest(text, ["a"], "w")
 
     def test_the_strongest_counts_first(self):

@@ -1,6 +1,7 @@
 import errno
 import hashlib
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ DATA = bytes(range(256)) * 40
 REMOTE = Remote("http://h/f", "http://h/f", len(DATA), True, '"v1"', None, "f")
 SHA = Checksum("sha256", hashlib.sha256(DATA).hexdigest())
 WRONG = Checksum("md5", "0" * 32)
+DIGEST = '"0123456789abcdef0123456789abcdef"'
 
 
 def open_sink(path, remote=REMOTE, checksum=None, **kwargs):
@@ -96,7 +98,7 @@ def test_it_goes_on(tmp_path, checksum):
     interrupted(tmp_path, 4000)
     with closing(open_sink(tmp_path / "f", checksum=checksum)) as sink:
         assert sink.kept == sink.written == 4000
-        assert sink.note == "going on from 4,000 bytes (39 %) kept from before"
+        assert sink.note == "going on from 3.9 KiB (39 %) kept from before"
         put(sink, DATA[4000:])
         sink.finish()
     assert (tmp_path / "f").read_bytes() == DATA
@@ -115,7 +117,6 @@ def test_a_whole_part_file_only_has_to_be_finished(tmp_path):
     [
         ({"resume": False}, "--no-resume"),
         ({"remote": changed(etag='"v2"')}, "changed"),
-        ({"remote": changed(url="http://h/g")}, "another URL"),
         ({"remote": changed(size=5)}, "had 10240 bytes and has 5"),
     ],
 )
@@ -128,6 +129,84 @@ def test_it_starts_over_and_says_why(tmp_path, kwargs, why):
         put(sink, b"x" * size)
         sink.finish()
     assert (tmp_path / "f").read_bytes() == b"x" * size
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        {"url": "http://h/g"},
+        {"url": "http://h/g", "etag": DIGEST, "size": len(DATA) - 1},
+        {"url": "http://h/g", "ranges": False},
+        {"url": "http://h/g", "size": None},
+        {"url": "http://h/f?id=2"},
+    ],
+)
+@pytest.mark.parametrize("resume", [True, False])
+def test_what_is_kept_of_another_url_stays_as_it_is(tmp_path, others, resume):
+    interrupted(tmp_path, 4000, remote=changed(etag=others.get("etag", '"v1"')))
+    before = (tmp_path / "f.part.journal").read_text()
+    with pytest.raises(
+        TargetError, match=r"f.part has 3.9 KiB of another URL, http://h/f\b.*; --overwrite .* -o"
+    ):
+        open_sink(tmp_path / "f", remote=changed(**others), resume=resume)
+    assert (tmp_path / "f.part").read_bytes() == DATA[:4000]
+    assert (tmp_path / "f.part.journal").read_text() == before
+    with closing(open_sink(tmp_path / "f", remote=changed(**others), overwrite=True)) as sink:
+        assert sink.kept == 0
+        assert sink.note == "starting over, f.part is of another URL, http://h/f"
+
+
+def test_an_etag_that_is_a_digest_goes_on_whatever_the_url(tmp_path):
+    interrupted(tmp_path, 4000, remote=changed(etag=DIGEST))
+    other = changed(url="http://mirror/f", etag=DIGEST)
+    with closing(open_sink(tmp_path / "f", remote=other)) as sink:
+        assert sink.kept == 4000
+        put(sink, DATA[4000:])
+        sink.finish()
+    assert (tmp_path / "f").read_bytes() == DATA
+
+
+def test_of_another_url_nothing_is_left(tmp_path):
+    """Where none of it is certain there is nothing to lose."""
+    sink = open_sink(tmp_path / "f", remote=changed(size=None))
+    put(sink, DATA[:100])
+    os.close(sink._part.fd)
+    with closing(open_sink(tmp_path / "f", remote=changed(url="http://h/g"))) as other:
+        assert other.kept == 0
+        assert other.note == "starting over, f.part is of another URL, http://h/f"
+
+
+def test_bytes_that_are_not_certain_do_not_count_as_room(tmp_path, monkeypatch):
+    interrupted(tmp_path, 4000)
+    usual = os.statvfs(tmp_path)
+    full = os.statvfs_result([*usual[:4], 0, *usual[5:]])
+    monkeypatch.setattr(os, "statvfs", lambda path: full)
+    with pytest.raises(OutputError, match=r" has 0 B free, 6.1 KiB are needed"):
+        open_sink(tmp_path / "f", remote=changed(etag='"v2"'))
+
+
+def test_a_file_that_is_replaced_hands_its_mode_on(tmp_path):
+    for mode in (0o600, 0o664, 0o444):
+        (tmp_path / "f").write_text("old")
+        (tmp_path / "f").chmod(mode)
+        with closing(open_sink(tmp_path / "f", overwrite=True)) as sink:
+            put(sink, DATA)
+            sink.finish()
+        assert stat.S_IMODE((tmp_path / "f").stat().st_mode) == mode
+        assert (tmp_path / "f").read_bytes() == DATA
+        (tmp_path / "f").unlink()
+
+
+def test_a_link_that_is_replaced_has_no_mode_to_hand_on(tmp_path):
+    (tmp_path / "f").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").write_text("old")
+    (tmp_path / "elsewhere").chmod(0o400)
+    with closing(open_sink(tmp_path / "f", overwrite=True)) as sink:
+        put(sink, DATA)
+        sink.finish()
+    assert not (tmp_path / "f").is_symlink()
+    assert stat.S_IMODE((tmp_path / "f").stat().st_mode) != 0o400
+    assert (tmp_path / "elsewhere").read_text() == "old"
 
 
 @pytest.mark.parametrize("remote", [changed(etag='"v2"'), changed(ranges=False)])
@@ -396,9 +475,8 @@ def test_nothing_else_gets_to_standard_output(merged):
 def test_another_query_is_another_file(tmp_path):
     one, two = changed(url="http://h/f?id=1&sig=a"), changed(url="http://h/f?id=2&sig=a")
     interrupted(tmp_path, 4000, remote=one)
-    with closing(open_sink(tmp_path / "f", remote=two)) as sink:
-        assert sink.kept == 0
-        assert "the query differs" in sink.note
+    with pytest.raises(TargetError, match=r"another URL, http://h/f\?… \(its query is another\)"):
+        open_sink(tmp_path / "f", remote=two)
 
 
 def test_another_signature_is_the_same_file(tmp_path):

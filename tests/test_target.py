@@ -1,5 +1,6 @@
 import errno
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def test_an_existing_target(tmp_path):
     target = tmp_path / "f"
     assert check_target(target, Options()) is False
     target.write_text("x")
-    with pytest.raises(TargetError, match="--overwrite"):
+    with pytest.raises(TargetError, match=r"--overwrite .*--skip-existing .* another name with -o"):
         check_target(target, Options())
     assert check_target(target, Options(overwrite=True)) is False
     assert check_target(target, Options(skip_existing=True)) is True
@@ -44,8 +45,24 @@ def test_directories(tmp_path, monkeypatch):
     with pytest.raises(OutputError, match="mkdir -p"):
         check_target(tmp_path / "no" / "f", Options())
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(OutputError, match="no permission"):
+    with pytest.raises(OutputError, match=r"no permission.*; save elsewhere with -o"):
         check_target(tmp_path / "f", Options())
+
+
+@pytest.mark.parametrize("under", ["f/g", "f/new/g", "dangling/g"])
+def test_a_file_is_no_directory(tmp_path, under):
+    (tmp_path / "f").write_text("x")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    name = under.partition("/")[0]
+    with pytest.raises(OutputError, match=rf"/{name} is no directory; save elsewhere with -o$"):
+        check_target(tmp_path / under, Options())
+
+
+def test_a_name_has_room_for_what_lies_beside_it(tmp_path):
+    """Known before the origin is asked."""
+    check_target(tmp_path / ("x" * 241), Options())
+    with pytest.raises(OutputError, match=r"name is too long; give a shorter one with -o$"):
+        check_target(tmp_path / ("x" * 245), Options())
 
 
 def test_space(tmp_path):
@@ -60,13 +77,19 @@ def test_space(tmp_path):
         (errno.ENOSPC, "the disk is full; free some space, go on"),
         (errno.EACCES, "no permission"),
         (errno.EROFS, "read-only"),
-        (errno.ENOENT, "directory is gone"),
+        (errno.ENOENT, "no file can be made there; save elsewhere with -o$"),
+        (errno.ENAMETOOLONG, "too long; give a shorter one with -o$"),
         (errno.EIO, "Input/output error; go on"),
     ],
 )
 def test_what_the_system_says_in_plain_words(number, says):
     error = OSError(number, os.strerror(number))
-    assert says in str(output_error(error, Path("f"), "go on"))
+    assert re.search(says, str(output_error(error, Path("f"), "go on")))
+
+
+def test_a_directory_that_is_gone(tmp_path):
+    error = OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+    assert "its directory is gone" in str(output_error(error, tmp_path / "gone" / "f"))
 
 
 def test_what_is_no_regular_file_is_never_replaced(tmp_path):
@@ -79,6 +102,8 @@ def test_what_is_no_regular_file_is_never_replaced(tmp_path):
 def test_odd_targets_are_plain_errors(tmp_path):
     with pytest.raises(OutputError, match="name is too long"):
         check_target(tmp_path / ("x" * 300), Options())
+    with pytest.raises(OutputError, match="name is too long"):
+        check_target(tmp_path / ("x" * 300) / "f", Options())
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
     with pytest.raises(TargetError):
         check_target(tmp_path / "dangling", Options(skip_existing=True))

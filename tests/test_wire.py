@@ -269,8 +269,8 @@ def test_a_text(how):
 @pytest.mark.parametrize(
     ("header", "body", "says"),
     [
-        (b"Content-Length: 200", b"x" * 200, "more than 100 bytes"),
-        (b"Content-Length: 999999999999", b"x" * 200, "more than 100 bytes"),
+        (b"Content-Length: 200", b"x" * 200, "more than 100 B"),
+        (b"Content-Length: 999999999999", b"x" * 200, "more than 100 B"),
         (b"Content-Length: 9", b"abc", "closed the connection early"),
         (b"Content-Encoding: gzip\r\nContent-Length: 3", b"abc", "packed"),
     ],

@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from raydl.journal import Journal
-from raydl.models import redact
 
 
 class Leftover(NamedTuple):
-    """``kept`` bytes are there to go on from, of ``size``, which is None where nothing tells."""
+    """``kept`` bytes are there to go on from, of ``size``, which is None where nothing tells.
+
+    ``is_anothers`` tells that bytes of another URL are there instead.
+    """
 
     kept: int = 0
     size: int | None = None
+    is_anothers: bool = False
 
 
 def leftover(target: Path, url: str) -> Leftover:
@@ -24,6 +27,7 @@ def leftover(target: Path, url: str) -> Leftover:
         length = part.stat().st_size
     except OSError:
         return Leftover()
-    if journal is None or journal.url != redact(url):
+    if journal is None:
         return Leftover()
-    return Leftover(journal.kept(length), journal.size)
+    kept = journal.kept(length)
+    return Leftover(kept, journal.size) if journal.is_of(url) else Leftover(is_anothers=kept > 0)

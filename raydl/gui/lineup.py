@@ -72,9 +72,10 @@ class Item:
 
     @property
     def is_in_the_way(self) -> bool:
-        """Whether it failed for a file that is where its own is to be."""
-        path = self.path
-        return isinstance(self.error, TargetError) and path is not None and os.path.lexists(path)
+        """Whether it failed for a file, or a part of one, that is where its own is to be."""
+        if self.path is None or not isinstance(self.error, TargetError):
+            return False
+        return os.path.lexists(self.path) or self.left.is_anothers
 
     @property
     def wants_another_place(self) -> bool:

@@ -33,6 +33,7 @@ from raydl.origin.session import Session
 from raydl.origin.shown import shown
 from raydl.origin.transport import Transport, as_file
 from raydl.origin.wire import answer_of
+from raydl.units import format_size
 
 MOST_REDIRECTS = 30
 """As many as browsers and requests follow."""
@@ -126,7 +127,8 @@ class Origin:
             with self._translated():
                 data = answer.read(limit + 1)
             if len(data) > limit:
-                raise OriginFailure(Failure("wrong", f"that text has more than {limit} bytes"))
+                much = f"more than {format_size(limit)}"
+                raise OriginFailure(Failure("wrong", f"no list of digests, but {much} came"))
             if answer.is_cut_off or len(data) < (length or 0):
                 raise OriginFailure(Failure("broken", "the origin closed the connection early"))
         return data.decode(errors="replace")
