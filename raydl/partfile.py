@@ -50,7 +50,7 @@ class PartFile:
         """Give the file its target's name. Raises TargetError where that is taken."""
         self.must_be_in_place()
         if overwrite:
-            self._take_mode()
+            self.take_mode()
             self.path.replace(self.target)
             return
         try:
@@ -69,15 +69,12 @@ class PartFile:
                 f"the download is whole in {self.path}; --overwrite takes that risk",
             ) from None
 
-    def _take_mode(self) -> None:
-        """Take on the permissions of the regular file that is replaced.
-
-        Not before: a file that may only be read could not be gone on with.
-        """
+    def take_mode(self, ours: int = 0) -> None:
+        """Take on the permissions of the regular file that is to be replaced, and ``ours``."""
         with contextlib.suppress(OSError, AttributeError):  # none is there, or no such permissions
             there = self.target.lstat().st_mode
             if stat.S_ISREG(there):
-                os.fchmod(self.fd, there & 0o777)
+                os.fchmod(self.fd, there & 0o777 | ours)
 
     def set_aside(self) -> Path:
         """Give the file a name that nobody takes for its target's, and that was free."""

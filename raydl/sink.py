@@ -21,6 +21,9 @@ from raydl.units import format_size
 
 _READ_SIZE = 8 << 20
 
+_READ_AND_WRITE = 0o600
+"""What the owner needs, to go on with a ``.part`` file."""
+
 STDOUT_FD, STDERR_FD = 1, 2
 
 
@@ -176,6 +179,8 @@ class FileSink:
         if self._began:
             return
         self._part.cut(self.kept)
+        if self._overwrite:  # whoever may not read what is there may not read what replaces it
+            self._part.take_mode(_READ_AND_WRITE)
         self._journal.save(self._journal_path)
         _sync_directory(self._target.parent)
         os.lseek(self._part.fd, self.kept, os.SEEK_SET)

@@ -191,6 +191,7 @@ def test_a_file_that_is_replaced_hands_its_mode_on(tmp_path):
         (tmp_path / "f").chmod(mode)
         with closing(open_sink(tmp_path / "f", overwrite=True)) as sink:
             put(sink, DATA)
+            assert stat.S_IMODE((tmp_path / "f.part").stat().st_mode) == mode | 0o600
             sink.finish()
         assert stat.S_IMODE((tmp_path / "f").stat().st_mode) == mode
         assert (tmp_path / "f").read_bytes() == DATA
