@@ -275,6 +275,10 @@ def test_the_api_does_not_import_ray():
     run_python("import raydl.api, sys; assert not {'ray', 'tqdm'} & set(sys.modules)")
 
 
+def test_a_start_does_not_take_what_few_file_systems_need():
+    run_python("import raydl.cli, raydl.download, sys; assert 'ctypes' not in sys.modules")
+
+
 def test_everything_public_is_there():
     run_python("import raydl\nfor name in raydl.__all__: getattr(raydl, name)")
     run_python("from raydl import *; assert callable(fetch) and callable(events)")
