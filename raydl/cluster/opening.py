@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from raydl.address import Choice
+from raydl.cluster.address import Choice
 from raydl.cluster.preflight import token_error
 from raydl.cluster.seam import ray_module
 from raydl.cluster.token import own_token, sends_token
-from raydl.errors import ClusterError, RaydlError
+from raydl.model.errors import ClusterError, RaydlError
 
 NAMESPACE = "raydl"
 

@@ -7,7 +7,7 @@ import os
 import secrets
 from collections.abc import Iterator
 
-from raydl.authtoken import MODE_VARIABLE, VARIABLE
+from raydl.cluster.authtoken import MODE_VARIABLE, VARIABLE
 from raydl.cluster.seam import ray_module
 
 

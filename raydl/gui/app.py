@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 from tkinter import ttk
 
-from raydl.errors import RaydlError, UsageError
+from raydl.model.errors import RaydlError, UsageError
 from raydl.gui.coordinatorwindow import CoordinatorWindow
 from raydl.gui.look import DARK, LIGHT, Look, system_is_dark
 from raydl.gui.memory import Memory

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from tkinter import ttk
 from typing import Any
 
-from raydl.config import config_files, options_from, settings
+from raydl.settings.config import config_files, options_from, settings
 from raydl.gui.backend import Backend, Message
 from raydl.gui.clusterpanel import ClusterPanel
 from raydl.gui.detail import Detail

@@ -9,13 +9,13 @@ from pathlib import Path
 from tkinter import filedialog, ttk
 from typing import Any
 
-from raydl.config import Setting
-from raydl.errors import RaydlError, UsageError
+from raydl.settings.config import Setting
+from raydl.model.errors import RaydlError, UsageError
 from raydl.gui.look import Look
 from raydl.gui.memory import Memory
 from raydl.gui.moreoptions import MoreOptions, Variables
 from raydl.gui.widgets import Card, Trouble, Wrapped
-from raydl.options import Options, option_fields, parse_option
+from raydl.settings.options import Options, option_fields, parse_option
 from raydl.origin import split_auth
 
 ABOVE = ("parts", "checksum")

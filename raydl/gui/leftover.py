@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from raydl.journal import Journal
+from raydl.output.journal import Journal
 
 
 class Leftover(NamedTuple):

@@ -9,14 +9,14 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from raydl.errors import CancelledError, OutputError, RaydlError, TargetError
-from raydl.event import Event, Failed, Planned
+from raydl.model.errors import CancelledError, OutputError, RaydlError, TargetError
+from raydl.model.events import Event, Failed, Planned
 from raydl.gui.backend import Backend, Message
 from raydl.gui.leftover import Leftover, leftover
-from raydl.models import Report, redact
-from raydl.naming import file_name
-from raydl.partmap import PartMap
-from raydl.tally import Phase, Tally
+from raydl.model.values import Report, redact
+from raydl.origin.naming import file_name
+from raydl.view.partmap import PartMap
+from raydl.view.status import Phase, Tally
 
 CELLS = 240
 

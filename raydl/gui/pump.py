@@ -10,7 +10,7 @@ import tkinter as tk
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from raydl.errors import RaydlError
+from raydl.model.errors import RaydlError
 
 POLL_MS = 40
 MOST_SECONDS = 0.02

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from tkinter import ttk
 
-from raydl.errors import RaydlError
+from raydl.model.errors import RaydlError
 from raydl.gui.look import Look
 from raydl.gui.widgets import Trouble
 

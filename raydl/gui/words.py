@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from raydl.options import option_fields
+from raydl.settings.options import option_fields
 
 _COMMANDS = (
     (re.compile(r": --port N\b"), ' as "port"'),

@@ -6,7 +6,7 @@ import re
 
 import requests
 
-from raydl.models import Failure, Source
+from raydl.model.values import Failure, Source
 from raydl.origin.faults import OriginFailure, host_of
 from raydl.origin.headers import (
     content_coding,
@@ -19,7 +19,7 @@ from raydl.origin.headers import (
     weak_etag,
 )
 from raydl.origin.wire import answer_of
-from raydl.units import printable
+from raydl.model.units import printable
 
 PAGE = "text/html"
 """What a login page, an error page or a captive portal is."""

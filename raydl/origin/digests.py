@@ -7,8 +7,8 @@ import binascii
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from raydl.checksum import Checksum, Proof, is_known
-from raydl.errors import UsageError
+from raydl.model.digests import Checksum, Proof, is_known
+from raydl.model.errors import UsageError
 from raydl.origin.headers import content_coding
 
 STRONGEST = ("sha256", "sha512", "sha1", "md5", "crc32c", "crc32")

@@ -1,0 +1,204 @@
+"""What a failure is about, and what follows from it: the one place that decides it. Pure state.
+
+One request fails, and it may be that request alone, the node that sent it, the place that it went
+to, or the file. What the failure says by itself is a first guess; whether others are served where
+this one was not is the evidence.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from raydl.model import backoff
+from raydl.scheduler.node import Crew, Flight
+from raydl.workers.lane import HERE
+from raydl.scheduler.mirrors import Mirror, Mirrors
+from raydl.model.values import Failure, Source
+
+
+class Scope(Enum):
+    """What else fails in the same way."""
+
+    REQUEST = "nothing: it was this request"
+    NODE = "whatever this node asks of the place"
+    SOURCE = "whatever the place is asked by anyone"
+    FILE = "everything: the bytes cannot be trusted"
+
+
+class Verdict(Enum):
+    """What becomes of it."""
+
+    RETRY = "one try of the part at that place is used up"
+    REST_NODE = "the node asks nothing more there for a while, the part goes to another"
+    LEAVE_SOURCE = "the place is asked no more"
+    END = "the download ends with this failure"
+
+
+SCOPES = {
+    "broken": Scope.REQUEST,
+    "timeout": Scope.REQUEST,
+    "lane": Scope.NODE,
+    "connect": Scope.SOURCE,
+    "proxy": Scope.SOURCE,
+    "tls": Scope.SOURCE,
+    "status": Scope.SOURCE,
+    "no-range": Scope.FILE,
+    "changed": Scope.FILE,
+    "wrong": Scope.FILE,
+}
+"""What each kind of failure says by itself."""
+
+FROM_THE_ORIGIN = (429, 503)
+"""Statuses that say that there are too many requests: of all, or of one node's address."""
+
+
+@dataclass
+class Standing:
+    """How a node does at a place. ``failure`` is what came last, None where that was bytes;
+    ``since`` is when the first of the failures in a row was asked for, ``rests`` counts how often
+    in a row it was set aside. ``refused`` is where it was refused."""
+
+    served_at: float = -math.inf
+    failure: Failure | None = None
+    since: float = -math.inf
+    rests: int = 0
+    rested_at: float = -math.inf
+    until: float = -math.inf
+    told: bool = False
+    refused: Source | None = None
+
+
+class Blame:
+    """Keeps how every node does at every place, and judges by that."""
+
+    def __init__(self, mirrors: Mirrors) -> None:
+        self._mirrors = mirrors
+        self._standings: dict[tuple[str, Mirror], Standing] = {}
+        self._in_doubt: set[int] = set()
+
+    def served(self, flight: Flight, now: float) -> bool:
+        """It brought bytes. Whether its node had been said to be set aside before."""
+        standing = self._of(flight.crew, flight.mirror)
+        told = standing.told
+        standing.served_at, standing.failure = now, None
+        standing.rests, standing.told = 0, False
+        return told
+
+    def fitted(self, start: int) -> None:
+        """An answer for the bytes at ``start`` that fits came after all."""
+        self._in_doubt.discard(start)
+
+    def judge(self, flight: Flight, failure: Failure, crews: Iterable[Crew], now: float) -> Verdict:
+        """What follows from this failure; ``crews`` are the nodes that can be counted on."""
+        others = [crew for crew in crews if crew.node != flight.crew.node]
+        standing = self._of(flight.crew, flight.mirror)
+        if standing.failure is None:
+            standing.since = flight.began
+        scope = self.scope(flight, failure, others)
+        standing.failure = failure
+        if scope is Scope.NODE:
+            return Verdict.REST_NODE
+        if not failure.retryable and not self._is_confirmed(flight, failure, others):
+            return Verdict.RETRY
+        if self._mirrors.failed(flight.mirror, failure, flight.began, now):
+            return Verdict.LEAVE_SOURCE
+        if failure.retryable or (scope is Scope.FILE and not self._in_doubt):
+            # An odd answer of one server behind a name is no reason to throw everything away: it
+            # is asked for once more. A second one is.
+            if scope is Scope.FILE:
+                self._in_doubt.add(flight.task.part.start)
+            return Verdict.RETRY
+        return Verdict.END
+
+    def scope(self, flight: Flight, failure: Failure, others: Iterable[Crew]) -> Scope:
+        """What it is about, as far as the others' luck tells."""
+        scope = SCOPES[failure.kind]
+        if failure.status in FROM_THE_ORIGIN:
+            return Scope.NODE if self._is_limited_alone(flight, others) else scope
+        if scope is Scope.NODE or flight.crew.node == HERE:
+            return scope
+        if failure.retryable and self._is_served(flight.crew, flight.mirror, flight.began):
+            return scope
+        if any(self._of(other, flight.mirror).failure is None for other in others):
+            return Scope.NODE
+        return scope
+
+    def knows_the_way(self, flight: Flight) -> bool:
+        """Whether its node was ever served there: else a refusal to connect is no complaint."""
+        if flight.crew.node == HERE:
+            return True
+        return self._of(flight.crew, flight.mirror).served_at > -math.inf
+
+    def was_refused_before(self, flight: Flight) -> bool:
+        """Whether its node, never served there, was refused at an earlier URL of the place, too.
+
+        Then the URL has not expired: it is the node that is not wanted.
+        """
+        standing = self._of(flight.crew, flight.mirror)
+        before, standing.refused = standing.refused, flight.source
+        return (
+            flight.crew.node != HERE
+            and not self.knows_the_way(flight)
+            and before not in (None, flight.source)
+        )
+
+    def rest(self, flight: Flight, failure: Failure, now: float) -> bool:
+        """Set its node aside there, twice as long each time; whether that is to be told."""
+        standing = self._of(flight.crew, flight.mirror)
+        if flight.began < standing.rested_at:  # asked before the node was set aside
+            return False
+        standing.rests += 1
+        standing.rested_at = now
+        standing.until = now + backoff.delay(standing.rests, failure.retry_after)
+        # A single hiccup is not worth a line.
+        tell = not standing.told and (standing.rests > 1 or not failure.retryable)
+        standing.told = standing.told or tell
+        return tell
+
+    def is_aside(self, crew: Crew, mirror: Mirror) -> bool:
+        """Whether it has failed there, and brought nothing since."""
+        standing = self._standings.get((crew.node, mirror))
+        return standing is not None and standing.rests > 0
+
+    def may_ask(self, crew: Crew, mirror: Mirror, now: float) -> bool:
+        """Whether it may ask there; who was set aside, with one request at a time."""
+        standing = self._of(crew, mirror)
+        # Also where bytes came since, of what was asked before.
+        if now < max(mirror.until, standing.until):
+            return False
+        return not standing.rests or all(f.mirror is not mirror for f in crew.flights.values())
+
+    def _of(self, crew: Crew, mirror: Mirror) -> Standing:
+        return self._standings.setdefault((crew.node, mirror), Standing())
+
+    def _is_limited_alone(self, flight: Flight, others: Iterable[Crew]) -> bool:
+        """Whether it is its node's own address that asks too much, and not all together.
+
+        So it is where others are served and it is not. Where that is not known yet, it is so as
+        long as others are well, and it never was served, or is the only one that was told so.
+        """
+        crew, mirror = flight.crew, flight.mirror
+        standing = self._of(crew, mirror)
+        are_served = any(self._is_served(other, mirror, standing.since) for other in others)
+        if are_served and not self._is_served(crew, mirror, standing.since):
+            return True
+        said = [self._of(other, mirror).failure for other in others]
+        is_only_one = not any(f and f.status in FROM_THE_ORIGIN for f in said)
+        was_served = standing.served_at > -math.inf
+        return None in said and (not was_served or (is_only_one and crew.node != HERE))
+
+    def _is_served(self, crew: Crew, mirror: Mirror, since: float) -> bool:
+        """Whether it had bytes from there since then."""
+        if self._of(crew, mirror).served_at > since:
+            return True
+        flights = (f for f in crew.flights.values() if f.mirror is mirror)
+        return any(f.got and f.moved_at > since for f in flights)
+
+    def _is_confirmed(self, flight: Flight, failure: Failure, others: Iterable[Crew]) -> bool:
+        """Whether this machine, or a second node, has seen the same."""
+        same = (failure.kind, failure.status)
+        seen = (self._of(other, flight.mirror).failure for other in others)
+        return flight.crew.node == HERE or same in {(f.kind, f.status) for f in seen if f}

@@ -1,0 +1,583 @@
+"""The moving window at work: parts to free lanes, retries, hedges, and the bytes in order.
+
+One thread owns all state and reads one inbox; lanes and the consumer only post to it. So
+nothing here needs a lock, and every decision is taken in one place.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from raydl.model import backoff
+from raydl.workers import company
+from raydl.scheduler.transit import Away
+from raydl.scheduler.blame import Verdict
+from raydl.scheduler.node import CRAWL_SECONDS, Crew, Flight
+from raydl.model.errors import CancelledError, ClusterError
+from raydl.model.events import (
+    ClusterChosen,
+    Continued,
+    Emit,
+    LanesJoined,
+    LanesLeft,
+    Notice,
+    PartFailed,
+    PartFetched,
+    PartHedged,
+    PartStarted,
+    PartWritten,
+    Paused,
+    Progress,
+)
+from raydl.scheduler.flights import Flights
+from raydl.scheduler.inbox import Closed, Held, Inbox, Pulled, Resolved, Searched, Wrote
+from raydl.workers.lane import (
+    HERE,
+    Connected,
+    ConnectFailed,
+    Disconnected,
+    Fetched,
+    Joined,
+    Left,
+    Message,
+    Payload,
+)
+from raydl.scheduler.bottleneck import Holdup, Limits
+from raydl.scheduler.throttle import Manners
+from raydl.scheduler.meter import Meter
+from raydl.scheduler.mirrors import Mirror
+from raydl.model.values import Failure, Part, Plan
+from raydl.scheduler.places import Places
+from raydl.scheduler.retry import Retries
+from raydl.scheduler.roster import Roster
+from raydl.scheduler.store import StoreBudget
+from raydl.scheduler.concurrency import Tuner
+from raydl.model.units import counted, format_size
+from raydl.model.waiting import next_item
+from raydl.scheduler.window import Task, Window
+
+TICK_SECONDS = 0.1
+
+CLOSE_SECONDS = 2.0
+
+STOPPED_SECONDS = 2.0
+"""Who comes to a turn so much later than it meant to was stopped (Ctrl-Z), and so was what it
+heard: that nothing was heard meanwhile says nothing."""
+
+
+class Coordinator:
+    """Fetches a plan's parts through whatever teams join the inbox.
+
+    ``limit`` bounds the window in bytes, ``manners`` what is asked of the origin, and ``lowest``
+    is the speed in bytes a second below which a connection is given up; ``connections`` fixes
+    the lanes of each node, which else are found by measuring; ``patience`` is how long it waits,
+    in seconds, when there is no lane at all. ``mirrors`` are the places that have the file, and
+    ``awaited`` of them may still join. With ``stay`` the bytes stay where they were fetched, for
+    ``payloads`` to hand out. ``clock`` tells the time, in seconds.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        mirrors: Iterable[Mirror],
+        inbox: Inbox,
+        emit: Emit,
+        *,
+        limit: int,
+        retries: int,
+        patience: float,
+        connections: int | None = None,
+        manners: Manners | None = None,
+        lowest: int | None = None,
+        stay: bool = False,
+        awaited: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._plan = plan
+        self._clock = clock
+        self._places = Places(mirrors, emit, inbox.queue.put, awaited)
+        self._inbox = inbox
+        self._emit = emit
+        self._retries = Retries(retries)
+        self._patience = patience
+        self._manners = manners or Manners(None, None)
+        self._lowest = lowest
+        self._stay = stay
+        self._limit = limit
+        self._held = False
+        self._window: Window[Payload] = Window(plan, limit)
+        self._out: queue.SimpleQueue[tuple[Part, Payload] | BaseException | None] = (
+            queue.SimpleQueue()
+        )
+        self._flights = Flights()
+        self._tuner = Tuner(connections)
+        self._crews = Roster(self._places, self._retries, self._flights, self._tuner)
+        self._store = StoreBudget()
+        self._limits = Limits()
+        self._unfit: set[str] = set()
+        self._away = Away()
+        self.meter = Meter(plan.start, plan.size, clock)
+        self._next_tick = self._alone_since = self._turned_at = clock()
+        self._is_closed = self._cancelled = False
+        self._thread = threading.Thread(target=self.run, name="raydl-coordinator", daemon=True)
+
+    @property
+    def parts(self) -> int:
+        """How many parts the file was divided into so far."""
+        return self._window.cuts if self._plan.count is None else self._plan.count
+
+    @property
+    def limit(self) -> str:
+        """A line that says which limit was met; empty where that is not known."""
+        node = next((share.node for share in self.meter.shares()), HERE)
+        return self._limits.explain(self._tuner.more_brings, self._tuner.refused, node)
+
+    def chunks(self) -> Iterator[tuple[Part, memoryview]]:
+        """The file's bytes, in order. A view is good until the next one is asked for.
+
+        Raises RaydlError when the download cannot be finished.
+        """
+        for part, payload in self.payloads():
+            yield part, payload.view()
+
+    def payloads(self) -> Iterator[tuple[Part, Payload]]:
+        """The same, as what stands for the bytes."""
+        self._thread.start()
+        while True:
+            item = next_item(self._out)
+            if item is None:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            if self._cancelled:
+                raise CancelledError("the download was cancelled", "start it again to go on")
+            part, payload = item
+            yield part, payload
+            self._inbox.queue.put(Wrote(part, payload))
+
+    def cancel(self) -> None:
+        """Let ``chunks`` raise CancelledError; from any thread."""
+        self._cancelled = True
+        self._out.put(CancelledError("the download was cancelled", "start it again to go on"))
+
+    def hold(self, paused: bool) -> None:
+        """Ask for nothing more, or go on; from any thread."""
+        self._inbox.queue.put(Held(paused))
+
+    def close(self) -> None:
+        """Stop giving out parts; returns when the coordinator's thread has ended.
+
+        It is not waited for long: it may be in a callback of the user's that blocks.
+        """
+        self._inbox.queue.put(Closed())
+        if self._thread.is_alive():
+            self._thread.join(CLOSE_SECONDS)
+
+    def run(self) -> None:
+        """Do the work, until it is done or closed; ``payloads`` starts this in a thread."""
+        try:
+            while not self._is_closed:
+                now = self._clock()
+                self._notice_a_stop(now)
+                self._dispatch(now)
+                self._deliver()
+                if now >= self._next_tick:
+                    self._tick(now)
+                    self._dispatch(now)
+                if self._window.done:
+                    self._show_progress()
+                    self._out.put(None)
+                    return
+                try:
+                    self._handle(self._inbox.queue.get(timeout=self._idle_seconds()))
+                    while True:
+                        self._handle(self._inbox.queue.get_nowait())
+                except queue.Empty:
+                    pass
+        except BaseException as error:
+            self._out.put(error)
+
+    def _idle_seconds(self) -> float:
+        """How long nothing but a message can matter."""
+        now = self._clock()
+        due = [self._manners.next_at(now), self._window.next_due()]
+        due += [crew.next_rested() for crew in self._crews]
+        soon = [at for at in due if at is not None and at > now and not self._held]
+        return max(0.001, min([self._next_tick, *soon]) - now)
+
+    def _notice_a_stop(self, now: float) -> None:
+        """Where this process was stopped for a while, that while does not count."""
+        gap, self._turned_at = now - self._turned_at, now
+        if gap > STOPPED_SECONDS:
+            self._alone_since += gap
+            for crew in {*self._crews, *(flight.crew for flight in self._flights)}:
+                crew.stood_still(gap)
+
+    def _handle(
+        self, message: Message | Pulled | Wrote | Resolved | Searched | Held | Closed
+    ) -> None:
+        match message:
+            case Fetched():
+                self._fetched(message)
+            case Wrote(part, payload):
+                if payload.in_store:
+                    self._store.released(part.size, self._clock())
+                payload.release()
+                self._window.wrote(part.size)
+                self._emit(PartWritten(*part))
+            case Pulled(start, payload, problem):
+                came = self._away.came(start, payload)
+                if came is not None and problem:
+                    self._lost(came, problem)
+            case Joined():
+                self._joined(message)
+            case Left():
+                self._left(message)
+            case Connected():
+                self._connected(message)
+            case ConnectFailed(error):
+                if not self._crews:  # else this machine fetches, and goes on
+                    raise error
+                self._emit(Notice(f"going on without the cluster: {error}"))
+            case Resolved():
+                self._places.resolved(message)
+            case Searched():
+                self._places.searched(message)
+                if not self._places.mirrors.awaited:
+                    self._retries.searched(self._places.mirrors)
+            case Disconnected(error):
+                if not self._crews:  # those of the cluster have left before
+                    raise error
+                self._emit(Notice(f"going on without the cluster: {error.message}"))
+            case Held(paused):
+                self._held = paused
+                self._emit(Paused() if paused else Continued())
+            case Closed():
+                self._is_closed = True
+
+    def _connected(self, message: Connected) -> None:
+        nodes = counted(message.nodes, "node")
+        self._emit(ClusterChosen(message.address, f"connected to {message.address}: {nodes}"))
+        self._meet_store(message.store)
+        if message.others == 0 and not self._crews:
+            raise ClusterError(
+                "no node to fetch with: the cluster has only this machine",
+                "start Ray on another machine, or leave out --no-fetch-here",
+            )
+
+    def _meet_store(self, size: int) -> None:
+        self._store.meet(size)
+        self._window.limit = min(self._window.limit, self._store.window(self._limit))
+
+    def _joined(self, message: Joined) -> None:
+        self._meet_store(message.store)
+        node, now = message.team.node, self._clock()
+        self._crews.join(message.team, now)
+        lanes = min(self._tuner.lanes, message.team.most)
+        self.meter.joined(node, lanes)
+        self._emit(LanesJoined(node, lanes))
+
+    def _left(self, message: Left) -> None:
+        node, reason = message.node, message.reason
+        crew = self._crews.find(message.team)
+        told = crew is not None and not crew.gone
+        if crew is not None:
+            self._crews.dismiss(crew)
+            for flight in list(crew.flights.values()):
+                self._land(flight)
+                if self._is_needed(flight):
+                    self._lose(flight.task.part, f"{node} is lost: {reason}", node)
+        if message.unreachable:
+            self._refetch_what_is_at(node, reason)
+        if told:
+            self._emit(LanesLeft(node, self.meter.lanes(node), reason))
+        elif message.team is None and node not in self._unfit:
+            self._unfit.add(node)
+            self._emit(Notice(f"{node} cannot fetch: {reason}"))
+
+    def _refetch_what_is_at(self, node: str, reason: str) -> None:
+        for part in self._away.lose(node):
+            self._lost(part, reason)
+
+    def _dispatch(self, now: float) -> None:
+        while not self._held and self._manners.allows(len(self._flights), now):
+            free = self._crews.free(now)
+            if not free:
+                break
+            task = self._window.take(now, self._wish(free[0], now))
+            if task is None:
+                break
+            urgent = task.part.start == self._window.written
+            size = task.part.size
+            able = [c for c in free if self._has_memory(c, size, urgent, now)]
+            if not able:
+                self._window.put_back(task)
+                break
+            chosen = self._crews.choose(task, able, now)
+            if chosen is None:
+                # Those that are free do something else meanwhile.
+                self._window.put_back(task, now + TICK_SECONDS)
+            else:
+                self._launch(task, *chosen, now)
+        if now - self._alone_since > self._patience:
+            raise ClusterError(
+                f"no node has been there to fetch with for {self._patience:g}s",
+                "see `raydl nodes`; the same command goes on from here",
+            )
+
+    def _has_memory(self, crew: Crew, size: int, urgent: bool, now: float) -> bool:
+        if crew.team.in_store and not urgent:
+            return self._store.has_room(self._window.given - self._window.written, now)
+        return crew.team.accepts(size, urgent)
+
+    def _wish(self, crew: Crew, now: float) -> int:
+        """Bytes of a part that fits this crew's lanes."""
+        window = self._window
+        return self._manners.piece(self._crews.wish(crew, window.limit, window.left, now))
+
+    def _launch(self, task: Task, crew: Crew, mirror: Mirror, now: float) -> None:
+        flight = self._flights.launch(task, crew, mirror, now)
+        self._manners.took(task.part.size)
+        self.meter.joined(crew.node, len(crew.flights))
+        self._emit(PartStarted(*task.part, crew.node))
+        crew.team.start(flight.ticket, task.part, flight.source)
+
+    def _is_needed(self, flight: Flight) -> bool:
+        """Whether nobody else has, fetches or will fetch the bytes of a flight that failed."""
+        start = flight.task.part.start
+        rivals = any(not rival.replaced for rival in self._flights.rivals(start))
+        return not (flight.moot or rivals or self._window.is_waiting(start))
+
+    def _land(self, flight: Flight) -> None:
+        self._flights.land(flight)
+        self._places.landed(flight, self._flights)
+
+    def _fetched(self, message: Fetched) -> None:
+        flight, now = self._flights.get(message.ticket), self._clock()
+        if flight is None:
+            # Its node was given up, and the part went to another.
+            if message.payload is not None:
+                message.payload.release()
+            return
+        self._manners.spared(flight.task.part.size - message.got)
+        crew, part, failure = flight.crew, flight.task.part, flight.given_up or message.failure
+        if message.got:
+            if failure is None:
+                crew.strikes = 0
+                crew.delivered(message.got, message.seconds, now)
+            self._places.delivered(flight, message.got, message.seconds, now)
+        self._land(flight)
+        is_whole = message.got == part.size and not flight.moot
+        rest: Part | None = part
+        if message.payload is not None and (is_whole or self._is_needed(flight)):
+            rest = self._accept(flight, message, message.payload)
+        else:
+            self.meter.wasted += message.got
+            if message.payload is not None:
+                message.payload.release()
+            if not self._is_needed(flight):
+                rest = None
+        if failure is not None and not flight.moot:
+            self._failed(flight, failure, rest, now)
+        elif rest is not None:
+            # The origin may send less than asked (RFC 9110, section 15.3.7).
+            self._window.put_back(Task(rest))
+
+    def _failed(self, flight: Flight, failure: Failure, rest: Part | None, now: float) -> None:
+        """Find out whose fault it is; ``rest`` is what has to be fetched all the same."""
+        if self._places.is_excused(flight, failure, self._flights):
+            if rest is not None:
+                self._window.put_back(Task(rest))
+            return
+        verdict = self._places.judge(flight, failure, self._crews.heard(now), now)
+        if verdict is Verdict.RETRY:
+            self._strike(flight, failure, now)
+        if rest is None:
+            return
+        if verdict is Verdict.END:
+            self._places.give_up(flight.mirror, failure.to_error())
+        node, tries, delay = flight.crew.node, 0, 0.0
+        is_new = verdict is Verdict.REST_NODE and self._retries.blamed(rest, node)
+        if not is_new and verdict not in (Verdict.LEAVE_SOURCE, Verdict.END):
+            places = self._places.mirrors
+            tries, delay = self._retries.failed(
+                rest, flight.mirror, places, failure, may_join=places.awaited > 0
+            )
+        self._again(rest, failure, node, tries, delay)
+
+    def _strike(self, flight: Flight, failure: Failure, now: float) -> None:
+        """A lane that fails rests, so that one broken node does not use up the tries."""
+        crew = flight.crew
+        crew.strikes += 1
+        # As many strikes as lanes may come from one event.
+        tries = 1 + (crew.strikes - 1) // self._tuner.lanes
+        # What is said to all is kept by the place: the lane may ask elsewhere meanwhile.
+        is_held = self._places.hold(flight.mirror, failure, now)
+        crew.rest(now + backoff.delay(tries, None if is_held else failure.retry_after))
+        if self._places.is_complaint(flight, failure, now):
+            self._tuner.complained(now)
+
+    def _accept(self, flight: Flight, message: Fetched, payload: Payload) -> Part | None:
+        """Take what it brought; returns the rest."""
+        part, node = flight.task.part, flight.crew.node
+        rest = self._window.arrived(part, message.got, payload)
+        here = part._replace(stop=part.start + message.got)
+        self._retries.fitted(part.start)
+        self._places.fitted(part.start)
+        self.meter.arrived(node, message.got)
+        self._emit(PartFetched(*here, node, round(message.seconds, 4)))
+        if not payload.here:
+            self._away.put(here, node, payload)
+            if not self._stay:
+                self._pull(here.start, payload)
+        self._call_off(part.start)
+        return rest
+
+    def _call_off(self, start: int) -> None:
+        """The bytes at ``start`` are there: whoever else fetches them can stop."""
+        self._window.withdraw(start)
+        for rival in self._flights.rivals(start):
+            rival.moot = True
+            rival.crew.team.cancel(rival.ticket)
+
+    def _again(self, part: Part, failure: Failure, node: str, tries: int, delay: float) -> None:
+        """These bytes are asked for once more."""
+        self.meter.retried += 1
+        self._window.put_back(Task(part), self._clock() + delay)
+        self._emit(PartFailed(*part, node, failure.message, tries, round(delay, 2)))
+
+    def _lose(self, part: Part, problem: str, node: str) -> None:
+        """Who had these bytes, or was fetching them, is gone: nothing is wrong with them."""
+        failure = Failure("lane", problem)
+        self._retries.lost(part, failure)
+        self._again(part, failure, node, 0, 0.0)
+
+    def _lost(self, part: Part, problem: str) -> None:
+        """An object that a node had fetched is gone: fetch it again."""
+        self._window.lost(part)
+        self.meter.lost(part.size)
+        self._lose(part, f"the fetched bytes are lost: {problem}", "the store")
+
+    def _deliver(self) -> None:
+        while (payload_at_head := self._window.peek()) is not None:
+            if not (payload_at_head.here or self._stay):
+                break
+            self._away.drop(self._window.head)
+            self._out.put(self._window.pop())
+
+    def _pull(self, start: int, payload: Payload) -> None:
+        def done(problem: str) -> None:
+            self._inbox.queue.put(Pulled(start, payload, problem))
+
+        payload.pull(done)
+
+    def _tick(self, now: float) -> None:
+        """What is decided a few times a second, by how the teams are doing."""
+        self._next_tick = now + TICK_SECONDS
+        for crew in self._crews:
+            crew.look(now)
+            if crew.is_silent(now):
+                self._replace_flights_of(crew)
+            else:
+                self._alone_since = now
+                self._give_up_slow(crew)
+        self._share(company.size())
+        if self._held:
+            self._show_progress()
+            return
+        free = self._crews.free(now)
+        self._hedge(free, now)
+        pulses = {crew: crew.pulse for crew in self._crews.active(now) if crew.pulse is not None}
+        strained = any(crew.is_strained for crew in pulses)
+        idle = bool(free) or not self._places.is_open(now)
+        self._tuner.look(now, pulses, len(self._flights), not idle, strained)
+        rate = sum(crew.rate for crew in pulses)
+        self._limits.look(self._holdup(idle), len(pulses), self._tuner.lanes, rate, strained)
+        self._show_progress()
+
+    def _share(self, downloads: int) -> None:
+        """Leave the other downloads of this process their part of what there is."""
+        self._window.limit = self._store.window(self._limit) // downloads
+        self._tuner.share(downloads)
+        self._manners.share(downloads)
+
+    def _holdup(self, idle: bool) -> Holdup:
+        """What keeps lanes from work, or from doing it faster."""
+        window = self._window
+        if self._manners.is_spent(self._clock(), sum(crew.rate for crew in self._crews)):
+            return Holdup.RATE
+        if idle and window.left:
+            if window.head - window.written > window.limit // 4:
+                return Holdup.OUTPUT
+            if window.head in self._away:
+                return Holdup.TRANSFER
+        holdup = self._crews.holdup(self._plan.largest, window.limit)
+        if holdup is not Holdup.NONE:
+            return holdup
+        if self._manners.is_full(len(self._flights)):
+            return Holdup.CONNECTIONS
+        if self._tuner.is_fixed and not idle:
+            return Holdup.LANES
+        return Holdup.NONE
+
+    def _replace_flights_of(self, crew: Crew) -> None:
+        """Its node is silent: others get what it has in flight; who is first, wins."""
+        for flight in crew.flights.values():
+            if not flight.replaced:
+                self._hedge_flight(flight, f"{crew.node} does not answer")
+        self._refetch_what_is_at(crew.node, "it does not answer")
+
+    def _give_up_slow(self, crew: Crew) -> None:
+        """Cut connections off that are slower than the user wants to bear."""
+        if self._lowest is None:
+            return
+        for flight in crew.flights.values():
+            if flight.given_up is None and not flight.moot and flight.crawls(self._lowest):
+                text = f"slower than {format_size(self._lowest)}/s for {CRAWL_SECONDS:g}s"
+                flight.given_up = Failure("broken", text)
+                crew.team.cancel(flight.ticket)
+
+    def _hedge(self, free: list[Crew], now: float) -> None:
+        """Let a second lane fetch what holds up the rest, where that one is faster.
+
+        That is every late part when lanes have nothing else to do, and else the part at the
+        head of the window, if the window would be full before it comes.
+        """
+        if free:
+            late = self._flights.late(now, free[0].speed)
+            idle = sum(crew.free(self._tuner.lanes, now) for crew in free)
+        else:
+            rate = sum(crew.rate for crew in self._crews)
+            if not rate:
+                return
+            room = self._window.limit - (self._window.given - self._window.written)
+            best = max(crew.speed for crew in self._crews)
+            late = self._flights.late(now, best, at=self._window.head, spare=room / rate)
+            idle = 1
+        for flight in late[:idle]:
+            self._hedge_flight(flight, "it is late")
+
+    def _hedge_flight(self, flight: Flight, reason: str) -> None:
+        flight.replaced = True
+        if flight.moot or self._window.is_waiting(flight.task.part.start):
+            return
+        self._window.put_back(flight.task)
+        self._emit(PartHedged(*flight.task.part, flight.crew.node, reason))
+
+    def _show_progress(self) -> None:
+        now = self._clock()
+        in_flight = sum(flight.got for flight in self._flights if not flight.moot)
+        self._emit(
+            Progress(
+                fetched=self.meter.look(in_flight),
+                written=self._window.written,
+                size=self._plan.size,
+                lanes=len(self._flights),
+                nodes=len(self._crews),
+                retries=self.meter.retried,
+                by_node=tuple(crew.describe(now) for crew in self._crews),
+            )
+        )
