@@ -23,7 +23,7 @@ from pathlib import Path
 
 from common import MIB, Command, make_file, nginx_command, ray_nodes, save, show
 
-from raydl.model.values import Part
+from raydl.model.parts import Part
 from raydl.scheduler.plan import make_plan
 
 PART = 64 << 10

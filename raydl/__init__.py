@@ -28,8 +28,10 @@ if TYPE_CHECKING:
         start,
         stream,
     )
-    from raydl.model.digests import Checksum
     from raydl.cluster import Node
+    from raydl.download.handle import Download
+    from raydl.download.reader import RemoteFile
+    from raydl.model.digests import Checksum
     from raydl.model.errors import (
         CancelledError,
         ChecksumError,
@@ -46,10 +48,10 @@ if TYPE_CHECKING:
         WrongAnswerError,
     )
     from raydl.model.events import Event
-    from raydl.download.handle import Download
-    from raydl.model.values import NodeShare, PartRef, Remote, Report
+    from raydl.model.parts import PartRef
+    from raydl.model.remote import Remote
+    from raydl.model.report import NodeShare, Report
     from raydl.settings.options import Options
-    from raydl.download.reader import RemoteFile
 
 _HOMES = {
     "disconnect": "api",
@@ -66,12 +68,12 @@ _HOMES = {
     "Node": "cluster",
     "Download": "download.handle",
     "Event": "model.events",
-    "NodeShare": "model.values",
+    "NodeShare": "model.report",
     "Options": "settings.options",
-    "PartRef": "model.values",
+    "PartRef": "model.parts",
     "RemoteFile": "download.reader",
-    "Remote": "model.values",
-    "Report": "model.values",
+    "Remote": "model.remote",
+    "Report": "model.report",
 }
 
 __all__ = [

@@ -14,7 +14,6 @@ from collections.abc import Callable
 
 from raydl.model.digests import Checksum
 from raydl.model.errors import UsageError
-from raydl.origin.naming import file_name
 from raydl.origin.digests import stated_digests
 from raydl.origin.headers import (
     content_coding,
@@ -27,6 +26,7 @@ from raydl.origin.headers import (
     wait_asked,
     weak_etag,
 )
+from raydl.origin.naming import file_name
 from raydl.origin.proof import find_digest
 
 

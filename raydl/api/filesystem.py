@@ -13,10 +13,11 @@ from typing import Any
 from fsspec.spec import AbstractFileSystem
 
 from raydl.api import open_as, probe
-from raydl.model.errors import HttpError, TimedOutError
-from raydl.model.values import Remote, redact
-from raydl.origin.naming import file_name
 from raydl.download.reader import RemoteFile
+from raydl.model.errors import HttpError, TimedOutError
+from raydl.model.remote import Remote
+from raydl.model.weburl import redact
+from raydl.origin.naming import file_name
 
 BUFFER = 1 << 20
 

@@ -9,22 +9,24 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TypeVar
 
-from raydl.cluster.address import Choice, choose
 from raydl.cluster import Node, connect
 from raydl.cluster import disconnect as disconnect
-from raydl.model.control import Control
-from raydl.scheduler.coordinator import Coordinator
+from raydl.cluster.address import Choice, choose
 from raydl.download.download import Output, run
-from raydl.model.errors import RangesIgnoredError, UsageError
-from raydl.model.events import Event, Probed
 from raydl.download.handle import Download
-from raydl.model.log import note, note_quietly
-from raydl.origin.lookup import probe_origin
-from raydl.model.values import PartRef, Remote, Report
-from raydl.settings.options import OptionKeywords, Options, Unpack, describe_options
-from raydl.output.pipe import Pipe
 from raydl.download.reader import RemoteFile
 from raydl.download.transfer import transfer
+from raydl.model.control import Control
+from raydl.model.errors import RangesIgnoredError, UsageError
+from raydl.model.events import Event, Probed
+from raydl.model.log import note, note_quietly
+from raydl.model.parts import PartRef
+from raydl.model.remote import Remote
+from raydl.model.report import Report
+from raydl.origin.lookup import probe_origin
+from raydl.output.pipe import Pipe
+from raydl.scheduler.coordinator import Coordinator
+from raydl.settings.options import OptionKeywords, Options, Unpack, describe_options
 
 File = TypeVar("File", bound=RemoteFile)
 

@@ -9,8 +9,8 @@ import time
 
 from raydl.cluster.address import DEFAULT_PORT
 from raydl.model.errors import ClusterError
-from raydl.node.roles import Head, Joined, find_head, join, start_head
 from raydl.model.units import counted, format_age, format_size
+from raydl.node.roles import Head, Joined, find_head, join, start_head
 
 STATUS_SECONDS = 1.0
 PLAIN_SECONDS = 10.0

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from raydl.api import fetch
 from raydl.cluster import several_nodes
-from raydl.model.values import Report
+from raydl.model.report import Report
 from raydl.model.units import counted, format_duration, format_size
 
 SIZE = 48 << 20

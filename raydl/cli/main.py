@@ -15,15 +15,15 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from raydl import __version__
+from raydl.cli.guard import ends_in_order, stand_by
+from raydl.cli.outcome import StandardOutput, raise_on_signals, run
 from raydl.cluster.address import may_be_cluster
-from raydl.settings.config import Setting, config_files, options_from, settings
 from raydl.model.errors import ClusterError, OutputError, UsageError, exit_codes
 from raydl.model.events import Notice
-from raydl.cli.guard import ends_in_order, stand_by
-from raydl.settings.options import IN_BYTES, Options, option_fields
-from raydl.cli.outcome import StandardOutput, raise_on_signals, run
-from raydl.view.progress import renderer
 from raydl.model.units import format_size, printable
+from raydl.settings.config import Setting, config_files, options_from, settings
+from raydl.settings.options import IN_BYTES, Options, option_fields
+from raydl.view.progress import renderer
 
 # A lone \b keeps the lines of the paragraph after it as they are.
 EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"{c:>4}  {text}" for c, text in exit_codes().items())
@@ -284,8 +284,8 @@ def worker(
     It is one of the cluster at ADDRESS until Ctrl-C. The same as `ray start --address ADDRESS`,
     with a check before and a status line.
     """
-    from raydl.cluster.authtoken import read_token
     from raydl.cli.console import work
+    from raydl.cluster.authtoken import read_token
 
     work(address, read_token(token_file) if token_file else None, as_json=as_json)
 

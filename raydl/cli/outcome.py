@@ -12,13 +12,13 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from raydl.settings.config import progress_style
 from raydl.model.errors import OutputError, RaydlError, Signalled, UsageError
 from raydl.model.events import Failed
 from raydl.model.log import DEBUG, error_of, log, note_failure
-from raydl.model.values import redact
-from raydl.view.progress import renderer
+from raydl.model.weburl import redact
 from raydl.output.target import stdout_error
+from raydl.settings.config import progress_style
+from raydl.view.progress import renderer
 
 CLEAR = "\x1b[K"
 """Ctrl-C leaves its ^C where the bar was."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
-from raydl.model.values import Failure
+from raydl.model.failure import Failure
 
 CONTROL = "control"
 """The concurrency group for all but fetching."""

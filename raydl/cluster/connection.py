@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable
 from types import ModuleType
 
-from raydl.cluster.address import Choice, hold, session_id
 from raydl.cluster.actors import Actor
+from raydl.cluster.address import Choice, hold, session_id
 from raydl.cluster.opening import open_connection
 from raydl.cluster.preflight import check_head, require_client
 from raydl.cluster.seam import import_ray

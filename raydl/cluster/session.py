@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from raydl.cluster.address import Choice, check_listener, parse_address
 from raydl.cluster.actors import CONTROL, MOST_LANES, Actor, shipped_by_value
+from raydl.cluster.address import Choice, check_listener, parse_address
 from raydl.cluster.connection import (
     Connection,
     abandon,

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from raydl.cluster.address import Choice, choose
-from raydl.model.digests import Proof
+from raydl.download.transfer import transfer
 from raydl.model.control import Control
+from raydl.model.digests import Proof
 from raydl.model.errors import (
     OriginChangedError,
     RangesIgnoredError,
@@ -37,15 +38,16 @@ from raydl.model.events import (
     Verifying,
 )
 from raydl.model.log import error_of, log, note, note_failure
-from raydl.origin.lookup import probe_origin, text_at
-from raydl.model.values import Remote, Report, redact
-from raydl.settings.options import Options
+from raydl.model.remote import Remote
+from raydl.model.report import Report
+from raydl.model.units import format_size
+from raydl.model.weburl import redact
 from raydl.origin import PAGE, split_auth
+from raydl.origin.lookup import probe_origin, text_at
 from raydl.origin.proof import given_proof, is_asked_for, proof_of, read_list
 from raydl.output.sink import FileSink, Sink, StdoutSink
 from raydl.output.target import STDOUT, check_target, planned_path, target_path, verify_target
-from raydl.download.transfer import transfer
-from raydl.model.units import format_size
+from raydl.settings.options import Options
 
 NO_VALIDATOR = (
     "the origin gives neither a strong ETag nor a date that is old enough to prove anything: a "

@@ -8,14 +8,15 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 
-from raydl.model.control import Control
 from raydl.download.download import Output, run
+from raydl.model.control import Control
 from raydl.model.ending import before_exit
 from raydl.model.events import Event, Progress
-from raydl.model.values import Report, redact
-from raydl.settings.options import Options
+from raydl.model.report import Report
 from raydl.model.units import format_size
 from raydl.model.waiting import next_item
+from raydl.model.weburl import redact
+from raydl.settings.options import Options
 
 MOST_EVENTS = 10_000
 """Past events that are kept for who asks for them late."""

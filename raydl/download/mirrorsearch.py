@@ -10,13 +10,15 @@ from dataclasses import replace
 from raydl.model.control import Control
 from raydl.model.errors import CancelledError, RaydlError
 from raydl.model.events import Emit, Event
-from raydl.scheduler.inbox import Searched
-from raydl.origin.lookup import probe_origin, source_of
-from raydl.scheduler.mirrors import Mirror, agrees, objection
-from raydl.model.values import Failure, Remote, Source, redact
-from raydl.settings.options import Options
-from raydl.origin import Origin
+from raydl.model.failure import Failure
+from raydl.model.remote import Remote, Source
 from raydl.model.units import format_duration
+from raydl.model.weburl import redact
+from raydl.origin import Origin
+from raydl.origin.lookup import probe_origin, source_of
+from raydl.scheduler.inbox import Searched
+from raydl.scheduler.mirrors import Mirror, agrees, objection
+from raydl.settings.options import Options
 
 SPOT = 64 << 10
 SPOTS = 4

@@ -9,18 +9,20 @@ import time
 from collections.abc import Iterator
 
 from raydl.model import backoff
-from raydl.workers import company
-from raydl.scheduler.node import CRAWL_SECONDS
 from raydl.model.errors import CancelledError, RaydlError
 from raydl.model.events import Continued, Emit, PartFailed, Paused, Progress
-from raydl.scheduler.inbox import Held
-from raydl.workers.lane import HERE
-from raydl.scheduler.bottleneck import MOSTLY, Holdup
-from raydl.scheduler.throttle import Manners
-from raydl.scheduler.meter import Meter
-from raydl.model.values import Failure, Part, Source
-from raydl.origin import Origin
+from raydl.model.failure import Failure
+from raydl.model.parts import Part
+from raydl.model.remote import Source
 from raydl.model.units import format_size
+from raydl.origin import Origin
+from raydl.scheduler.bottleneck import MOSTLY, Holdup
+from raydl.scheduler.inbox import Held
+from raydl.scheduler.meter import Meter
+from raydl.scheduler.node import CRAWL_SECONDS
+from raydl.scheduler.throttle import Manners
+from raydl.workers import company
+from raydl.workers.lane import HERE
 
 BUFFER_SIZE = 4 << 20
 SMALLEST_BUFFER = 64 << 10

@@ -10,15 +10,16 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
-from raydl.model import backoff
 from raydl.cluster.address import Choice
+from raydl.download.transfer import transfer
+from raydl.model import backoff
 from raydl.model.errors import OriginChangedError
 from raydl.model.events import Emit
-from raydl.origin.lookup import source_of
-from raydl.model.values import Failure, Remote
-from raydl.settings.options import Options
+from raydl.model.failure import Failure
+from raydl.model.remote import Remote
 from raydl.origin import Origin
-from raydl.download.transfer import transfer
+from raydl.origin.lookup import source_of
+from raydl.settings.options import Options
 
 BLOCK = 256 << 10
 """Bytes that a read of its own fetches at least: what is read next is mostly near."""

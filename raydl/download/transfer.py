@@ -5,19 +5,20 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from raydl.workers import company
 from raydl.cluster.address import Choice
-from raydl.scheduler.coordinator import Coordinator
-from raydl.model.events import Emit, Planned
-from raydl.workers.fleet import ClusterFleet
-from raydl.scheduler.inbox import Inbox
-from raydl.origin.lookup import source_of
-from raydl.scheduler.throttle import Manners
 from raydl.download.mirrorsearch import MirrorSearch, mirror_of
-from raydl.model.values import Plan, Remote
 from raydl.download.onestream import OneStream
-from raydl.settings.options import Options
+from raydl.model.events import Emit, Planned
+from raydl.model.parts import Plan
+from raydl.model.remote import Remote
+from raydl.origin.lookup import source_of
+from raydl.scheduler.coordinator import Coordinator
+from raydl.scheduler.inbox import Inbox
 from raydl.scheduler.plan import make_plan
+from raydl.scheduler.throttle import Manners
+from raydl.settings.options import Options
+from raydl.workers import company
+from raydl.workers.fleet import ClusterFleet
 from raydl.workers.threads import BufferPool, LocalTeam
 
 JOIN_SECONDS = 1.5

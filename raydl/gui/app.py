@@ -9,13 +9,13 @@ import traceback
 from collections.abc import Callable
 from tkinter import ttk
 
-from raydl.model.errors import RaydlError, UsageError
 from raydl.gui.coordinatorwindow import CoordinatorWindow
 from raydl.gui.look import DARK, LIGHT, Look, system_is_dark
 from raydl.gui.memory import Memory
 from raydl.gui.pump import Pump
 from raydl.gui.roleselector import RoleSelector
 from raydl.gui.workerwindow import WorkerWindow
+from raydl.model.errors import RaydlError, UsageError
 
 WINDOWS: dict[str, type[CoordinatorWindow | WorkerWindow]] = {
     "coordinator": CoordinatorWindow,

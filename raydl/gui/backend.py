@@ -18,8 +18,8 @@ import time
 from collections.abc import Callable
 from typing import IO, Any
 
-from raydl.model.errors import RaydlError
 from raydl.cluster.program import run_module
+from raydl.model.errors import RaydlError
 
 BATCH_SECONDS = 0.05
 AGAIN_SECONDS = 3.0

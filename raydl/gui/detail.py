@@ -16,8 +16,8 @@ from raydl.gui.look import Look
 from raydl.gui.strip import Legend, Strip
 from raydl.gui.widgets import Card, Trouble, Wrapped
 from raydl.gui.words import in_windows
-from raydl.view.status import Phase
 from raydl.model.units import format_size
+from raydl.view.status import Phase
 
 PHASES = (("fetched", "Fetched"), ("assembled", "Assembled"), ("verified", "Verified"))
 

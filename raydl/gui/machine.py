@@ -9,8 +9,8 @@ from tkinter import ttk
 from raydl.gui.look import Look
 from raydl.gui.strip import Graph
 from raydl.gui.widgets import Card, Wrapped
-from raydl.node.monitor import Activity
 from raydl.model.units import format_age, format_size
+from raydl.node.monitor import Activity
 
 EVENTS = 6
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import platformdirs
 
-from raydl.model.values import redact
+from raydl.model.weburl import redact
 
 MOST_ADDRESSES = 8
 MOST_UNFINISHED = 20

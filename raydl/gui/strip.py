@@ -7,10 +7,10 @@ from collections import deque
 from tkinter import ttk
 
 from raydl.gui.look import Look
-from raydl.view.theme import TROUBLE, blend, colour
+from raydl.model.units import format_size
 from raydl.view.partmap import STRENGTH, Cell, PartMap, State
 from raydl.view.status import Tally
-from raydl.model.units import format_size
+from raydl.view.theme import TROUBLE, blend, colour
 
 
 class Strip(tk.Canvas):

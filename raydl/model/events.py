@@ -14,8 +14,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from raydl.model.errors import RaydlError
-from raydl.model.values import Plan, Remote, Report, redact
+from raydl.model.parts import Plan
+from raydl.model.remote import Remote
+from raydl.model.report import Report
 from raydl.model.units import counted, format_duration, format_size
+from raydl.model.weburl import redact
 
 SCHEMA = 1
 

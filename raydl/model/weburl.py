@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from raydl.model.errors import UsageError
 from raydl.model.units import printable
@@ -82,3 +82,16 @@ def _shown(url: str) -> str:
     _, at, place = head[len(scheme) :].rpartition("@")
     place = re.sub(r"^([^/:\[]*:)(?![0-9]*(?:/|$))[^/]*", r"\1…", place)
     return printable(f"{scheme}{'…@' if at else ''}{place}{'?…' if tail else ''}")
+
+
+def redact(url: str) -> str:
+    """The URL without user, password, query and fragment: all that may hold a secret."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "…"
+    if not parts.netloc:
+        return "…"
+    host = parts.netloc.rpartition("@")[2]
+    query = "…" if parts.query else ""
+    return urlunsplit((parts.scheme, host, parts.path, query, ""))

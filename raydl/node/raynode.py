@@ -13,8 +13,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from raydl.model.errors import ClusterError
 from raydl.cluster.program import run_module
+from raydl.model.errors import ClusterError
 
 START_SECONDS = 60.0
 STOP_SECONDS = 6.0

@@ -18,10 +18,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from raydl.model.errors import UsageError
-from raydl.model.values import Access
-from raydl.settings.options import Options
+from raydl.model.remote import Access
 from raydl.origin.shown import shown
 from raydl.origin.transport import as_file
+from raydl.settings.options import Options
 from raydl.settings.textfile import read_text, why
 
 NETRC = "~/.netrc"

@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 import requests
 from requests.structures import CaseInsensitiveDict
 
+from raydl.model.failure import Failure
 from raydl.model.log import describe, log
-from raydl.model.values import Access, Failure, Remote, Source
-from raydl.origin.naming import file_name
+from raydl.model.remote import Access, Remote, Source
+from raydl.model.units import format_size
 from raydl.origin.answers import check_framing, check_part, check_whole, status_failure
 from raydl.origin.digests import stated_digests
 from raydl.origin.faults import FOREIGN, OriginFailure, chain, failure_of, host_of, in_circles
@@ -29,11 +30,11 @@ from raydl.origin.headers import (
     strong_etag,
     weak_etag,
 )
+from raydl.origin.naming import file_name
 from raydl.origin.session import Session
 from raydl.origin.shown import shown
 from raydl.origin.transport import Transport, as_file
 from raydl.origin.wire import answer_of
-from raydl.model.units import format_size
 
 MOST_REDIRECTS = 30
 """As many as browsers and requests follow."""

@@ -13,13 +13,15 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from raydl.model import backoff
-from raydl.origin.access import access_of
 from raydl.model.control import Control
 from raydl.model.events import Emit, Notice, Unanswered
-from raydl.model.values import Access, Failure, Remote, Source, redact
-from raydl.settings.options import Options
-from raydl.origin import Origin, OriginFailure, split_auth
+from raydl.model.failure import Failure
+from raydl.model.remote import Access, Remote, Source
 from raydl.model.units import format_duration
+from raydl.model.weburl import redact
+from raydl.origin import Origin, OriginFailure, split_auth
+from raydl.origin.access import access_of
+from raydl.settings.options import Options
 
 PROBE_RETRIES = 2
 """Tries for an origin that cannot be reached at all: a person waits for the answer."""

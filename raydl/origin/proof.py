@@ -10,9 +10,10 @@ from urllib.parse import unquote, urlsplit
 
 from raydl.model.digests import ALGORITHMS, BY_LENGTH, Checksum, Proof
 from raydl.model.errors import UsageError
-from raydl.model.values import Remote, redact
-from raydl.settings.options import Options
+from raydl.model.remote import Remote
 from raydl.model.units import counted
+from raydl.model.weburl import redact
+from raydl.settings.options import Options
 
 LARGEST_LIST = 4 << 20
 """Bytes; a list of digests is text for people."""

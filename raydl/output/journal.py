@@ -19,10 +19,11 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from raydl.model.errors import TargetError
-from raydl.model.values import Remote, redact
-from raydl.settings.ownfile import make_own, open_own
-from raydl.origin.signing import without_signature
+from raydl.model.remote import Remote
 from raydl.model.units import printable
+from raydl.model.weburl import redact
+from raydl.origin.signing import without_signature
+from raydl.settings.ownfile import make_own, open_own
 
 VERSION = 1
 LARGEST = 1 << 20

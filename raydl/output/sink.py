@@ -11,13 +11,14 @@ from typing import Protocol
 
 from raydl.model.digests import Proof, RunningDigest
 from raydl.model.errors import ChecksumError, OutputError, TargetError, WrongAnswerError
-from raydl.output.journal import Journal
-from raydl.model.values import Remote, redact
+from raydl.model.remote import Remote
+from raydl.model.units import format_size
+from raydl.model.weburl import redact
 from raydl.origin import PAGE
+from raydl.output.journal import Journal
 from raydl.output.partfile import PartFile
 from raydl.output.syncer import Syncer
 from raydl.output.target import check_space, output_error, stdout_error
-from raydl.model.units import format_size
 
 _READ_SIZE = 8 << 20
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from raydl.model.digests import Proof
 from raydl.model.errors import ChecksumError, OutputError, TargetError
-from raydl.model.values import Remote
+from raydl.model.remote import Remote
+from raydl.model.units import format_size
 from raydl.origin.naming import LONGEST_ENDING
 from raydl.settings.options import Options
-from raydl.model.units import format_size
 
 STDOUT = "-"
 

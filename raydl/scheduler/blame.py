@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 from raydl.model import backoff
+from raydl.model.failure import Failure
+from raydl.model.remote import Source
+from raydl.scheduler.mirrors import Mirror, Mirrors
 from raydl.scheduler.node import Crew, Flight
 from raydl.workers.lane import HERE
-from raydl.scheduler.mirrors import Mirror, Mirrors
-from raydl.model.values import Failure, Source
 
 
 class Scope(Enum):

@@ -12,10 +12,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from raydl.model import backoff
-from raydl.workers import company
-from raydl.scheduler.transit import Away
-from raydl.scheduler.blame import Verdict
-from raydl.scheduler.node import CRAWL_SECONDS, Crew, Flight
 from raydl.model.errors import CancelledError, ClusterError
 from raydl.model.events import (
     ClusterChosen,
@@ -32,8 +28,26 @@ from raydl.model.events import (
     Paused,
     Progress,
 )
+from raydl.model.failure import Failure
+from raydl.model.parts import Part, Plan
+from raydl.model.units import counted, format_size
+from raydl.model.waiting import next_item
+from raydl.scheduler.blame import Verdict
+from raydl.scheduler.bottleneck import Holdup, Limits
+from raydl.scheduler.concurrency import Tuner
 from raydl.scheduler.flights import Flights
 from raydl.scheduler.inbox import Closed, Held, Inbox, Pulled, Resolved, Searched, Wrote
+from raydl.scheduler.meter import Meter
+from raydl.scheduler.mirrors import Mirror
+from raydl.scheduler.node import CRAWL_SECONDS, Crew, Flight
+from raydl.scheduler.places import Places
+from raydl.scheduler.retry import Retries
+from raydl.scheduler.roster import Roster
+from raydl.scheduler.store import StoreBudget
+from raydl.scheduler.throttle import Manners
+from raydl.scheduler.transit import Away
+from raydl.scheduler.window import Task, Window
+from raydl.workers import company
 from raydl.workers.lane import (
     HERE,
     Connected,
@@ -45,19 +59,6 @@ from raydl.workers.lane import (
     Message,
     Payload,
 )
-from raydl.scheduler.bottleneck import Holdup, Limits
-from raydl.scheduler.throttle import Manners
-from raydl.scheduler.meter import Meter
-from raydl.scheduler.mirrors import Mirror
-from raydl.model.values import Failure, Part, Plan
-from raydl.scheduler.places import Places
-from raydl.scheduler.retry import Retries
-from raydl.scheduler.roster import Roster
-from raydl.scheduler.store import StoreBudget
-from raydl.scheduler.concurrency import Tuner
-from raydl.model.units import counted, format_size
-from raydl.model.waiting import next_item
-from raydl.scheduler.window import Task, Window
 
 TICK_SECONDS = 0.1
 

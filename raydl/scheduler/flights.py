@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import count
 
-from raydl.scheduler.node import Crew, Flight
 from raydl.scheduler.mirrors import Mirror
+from raydl.scheduler.node import Crew, Flight
 from raydl.scheduler.window import Task
 
 MOST_RIVALS = 3

@@ -5,9 +5,10 @@ from __future__ import annotations
 import queue
 from typing import NamedTuple
 
-from raydl.workers.lane import Message, Payload
+from raydl.model.parts import Part
+from raydl.model.remote import Source
 from raydl.scheduler.mirrors import Mirror
-from raydl.model.values import Part, Source
+from raydl.workers.lane import Message, Payload
 
 
 class Pulled(NamedTuple):

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from raydl.model.values import NodeShare
+from raydl.model.report import NodeShare
 
 LOOK_SECONDS = 0.1
 RAMP_SECONDS = 0.5

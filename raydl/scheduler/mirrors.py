@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from raydl.model.digests import Checksum
-from raydl.model.values import Failure, Remote, Source, redact
+from raydl.model.failure import Failure
+from raydl.model.remote import Remote, Source
+from raydl.model.weburl import redact
 
 PATIENCE = 3
 """After so many failures without a success between them a mirror is left, if there are others.

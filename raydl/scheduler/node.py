@@ -6,11 +6,11 @@ import heapq
 from dataclasses import dataclass
 
 from raydl.model.events import NodeNow
-from raydl.workers.lane import Pulse, Team
+from raydl.model.failure import Failure
 from raydl.scheduler.mirrors import Mirror
-from raydl.model.values import Failure
 from raydl.scheduler.plan import FIRST_PART
 from raydl.scheduler.window import Task
+from raydl.workers.lane import Pulse, Team
 
 SILENCE_SECONDS = 1.5
 """A node that was not heard of for so long, though asked several times a second, is not counted

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from raydl.model import backoff
-from raydl.scheduler.blame import FROM_THE_ORIGIN, Blame, Verdict
-from raydl.scheduler.node import Crew, Flight
 from raydl.model.errors import OriginChangedError, RaydlError
 from raydl.model.events import Emit, Notice
+from raydl.model.failure import Failure
+from raydl.model.remote import Source
+from raydl.scheduler.blame import FROM_THE_ORIGIN, Blame, Verdict
 from raydl.scheduler.inbox import Resolved, Searched
 from raydl.scheduler.mirrors import Mirror, Mirrors
-from raydl.model.values import Failure, Source
+from raydl.scheduler.node import Crew, Flight
 from raydl.scheduler.retry import Retries
 from raydl.scheduler.window import Task
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raydl.model.values import Plan
+from raydl.model.parts import Plan
 from raydl.model.units import counted, format_size
 
 FIRST_PART = 256 << 10

@@ -7,8 +7,9 @@ from collections.abc import Collection, Mapping
 
 from raydl.model import backoff
 from raydl.model.errors import RaydlError
+from raydl.model.failure import Failure
+from raydl.model.parts import Part
 from raydl.scheduler.mirrors import Mirror
-from raydl.model.values import Failure, Part
 
 MOST_LOSSES = 20
 """So often the nodes that fetch one part may go before that is no accident any more."""

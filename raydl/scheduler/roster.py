@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from raydl.scheduler.node import Crew
-from raydl.scheduler.flights import Flights
-from raydl.workers.lane import HERE, Team
 from raydl.scheduler.bottleneck import BUSY, Holdup
+from raydl.scheduler.concurrency import Tuner
+from raydl.scheduler.flights import Flights
 from raydl.scheduler.mirrors import Mirror
+from raydl.scheduler.node import Crew
 from raydl.scheduler.places import Places
 from raydl.scheduler.plan import GROWTH, SHARES, part_size
 from raydl.scheduler.retry import Retries
-from raydl.scheduler.concurrency import Tuner
 from raydl.scheduler.window import Task
+from raydl.workers.lane import HERE, Team
 
 SMALL_REQUEST, SHORT_SECONDS = 256 << 10, 0.25
 """Bytes and seconds. Of a request that is for less, and shorter, the wait for its answer is a part

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from raydl.model.parts import Part
 from raydl.workers.lane import Payload
-from raydl.model.values import Part
 
 
 class Away:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 from typing import Generic, NamedTuple, TypeVar
 
-from raydl.model.values import Part, Plan
+from raydl.model.parts import Part, Plan
 
 T = TypeVar("T")
 

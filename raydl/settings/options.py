@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, TypedDict
 
-from raydl.settings import values
 from raydl.model.digests import ALGORITHMS, Checksum
 from raydl.model.errors import UsageError
+from raydl.settings import values
 from raydl.settings.values import MAX_PART_SIZE, Header
 
 if sys.version_info >= (3, 12):

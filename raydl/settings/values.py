@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 from raydl.model.digests import Checksum
 from raydl.model.errors import UsageError
-from raydl.settings.textfile import read_text
 from raydl.model.units import format_size, parse_duration, parse_size
 from raydl.model.weburl import check_url, is_host
+from raydl.settings.textfile import read_text
 
 MAX_PART_SIZE = 64 << 20
 LONGEST_TIMEOUT = 24 * 3600.0

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
 
+from raydl.model.report import Report
+from raydl.model.units import counted, format_size
 from raydl.view.theme import colour
 
 EMPTY = "rgba(128,128,128,.2)"
@@ -75,3 +77,23 @@ def nodes(lines: Iterable[NodeLine]) -> str:
         for node in lines
     )
     return f'<table style="border:none;margin:.2em 0">{rows}</table>' if rows else ""
+
+
+def report(report: Report) -> str:
+    """The summary, the digests, a bar for each node, the limit."""
+    most = max((share.bytes for share in report.nodes), default=0) or 1
+    return block(
+        report.path or report.url,
+        line(report.summary().partition(": ")[2] or report.summary()),
+        *(line(f"{name} {digest}") for name, digest in report.digests.items()),
+        nodes(
+            NodeLine(
+                share.node,
+                colour(number),
+                share.bytes / most,
+                f"{format_size(share.bytes)}, {counted(share.lanes, 'lane')}",
+            )
+            for number, share in enumerate(report.nodes)
+        ),
+        line(report.limit) if report.limit else "",
+    )

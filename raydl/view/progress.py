@@ -24,8 +24,8 @@ from raydl.model.events import (
     Verifying,
 )
 from raydl.model.log import warn
-from raydl.view.status import Tally
 from raydl.model.units import format_duration, format_size
+from raydl.view.status import Tally
 
 PLAIN_SECONDS = 5.0
 

@@ -25,7 +25,7 @@ from raydl.model.events import (
     Resumed,
     Verifying,
 )
-from raydl.model.values import Report
+from raydl.model.report import Report
 from raydl.model.units import counted, format_duration, format_size
 
 SPEED_SECONDS = 2.0

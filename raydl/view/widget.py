@@ -7,12 +7,12 @@ import sys
 import time
 from typing import Any
 
-from raydl.view import html
 from raydl.model.events import Event, Failed, Paused, Verifying
-from raydl.view.theme import TROUBLE, colour
+from raydl.model.units import format_size
+from raydl.view import html
 from raydl.view.partmap import STRENGTH, Cell, PartMap, State
 from raydl.view.status import Tally
-from raydl.model.units import format_size
+from raydl.view.theme import TROUBLE, colour
 
 DRAW_SECONDS = 0.25
 

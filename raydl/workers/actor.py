@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from raydl.cluster import MOST_LANES, Actor, ActorLost, Node, Outcome
+from raydl.model.parts import Part
+from raydl.model.remote import Source
 from raydl.workers.lane import HERE, Fetched, Payload, Post, Pulse
-from raydl.model.values import Part, Source
 
 
 def name_of(node: Node) -> str:

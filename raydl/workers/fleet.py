@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from raydl.workers.worker import NodeWorker
-from raydl.workers.actor import ActorTeam, name_of
-from raydl.cluster.address import Choice
 from raydl.cluster import Actor, ActorLost, Node, Session, connect
+from raydl.cluster.address import Choice
 from raydl.model.ending import before_exit
 from raydl.model.errors import ClusterError, RaydlError
+from raydl.workers.actor import ActorTeam, name_of
 from raydl.workers.lane import Connected, ConnectFailed, Disconnected, Joined, Left, Post
+from raydl.workers.worker import NodeWorker
 
 
 class ClusterFleet:

@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from raydl.model.errors import RaydlError
-from raydl.model.values import Failure, Part, Source
+from raydl.model.failure import Failure
+from raydl.model.parts import Part
+from raydl.model.remote import Source
 
 HERE = "this machine"
 

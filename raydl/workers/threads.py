@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable
 from mmap import mmap
 
-from raydl.workers import company
 from raydl.model.errors import RaydlError
+from raydl.model.failure import Failure
+from raydl.model.parts import Part
+from raydl.model.remote import Source
+from raydl.workers import company
 from raydl.workers.lane import HERE, Fetched, Joined, Post, Pulse
-from raydl.model.values import Failure, Part, Source
 from raydl.workers.worker import Worker, cpu_seconds
 
 MOST_THREADS = 256

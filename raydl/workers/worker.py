@@ -17,7 +17,8 @@ import urllib.parse
 from collections.abc import Iterable
 from typing import Any
 
-from raydl.model.values import Failure, Source
+from raydl.model.failure import Failure
+from raydl.model.remote import Source
 from raydl.origin import Origin
 
 

@@ -10,9 +10,9 @@ import time
 import psutil
 import pytest
 
+from raydl.cli.guard import _wait
 from raydl.cluster.address import may_be_cluster
 from raydl.model.errors import ClusterError
-from raydl.cli.guard import _wait
 from raydl.node.raynode import RayNode
 from tests.conftest import RAYDL, random_bytes
 from tests.rayhome import free_port, ray_home

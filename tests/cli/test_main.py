@@ -15,12 +15,12 @@ import typer
 from typer.testing import CliRunner
 
 import raydl
-from raydl.model.digests import ALGORITHMS
 from raydl.cli.main import app
-from raydl.model.errors import OutputError, exit_codes
-from raydl.settings.options import option_fields
 from raydl.cli.outcome import StandardOutput
+from raydl.model.digests import ALGORITHMS
+from raydl.model.errors import OutputError, exit_codes
 from raydl.model.units import format_size
+from raydl.settings.options import option_fields
 from tests import scripted
 from tests.conftest import RAYDL, run_raydl
 from tests.scripted import anything, status

@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 
 import raydl
-from raydl.workers.worker import NodeWorker
-from raydl.cluster.address import Choice
 from raydl.cluster import connect
+from raydl.cluster.address import Choice
 from raydl.cluster.connection import Connection
 from raydl.cluster.opening import open_connection
 from raydl.model.errors import CancelledError
+from raydl.model.remote import Access, Source
 from raydl.workers.fleet import ClusterFleet
-from raydl.model.values import Access, Source
+from raydl.workers.worker import NodeWorker
+from tests.cluster.test_session import outcome, worker_node
 from tests.conftest import random_bytes, run_raydl
 from tests.rayhome import ray_home
-from tests.cluster.test_session import outcome, worker_node
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
 

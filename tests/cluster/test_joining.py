@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from raydl.workers import fleet as module
-from raydl.cluster.address import Choice
 from raydl.cluster import ActorLost, Node
+from raydl.cluster.address import Choice
 from raydl.model.errors import ClusterError
+from raydl.workers import fleet as module
 from raydl.workers.fleet import ClusterFleet
 from raydl.workers.lane import Connected, ConnectFailed, Joined, Left
 

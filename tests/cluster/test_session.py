@@ -9,13 +9,13 @@ import threading
 import pytest
 
 import raydl
-from raydl.workers.worker import NodeWorker
-from raydl.cluster.address import Choice
 from raydl.cluster import ActorLost, connect
 from raydl.cluster.actors import reason_of
+from raydl.cluster.address import Choice
 from raydl.cluster.preflight import version_error
 from raydl.model.errors import ClusterError
-from raydl.model.values import Source
+from raydl.model.remote import Source
+from raydl.workers.worker import NodeWorker
 from tests.conftest import run_raydl
 
 pytestmark = pytest.mark.cluster

@@ -4,10 +4,10 @@ import threading
 import time
 from types import SimpleNamespace
 
+from raydl.cluster import Node
+from raydl.cluster.address import Choice
 from raydl.workers import actor as actorteam
 from raydl.workers import fleet as module
-from raydl.cluster.address import Choice
-from raydl.cluster import Node
 from raydl.workers.fleet import ClusterFleet
 from raydl.workers.lane import Joined, Left
 

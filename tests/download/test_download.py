@@ -12,12 +12,11 @@ from email.utils import format_datetime
 import pytest
 
 import raydl
-from raydl.model import backoff
 from raydl.download import download
-from raydl.output import sink
-from raydl.model.digests import RunningDigest
-from raydl.model.control import Control
 from raydl.download.download import run
+from raydl.model import backoff
+from raydl.model.control import Control
+from raydl.model.digests import RunningDigest
 from raydl.model.events import (
     ClusterChosen,
     Failed,
@@ -29,8 +28,9 @@ from raydl.model.events import (
     Probed,
     Resumed,
 )
-from raydl.settings.options import Options
 from raydl.model.units import format_size
+from raydl.output import sink
+from raydl.settings.options import Options
 from tests import scripted
 from tests.conftest import random_bytes
 from tests.scripted import anything, changed, chunked, cut_off, get, head, ignore_range, status

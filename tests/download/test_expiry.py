@@ -9,8 +9,8 @@ from raydl.download import mirrorsearch
 from raydl.model.errors import HttpError, OriginChangedError
 from raydl.model.events import Notice, PartFailed
 from tests.conftest import random_bytes
-from tests.scripted import anything, status
 from tests.download.test_download import ALONE
+from tests.scripted import anything, status
 
 
 class Store:

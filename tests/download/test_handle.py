@@ -10,7 +10,6 @@ import time
 import pytest
 
 import raydl
-from raydl.workers import company
 from raydl.model.errors import CancelledError, ChecksumError, HttpError
 from raydl.model.events import (
     ClusterChosen,
@@ -23,9 +22,10 @@ from raydl.model.events import (
     Probed,
     Progress,
 )
+from raydl.workers import company
 from tests.conftest import random_bytes
-from tests.scripted import anything, chunked, status
 from tests.download.test_download import ALONE
+from tests.scripted import anything, chunked, status
 
 QUIET = {**ALONE, "part_size": 50_000}
 

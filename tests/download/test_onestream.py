@@ -4,13 +4,14 @@ import time
 
 import pytest
 
+from raydl.download.onestream import BUFFER_SIZE, OneStream
 from raydl.model import backoff
-from raydl.workers import company
 from raydl.model.errors import CancelledError, NetworkError, OriginChangedError, WrongAnswerError
 from raydl.model.events import PartFailed, Progress
+from raydl.model.failure import Failure
+from raydl.model.remote import Source
 from raydl.scheduler.throttle import Manners
-from raydl.model.values import Failure, Source
-from raydl.download.onestream import BUFFER_SIZE, OneStream
+from raydl.workers import company
 from tests import scripted
 from tests.conftest import random_bytes
 from tests.scripted import begin, cut_off, get

@@ -14,8 +14,8 @@ import raydl
 from raydl.download import reader
 from raydl.model.errors import HttpError, OriginChangedError
 from tests.conftest import random_bytes
-from tests.scripted import Origin, changed, cut_off, status
 from tests.download.test_download import ALONE
+from tests.scripted import Origin, changed, cut_off, status
 
 DATA = random_bytes(700_000)
 SMALL = {**ALONE, "part_size": 20_000, "max_memory": "1MiB"}

@@ -11,8 +11,8 @@ import pytest
 import raydl
 from raydl.model.errors import ChecksumError, OriginChangedError, RangesIgnoredError, UsageError
 from tests.conftest import random_bytes
-from tests.scripted import changed, cut_off, ignore_range, status
 from tests.download.test_download import ALONE
+from tests.scripted import changed, cut_off, ignore_range, status
 
 SMALL = {**ALONE, "part_size": 50_000}
 

@@ -7,11 +7,11 @@ import signal
 
 import pytest
 
+from raydl.gui.backend import Backend, _Served
 from raydl.model.errors import CancelledError, HttpError, UsageError
 from raydl.model.events import Finished, Paused, Probed
-from raydl.gui.backend import Backend, _Served
-from tests.scripted import anything, status
 from tests.download.test_handle import Gate
+from tests.scripted import anything, status
 
 ALONE = {"address": "none", "part_size": 50_000}
 

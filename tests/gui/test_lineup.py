@@ -4,11 +4,12 @@ import os
 
 import pytest
 
+from raydl.gui.lineup import Lineup, Stage
 from raydl.model.errors import CancelledError, ChecksumError, NetworkError, OutputError, TargetError
 from raydl.model.events import Planned, Probed, Progress
-from raydl.gui.lineup import Lineup, Stage
+from raydl.model.remote import Remote
+from raydl.model.report import Report
 from raydl.output.journal import Journal
-from raydl.model.values import Remote, Report
 from raydl.view.partmap import State
 from raydl.view.status import Phase
 

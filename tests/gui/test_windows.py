@@ -15,8 +15,9 @@ from tkinter import ttk
 
 import pytest
 
-from raydl.cluster.authtoken import find_token
 from raydl.cluster import Node
+from raydl.cluster.authtoken import find_token
+from raydl.gui.lineup import CELLS, Stage
 from raydl.model.errors import ClusterError, RaydlError
 from raydl.model.events import (
     LanesJoined,
@@ -29,16 +30,15 @@ from raydl.model.events import (
     Probed,
     Progress,
 )
-from raydl.gui.lineup import CELLS, Stage
-from raydl.model.values import Remote
+from raydl.model.remote import Remote
 from raydl.node.monitor import Activity
 from raydl.node.roles import Head, start_head
 from tests import servers
 from tests.conftest import RAYDL, random_bytes
 from tests.display import display, drive, why_not
+from tests.download.test_handle import Gate
 from tests.rayhome import free_port, processes, ray_home
 from tests.scripted import anything, status
-from tests.download.test_handle import Gate
 
 pytestmark = [
     pytest.mark.skipif(bool(why_not()), reason=why_not() or "-"),

@@ -8,7 +8,9 @@ import pytest
 
 from raydl.model import events as module
 from raydl.model.events import Event
-from raydl.model.values import NodeShare, Plan, Remote, Report
+from raydl.model.parts import Plan
+from raydl.model.remote import Remote
+from raydl.model.report import NodeShare, Report
 
 REMOTE = Remote("http://h/f?s=1", "http://h/f?s=2", 5, False, '"e"', None, "f", "it is old")
 REPORT = Report(

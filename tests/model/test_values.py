@@ -7,7 +7,10 @@ from raydl.model.errors import (
     RangesIgnoredError,
     TimedOutError,
 )
-from raydl.model.values import Access, Failure, Remote, Report, Source, redact
+from raydl.model.failure import Failure
+from raydl.model.remote import Access, Remote, Source
+from raydl.model.report import Report
+from raydl.model.weburl import redact
 
 SECRET = "https://anna:hunter2@example.org:8443/a/b.bin?X-Signature=hunter3#hunter4"
 ACCESS = Access((("Cookie", "hunter2"),), "hunter2", "hunter2", True, "http://a:hunter2@p")

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from raydl.node import membership
 from raydl.cluster import Answer
 from raydl.model.errors import ClusterError
+from raydl.node import membership
 from raydl.node.membership import Joined
 from raydl.node.raynode import RayNode
 

@@ -13,13 +13,13 @@ from urllib.parse import urlsplit
 import pytest
 
 import raydl
-from raydl.origin.access import access_of
 from raydl.model.errors import HttpError, NetworkError, UsageError
-from raydl.model.values import Access
+from raydl.model.remote import Access
+from raydl.origin.access import access_of
 from raydl.settings.options import Options
 from tests.conftest import random_bytes, run_raydl
-from tests.scripted import anything, redirect, secured, status
 from tests.download.test_download import ALONE
+from tests.scripted import anything, redirect, secured, status
 
 URL = "https://example.org/file"
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raydl.model.errors import UsageError
-from raydl.model.values import Access, Source
+from raydl.model.remote import Access, Source
 from raydl.origin import USER_AGENT, Origin, OriginFailure, split_auth
 from raydl.origin.headers import (
     content_coding,

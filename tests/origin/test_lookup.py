@@ -6,10 +6,10 @@ import threading
 import pytest
 
 import raydl
-from raydl.origin import lookup
 from raydl.model.control import Control
 from raydl.model.errors import HttpError, NetworkError, WrongAnswerError
 from raydl.model.events import Unanswered
+from raydl.origin import lookup
 from raydl.origin.lookup import probe_origin, text_at
 from raydl.settings.options import Options
 from tests import scripted

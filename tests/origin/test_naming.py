@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydl.settings import config
 from raydl.origin.naming import file_name, plain_name
+from raydl.settings import config
 
 
 @pytest.mark.parametrize(

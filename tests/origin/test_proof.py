@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 import raydl
 from raydl.model.digests import Checksum, new_hash
 from raydl.model.errors import ChecksumError, HttpError, UsageError
-from raydl.settings.options import Options
 from raydl.origin.digests import stated_digests
 from raydl.origin.proof import find_digest
+from raydl.settings.options import Options
 from tests.conftest import random_bytes
-from tests.scripted import head, redirect, status
 from tests.download.test_download import ALONE
+from tests.scripted import head, redirect, status
 
 DATA = b"some data"
 

@@ -12,11 +12,11 @@ import pytest
 
 import raydl
 from raydl.download.mirrorsearch import SPOTS
-from raydl.model.values import Access
+from raydl.model.remote import Access
 from raydl.origin.shown import is_same_origin, shown
 from tests.conftest import random_bytes
-from tests.scripted import anything, redirect, secured, status
 from tests.download.test_download import ALONE
+from tests.scripted import anything, redirect, secured, status
 
 TEXT = (Path(__file__).parents[2] / "docs" / "http.md").read_text()
 TABLE = TEXT[TEXT.index("### What a URL may be shown") :]

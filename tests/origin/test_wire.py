@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from raydl.model.values import Access, Source
+from raydl.model.remote import Access, Source
 from raydl.origin import Origin, OriginFailure
 
 TIMEOUT = 0.5

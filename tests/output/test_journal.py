@@ -4,9 +4,9 @@ import os
 
 import pytest
 
+from raydl.model.remote import Remote
 from raydl.output import journal as module
 from raydl.output.journal import Journal, boot_id
-from raydl.model.values import Remote
 
 
 def remote(**changes):

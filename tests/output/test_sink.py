@@ -9,13 +9,12 @@ from contextlib import closing
 
 import pytest
 
-from raydl.output import partfile
-from raydl.output import syncer
-from raydl.output import sink as module
 from raydl.model.digests import Checksum, Proof
 from raydl.model.errors import CancelledError, ChecksumError, OutputError, TargetError
+from raydl.model.remote import Remote
+from raydl.output import partfile, syncer
+from raydl.output import sink as module
 from raydl.output.journal import Journal
-from raydl.model.values import Remote
 from raydl.output.sink import FileSink
 
 DATA = bytes(range(256)) * 40

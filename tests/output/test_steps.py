@@ -9,10 +9,10 @@ import os
 
 import pytest
 
-from raydl.output import journal
 from raydl.model.digests import Checksum, Proof
 from raydl.model.errors import ChecksumError, OutputError
-from raydl.model.values import Remote
+from raydl.model.remote import Remote
+from raydl.output import journal
 from raydl.output.sink import FileSink
 from tests.filesteps import Killed, Steps
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from raydl.model.errors import OutputError, TargetError
-from raydl.model.values import Remote
-from raydl.settings.options import Options
+from raydl.model.remote import Remote
 from raydl.output.target import check_space, check_target, output_error, planned_path, target_path
+from raydl.settings.options import Options
 
 REMOTE = Remote("u", "u", 1, True, None, None, "name.bin")
 

@@ -7,18 +7,20 @@ import time
 import pytest
 
 import raydl
-from raydl.workers import company
-from raydl.scheduler.blame import SCOPES, Blame, Scope, Verdict
-from raydl.scheduler.node import Crew, Flight
 from raydl.model.errors import HttpError, NetworkError, OriginChangedError
 from raydl.model.events import LanesJoined, Notice, PartFailed
-from raydl.workers.lane import HERE
+from raydl.model.failure import Failure
+from raydl.model.parts import Part
+from raydl.model.remote import Source
+from raydl.scheduler.blame import SCOPES, Blame, Scope, Verdict
 from raydl.scheduler.mirrors import Mirror, Mirrors
-from raydl.model.values import Failure, Part, Source
+from raydl.scheduler.node import Crew, Flight
 from raydl.scheduler.window import Task
+from raydl.workers import company
+from raydl.workers.lane import HERE
 from tests.conftest import random_bytes
-from tests.lab import Bench
 from tests.download.test_download import ALONE
+from tests.lab import Bench
 
 REFUSED = Failure("connect", "o: Network is unreachable")
 SILENT = Failure("timeout", "o sent nothing for 30s")

@@ -2,10 +2,10 @@
 
 import pytest
 
-from raydl.workers import company
-from raydl.workers.lane import HERE
 from raydl.scheduler.bottleneck import Holdup, Limits
 from raydl.scheduler.throttle import Manners
+from raydl.workers import company
+from raydl.workers.lane import HERE
 from tests.lab import Bench, Net
 
 MB = 10**6

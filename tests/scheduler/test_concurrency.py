@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
-from raydl.workers.lane import Pulse
 from raydl.scheduler.concurrency import FIRST_LANES, MOST_IN_ALL, MOST_LANES, Tuner
+from raydl.workers.lane import Pulse
 
 
 class World:

@@ -5,8 +5,6 @@ import random
 
 import pytest
 
-from raydl.workers import company
-from raydl.scheduler.coordinator import Coordinator
 from raydl.model.errors import CancelledError, ClusterError, HttpError, NetworkError, RaydlError
 from raydl.model.events import (
     LanesJoined,
@@ -16,11 +14,24 @@ from raydl.model.events import (
     PartHedged,
     PartWritten,
 )
+from raydl.model.failure import Failure
+from raydl.model.parts import Plan
+from raydl.model.remote import Source
+from raydl.scheduler.coordinator import Coordinator
 from raydl.scheduler.inbox import Held, Inbox, Searched
-from raydl.workers.lane import HERE, Connected, ConnectFailed, Disconnected, Fetched, Joined, Left, Pulse
 from raydl.scheduler.mirrors import Mirror
-from raydl.model.values import Failure, Plan, Source
 from raydl.scheduler.plan import make_plan
+from raydl.workers import company
+from raydl.workers.lane import (
+    HERE,
+    Connected,
+    ConnectFailed,
+    Disconnected,
+    Fetched,
+    Joined,
+    Left,
+    Pulse,
+)
 from tests.lab import BUSY, DATA, Bench, Bytes, Net
 
 LOST = Failure("lane", "lost")

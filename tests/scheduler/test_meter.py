@@ -2,8 +2,8 @@ import math
 
 import pytest
 
+from raydl.model.report import NodeShare
 from raydl.scheduler.meter import Meter
-from raydl.model.values import NodeShare
 
 
 @pytest.fixture

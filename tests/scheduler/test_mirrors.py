@@ -10,17 +10,18 @@ import pytest
 
 import raydl
 from raydl.download import mirrorsearch
+from raydl.download.mirrorsearch import SPOT, SPOTS, MirrorSearch
 from raydl.model.digests import Checksum, Proof
 from raydl.model.errors import HttpError, UsageError
 from raydl.model.events import Notice, PartFailed
+from raydl.model.failure import Failure
+from raydl.model.remote import Remote, Source
 from raydl.scheduler.mirrors import PATIENCE, Mirror, Mirrors, agrees, objection
-from raydl.download.mirrorsearch import SPOT, SPOTS, MirrorSearch
-from raydl.model.values import Failure, Remote, Source
 from raydl.settings.options import Options
 from tests import scripted
 from tests.conftest import random_bytes
-from tests.scripted import anything, head, status
 from tests.download.test_download import ALONE
+from tests.scripted import anything, head, status
 
 BUSY, GONE = Failure("status", "busy", 503), Failure("status", "gone", 404)
 

@@ -1,11 +1,12 @@
 import pytest
 
+from raydl.model.parts import Part
+from raydl.model.remote import Source
 from raydl.scheduler import node as module
-from raydl.scheduler.node import Crew, Flight
-from raydl.workers.lane import Pulse
 from raydl.scheduler.mirrors import Mirror
-from raydl.model.values import Part, Source
+from raydl.scheduler.node import Crew, Flight
 from raydl.scheduler.window import Task
+from raydl.workers.lane import Pulse
 
 MIRROR = Mirror(Source("http://o/f", 1000, None, None))
 

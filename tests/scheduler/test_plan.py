@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydl.model.values import Plan
+from raydl.model.parts import Plan
 from raydl.scheduler.plan import FIRST_PART, PART_SECONDS, SMALLEST_PART, make_plan, part_size
 
 sizes = st.one_of(st.integers(0, 300), st.integers(0, 1 << 45))

@@ -1,8 +1,10 @@
 import pytest
 
 from raydl.model.errors import HttpError, NetworkError
+from raydl.model.failure import Failure
+from raydl.model.parts import Part
+from raydl.model.remote import Source
 from raydl.scheduler.mirrors import Mirror
-from raydl.model.values import Failure, Part, Source
 from raydl.scheduler.retry import MOST_LOSSES, UNCONFIRMED, Retries
 
 PART = Part(0, 0, 10)

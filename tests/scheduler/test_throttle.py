@@ -8,12 +8,12 @@ import pytest
 import raydl
 from raydl.model.errors import UsageError
 from raydl.model.events import PartFailed
+from raydl.scheduler.plan import SMALLEST_PART
 from raydl.scheduler.throttle import Manners
 from raydl.settings.options import Options
-from raydl.scheduler.plan import SMALLEST_PART
 from tests.conftest import random_bytes
-from tests.scripted import status
 from tests.download.test_download import ALONE
+from tests.scripted import status
 
 
 def asked_for(manners, seconds, size, in_flight=0):

@@ -1,5 +1,5 @@
+from raydl.model.parts import Part
 from raydl.scheduler.transit import Away
-from raydl.model.values import Part
 
 ONE, TWO, THREE = Part(0, 0, 10), Part(1, 10, 20), Part(2, 20, 30)
 

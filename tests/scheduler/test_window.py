@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raydl.model.values import Part, Plan
+from raydl.model.parts import Part, Plan
 from raydl.scheduler.window import Task, Window
 
 

@@ -2,8 +2,8 @@ import os
 
 import pytest
 
-from raydl.settings.config import ConfigFile, config_files, options_from, settings
 from raydl.model.errors import UsageError
+from raydl.settings.config import ConfigFile, config_files, options_from, settings
 from raydl.settings.options import Options, option_fields
 
 TUNING = {

@@ -1,7 +1,7 @@
 from html.parser import HTMLParser
 
+from raydl.model.report import NodeShare, Report
 from raydl.view import html
-from raydl.model.values import NodeShare, Report
 from raydl.view.theme import colour
 
 VOID = {"br", "rect"}

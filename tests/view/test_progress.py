@@ -17,7 +17,7 @@ from raydl.model.events import (
     Resumed,
     Verifying,
 )
-from raydl.model.values import Report
+from raydl.model.report import Report
 from raydl.view.progress import BESIDE_BAR, WITHOUT_BAR, _width, renderer
 
 MIB = 1 << 20

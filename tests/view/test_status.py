@@ -1,6 +1,5 @@
 import pytest
 
-from raydl.view import status as module
 from raydl.model.events import (
     Continued,
     Failed,
@@ -16,7 +15,9 @@ from raydl.model.events import (
     Progress,
     Verifying,
 )
-from raydl.model.values import Remote, Report
+from raydl.model.remote import Remote
+from raydl.model.report import Report
+from raydl.view import status as module
 from raydl.view.status import Phase, Tally
 
 REMOTE = Remote("http://h/f", "http://h/f", 1000, True, None, None, "f")

@@ -5,8 +5,9 @@ import pytest
 
 import raydl
 from raydl.model.errors import RaydlError
+from raydl.model.parts import Part
+from raydl.model.remote import Source
 from raydl.workers.lane import HERE, Fetched, Joined
-from raydl.model.values import Part, Source
 from raydl.workers.threads import BufferPayload, BufferPool, LocalTeam
 from tests import scripted
 

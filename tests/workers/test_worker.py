@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from raydl.model.values import Source
+from raydl.model.remote import Source
 from raydl.workers.worker import NodeWorker, Worker, cpu_seconds
 from tests import scripted
 
