@@ -19,8 +19,8 @@ from raydl.origin import Origin
 from raydl.scheduler.bottleneck import MOSTLY, Holdup
 from raydl.scheduler.inbox import Held
 from raydl.scheduler.meter import Meter
-from raydl.scheduler.node import CRAWL_SECONDS
-from raydl.scheduler.throttle import Manners
+from raydl.scheduler.nodestate import CRAWL_SECONDS
+from raydl.scheduler.throttle import Throttle
 from raydl.workers import company
 from raydl.workers.lane import HERE
 
@@ -52,11 +52,11 @@ class OneStream:
         *,
         retries: int,
         memory: int,
-        manners: Manners | None = None,
+        throttle: Throttle | None = None,
         lowest: int | None = None,
     ) -> None:
         self._source, self._emit, self._retries = source, emit, retries
-        self._manners = manners or Manners(None, None)
+        self._throttle = throttle or Throttle(None, None)
         self._buffer_size = max(SMALLEST_BUFFER, min(BUFFER_SIZE, memory // BUFFERS))
         self._lowest = lowest
         # A second's worth at most of what is just quick enough.
@@ -209,9 +209,9 @@ class OneStream:
         return error
 
     def _take(self) -> memoryview:
-        self._manners.share(company.size())
+        self._throttle.share(company.size())
         now = time.monotonic()
-        wait = max(0.0, self._manners.next_at(now) - now)
+        wait = max(0.0, self._throttle.next_at(now) - now)
         self._waited += wait
         self._stop.wait(wait)
         self._going.wait()
@@ -221,10 +221,10 @@ class OneStream:
             buffer = bytearray(self._buffer_size)
         self._taken = buffer
         self._reading_since = time.monotonic()
-        return memoryview(buffer)[: self._manners.piece(self._amount)]
+        return memoryview(buffer)[: self._throttle.piece(self._amount)]
 
     def _give(self, count: int) -> None:
-        self._manners.took(count)
+        self._throttle.took(count)
         took = time.monotonic() - (self._reading_since or 0.0)
         self._reading_since = None
         self._so_far = (self._so_far[0] + took, self._so_far[1] + count)

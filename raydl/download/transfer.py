@@ -15,7 +15,7 @@ from raydl.origin.lookup import source_of
 from raydl.scheduler.coordinator import Coordinator
 from raydl.scheduler.inbox import Inbox
 from raydl.scheduler.plan import make_plan
-from raydl.scheduler.throttle import Manners
+from raydl.scheduler.throttle import Throttle
 from raydl.settings.options import Options
 from raydl.workers import company
 from raydl.workers.fleet import ClusterFleet
@@ -60,7 +60,7 @@ def transfer(
                 emit,
                 retries=options.retries,
                 memory=options.max_memory // 2,
-                manners=Manners(options.limit_rate, None),
+                throttle=Throttle(options.limit_rate, None),
                 lowest=options.lowest_speed,
             )
         stack.callback(fetching.close)
@@ -104,7 +104,7 @@ def _coordinate(
         retries=options.retries,
         patience=options.timeout,
         connections=options.connections,
-        manners=Manners(options.limit_rate, options.max_connections_per_origin),
+        throttle=Throttle(options.limit_rate, options.max_connections_per_origin),
         lowest=options.lowest_speed,
         stay=stay,
         awaited=search.count,

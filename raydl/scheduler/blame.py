@@ -16,7 +16,7 @@ from raydl.model import backoff
 from raydl.model.failure import Failure
 from raydl.model.remote import Source
 from raydl.scheduler.mirrors import Mirror, Mirrors
-from raydl.scheduler.node import Crew, Flight
+from raydl.scheduler.nodestate import Flight, NodeState
 from raydl.workers.lane import HERE
 
 
@@ -82,7 +82,7 @@ class Blame:
 
     def served(self, flight: Flight, now: float) -> bool:
         """It brought bytes. Whether its node had been said to be set aside before."""
-        standing = self._of(flight.crew, flight.mirror)
+        standing = self._of(flight.node, flight.mirror)
         told = standing.told
         standing.served_at, standing.failure = now, None
         standing.rests, standing.told = 0, False
@@ -92,10 +92,12 @@ class Blame:
         """An answer for the bytes at ``start`` that fits came after all."""
         self._in_doubt.discard(start)
 
-    def judge(self, flight: Flight, failure: Failure, crews: Iterable[Crew], now: float) -> Verdict:
-        """What follows from this failure; ``crews`` are the nodes that can be counted on."""
-        others = [crew for crew in crews if crew.node != flight.crew.node]
-        standing = self._of(flight.crew, flight.mirror)
+    def judge(
+        self, flight: Flight, failure: Failure, nodes: Iterable[NodeState], now: float
+    ) -> Verdict:
+        """What follows from this failure; ``nodes`` are the nodes that can be counted on."""
+        others = [node for node in nodes if node.name != flight.node.name]
+        standing = self._of(flight.node, flight.mirror)
         if standing.failure is None:
             standing.since = flight.began
         scope = self.scope(flight, failure, others)
@@ -114,14 +116,14 @@ class Blame:
             return Verdict.RETRY
         return Verdict.END
 
-    def scope(self, flight: Flight, failure: Failure, others: Iterable[Crew]) -> Scope:
+    def scope(self, flight: Flight, failure: Failure, others: Iterable[NodeState]) -> Scope:
         """What it is about, as far as the others' luck tells."""
         scope = SCOPES[failure.kind]
         if failure.status in FROM_THE_ORIGIN:
             return Scope.NODE if self._is_limited_alone(flight, others) else scope
-        if scope is Scope.NODE or flight.crew.node == HERE:
+        if scope is Scope.NODE or flight.node.name == HERE:
             return scope
-        if failure.retryable and self._is_served(flight.crew, flight.mirror, flight.began):
+        if failure.retryable and self._is_served(flight.node, flight.mirror, flight.began):
             return scope
         if any(self._of(other, flight.mirror).failure is None for other in others):
             return Scope.NODE
@@ -129,26 +131,26 @@ class Blame:
 
     def knows_the_way(self, flight: Flight) -> bool:
         """Whether its node was ever served there: else a refusal to connect is no complaint."""
-        if flight.crew.node == HERE:
+        if flight.node.name == HERE:
             return True
-        return self._of(flight.crew, flight.mirror).served_at > -math.inf
+        return self._of(flight.node, flight.mirror).served_at > -math.inf
 
     def was_refused_before(self, flight: Flight) -> bool:
         """Whether its node, never served there, was refused at an earlier URL of the place, too.
 
         Then the URL has not expired: it is the node that is not wanted.
         """
-        standing = self._of(flight.crew, flight.mirror)
+        standing = self._of(flight.node, flight.mirror)
         before, standing.refused = standing.refused, flight.source
         return (
-            flight.crew.node != HERE
+            flight.node.name != HERE
             and not self.knows_the_way(flight)
             and before not in (None, flight.source)
         )
 
     def rest(self, flight: Flight, failure: Failure, now: float) -> bool:
         """Set its node aside there, twice as long each time; whether that is to be told."""
-        standing = self._of(flight.crew, flight.mirror)
+        standing = self._of(flight.node, flight.mirror)
         if flight.began < standing.rested_at:  # asked before the node was set aside
             return False
         standing.rests += 1
@@ -159,47 +161,47 @@ class Blame:
         standing.told = standing.told or tell
         return tell
 
-    def is_aside(self, crew: Crew, mirror: Mirror) -> bool:
+    def is_aside(self, node: NodeState, mirror: Mirror) -> bool:
         """Whether it has failed there, and brought nothing since."""
-        standing = self._standings.get((crew.node, mirror))
+        standing = self._standings.get((node.name, mirror))
         return standing is not None and standing.rests > 0
 
-    def may_ask(self, crew: Crew, mirror: Mirror, now: float) -> bool:
+    def may_ask(self, node: NodeState, mirror: Mirror, now: float) -> bool:
         """Whether it may ask there; who was set aside, with one request at a time."""
-        standing = self._of(crew, mirror)
+        standing = self._of(node, mirror)
         # Also where bytes came since, of what was asked before.
         if now < max(mirror.until, standing.until):
             return False
-        return not standing.rests or all(f.mirror is not mirror for f in crew.flights.values())
+        return not standing.rests or all(f.mirror is not mirror for f in node.flights.values())
 
-    def _of(self, crew: Crew, mirror: Mirror) -> Standing:
-        return self._standings.setdefault((crew.node, mirror), Standing())
+    def _of(self, node: NodeState, mirror: Mirror) -> Standing:
+        return self._standings.setdefault((node.name, mirror), Standing())
 
-    def _is_limited_alone(self, flight: Flight, others: Iterable[Crew]) -> bool:
+    def _is_limited_alone(self, flight: Flight, others: Iterable[NodeState]) -> bool:
         """Whether it is its node's own address that asks too much, and not all together.
 
         So it is where others are served and it is not. Where that is not known yet, it is so as
         long as others are well, and it never was served, or is the only one that was told so.
         """
-        crew, mirror = flight.crew, flight.mirror
-        standing = self._of(crew, mirror)
+        node, mirror = flight.node, flight.mirror
+        standing = self._of(node, mirror)
         are_served = any(self._is_served(other, mirror, standing.since) for other in others)
-        if are_served and not self._is_served(crew, mirror, standing.since):
+        if are_served and not self._is_served(node, mirror, standing.since):
             return True
         said = [self._of(other, mirror).failure for other in others]
         is_only_one = not any(f and f.status in FROM_THE_ORIGIN for f in said)
         was_served = standing.served_at > -math.inf
-        return None in said and (not was_served or (is_only_one and crew.node != HERE))
+        return None in said and (not was_served or (is_only_one and node.name != HERE))
 
-    def _is_served(self, crew: Crew, mirror: Mirror, since: float) -> bool:
+    def _is_served(self, node: NodeState, mirror: Mirror, since: float) -> bool:
         """Whether it had bytes from there since then."""
-        if self._of(crew, mirror).served_at > since:
+        if self._of(node, mirror).served_at > since:
             return True
-        flights = (f for f in crew.flights.values() if f.mirror is mirror)
+        flights = (f for f in node.flights.values() if f.mirror is mirror)
         return any(f.got and f.moved_at > since for f in flights)
 
-    def _is_confirmed(self, flight: Flight, failure: Failure, others: Iterable[Crew]) -> bool:
+    def _is_confirmed(self, flight: Flight, failure: Failure, others: Iterable[NodeState]) -> bool:
         """Whether this machine, or a second node, has seen the same."""
         same = (failure.kind, failure.status)
         seen = (self._of(other, flight.mirror).failure for other in others)
-        return flight.crew.node == HERE or same in {(f.kind, f.status) for f in seen if f}
+        return flight.node.name == HERE or same in {(f.kind, f.status) for f in seen if f}

@@ -43,7 +43,7 @@ class Holdup(Enum):
     LANES = "all connections of --connections were busy: more of them, or more nodes, may help"
 
 
-class Limits:
+class Bottleneck:
     """Takes in a look at the download several times a second, and says what it adds up to."""
 
     def __init__(self) -> None:

@@ -33,19 +33,19 @@ from raydl.model.parts import Part, Plan
 from raydl.model.units import counted, format_size
 from raydl.model.waiting import next_item
 from raydl.scheduler.blame import Verdict
-from raydl.scheduler.bottleneck import Holdup, Limits
+from raydl.scheduler.bottleneck import Bottleneck, Holdup
 from raydl.scheduler.concurrency import Tuner
 from raydl.scheduler.flights import Flights
 from raydl.scheduler.inbox import Closed, Held, Inbox, Pulled, Resolved, Searched, Wrote
 from raydl.scheduler.meter import Meter
 from raydl.scheduler.mirrors import Mirror
-from raydl.scheduler.node import CRAWL_SECONDS, Crew, Flight
+from raydl.scheduler.nodestate import CRAWL_SECONDS, Flight, NodeState
 from raydl.scheduler.places import Places
 from raydl.scheduler.retry import Retries
 from raydl.scheduler.roster import Roster
 from raydl.scheduler.store import StoreBudget
-from raydl.scheduler.throttle import Manners
-from raydl.scheduler.transit import Away
+from raydl.scheduler.throttle import Throttle
+from raydl.scheduler.transit import Transit
 from raydl.scheduler.window import Task, Window
 from raydl.workers import company
 from raydl.workers.lane import (
@@ -72,7 +72,7 @@ heard: that nothing was heard meanwhile says nothing."""
 class Coordinator:
     """Fetches a plan's parts through whatever teams join the inbox.
 
-    ``limit`` bounds the window in bytes, ``manners`` what is asked of the origin, and ``lowest``
+    ``limit`` bounds the window in bytes, ``throttle`` what is asked of the origin, and ``lowest``
     is the speed in bytes a second below which a connection is given up; ``connections`` fixes
     the lanes of each node, which else are found by measuring; ``patience`` is how long it waits,
     in seconds, when there is no lane at all. ``mirrors`` are the places that have the file, and
@@ -91,7 +91,7 @@ class Coordinator:
         retries: int,
         patience: float,
         connections: int | None = None,
-        manners: Manners | None = None,
+        throttle: Throttle | None = None,
         lowest: int | None = None,
         stay: bool = False,
         awaited: int = 0,
@@ -104,7 +104,7 @@ class Coordinator:
         self._emit = emit
         self._retries = Retries(retries)
         self._patience = patience
-        self._manners = manners or Manners(None, None)
+        self._throttle = throttle or Throttle(None, None)
         self._lowest = lowest
         self._stay = stay
         self._limit = limit
@@ -115,11 +115,11 @@ class Coordinator:
         )
         self._flights = Flights()
         self._tuner = Tuner(connections)
-        self._crews = Roster(self._places, self._retries, self._flights, self._tuner)
+        self._nodes = Roster(self._places, self._retries, self._flights, self._tuner)
         self._store = StoreBudget()
-        self._limits = Limits()
+        self._bottleneck = Bottleneck()
         self._unfit: set[str] = set()
-        self._away = Away()
+        self._transit = Transit()
         self.meter = Meter(plan.start, plan.size, clock)
         self._next_tick = self._alone_since = self._turned_at = clock()
         self._is_closed = self._cancelled = False
@@ -134,7 +134,7 @@ class Coordinator:
     def limit(self) -> str:
         """A line that says which limit was met; empty where that is not known."""
         node = next((share.node for share in self.meter.shares()), HERE)
-        return self._limits.explain(self._tuner.more_brings, self._tuner.refused, node)
+        return self._bottleneck.explain(self._tuner.more_brings, self._tuner.refused, node)
 
     def chunks(self) -> Iterator[tuple[Part, memoryview]]:
         """The file's bytes, in order. A view is good until the next one is asked for.
@@ -204,8 +204,8 @@ class Coordinator:
     def _idle_seconds(self) -> float:
         """How long nothing but a message can matter."""
         now = self._clock()
-        due = [self._manners.next_at(now), self._window.next_due()]
-        due += [crew.next_rested() for crew in self._crews]
+        due = [self._throttle.next_at(now), self._window.next_due()]
+        due += [node.next_rested() for node in self._nodes]
         soon = [at for at in due if at is not None and at > now and not self._held]
         return max(0.001, min([self._next_tick, *soon]) - now)
 
@@ -214,8 +214,8 @@ class Coordinator:
         gap, self._turned_at = now - self._turned_at, now
         if gap > STOPPED_SECONDS:
             self._alone_since += gap
-            for crew in {*self._crews, *(flight.crew for flight in self._flights)}:
-                crew.stood_still(gap)
+            for node in {*self._nodes, *(flight.node for flight in self._flights)}:
+                node.stood_still(gap)
 
     def _handle(
         self, message: Message | Pulled | Wrote | Resolved | Searched | Held | Closed
@@ -230,7 +230,7 @@ class Coordinator:
                 self._window.wrote(part.size)
                 self._emit(PartWritten(*part))
             case Pulled(start, payload, problem):
-                came = self._away.came(start, payload)
+                came = self._transit.came(start, payload)
                 if came is not None and problem:
                     self._lost(came, problem)
             case Joined():
@@ -240,7 +240,7 @@ class Coordinator:
             case Connected():
                 self._connected(message)
             case ConnectFailed(error):
-                if not self._crews:  # else this machine fetches, and goes on
+                if not self._nodes:  # else this machine fetches, and goes on
                     raise error
                 self._emit(Notice(f"going on without the cluster: {error}"))
             case Resolved():
@@ -250,7 +250,7 @@ class Coordinator:
                 if not self._places.mirrors.awaited:
                     self._retries.searched(self._places.mirrors)
             case Disconnected(error):
-                if not self._crews:  # those of the cluster have left before
+                if not self._nodes:  # those of the cluster have left before
                     raise error
                 self._emit(Notice(f"going on without the cluster: {error.message}"))
             case Held(paused):
@@ -263,7 +263,7 @@ class Coordinator:
         nodes = counted(message.nodes, "node")
         self._emit(ClusterChosen(message.address, f"connected to {message.address}: {nodes}"))
         self._meet_store(message.store)
-        if message.others == 0 and not self._crews:
+        if message.others == 0 and not self._nodes:
             raise ClusterError(
                 "no node to fetch with: the cluster has only this machine",
                 "start Ray on another machine, or leave out --no-fetch-here",
@@ -276,36 +276,36 @@ class Coordinator:
     def _joined(self, message: Joined) -> None:
         self._meet_store(message.store)
         node, now = message.team.node, self._clock()
-        self._crews.join(message.team, now)
+        self._nodes.join(message.team, now)
         lanes = min(self._tuner.lanes, message.team.most)
         self.meter.joined(node, lanes)
         self._emit(LanesJoined(node, lanes))
 
     def _left(self, message: Left) -> None:
-        node, reason = message.node, message.reason
-        crew = self._crews.find(message.team)
-        told = crew is not None and not crew.gone
-        if crew is not None:
-            self._crews.dismiss(crew)
-            for flight in list(crew.flights.values()):
+        name, reason = message.node, message.reason
+        node = self._nodes.find(message.team)
+        told = node is not None and not node.gone
+        if node is not None:
+            self._nodes.dismiss(node)
+            for flight in list(node.flights.values()):
                 self._land(flight)
                 if self._is_needed(flight):
-                    self._lose(flight.task.part, f"{node} is lost: {reason}", node)
+                    self._lose(flight.task.part, f"{name} is lost: {reason}", name)
         if message.unreachable:
-            self._refetch_what_is_at(node, reason)
+            self._refetch_what_is_at(name, reason)
         if told:
-            self._emit(LanesLeft(node, self.meter.lanes(node), reason))
-        elif message.team is None and node not in self._unfit:
-            self._unfit.add(node)
-            self._emit(Notice(f"{node} cannot fetch: {reason}"))
+            self._emit(LanesLeft(name, self.meter.lanes(name), reason))
+        elif message.team is None and name not in self._unfit:
+            self._unfit.add(name)
+            self._emit(Notice(f"{name} cannot fetch: {reason}"))
 
     def _refetch_what_is_at(self, node: str, reason: str) -> None:
-        for part in self._away.lose(node):
+        for part in self._transit.lose(node):
             self._lost(part, reason)
 
     def _dispatch(self, now: float) -> None:
-        while not self._held and self._manners.allows(len(self._flights), now):
-            free = self._crews.free(now)
+        while not self._held and self._throttle.allows(len(self._flights), now):
+            free = self._nodes.free(now)
             if not free:
                 break
             task = self._window.take(now, self._wish(free[0], now))
@@ -317,7 +317,7 @@ class Coordinator:
             if not able:
                 self._window.put_back(task)
                 break
-            chosen = self._crews.choose(task, able, now)
+            chosen = self._nodes.choose(task, able, now)
             if chosen is None:
                 # Those that are free do something else meanwhile.
                 self._window.put_back(task, now + TICK_SECONDS)
@@ -329,22 +329,22 @@ class Coordinator:
                 "see `raydl nodes`; the same command goes on from here",
             )
 
-    def _has_memory(self, crew: Crew, size: int, urgent: bool, now: float) -> bool:
-        if crew.team.in_store and not urgent:
+    def _has_memory(self, node: NodeState, size: int, urgent: bool, now: float) -> bool:
+        if node.team.in_store and not urgent:
             return self._store.has_room(self._window.given - self._window.written, now)
-        return crew.team.accepts(size, urgent)
+        return node.team.accepts(size, urgent)
 
-    def _wish(self, crew: Crew, now: float) -> int:
-        """Bytes of a part that fits this crew's lanes."""
+    def _wish(self, node: NodeState, now: float) -> int:
+        """Bytes of a part that fits this node's lanes."""
         window = self._window
-        return self._manners.piece(self._crews.wish(crew, window.limit, window.left, now))
+        return self._throttle.piece(self._nodes.wish(node, window.limit, window.left, now))
 
-    def _launch(self, task: Task, crew: Crew, mirror: Mirror, now: float) -> None:
-        flight = self._flights.launch(task, crew, mirror, now)
-        self._manners.took(task.part.size)
-        self.meter.joined(crew.node, len(crew.flights))
-        self._emit(PartStarted(*task.part, crew.node))
-        crew.team.start(flight.ticket, task.part, flight.source)
+    def _launch(self, task: Task, node: NodeState, mirror: Mirror, now: float) -> None:
+        flight = self._flights.launch(task, node, mirror, now)
+        self._throttle.took(task.part.size)
+        self.meter.joined(node.name, len(node.flights))
+        self._emit(PartStarted(*task.part, node.name))
+        node.team.start(flight.ticket, task.part, flight.source)
 
     def _is_needed(self, flight: Flight) -> bool:
         """Whether nobody else has, fetches or will fetch the bytes of a flight that failed."""
@@ -363,12 +363,12 @@ class Coordinator:
             if message.payload is not None:
                 message.payload.release()
             return
-        self._manners.spared(flight.task.part.size - message.got)
-        crew, part, failure = flight.crew, flight.task.part, flight.given_up or message.failure
+        self._throttle.spared(flight.task.part.size - message.got)
+        node, part, failure = flight.node, flight.task.part, flight.given_up or message.failure
         if message.got:
             if failure is None:
-                crew.strikes = 0
-                crew.delivered(message.got, message.seconds, now)
+                node.strikes = 0
+                node.delivered(message.got, message.seconds, now)
             self._places.delivered(flight, message.got, message.seconds, now)
         self._land(flight)
         is_whole = message.got == part.size and not flight.moot
@@ -393,14 +393,14 @@ class Coordinator:
             if rest is not None:
                 self._window.put_back(Task(rest))
             return
-        verdict = self._places.judge(flight, failure, self._crews.heard(now), now)
+        verdict = self._places.judge(flight, failure, self._nodes.heard(now), now)
         if verdict is Verdict.RETRY:
             self._strike(flight, failure, now)
         if rest is None:
             return
         if verdict is Verdict.END:
             self._places.give_up(flight.mirror, failure.to_error())
-        node, tries, delay = flight.crew.node, 0, 0.0
+        node, tries, delay = flight.node.name, 0, 0.0
         is_new = verdict is Verdict.REST_NODE and self._retries.blamed(rest, node)
         if not is_new and verdict not in (Verdict.LEAVE_SOURCE, Verdict.END):
             places = self._places.mirrors
@@ -411,19 +411,19 @@ class Coordinator:
 
     def _strike(self, flight: Flight, failure: Failure, now: float) -> None:
         """A lane that fails rests, so that one broken node does not use up the tries."""
-        crew = flight.crew
-        crew.strikes += 1
+        node = flight.node
+        node.strikes += 1
         # As many strikes as lanes may come from one event.
-        tries = 1 + (crew.strikes - 1) // self._tuner.lanes
+        tries = 1 + (node.strikes - 1) // self._tuner.lanes
         # What is said to all is kept by the place: the lane may ask elsewhere meanwhile.
         is_held = self._places.hold(flight.mirror, failure, now)
-        crew.rest(now + backoff.delay(tries, None if is_held else failure.retry_after))
+        node.rest(now + backoff.delay(tries, None if is_held else failure.retry_after))
         if self._places.is_complaint(flight, failure, now):
             self._tuner.complained(now)
 
     def _accept(self, flight: Flight, message: Fetched, payload: Payload) -> Part | None:
         """Take what it brought; returns the rest."""
-        part, node = flight.task.part, flight.crew.node
+        part, node = flight.task.part, flight.node.name
         rest = self._window.arrived(part, message.got, payload)
         here = part._replace(stop=part.start + message.got)
         self._retries.fitted(part.start)
@@ -431,7 +431,7 @@ class Coordinator:
         self.meter.arrived(node, message.got)
         self._emit(PartFetched(*here, node, round(message.seconds, 4)))
         if not payload.here:
-            self._away.put(here, node, payload)
+            self._transit.put(here, node, payload)
             if not self._stay:
                 self._pull(here.start, payload)
         self._call_off(part.start)
@@ -442,7 +442,7 @@ class Coordinator:
         self._window.withdraw(start)
         for rival in self._flights.rivals(start):
             rival.moot = True
-            rival.crew.team.cancel(rival.ticket)
+            rival.node.team.cancel(rival.ticket)
 
     def _again(self, part: Part, failure: Failure, node: str, tries: int, delay: float) -> None:
         """These bytes are asked for once more."""
@@ -466,7 +466,7 @@ class Coordinator:
         while (payload_at_head := self._window.peek()) is not None:
             if not (payload_at_head.here or self._stay):
                 break
-            self._away.drop(self._window.head)
+            self._transit.drop(self._window.head)
             self._out.put(self._window.pop())
 
     def _pull(self, start: int, payload: Payload) -> None:
@@ -478,70 +478,70 @@ class Coordinator:
     def _tick(self, now: float) -> None:
         """What is decided a few times a second, by how the teams are doing."""
         self._next_tick = now + TICK_SECONDS
-        for crew in self._crews:
-            crew.look(now)
-            if crew.is_silent(now):
-                self._replace_flights_of(crew)
+        for node in self._nodes:
+            node.look(now)
+            if node.is_silent(now):
+                self._replace_flights_of(node)
             else:
                 self._alone_since = now
-                self._give_up_slow(crew)
+                self._give_up_slow(node)
         self._share(company.size())
         if self._held:
             self._show_progress()
             return
-        free = self._crews.free(now)
+        free = self._nodes.free(now)
         self._hedge(free, now)
-        pulses = {crew: crew.pulse for crew in self._crews.active(now) if crew.pulse is not None}
-        strained = any(crew.is_strained for crew in pulses)
+        pulses = {node: node.pulse for node in self._nodes.active(now) if node.pulse is not None}
+        strained = any(node.is_strained for node in pulses)
         idle = bool(free) or not self._places.is_open(now)
         self._tuner.look(now, pulses, len(self._flights), not idle, strained)
-        rate = sum(crew.rate for crew in pulses)
-        self._limits.look(self._holdup(idle), len(pulses), self._tuner.lanes, rate, strained)
+        rate = sum(node.rate for node in pulses)
+        self._bottleneck.look(self._holdup(idle), len(pulses), self._tuner.lanes, rate, strained)
         self._show_progress()
 
     def _share(self, downloads: int) -> None:
         """Leave the other downloads of this process their part of what there is."""
         self._window.limit = self._store.window(self._limit) // downloads
         self._tuner.share(downloads)
-        self._manners.share(downloads)
+        self._throttle.share(downloads)
 
     def _holdup(self, idle: bool) -> Holdup:
         """What keeps lanes from work, or from doing it faster."""
         window = self._window
-        if self._manners.is_spent(self._clock(), sum(crew.rate for crew in self._crews)):
+        if self._throttle.is_spent(self._clock(), sum(node.rate for node in self._nodes)):
             return Holdup.RATE
         if idle and window.left:
             if window.head - window.written > window.limit // 4:
                 return Holdup.OUTPUT
-            if window.head in self._away:
+            if window.head in self._transit:
                 return Holdup.TRANSFER
-        holdup = self._crews.holdup(self._plan.largest, window.limit)
+        holdup = self._nodes.holdup(self._plan.largest, window.limit)
         if holdup is not Holdup.NONE:
             return holdup
-        if self._manners.is_full(len(self._flights)):
+        if self._throttle.is_full(len(self._flights)):
             return Holdup.CONNECTIONS
         if self._tuner.is_fixed and not idle:
             return Holdup.LANES
         return Holdup.NONE
 
-    def _replace_flights_of(self, crew: Crew) -> None:
+    def _replace_flights_of(self, node: NodeState) -> None:
         """Its node is silent: others get what it has in flight; who is first, wins."""
-        for flight in crew.flights.values():
+        for flight in node.flights.values():
             if not flight.replaced:
-                self._hedge_flight(flight, f"{crew.node} does not answer")
-        self._refetch_what_is_at(crew.node, "it does not answer")
+                self._hedge_flight(flight, f"{node.name} does not answer")
+        self._refetch_what_is_at(node.name, "it does not answer")
 
-    def _give_up_slow(self, crew: Crew) -> None:
+    def _give_up_slow(self, node: NodeState) -> None:
         """Cut connections off that are slower than the user wants to bear."""
         if self._lowest is None:
             return
-        for flight in crew.flights.values():
+        for flight in node.flights.values():
             if flight.given_up is None and not flight.moot and flight.crawls(self._lowest):
                 text = f"slower than {format_size(self._lowest)}/s for {CRAWL_SECONDS:g}s"
                 flight.given_up = Failure("broken", text)
-                crew.team.cancel(flight.ticket)
+                node.team.cancel(flight.ticket)
 
-    def _hedge(self, free: list[Crew], now: float) -> None:
+    def _hedge(self, free: list[NodeState], now: float) -> None:
         """Let a second lane fetch what holds up the rest, where that one is faster.
 
         That is every late part when lanes have nothing else to do, and else the part at the
@@ -549,13 +549,13 @@ class Coordinator:
         """
         if free:
             late = self._flights.late(now, free[0].speed)
-            idle = sum(crew.free(self._tuner.lanes, now) for crew in free)
+            idle = sum(node.free(self._tuner.lanes, now) for node in free)
         else:
-            rate = sum(crew.rate for crew in self._crews)
+            rate = sum(node.rate for node in self._nodes)
             if not rate:
                 return
             room = self._window.limit - (self._window.given - self._window.written)
-            best = max(crew.speed for crew in self._crews)
+            best = max(node.speed for node in self._nodes)
             late = self._flights.late(now, best, at=self._window.head, spare=room / rate)
             idle = 1
         for flight in late[:idle]:
@@ -566,7 +566,7 @@ class Coordinator:
         if flight.moot or self._window.is_waiting(flight.task.part.start):
             return
         self._window.put_back(flight.task)
-        self._emit(PartHedged(*flight.task.part, flight.crew.node, reason))
+        self._emit(PartHedged(*flight.task.part, flight.node.name, reason))
 
     def _show_progress(self) -> None:
         now = self._clock()
@@ -577,8 +577,8 @@ class Coordinator:
                 written=self._window.written,
                 size=self._plan.size,
                 lanes=len(self._flights),
-                nodes=len(self._crews),
+                nodes=len(self._nodes),
                 retries=self.meter.retried,
-                by_node=tuple(crew.describe(now) for crew in self._crews),
+                by_node=tuple(node.describe(now) for node in self._nodes),
             )
         )

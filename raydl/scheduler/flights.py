@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import count
 
 from raydl.scheduler.mirrors import Mirror
-from raydl.scheduler.node import Crew, Flight
+from raydl.scheduler.nodestate import Flight, NodeState
 from raydl.scheduler.window import Task
 
 MOST_RIVALS = 3
@@ -34,18 +34,18 @@ class Flights:
         """The flight with this ticket, if it still flies."""
         return self._by_ticket.get(ticket)
 
-    def launch(self, task: Task, crew: Crew, mirror: Mirror, now: float) -> Flight:
-        """A lane of ``crew`` takes the task and asks ``mirror``."""
-        flight = Flight(next(_tickets), task, crew, mirror, now)
+    def launch(self, task: Task, node: NodeState, mirror: Mirror, now: float) -> Flight:
+        """A lane of ``node`` takes the task and asks ``mirror``."""
+        flight = Flight(next(_tickets), task, node, mirror, now)
         mirror.in_flight += 1
-        self._by_ticket[flight.ticket] = crew.flights[flight.ticket] = flight
+        self._by_ticket[flight.ticket] = node.flights[flight.ticket] = flight
         self._racing.setdefault(task.part.start, []).append(flight)
         return flight
 
     def land(self, flight: Flight) -> None:
         """It flies no more."""
         flight.mirror.in_flight -= 1
-        del self._by_ticket[flight.ticket], flight.crew.flights[flight.ticket]
+        del self._by_ticket[flight.ticket], flight.node.flights[flight.ticket]
         start = flight.task.part.start
         self._racing[start].remove(flight)
         if not self._racing[start]:

@@ -14,7 +14,7 @@ from raydl.model.remote import Source
 from raydl.scheduler.blame import FROM_THE_ORIGIN, Blame, Verdict
 from raydl.scheduler.inbox import Resolved, Searched
 from raydl.scheduler.mirrors import Mirror, Mirrors
-from raydl.scheduler.node import Crew, Flight
+from raydl.scheduler.nodestate import Flight, NodeState
 from raydl.scheduler.retry import Retries
 from raydl.scheduler.window import Task
 
@@ -39,15 +39,15 @@ class Places:
         self._emit, self._post = emit, post
         self._last: RaydlError | None = None
 
-    def next(self, crew: Crew, task: Task, retries: Retries, now: float) -> Mirror | None:
-        """Where ``crew`` asks for these bytes; None where it may ask nowhere."""
+    def next(self, node: NodeState, task: Task, retries: Retries, now: float) -> Mirror | None:
+        """Where ``node`` asks for these bytes; None where it may ask nowhere."""
         start = task.part.start
         spent = {mirror for mirror in self.mirrors if retries.is_spent(start, mirror)}
         if len(spent) == len(self.mirrors) and not self.mirrors.awaited:
             spent.clear()  # the others were left since: one more failure is the end
 
         def may_ask(mirror: Mirror) -> bool:
-            return mirror not in spent and self._blame.may_ask(crew, mirror, now)
+            return mirror not in spent and self._blame.may_ask(node, mirror, now)
 
         return self.mirrors.next(may_ask, retries.at(start))
 
@@ -55,19 +55,19 @@ class Places:
         """Whether any place may be asked, and it is known where."""
         return any(mirror.is_open and now >= mirror.until for mirror in self.mirrors)
 
-    def has_any(self, crew: Crew, now: float) -> bool:
-        """Whether there is a place that ``crew`` may ask now."""
-        return any(m.is_open and self._blame.may_ask(crew, m, now) for m in self.mirrors)
+    def has_any(self, node: NodeState, now: float) -> bool:
+        """Whether there is a place that ``node`` may ask now."""
+        return any(m.is_open and self._blame.may_ask(node, m, now) for m in self.mirrors)
 
-    def is_aside(self, crew: Crew) -> bool:
-        """Whether ``crew`` has failed wherever the others are served."""
-        return all(self._blame.is_aside(crew, mirror) for mirror in self.mirrors)
+    def is_aside(self, node: NodeState) -> bool:
+        """Whether ``node`` has failed wherever the others are served."""
+        return all(self._blame.is_aside(node, mirror) for mirror in self.mirrors)
 
     def delivered(self, flight: Flight, got: int, seconds: float, now: float) -> None:
         """It brought ``got`` bytes."""
         self.mirrors.delivered(flight.mirror, flight.source, got, seconds)
         if self._blame.served(flight, now):
-            self._emit(Notice(f"{flight.crew.node} takes part again"))
+            self._emit(Notice(f"{flight.node.name} takes part again"))
 
     def fitted(self, start: int) -> None:
         """The bytes at ``start`` came, and they fit."""
@@ -109,14 +109,16 @@ class Places:
             return True
         return False
 
-    def judge(self, flight: Flight, failure: Failure, crews: Iterable[Crew], now: float) -> Verdict:
-        """What follows from a failure that nothing excuses, of a node of ``crews``."""
-        verdict = self._blame.judge(flight, failure, crews, now)
+    def judge(
+        self, flight: Flight, failure: Failure, nodes: Iterable[NodeState], now: float
+    ) -> Verdict:
+        """What follows from a failure that nothing excuses, of a node of ``nodes``."""
+        verdict = self._blame.judge(flight, failure, nodes, now)
         if verdict is Verdict.LEAVE_SOURCE:
             self._left(flight.mirror, failure.to_error())
         if verdict is Verdict.REST_NODE and self._blame.rest(flight, failure, now):
             where = f" for {flight.mirror}" if len(self.mirrors) > 1 else ""
-            self._emit(Notice(f"{flight.crew.node} is set aside{where}: {failure.message}"))
+            self._emit(Notice(f"{flight.node.name} is set aside{where}: {failure.message}"))
         return verdict
 
     def hold(self, mirror: Mirror, failure: Failure, now: float) -> bool:

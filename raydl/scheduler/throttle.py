@@ -14,7 +14,7 @@ NEARLY = 0.75
 """Lanes that bring this share of the rate would have to wait if they brought more."""
 
 
-class Manners:
+class Throttle:
     """Whether another request may start, for all nodes together.
 
     ``rate`` is in bytes a second, ``connections`` the most requests at once; None: no limit.

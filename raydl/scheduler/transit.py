@@ -6,7 +6,7 @@ from raydl.model.parts import Part
 from raydl.workers.lane import Payload
 
 
-class Away:
+class Transit:
     """Parts by their first byte, each with the node that has it."""
 
     def __init__(self) -> None:

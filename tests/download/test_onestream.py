@@ -10,7 +10,7 @@ from raydl.model.errors import CancelledError, NetworkError, OriginChangedError,
 from raydl.model.events import PartFailed, Progress
 from raydl.model.failure import Failure
 from raydl.model.remote import Source
-from raydl.scheduler.throttle import Manners
+from raydl.scheduler.throttle import Throttle
 from raydl.workers import company
 from tests import scripted
 from tests.conftest import random_bytes
@@ -244,8 +244,8 @@ def test_downloads_of_a_process_share_the_rate(make_origin):
 
     def seconds(downloads):
         source = Source(origin.url(), 600_000, '"v1"', None)
-        manners = Manners(1_000_000, None)
-        one = OneStream(source, lambda event: None, retries=0, memory=1 << 20, manners=manners)
+        throttle = Throttle(1_000_000, None)
+        one = OneStream(source, lambda event: None, retries=0, memory=1 << 20, throttle=throttle)
         with contextlib.ExitStack() as others:
             for _ in range(downloads):
                 others.enter_context(company.joined())

@@ -14,7 +14,7 @@ from raydl.model.parts import Part
 from raydl.model.remote import Source
 from raydl.scheduler.blame import SCOPES, Blame, Scope, Verdict
 from raydl.scheduler.mirrors import Mirror, Mirrors
-from raydl.scheduler.node import Crew, Flight
+from raydl.scheduler.nodestate import Flight, NodeState
 from raydl.scheduler.window import Task
 from raydl.workers import company
 from raydl.workers.lane import HERE
@@ -51,24 +51,24 @@ class Court:
     def __init__(self, *places):
         self.places = [Mirror(Source(f"http://{name}/f", 9, None, None)) for name in places or "o"]
         self.blame = Blame(Mirrors(self.places))
-        self.crews = []
+        self.nodes = []
 
-    def crew(self, node):
-        for crew in self.crews:
-            if crew.node == node:
-                return crew
-        self.crews.append(Crew(type("Team", (), {"node": node, "most": 8})(), 0.0))
-        return self.crews[-1]
+    def node(self, name):
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        self.nodes.append(NodeState(type("Team", (), {"node": name, "most": 8})(), 0.0))
+        return self.nodes[-1]
 
     def flight(self, node, began=1.0, place=0):
         task = Task(Part(0, 0, 9))
-        return Flight(1, task, self.crew(node), self.places[place], began)
+        return Flight(1, task, self.node(node), self.places[place], began)
 
     def served(self, node, at=1.0):
         self.blame.served(self.flight(node), at)
 
     def says(self, node, failure, began=2.0):
-        return self.blame.judge(self.flight(node, began), failure, self.crews, began + 0.5)
+        return self.blame.judge(self.flight(node, began), failure, self.nodes, began + 0.5)
 
 
 def test_each_kind_says_something():
@@ -111,7 +111,7 @@ def test_what_this_machine_sees_is_so(failure):
 @pytest.mark.parametrize("failure", [UNTRUSTED, FORBIDDEN])
 def test_what_two_nodes_see_and_none_is_served_is_so(failure):
     court = Court()
-    court.crew("a"), court.crew("b")
+    court.node("a"), court.node("b")
     assert court.says("a", failure) is Verdict.REST_NODE
     assert court.says("b", failure) is Verdict.END
 
@@ -187,26 +187,26 @@ def test_a_place_is_left_where_there_is_another():
 
 def test_a_node_that_was_set_aside_asks_once_and_later_and_later():
     court = Court()
-    crew, place, rests = court.crew("a"), court.places[0], []
+    node, place, rests = court.node("a"), court.places[0], []
     court.served("b")
     now = 10.0
     for _ in range(6):
         flight = court.flight("a", now)
-        assert court.blame.may_ask(crew, place, now)
-        court.blame.judge(flight, REFUSED, court.crews, now)
+        assert court.blame.may_ask(node, place, now)
+        court.blame.judge(flight, REFUSED, court.nodes, now)
         court.blame.rest(flight, REFUSED, now)
         # What was asked before that counts no more.
         assert not court.blame.rest(court.flight("a", now - 1), REFUSED, now)
-        until = court.blame._of(crew, place).until
+        until = court.blame._of(node, place).until
         rests.append(until - now)
-        assert not court.blame.may_ask(crew, place, until - 0.01)
+        assert not court.blame.may_ask(node, place, until - 0.01)
         now = until
     assert rests == sorted(rests)
     assert rests[-1] > 8
-    crew.flights[1] = court.flight("a", now)
-    assert not court.blame.may_ask(crew, place, now)
+    node.flights[1] = court.flight("a", now)
+    assert not court.blame.may_ask(node, place, now)
     assert court.blame.served(court.flight("a"), now)
-    assert court.blame.may_ask(crew, place, now)
+    assert court.blame.may_ask(node, place, now)
 
 
 def test_scopes_have_words():

@@ -2,8 +2,8 @@
 
 import pytest
 
-from raydl.scheduler.bottleneck import Holdup, Limits
-from raydl.scheduler.throttle import Manners
+from raydl.scheduler.bottleneck import Bottleneck, Holdup
+from raydl.scheduler.throttle import Throttle
 from raydl.workers import company
 from raydl.workers.lane import HERE
 from tests.lab import Bench, Net
@@ -18,7 +18,7 @@ def alone(monkeypatch):
 
 
 def seen(*looks, strained=False):
-    limits = Limits()
+    limits = Bottleneck()
     for times, holdup, nodes, lanes, rate in looks:
         for _ in range(times):
             limits.look(holdup, nodes, lanes, rate, strained)
@@ -150,7 +150,7 @@ def test_the_disk():
 @pytest.mark.parametrize("rate", [MB, 20 * MB])
 def test_the_users_rate(rate):
     for net in ({"node": 50 * MB}, {"connection": 2 * MB}):
-        options = {"manners": Manners(rate, None)}
+        options = {"throttle": Throttle(rate, None)}
         assert said(options=options, **net).startswith("--limit-rate is the limit")
 
 
@@ -163,7 +163,7 @@ def test_the_users_rate(rate):
     ],
 )
 def test_the_users_cap_on_connections(nodes, net):
-    options = {"manners": Manners(None, 8)}
+    options = {"throttle": Throttle(None, 8)}
     assert said(nodes, options=options, **net).startswith("--max-connections-per-origin was")
 
 

@@ -9,65 +9,65 @@ import raydl
 from raydl.model.errors import UsageError
 from raydl.model.events import PartFailed
 from raydl.scheduler.plan import SMALLEST_PART
-from raydl.scheduler.throttle import Manners
+from raydl.scheduler.throttle import Throttle
 from raydl.settings.options import Options
 from tests.conftest import random_bytes
 from tests.download.test_download import ALONE
 from tests.scripted import status
 
 
-def asked_for(manners, seconds, size, in_flight=0):
+def asked_for(throttle, seconds, size, in_flight=0):
     """Bytes of the requests that may start in so many seconds."""
     total, now = 0, 0.0
     while now < seconds:
-        while manners.allows(in_flight, now):
-            manners.took(size)
+        while throttle.allows(in_flight, now):
+            throttle.took(size)
             total += size
         now += 0.01
     return total
 
 
 def test_no_limits():
-    manners = Manners(None, None)
-    assert manners.allows(10**6, 0.0)
-    assert manners.next_at(5.0) <= 5.0
-    assert manners.piece(10**9) == 10**9
-    assert not manners.is_spent(0.0, 1e9)
+    throttle = Throttle(None, None)
+    assert throttle.allows(10**6, 0.0)
+    assert throttle.next_at(5.0) <= 5.0
+    assert throttle.piece(10**9) == 10**9
+    assert not throttle.is_spent(0.0, 1e9)
 
 
 @pytest.mark.parametrize("size", [1_000, 65_536, 3_000_000])
 def test_the_rate_is_kept_whatever_the_parts(size):
     rate = 1_000_000
-    assert asked_for(Manners(rate, None), 20.0, size) == pytest.approx(20 * rate, abs=size + rate)
+    assert asked_for(Throttle(rate, None), 20.0, size) == pytest.approx(20 * rate, abs=size + rate)
 
 
 def test_what_was_not_used_is_not_saved_up_for_long():
-    manners = Manners(1_000_000, None)
-    assert manners.next_at(0.0) > 0.0
-    assert manners.allows(0, 100.0)
-    manners.took(600_000)
-    assert not manners.allows(0, 100.0)
-    assert manners.is_spent(100.0, 0.0)
-    assert manners.next_at(100.0) == pytest.approx(100.1, abs=0.01)
+    throttle = Throttle(1_000_000, None)
+    assert throttle.next_at(0.0) > 0.0
+    assert throttle.allows(0, 100.0)
+    throttle.took(600_000)
+    assert not throttle.allows(0, 100.0)
+    assert throttle.is_spent(100.0, 0.0)
+    assert throttle.next_at(100.0) == pytest.approx(100.1, abs=0.01)
 
 
 def test_what_did_not_come_is_paid_back():
-    manners = Manners(1_000_000, None)
-    manners.allows(0, 0.0)
-    manners.took(10_000_000)
-    manners.spared(9_990_000)
-    assert manners.allows(0, 0.1)
+    throttle = Throttle(1_000_000, None)
+    throttle.allows(0, 0.0)
+    throttle.took(10_000_000)
+    throttle.spared(9_990_000)
+    assert throttle.allows(0, 0.1)
 
 
 def test_pieces():
-    assert Manners(8_000_000, None).piece(64 << 20) == 2_000_000
-    assert Manners(1000, None).piece(64 << 20) == SMALLEST_PART
+    assert Throttle(8_000_000, None).piece(64 << 20) == 2_000_000
+    assert Throttle(1000, None).piece(64 << 20) == SMALLEST_PART
 
 
 def test_connections():
-    manners = Manners(None, 3)
-    assert manners.allows(2, 0.0)
-    assert not manners.allows(3, 0.0)
+    throttle = Throttle(None, 3)
+    assert throttle.allows(2, 0.0)
+    assert not throttle.allows(3, 0.0)
 
 
 @pytest.mark.parametrize(("text", "rate"), [("1MB/s", 10**6), ("64K", 65536), (500, 500)])
@@ -172,7 +172,7 @@ def test_who_asks_for_a_pause_gets_it_from_all_nodes(two_nodes, make_origin, in_
 
 
 def test_a_connection_that_crawls_is_given_up(origin, in_tmp, monkeypatch):
-    monkeypatch.setattr("raydl.scheduler.node.CRAWL_SECONDS", 0.5)
+    monkeypatch.setattr("raydl.scheduler.nodestate.CRAWL_SECONDS", 0.5)
 
     def crawl(handler, seen):
         handler.start(206, {

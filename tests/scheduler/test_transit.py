@@ -1,11 +1,11 @@
 from raydl.model.parts import Part
-from raydl.scheduler.transit import Away
+from raydl.scheduler.transit import Transit
 
 ONE, TWO, THREE = Part(0, 0, 10), Part(1, 10, 20), Part(2, 20, 30)
 
 
 def test_a_pull_ends():
-    away, payload = Away(), object()
+    away, payload = Transit(), object()
     away.put(ONE, "a", payload)
     assert 0 in away
     assert away.came(0, payload) == ONE
@@ -14,7 +14,7 @@ def test_a_pull_ends():
 
 
 def test_a_pull_of_bytes_that_were_fetched_again():
-    away, old, new = Away(), object(), object()
+    away, old, new = Transit(), object(), object()
     away.put(ONE, "a", old)
     assert away.lose("a") == [ONE]
     away.put(ONE, "b", new)
@@ -23,7 +23,7 @@ def test_a_pull_of_bytes_that_were_fetched_again():
 
 
 def test_a_node_that_is_lost():
-    away = Away()
+    away = Transit()
     for part, node in [(ONE, "a"), (TWO, "b"), (THREE, "a")]:
         away.put(part, node, object())
     assert away.lose("a") == [ONE, THREE]

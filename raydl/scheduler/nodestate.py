@@ -1,4 +1,4 @@
-"""A node's team as the coordinator sees it: what it has in flight, how fast it is, how it does."""
+"""A node as the scheduler sees it: what it has in flight, how fast it is, how it does."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Flight:
 
     ticket: int
     task: Task
-    crew: Crew
+    node: NodeState
     mirror: Mirror
     began: float
     got: int = 0
@@ -84,13 +84,13 @@ class Flight:
         if self.got > before and self.seen_at - since >= SPEED_SECONDS:
             speed = (self.got - before) / (self.seen_at - since)
             left = (size - self.got) / speed - (now - self.seen_at)
-        elif self.crew.speed:
-            left = (size - self.got) / self.crew.speed - (now - (self.seen_at or self.began))
+        elif self.node.speed:
+            left = (size - self.got) / self.node.speed - (now - (self.seen_at or self.began))
         else:
             left = 0.0
         # What is stuck, or overdue, will be so for about as long again.
         stuck = now - max(self.moved_at, self.began)
-        overdue = age - size / self.crew.speed if self.crew.speed else 0.0
+        overdue = age - size / self.node.speed if self.node.speed else 0.0
         return max(left, stuck if stuck > STUCK_SECONDS else 0.0, 0.0 if self.got else overdue)
 
     def is_late(self, now: float, speed: float, spare: float = 0.0) -> bool:
@@ -104,12 +104,12 @@ class Flight:
         return self.seconds_left(now) > max(1.5 * again, again + 0.2, spare)
 
 
-class Crew:
-    """A team with its flights. Speeds are bytes a second."""
+class NodeState:
+    """A node's lanes with what they have in flight. Speeds are bytes a second."""
 
     def __init__(self, team: Team, now: float) -> None:
         self.team = team
-        self.node = team.node
+        self.name = team.node
         self.flights: dict[int, Flight] = {}
         self.strikes = 0
         self.gone = False
@@ -173,7 +173,7 @@ class Crew:
 
     def describe(self, now: float) -> NodeNow:
         """How it does, for people."""
-        return NodeNow(self.node, len(self.flights), self.rate, self.is_silent(now))
+        return NodeNow(self.name, len(self.flights), self.rate, self.is_silent(now))
 
     def look(self, now: float) -> None:
         """Take in how its team is doing."""
