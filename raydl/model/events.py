@@ -2,8 +2,7 @@
 
 ``str(event)`` is a line for a log or a terminal; ``event.to_dict()`` is its JSON record
 (docs/events.md has the schema). Progress bars, JSON lines and windows are renderings of these
-and see nothing else. No event holds a credential. (The module is not called ``events``, for
-that is the name of a function of the package.)
+and see nothing else. No event holds a credential.
 """
 
 from __future__ import annotations

@@ -41,9 +41,9 @@ from raydl.scheduler.meter import Meter
 from raydl.scheduler.mirrors import Mirror
 from raydl.scheduler.nodestate import CRAWL_SECONDS, Flight, NodeState
 from raydl.scheduler.places import Places
-from raydl.scheduler.retry import Retries
+from raydl.scheduler.retries import Retries
 from raydl.scheduler.roster import Roster
-from raydl.scheduler.store import StoreBudget
+from raydl.scheduler.storage import StoreBudget
 from raydl.scheduler.throttle import Throttle
 from raydl.scheduler.transit import Transit
 from raydl.scheduler.window import Task, Window

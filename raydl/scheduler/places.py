@@ -15,7 +15,7 @@ from raydl.scheduler.blame import FROM_THE_ORIGIN, Blame, Verdict
 from raydl.scheduler.inbox import Resolved, Searched
 from raydl.scheduler.mirrors import Mirror, Mirrors
 from raydl.scheduler.nodestate import Flight, NodeState
-from raydl.scheduler.retry import Retries
+from raydl.scheduler.retries import Retries
 from raydl.scheduler.window import Task
 
 

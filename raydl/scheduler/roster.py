@@ -11,7 +11,7 @@ from raydl.scheduler.mirrors import Mirror
 from raydl.scheduler.nodestate import NodeState
 from raydl.scheduler.places import Places
 from raydl.scheduler.plan import GROWTH, SHARES, part_size
-from raydl.scheduler.retry import Retries
+from raydl.scheduler.retries import Retries
 from raydl.scheduler.window import Task
 from raydl.workers.lane import HERE, Team
 

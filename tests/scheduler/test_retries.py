@@ -5,7 +5,7 @@ from raydl.model.failure import Failure
 from raydl.model.parts import Part
 from raydl.model.remote import Source
 from raydl.scheduler.mirrors import Mirror
-from raydl.scheduler.retry import MOST_LOSSES, UNCONFIRMED, Retries
+from raydl.scheduler.retries import MOST_LOSSES, UNCONFIRMED, Retries
 
 PART = Part(0, 0, 10)
 BROKEN = Failure("broken", "the connection broke")

@@ -1,4 +1,4 @@
-from raydl.scheduler.store import LAG_SECONDS, StoreBudget
+from raydl.scheduler.storage import LAG_SECONDS, StoreBudget
 
 
 def test_nothing_is_known_at_first():
