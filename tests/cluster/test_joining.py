@@ -45,7 +45,7 @@ class FakeSession:
     def stillborn(self):
         return None
 
-    def hire(self, node):
+    def hire(self, node, worker):
         self.actors.append(FakeActor())
         return self.actors[-1], False
 

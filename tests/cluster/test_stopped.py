@@ -39,7 +39,7 @@ class Session:
     def nodes(self):
         return [NODE]
 
-    def hire(self, node):
+    def hire(self, node, worker):
         return self.actor, False
 
     def dismiss(self, node, actor):

@@ -957,7 +957,7 @@ def test_no_display(tmp_path):
 def test_no_tk(tmp_path):
     script = (
         "import sys; sys.modules['tkinter'] = None; sys.argv = ['raydl', 'gui']\n"
-        "from raydl.cli import main; main()"
+        "from raydl.cli.main import main; main()"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path
