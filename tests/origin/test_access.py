@@ -305,7 +305,7 @@ class TestTls:
         assert any("certificates are not checked" in str(event) for event in events)
 
     def test_a_certificate_of_our_own(self, tls, certificates, in_tmp):
-        tls.server.socket.context.verify_mode = ssl.CERT_REQUIRED
+        tls.server.tls.verify_mode = ssl.CERT_REQUIRED
         trust = {"cacert": str(certificates / "ca.pem")}
         with pytest.raises(NetworkError):
             raydl.fetch(secure(tls), retries=0, **trust, **ALONE)
@@ -316,7 +316,7 @@ class TestTls:
     @pytest.mark.cluster
     def test_on_a_node(self, two_nodes, tls, certificates, in_tmp):
         """Certificates travel with the call: the nodes have no such files."""
-        tls.server.socket.context.verify_mode = ssl.CERT_REQUIRED
+        tls.server.tls.verify_mode = ssl.CERT_REQUIRED
         files = {
             "cacert": str(certificates / "ca.pem"),
             "cert": str(certificates / "client.pem"),
