@@ -1,7 +1,7 @@
 """A process that stands by while another one, which Ray may end, does the work.
 
 Ray ends the process of a driver, by `_Exit` within its own code, as soon as that touches the object
-store of a node that has gone. No exception, no signal and no setting is before that: who is to
+store of a node that has gone. No exception, no signal and no setting is before that: what is to
 outlive it has to be another process.
 """
 
@@ -32,7 +32,7 @@ def stand_by() -> bool:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
-    # Where it is ignored, which exec hands down, no end of a child is ever told.
+    # Where it is ignored, which exec hands down, no end of a child is ever reported.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     passed_on = {n for n in _PASSED_ON if signal.getsignal(n) is not signal.SIG_IGN}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, passed_on | {signal.SIGCHLD})
@@ -88,7 +88,7 @@ def _wait(child: int, passed_on: Set[signal.Signals]) -> tuple[int, bool]:
         number = signal.sigwait(passed_on | {signal.SIGCHLD})
         try:
             ended, status = os.waitpid(child, os.WNOHANG)
-        except ChildProcessError:  # somebody else was told how: nothing shows that it went well
+        except ChildProcessError:  # its status went elsewhere: nothing shows that it went well
             ended, status = child, _UNKNOWN
         if ended:
             return status, was_asked

@@ -25,7 +25,7 @@ CLEAR = "\x1b[K"
 
 
 class StandardOutput(io.TextIOWrapper):
-    """Standard output; that it cannot be written is an error of ours, whoever writes."""
+    """Standard output; a failure to write it is an error of ours, whatever code writes."""
 
     @staticmethod
     def watch() -> None:
@@ -59,7 +59,7 @@ def raise_on_signals() -> None:
 
 
 def _signalled(number: int, frame: object) -> NoReturn:  # noqa: ARG001 - the signature of handlers
-    # A second SIGTERM is of who does not want to wait; a second SIGHUP is of the same terminal.
+    # A second SIGTERM means not to wait; a second SIGHUP comes from the same terminal.
     signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.SIG_IGN)
     raise Signalled(number)
 

@@ -87,7 +87,7 @@ class Actor:
     def rest(self) -> None:
         """Cut everything off, until the next download.
 
-        What was sent may reach the worker after this: it tells by the last ticket.
+        What was sent may reach the worker after this: it recognises that by the last ticket.
         """
         self._rest.remote(self._last)
 

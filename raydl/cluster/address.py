@@ -33,7 +33,7 @@ class Choice:
 
     ``how`` is ``none`` (this machine alone), ``session`` (this process is connected already),
     ``cluster`` (``address`` is HOST:PORT), ``client`` (``ray://…``) or ``local`` (start one).
-    ``note`` is the one line that tells a person which it is and why.
+    ``note`` is a line for a person that says which it is and why.
     """
 
     how: str
@@ -131,7 +131,7 @@ def how_to_start(port: int) -> str:
 def check_listener(host: str, port: int, start: str = "") -> None:
     """Raise ClusterError unless something that speaks HTTP/2, as Ray's head does, listens.
 
-    ``start`` tells how to start one. Ray itself tries a dead address for 20 seconds; this takes
+    ``start`` says how to start one. Ray itself tries a dead address for 20 seconds; this takes
     milliseconds.
     """
     where = f"{host}:{port}"

@@ -73,7 +73,7 @@ def parse_token(text: str, otherwise: str = "that is no token") -> str:
 def ensure_token() -> str:
     """The token where Ray looks for it, made unless there is one; only this user may read it.
 
-    Raises UsageError where it cannot be written, and where others can read it: who has done so
+    Raises UsageError where it cannot be written, and where others can read it: anyone who does
     can run code wherever it is in use, and neither closing nor replacing it is ours to decide.
     """
     path = token_file()

@@ -22,8 +22,8 @@ WARM_SECONDS = 30.0
 class Connection:
     """What all downloads of this process share. Its state is guarded by ``lock``.
 
-    ``idle`` has the workers, by node, that rest until the next download. ``ours`` tells whether
-    raydl made the connection and so may end it, and ``lost`` that its head is gone.
+    ``idle`` has the workers, by node, that rest until the next download. ``ours`` says whether
+    raydl made the connection and so may end it, and ``lost`` whether its head is gone.
     """
 
     lock = threading.RLock()

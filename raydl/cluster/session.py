@@ -123,7 +123,7 @@ class Session:
         return Actor(self._ray, handle, grouped=not self._is_client), False
 
     def dismiss(self, node: Node, actor: Actor) -> None:
-        """That worker is not needed any more; the next download may want it."""
+        """Give back a worker that is not needed any more; the next download may want it."""
         actor.rest()
         with Connection.lock:
             Connection.idle.setdefault(node.id, []).append(actor)

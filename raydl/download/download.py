@@ -55,7 +55,7 @@ NO_VALIDATOR = (
 )
 
 EMIT_SECONDS = 0.5
-"""While somebody listens to an event, whether to wait on for that is asked so often."""
+"""Interval for checking cancellation while a listener blocks."""
 
 Output = str | os.PathLike[str] | Callable[[Proof | None], Sink] | None
 """A path, a directory, ``-``, None for the origin's name here, or what makes a sink."""
@@ -77,7 +77,7 @@ def run(
 
         def emit(event: Event) -> None:
             note(event)
-            # Who listens may block for as long as it wants: who cancels does not wait for that.
+            # A listener may block for as long as it wants: a cancel does not wait for that.
             while not lock.acquire(timeout=EMIT_SECONDS):
                 control.wait(0)
             try:
@@ -92,7 +92,7 @@ def run(
         except BaseException as raised:
             error = error_of(raised, control.how_to_go_on())
             if not isinstance(raised, Exception):
-                control.cancel()  # who presses Ctrl-C does not wait for who listens
+                control.cancel()  # Ctrl-C does not wait for a listener
             with contextlib.suppress(Exception):
                 emit(Failed.of(error))
                 error.was_told = True
@@ -182,7 +182,7 @@ def _second_look(url: str, first: Remote, options: Options, emit: Emit, control:
         if promised.size != remote.size:
             raise _contradiction(promised, remote)
     if not first.ranges and not remote.ranges:
-        # A page that is made anew for each request: what one answer brings is whole in itself, and
+        # A page that is generated for each request: what one answer brings is whole in itself, and
         # need not fit in what differs each time.
         promises = ("size", "etag", "last_modified", "weak_etag", "weak_date", "digests")
         differing = [name for name in promises if getattr(first, name) != getattr(remote, name)]
@@ -192,7 +192,7 @@ def _second_look(url: str, first: Remote, options: Options, emit: Emit, control:
 
 
 def _shape(remote: Remote) -> tuple[object, ...]:
-    """What stays the same in a page that is made anew for each request."""
+    """What stays the same in a page that is generated for each request."""
     return (remote.media_type, bool(remote.etag or remote.weak_etag), bool(remote.digests))
 
 
@@ -233,7 +233,7 @@ def _noting_left(sink: Sink, path: Path | None, remote: Remote, control: Control
 
 @contextlib.contextmanager
 def _interrupts_cancel(control: Control) -> Iterator[None]:
-    """Who presses Ctrl-C waits no longer than who cancels."""
+    """Ctrl-C waits no longer than a cancel does."""
     try:
         yield
     except Exception:

@@ -19,7 +19,7 @@ from raydl.model.weburl import redact
 from raydl.settings.options import Options
 
 MOST_EVENTS = 10_000
-"""Past events that are kept for who asks for them late."""
+"""Past events that are kept for a caller that asks for them late."""
 
 
 class Download:

@@ -22,7 +22,7 @@ from raydl.settings.options import Options
 
 SPOT = 64 << 10
 SPOTS = 4
-"""So many blocks are compared where nothing that is stated shows that two files are the same."""
+"""This many blocks are compared where no stated digest shows that two files are the same."""
 
 
 LATE = 2.0
@@ -30,7 +30,7 @@ LATE = 2.0
 
 
 def mirror_of(url: str, owner: str, remote: Remote, options: Options, emit: Emit) -> Mirror:
-    """The place that was found at ``url``, and how to ask it anew.
+    """The mirror that was found at ``url``, and how to look it up again.
 
     The options were given for ``owner``; see ``probe_origin``.
     """
@@ -75,7 +75,7 @@ class MirrorSearch:
             search.start()
 
     def close(self) -> None:
-        """End what is under way; nobody is told any more."""
+        """End what is under way; nothing is reported any more."""
         self._is_closed = True
         for control in self._controls:
             control.cancel()
@@ -155,4 +155,4 @@ class _Spots:
 
 
 def _told_before(event: Event) -> None:
-    """What is to be said of credentials and trust was said of the first place."""
+    """Ignore events: warnings about credentials and trust were already shown for the main URL."""

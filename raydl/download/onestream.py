@@ -29,7 +29,7 @@ SMALLEST_BUFFER = 64 << 10
 BUFFERS = 4
 
 QUICK_SECONDS, SLOW_SECONDS = 0.05, 0.5
-"""Who watches a speed sees it in steps of what is read into a buffer: one that is filled sooner
+"""A speed is seen in steps of what is read into a buffer: one that is filled sooner
 takes more the next time, one that takes longer less."""
 
 PROGRESS_SECONDS = 0.1

@@ -144,7 +144,7 @@ class RemoteFile(io.RawIOBase):
             self._chunk = memoryview(b"")
             try:
                 item = next(self._chunks, None)
-            except BaseException:  # what is interrupted has ended: the next read starts anew
+            except BaseException:  # what is interrupted has ended: the next read starts again
                 self._stop_ahead()
                 raise
             if item is None:  # a stream whose size was not known

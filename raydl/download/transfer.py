@@ -119,8 +119,8 @@ def _coordinate(
             choice,
             inbox.post,
             # This machine's threads do what an actor here would do, without a copy through the
-            # object store. An actor is for bytes that stay there, and for who asks for a Ray of
-            # its own on one machine.
+            # object store. An actor is for bytes that stay there, and for a user who asks for a
+            # separate Ray on one machine.
             here=options.fetch_here and (stay or choice.how == "local"),
             pays=lambda: (
                 stay
@@ -129,6 +129,6 @@ def _coordinate(
                 or coordinator.meter.seconds_left() > JOIN_SECONDS
             ),
         )
-        # Who interrupts a download is not kept waiting.
+        # A user who interrupts a download is not kept waiting.
         stack.push(lambda kind, *_: cluster.close(hurry=kind is not None))
     return coordinator

@@ -78,7 +78,7 @@ class App:
             self.roles.show(error)
 
     def choose(self, role: str) -> None:
-        """That role, now and at the next start."""
+        """Show that role, now and at the next start."""
         self.memory.role = role
         self.show_role(role)
 
@@ -136,7 +136,7 @@ class App:
             self.window.repaint()
 
     def _follow_system(self, event: tk.Event[tk.Misc]) -> None:
-        """Who comes back to the window may have set the desktop to light or dark."""
+        """A user who comes back to the window may have set the desktop to light or dark."""
 
         def told(dark: bool) -> None:
             if self.look.theme == "system" and self.look.palette is not (DARK if dark else LIGHT):

@@ -95,7 +95,7 @@ class CoordinatorWindow(ttk.Frame):
         self.list.focus(str(item.key))
 
     def toggle(self) -> None:
-        """Pause or go on with the one that is looked at."""
+        """Pause or resume the one that is looked at."""
         if self.item is not None:
             self.lineup.toggle(self.item)
 

@@ -133,7 +133,7 @@ class DownloadForm(Card):
         return options
 
     def _show_count(self) -> None:
-        """That options are in force is told where they are hidden."""
+        """Show that options are in force where they are hidden."""
         count = len(self.more_dialog.values())
         self.more_button.configure(text=f"More ({count}) …" if count else "More …")
 

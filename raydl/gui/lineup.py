@@ -106,7 +106,7 @@ class Item:
         return self.fetched / self.tally.size if self.tally.size else None
 
     def look_what_is_left(self) -> None:
-        """It has ended without the file: find out what the next run goes on from, and show it."""
+        """The download ended without the file: find out what the next run resumes, and show it."""
         path = self.path
         self.left = Leftover() if path is None else leftover(path, self.url)
         self.tally.size = self.tally.size or self.left.size
@@ -141,7 +141,7 @@ class Lineup:
         return item
 
     def offer(self, url: str, target: str, options: dict[str, Any], name: str = "") -> Item:
-        """One of before, to be gone on with; ``name`` is what the origin called it, if known."""
+        """An earlier download, to be resumed; ``name`` is what the origin called it, if known."""
         item = self._append(url, target, options)
         item.tally.name, item.stage = name, Stage.STOPPED
         item.look_what_is_left()
@@ -159,7 +159,7 @@ class Lineup:
         self.toggle(item)
 
     def toggle(self, item: Item) -> None:
-        """Pause what runs, go on with what is paused or had ended."""
+        """Pause what runs, resume what is paused or had ended."""
         if item.stage is Stage.RUNNING:
             self._backend.pause(item.key)
             self._set(item, Stage.PAUSED)

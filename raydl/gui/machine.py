@@ -52,11 +52,11 @@ class Machine(Card):
         self.graph.add(now.speed)
 
     def rest(self) -> None:
-        """It is no worker."""
+        """The machine is not a worker."""
         for fact in self.facts.values():
             fact.configure(text="-")
 
     def note(self, text: str) -> None:
-        """That happened now. The last stands first: a low window cuts off what is below."""
+        """Add what happened now. The last stands first: a low window cuts off what is below."""
         self._events = [f"{time.strftime('%H:%M:%S')}  {text}", *self._events][:EVENTS]
         self.log.configure(text="\n".join(self._events))

@@ -1,4 +1,4 @@
-"""What is said to people in terminals, for who has windows: fields and buttons, not flags."""
+"""What is said to people in terminals, for people with windows: fields and buttons, not flags."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ class Control:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # who is told of a pause may ask for the next
+        self._lock = threading.RLock()  # a listener to a pause may ask for the next
         self._cancelled = threading.Event()
         self._cancel: Callable[[], None] = _no_cancel
         self._hold: Callable[[bool], None] = _no_hold

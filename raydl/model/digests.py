@@ -67,7 +67,7 @@ def _no_checksum(text: str) -> UsageError:
 
 
 class Proof(NamedTuple):
-    """The digest that a file must have, and who says so: ``given``, a file, a URL or a header."""
+    """The digest that a file must have, and its source: ``given``, a file, a URL or a header."""
 
     checksum: Checksum
     where: str

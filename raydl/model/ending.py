@@ -10,7 +10,7 @@ from typing import Protocol
 
 
 class Endable(Protocol):
-    """What has threads that wait for somebody: others' bytes, a reader, the end."""
+    """An object whose threads wait (for bytes, a reader, the end) and must be cancelled at exit."""
 
     def cancel(self) -> None:
         """Let them end; without waiting."""

@@ -73,7 +73,7 @@ class Planned(Event):
 
     @classmethod
     def of(cls, plan: Plan) -> Planned:
-        """The event that tells of a plan."""
+        """The event that reports a plan."""
         return cls(plan.start, plan.size, plan.count, plan.part_size, plan.note)
 
     def __str__(self) -> str:
@@ -274,7 +274,7 @@ class Notice(Event):
 
 @dataclass(frozen=True)
 class Unanswered(Notice):
-    """The very first request failed, and is made again: who shows nothing else shows this."""
+    """The very first request failed, and is made again: shown even where nothing else is."""
 
 
 @dataclass(frozen=True)
@@ -309,7 +309,7 @@ class Failed(Event):
 
     @classmethod
     def of(cls, error: RaydlError) -> Failed:
-        """The event that tells of an error."""
+        """The event that reports an error."""
         return cls(type(error).__name__, error.message, error.hint, error.exit_code)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""What is done, told to ``logging.getLogger("raydl")``; nothing of it holds a secret."""
+"""Logs what is done to ``logging.getLogger("raydl")``; no record holds a secret."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from raydl.model.events import Event, PartWritten, Progress, Unanswered
 log = logging.getLogger("raydl")
 
 DEBUG = "RAYDL_DEBUG"
-"""Set, what is done is told, and what an error came from. Not an option: it changes no download."""
+"""If set, what is done and the causes of errors are logged. Not an option: no download changes."""
 
 MOST_LINKS = 16
 
@@ -20,14 +20,14 @@ MISTAKES = (AssertionError, AttributeError, ImportError, IndexError, KeyError, T
 """Errors whose texts name parts of a program."""
 
 TOLD = "_raydl_has_told"
-"""Among the attributes of an error that was told of: they end with it, and every error has them."""
+"""Attribute that marks an error as logged: attributes end with it, and every error has them."""
 
 OURS = "_raydl_error"
-"""Among the attributes of an error of others: the one of ours that is said of it."""
+"""Attribute that holds the RaydlError reported for a foreign exception."""
 
 
 def note(event: Event) -> None:
-    """Tell of an event; not of those that come many times a second and say little."""
+    """Log an event; not those that come many times a second and say little."""
     if log.isEnabledFor(logging.DEBUG) and not isinstance(event, Progress | PartWritten):
         record = event.to_dict()
         kind = record.pop("event")
@@ -35,7 +35,7 @@ def note(event: Event) -> None:
 
 
 def note_quietly(event: Event) -> None:
-    """Tell of an event, for who shows none: of an origin that does not answer, as a warning."""
+    """Log an event where none is shown: an origin that does not answer, as a warning."""
     note(event)
     warn(event)
 
@@ -47,14 +47,14 @@ def warn(event: Event) -> None:
 
 
 def note_failure(error: BaseException) -> None:
-    """Tell of an error with all that led to it, once."""
+    """Log an error with all that led to it, once."""
     if log.isEnabledFor(logging.DEBUG) and TOLD not in vars(error):
         vars(error)[TOLD] = True
         log.debug("%s", whole_chain(error))
 
 
 def error_of(raised: BaseException, hint: str = "") -> RaydlError:
-    """The error of ours that is said of whatever ended a run, always the same one.
+    """The RaydlError that is reported for whatever ended a run, always the same one.
 
     ``hint`` is for one that was interrupted.
     """

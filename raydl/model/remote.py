@@ -67,12 +67,12 @@ class Source:
 class Remote:
     """What a probe learned about the file.
 
-    ``size`` is in bytes, ``None`` where the origin does not say. ``ranges`` tells whether it
+    ``size`` is in bytes, ``None`` where the origin does not say. ``ranges`` says whether it
     serves byte ranges (RFC 9110, section 14). ``etag`` and ``last_modified`` are strong validators:
     where they are the same, so are the bytes (RFC 9110, section 8.8.1). ``weak_etag`` and
     ``weak_date`` prove a change where they differ, and nothing where they do not. ``coding`` is
     the content coding in which the file lies on the origin, and in which it is saved.
-    ``is_downgraded`` tells that a redirect led from https to http.
+    ``is_downgraded``: whether a redirect led from https to http.
     """
 
     url: str = field(repr=False)

@@ -25,7 +25,7 @@ class Report:
     network in this run) and ``resumed`` (kept from an earlier run) are bytes, ``seconds`` is
     wall time and ``transfer_seconds`` the time from the first request for a part to the last
     byte. ``wasted`` bytes came twice or in vain. ``digests`` maps an algorithm to the hex digest
-    that was computed and compared, and ``proof`` tells where the expected one came from:
+    that was computed and compared, and ``proof`` says where the expected one came from:
     ``given``, a file or URL, or a header of the origin. ``limit`` says which limit was met, where
     that is known.
     """

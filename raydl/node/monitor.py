@@ -1,4 +1,4 @@
-"""What the workers on this machine are doing, told by themselves.
+"""What the workers on this machine are doing, as they report it.
 
 A node's owner wants to see it without a connection to the cluster. The path of a socket is handed
 down to the workers in their environment; they send a small record there whenever the coordinator
@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 VARIABLE = "_RAYDL_MONITOR"
-"""Where workers find the path; ``raydl.worker`` has the same name. Options begin with RAYDL_."""
+"""Where workers find the path; ``raydl.workers.worker`` reads the same variable. Options begin with
+RAYDL_."""
 
 SILENT_SECONDS = 2.0
 """Workers are asked four times a second while there is a download."""

@@ -18,10 +18,10 @@ from raydl.model.errors import ClusterError
 
 START_SECONDS = 60.0
 STOP_SECONDS = 6.0
-"""After so long what has not ended is killed. Ray takes two seconds."""
+"""A process that has not ended after this long is killed. Ray takes two seconds."""
 
 ELSEWHERE = {} if sys.platform == "linux" else {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1"}
-"""What Ray wants to be told before it makes clusters on other systems."""
+"""What Ray has to be told before it makes clusters on other systems."""
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _READY = "Ray runtime started"
@@ -35,7 +35,7 @@ class RayNode:
     """A node of Ray on this machine, for as long as this object keeps it."""
 
     def __init__(self, args: list[str], environment: dict[str, str | None]) -> None:
-        """Start it; ``wait_ready`` tells when it runs. Raises ClusterError where no process can be.
+        """Start it; ``wait_ready`` says when it runs. Raises ClusterError where no process can be.
 
         ``environment`` has what differs from this process's; None takes a variable away.
         """

@@ -40,7 +40,7 @@ Cancelled = Callable[[], bool]
 
 
 def never() -> bool:
-    """For who cannot be cancelled."""
+    """For a caller that cannot be cancelled."""
     return False
 
 
@@ -48,7 +48,7 @@ def never() -> bool:
 class Head:
     """A head on this machine. ``node`` is None where it ran already: then it is not ours to end.
 
-    ``address`` is what workers give; ``has_token`` tells whether they need the token, which is in
+    ``address`` is what workers give; ``has_token`` says whether they need the token, which is in
     ``token_file``. ``notes`` are lines for a person.
     """
 
@@ -164,7 +164,7 @@ def start_head(
 
 
 def _require_enforced(address: str, token: str) -> None:
-    """Raise ClusterError unless the head at ``address`` lets in who has the token, and nobody else.
+    """Raise ClusterError unless the head at ``address`` admits holders of the token, and only them.
 
     A Ray before 2.52 starts without a word, and never asks for it.
     """

@@ -1,4 +1,4 @@
-"""Who asks and whom it trusts: headers, credentials, certificates, from options and files.
+"""What a request presents and trusts: headers, credentials, certificates, from options and files.
 
 Everything secret ends up in an Access, which is data of a call: it is in no repr, no event, no
 log and no file of ours.

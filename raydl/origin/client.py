@@ -42,7 +42,7 @@ MOST_REDIRECTS = 30
 LARGEST_READ = 4 << 20
 SMALLEST_READ = 16 << 10
 QUICK_READ, SLOW_READ = 0.0125, 0.05
-"""Seconds. Who watches a speed, or cuts a request off, sees it in steps of one read."""
+"""Seconds. A speed is seen, and a request is cut off, in steps of one read."""
 
 Tally = Callable[[int], None]
 
@@ -50,8 +50,8 @@ Tally = Callable[[int], None]
 class Origin:
     """One connection's worth of requests to an origin; for one thread at a time.
 
-    ``abort`` is the exception: any thread may call it, and whoever waits for an answer or for its
-    bytes goes on at once. Only the wait for DNS or for a connection to be accepted lasts.
+    ``abort`` is the exception: any thread may call it, and a thread that waits for an answer or for
+    its bytes goes on at once. Only the wait for DNS or for a connection to be accepted lasts.
     """
 
     def __init__(self, access: Access, timeout: float, cookies: CookieJar | None = None) -> None:
@@ -90,7 +90,7 @@ class Origin:
         """Ask what ``url`` offers. Raises OriginFailure.
 
         ``head``: with HEAD, and a GET of one byte where that does not settle it; ``byte``: with
-        the latter alone; ``whole``: with a GET of everything, as who streams it will ask.
+        the latter alone; ``whole``: with a GET of everything, as a stream will ask.
         """
         if how == "whole":
             return self._probe_whole(url)

@@ -24,7 +24,7 @@ def stated_digests(
 ) -> tuple[Proof, ...]:
     """The digests of the whole file that an answer states, the strongest first.
 
-    ``is_whole`` tells that the answer is about the whole file, not about a range of it;
+    ``is_whole``: whether the answer is about the whole file, not about a range of it;
     ``earlier`` are host and headers of the redirects that led to it.
     """
     found = [*_stated(headers, is_whole)]

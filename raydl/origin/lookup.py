@@ -51,8 +51,7 @@ def probe_origin(
     """Probe, again and again while that may help. Raises RaydlError.
 
     ``how`` is that of ``Origin.probe``. The options were given for ``owner``, where that is another
-    URL. ``is_known`` tells that it
-    has answered before, and is worth more patience.
+    URL. ``is_known``: the origin has answered before, so wait longer.
     """
     asking = _Asking(url, options, emit, control, owner, None if is_known else FIRST_BUDGET)
     remote = asking.ask(lambda origin: origin.probe(asking.url, how))

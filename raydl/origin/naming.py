@@ -48,7 +48,7 @@ def plain_name(text: str) -> str:
     obeyed = _OBEYED.fullmatch(name)
     if obeyed and obeyed[1]:
         name += "_"
-    # A name that begins with a dash is an option to whoever writes it after a command.
+    # A name that begins with a dash is taken for an option when it follows a command.
     if _DEVICES.fullmatch(name) or name.startswith("-") or (obeyed and not obeyed[1]):
         name = f"_{name}"
     return name

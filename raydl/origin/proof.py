@@ -46,9 +46,9 @@ def proof_of(
 ) -> Proof | None:
     """The digest that the file is held against, and where it comes from.
 
-    ``get_text`` fetches the text at a URL, up to so many bytes; ``listed`` is what ``read_list``
-    brought. Raises UsageError where a list of digests has none for the file, or several, and what
-    ``get_text`` raises.
+    ``get_text`` fetches the text at a URL, up to a number of bytes; ``listed`` is what
+    ``read_list`` brought. Raises UsageError where a list of digests has none for the file, or
+    several, and what ``get_text`` raises.
     """
     if options.checksum_file is not None:
         where = options.checksum_file
@@ -77,8 +77,8 @@ def find_digest(text: str, names: list[str], where: str) -> Checksum:
 
     A name may be a path: ``a/f`` in the list is another file than ``b/f``, so the line that fits
     most of the path counts, and one that fits its end alone where there is no other. A list is
-    what sha256sum and its kin write, tagged (BSD) or not; the algorithm of untagged ones is told
-    by their length. A list of one digest without a name is for any file. Raises UsageError.
+    what sha256sum and its kin write, tagged (BSD) or not; the algorithm of untagged ones follows
+    from their length. A list of one digest without a name is for any file. Raises UsageError.
     """
     listed = list(_entries(text))
     ways = [fits(listed, name) for fits in (_fitting, _namesakes) for name in names]

@@ -94,7 +94,7 @@ class Journal:
         """Replace the journal at ``path`` in one step, durably. Raises OSError."""
         fresh = path.with_name(path.name + "~")
         try:
-            # Made anew, so that nothing that lies there, or that it links to, is written into.
+            # A new file, so that nothing that lies there, or that it links to, is written into.
             fresh.unlink(missing_ok=True)
             with os.fdopen(make_own(fresh, os.O_WRONLY, 0o600), "w") as file:
                 json.dump(asdict(self), file)
@@ -133,8 +133,8 @@ class Journal:
     def another_url(self, remote: Remote, proven: bool) -> str:
         """The URL that the ``.part`` file is of, where that is no prefix of ``remote`` for it.
 
-        Empty if it is the same, or the content is. ``proven`` tells that a checksum will prove
-        the bytes: then the query may be another one.
+        Empty if it is the same, or the content is. ``proven`` says whether a checksum will
+        prove the bytes: then the query may be another one.
         """
         if self.is_of(remote.url) or self._same_content(remote):
             return ""
@@ -145,7 +145,7 @@ class Journal:
     def objection(self, remote: Remote, proven: bool) -> str:
         """Why a ``.part`` file of this URL is no prefix of ``remote``; empty if it is.
 
-        ``proven`` tells that a checksum will prove the bytes, so no validator is needed.
+        ``proven`` says whether a checksum will prove the bytes: then no validator is needed.
         """
         if self.size != remote.size:
             return f"the file had {self.size} bytes and has {remote.size}"

@@ -93,7 +93,7 @@ class PartFile:
             self.path.unlink(missing_ok=True)
 
     def cut(self, length: int) -> None:
-        """Cut it off there. What goes on under another name as well, a backup, is made anew."""
+        """Truncate; at length 0, a hard-linked file (a backup) is replaced by a new one instead."""
         if length or os.fstat(self.fd).st_nlink < 2:
             os.ftruncate(self.fd, length)
             return

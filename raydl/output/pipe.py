@@ -13,7 +13,7 @@ from raydl.model.waiting import next_item
 
 
 class Pipe:
-    """Has one chunk on its way at most: who reads slowly slows down who writes.
+    """Has one chunk on its way at most: a slow reader slows down the writer.
 
     ``open`` is called by the download to begin, and makes this the sink.
     """
@@ -37,7 +37,7 @@ class Pipe:
     def write(self, data: memoryview) -> None:
         """Hand it over, and wait until it was used. Raises CancelledError when nobody reads."""
         hashed = self._digest.update(data)
-        # A view of its own: who reads may still hold on to it when this one is released.
+        # A view of its own: the reader may still hold on to it when this one is released.
         self._chunks.put(data.toreadonly())
         self._taken.acquire()
         if hashed is not None:
@@ -55,11 +55,11 @@ class Pipe:
         self._digest.close()
 
     def end(self) -> None:
-        """Let who reads know that nothing more comes."""
+        """Let the reader know that nothing more comes."""
         self._chunks.put(None)
 
     def cancel(self) -> None:
-        """Nobody reads any more: let who writes know."""
+        """Nobody reads any more: let the writer know."""
         self._closed.set()
         self._taken.release()
 

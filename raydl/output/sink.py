@@ -23,16 +23,16 @@ from raydl.output.target import check_space, output_error, stdout_error
 _READ_SIZE = 8 << 20
 
 _READ_AND_WRITE = 0o600
-"""What the owner needs, to go on with a ``.part`` file."""
+"""The permissions that the owner needs to resume a ``.part`` file."""
 
 STDOUT_FD, STDERR_FD = 1, 2
 
 
 class Sink(Protocol):
-    """Takes the bytes in order and, at the end, makes them count.
+    """Receives the bytes in order, then verifies and publishes them.
 
     ``kept`` bytes are there from an earlier run, ``note`` says so, ``written`` counts both;
-    ``left`` are those that a later run can go on from, once this is closed; ``is_proven`` tells
+    ``left`` are those that a later run can go on from, once this is closed; ``is_proven`` says
     whether a digest will prove the bytes.
     """
 
@@ -56,9 +56,9 @@ class FileSink:
     """``NAME.part`` with its journal; renamed to ``NAME`` when it is whole and verified.
 
     The target path is not touched before. ``kept`` is the number of bytes taken over from an
-    earlier run and ``note`` the line that tells of it. Who reads what is kept, or waits for the
-    disk, calls ``check``, which may end that with CancelledError. Raises TargetError while another
-    raydl writes the same target, and where what is there is of others or of another URL,
+    earlier run and ``note`` the line that says so. ``check`` is called while what is kept is read
+    or the disk is waited for, and may end that with CancelledError. Raises TargetError while
+    another raydl writes the same target, and where what is there is of others or of another URL,
     OutputError for what the file system refuses, WrongAnswerError where a web page has come in
     place of what was kept.
     """
@@ -78,7 +78,7 @@ class FileSink:
         self._journal_path = target.with_name(target.name + ".part.journal")
         self._overwrite, self._keep_bad = overwrite, keep_bad
         self._size = remote.size
-        # Without ranges nothing can be resumed: the journal says no more than whose the file is.
+        # Without ranges nothing can be resumed: the journal only identifies the file.
         self._can_resume = remote.size is not None and remote.ranges
         self._began = self._ended = False
         self.kept, self.note, self.left = 0, "", 0

@@ -19,21 +19,21 @@ SYNC_BYTES = 256 << 20
 
 STRETCH_SECONDS = 0.5
 LEAST_BYTES = 8 << 20
-"""... as soon as the disk, as quick as it was, needs so long for it, but not for fewer bytes. Twice
+"""... when the sync time, estimated from the last one, reaches this, but not for fewer bytes. Twice
 that is the most that is written and not safe: a crash of the machine or a kill amid a sync loses
-it, and who interrupts a download has to wait for it."""
+it, and a download that is interrupted has to wait for it."""
 
 CHECK_SECONDS = 0.1
 PATIENCE = 1.0
-"""Who interrupts a download waits for the disk no longer than that."""
+"""A download that is interrupted waits for the disk no longer than this."""
 
 
 def sync(part: PartFile, journal: Journal, path: Path, written: int) -> Journal:
     """Bring the first ``written`` bytes to the disk; returns the journal that vouches for them.
 
-    Until then the journal at ``path`` vouches for no more than it did. A system tells of bytes
-    that it lost once, to whoever syncs first: who ends before that is written down, however
-    that comes, must have left a journal that does not count on them. Raises OSError, and
+    Until then the journal at ``path`` vouches for no more than it did. A system reports
+    lost bytes only once, to the process that syncs first: one that ends before that is recorded,
+    for whatever reason, must have left a journal that does not count on them. Raises OSError, and
     OutputError where the part file was replaced: the journal there is another's then.
     """
     part.must_be_in_place()
@@ -48,8 +48,8 @@ def sync(part: PartFile, journal: Journal, path: Path, written: int) -> Journal:
 class Syncer:
     """Brings data to the disk in the background and records in the journal how far it is.
 
-    ``synced`` is how many bytes are safe, by the journal where there is one. Who waits for the disk
-    calls ``check`` now and then, which may end that with CancelledError.
+    ``synced`` is how many bytes are safe, by the journal where there is one. ``check`` is called
+    now and then while the disk is waited for, and may end that with CancelledError.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Syncer:
     def wrote(self, written: int) -> None:
         """``written`` bytes of the file are with the operating system.
 
-        Waits while too many of them are not safe: so many would be lost. Raises the error with
+        Waits while too many of them are not safe: that many would be lost. Raises the error with
         which earlier bytes failed to reach the disk: OSError, OutputError.
         """
         if self._error is not None:
@@ -141,7 +141,7 @@ class Syncer:
             else:
                 self._journal = sync(part, self._journal, self._path, written)
         except BaseException as error:
-            # Told once per open file: who does not keep it takes a file with holes for whole.
+            # Reported once per open file: if not kept, a file with holes would be taken for whole.
             self._error = error
         else:
             speed = (written - self.synced) / max(time.monotonic() - began, 1e-6)

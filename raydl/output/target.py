@@ -1,4 +1,4 @@
-"""Where the file is to go: the path, what may be there already, and who else writes it."""
+"""Where the file is to go: the path, what may be there already, and what else writes it."""
 
 from __future__ import annotations
 

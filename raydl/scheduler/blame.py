@@ -30,7 +30,7 @@ class Scope(Enum):
 
 
 class Verdict(Enum):
-    """What becomes of it."""
+    """What to do after a failure."""
 
     RETRY = "one try of the part at that place is used up"
     REST_NODE = "the node asks nothing more there for a while, the part goes to another"
@@ -58,9 +58,9 @@ FROM_THE_ORIGIN = (429, 503)
 
 @dataclass
 class Standing:
-    """How a node does at a place. ``failure`` is what came last, None where that was bytes;
-    ``since`` is when the first of the failures in a row was asked for, ``rests`` counts how often
-    in a row it was set aside. ``refused`` is where it was refused."""
+    """A node's record at one mirror. ``failure`` is what came last, None where that was bytes;
+    ``since`` is when the request for the first of the consecutive failures began, ``rests`` counts
+    how often in a row it was set aside. ``refused`` is the source at which it was refused."""
 
     served_at: float = -math.inf
     failure: Failure | None = None
@@ -73,7 +73,7 @@ class Standing:
 
 
 class Blame:
-    """Keeps how every node does at every place, and judges by that."""
+    """Keeps a record of every node at every mirror, and judges by that."""
 
     def __init__(self, mirrors: Mirrors) -> None:
         self._mirrors = mirrors
@@ -81,7 +81,7 @@ class Blame:
         self._in_doubt: set[int] = set()
 
     def served(self, flight: Flight, now: float) -> bool:
-        """It brought bytes. Whether its node had been said to be set aside before."""
+        """Record success; returns whether the user was told that this node was set aside."""
         standing = self._of(flight.node, flight.mirror)
         told = standing.told
         standing.served_at, standing.failure = now, None
@@ -117,7 +117,7 @@ class Blame:
         return Verdict.END
 
     def scope(self, flight: Flight, failure: Failure, others: Iterable[NodeState]) -> Scope:
-        """What it is about, as far as the others' luck tells."""
+        """The scope of the failure, judged by whether other nodes succeed."""
         scope = SCOPES[failure.kind]
         if failure.status in FROM_THE_ORIGIN:
             return Scope.NODE if self._is_limited_alone(flight, others) else scope
@@ -130,7 +130,7 @@ class Blame:
         return scope
 
     def knows_the_way(self, flight: Flight) -> bool:
-        """Whether its node was ever served there: else a refusal to connect is no complaint."""
+        """Whether its node was ever served there: else failing to connect shows no overload."""
         if flight.node.name == HERE:
             return True
         return self._of(flight.node, flight.mirror).served_at > -math.inf
@@ -149,7 +149,7 @@ class Blame:
         )
 
     def rest(self, flight: Flight, failure: Failure, now: float) -> bool:
-        """Set its node aside there, twice as long each time; whether that is to be told."""
+        """Set its node aside there, twice as long each time; returns whether to report that."""
         standing = self._of(flight.node, flight.mirror)
         if flight.began < standing.rested_at:  # asked before the node was set aside
             return False
@@ -162,12 +162,12 @@ class Blame:
         return tell
 
     def is_aside(self, node: NodeState, mirror: Mirror) -> bool:
-        """Whether it has failed there, and brought nothing since."""
+        """Whether the node has failed there, and brought nothing since."""
         standing = self._standings.get((node.name, mirror))
         return standing is not None and standing.rests > 0
 
     def may_ask(self, node: NodeState, mirror: Mirror, now: float) -> bool:
-        """Whether it may ask there; who was set aside, with one request at a time."""
+        """Whether the node may ask there; a node that was set aside gets one request at a time."""
         standing = self._of(node, mirror)
         # Also where bytes came since, of what was asked before.
         if now < max(mirror.until, standing.until):
@@ -178,10 +178,10 @@ class Blame:
         return self._standings.setdefault((node.name, mirror), Standing())
 
     def _is_limited_alone(self, flight: Flight, others: Iterable[NodeState]) -> bool:
-        """Whether it is its node's own address that asks too much, and not all together.
+        """Whether the node's own address asks too much, and not all nodes together.
 
-        So it is where others are served and it is not. Where that is not known yet, it is so as
-        long as others are well, and it never was served, or is the only one that was told so.
+        That is so where others are served and it is not. Where that is not known yet, it is so
+        as long as others are well, and it never was served or alone got such a status.
         """
         node, mirror = flight.node, flight.mirror
         standing = self._of(node, mirror)
@@ -194,7 +194,7 @@ class Blame:
         return None in said and (not was_served or (is_only_one and node.name != HERE))
 
     def _is_served(self, node: NodeState, mirror: Mirror, since: float) -> bool:
-        """Whether it had bytes from there since then."""
+        """Whether the node got bytes from there since then."""
         if self._of(node, mirror).served_at > since:
             return True
         flights = (f for f in node.flights.values() if f.mirror is mirror)

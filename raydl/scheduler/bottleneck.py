@@ -16,13 +16,13 @@ BUSY = 0.95
 """From this share of its processor time on, a machine's processors are what it waits for."""
 
 LEAST_LOOKS = 10
-"""Fewer looks than that, a second's worth, tell nothing."""
+"""Fewer looks than this, a second's worth, prove nothing."""
 
 LINK_LOOKS = 20
-"""Fewer than that show no link: in a second or two lanes and parts are still growing."""
+"""Fewer than this show no link: in a second or two lanes and parts are still growing."""
 
 FIRST_LOOKS = 5
-"""So many looks after nodes or lanes came or went say nothing yet of what the nodes bring."""
+"""Ignore this many looks after nodes or lanes came or went: they do not show the new rate yet."""
 
 SCALES, SHARED = 0.7, 0.4
 """Of what the nodes would bring together if each brought as much as one alone: from ``SCALES`` on
@@ -55,7 +55,7 @@ class Bottleneck:
     def look(self, holdup: Holdup, nodes: int, lanes: int, rate: float, strained: bool) -> None:
         """``rate`` is what all ``nodes``, with ``lanes`` lanes each, bring in bytes a second.
 
-        ``strained`` tells that the processors of a node have no time for more.
+        ``strained``: whether the processors of a node have no time for more.
         """
         self._looks[holdup] += 1
         self._strained += strained
@@ -69,8 +69,8 @@ class Bottleneck:
     def explain(self, more_brings: bool | None, refused: bool, node: str) -> str:
         """A line that says what more nodes would do; empty where too little was seen.
 
-        ``more_brings`` tells whether more connections had brought as much more, or nothing; None
-        where neither was seen. ``refused`` tells that the origin wanted fewer. ``node`` is the one
+        ``more_brings``: whether more connections had brought as much more, or nothing; None
+        where neither was seen. ``refused``: whether the origin wanted fewer. ``node`` is the one
         that fetched most.
         """
         seen = sum(self._looks.values())
@@ -83,7 +83,7 @@ class Bottleneck:
             return "the origin refuses more requests: more nodes would not help"
         if more_brings:
             return "the origin's cap per connection is the limit: more nodes would help"
-        if self._strained > MOSTLY * seen:  # then no speed tells anything of a link
+        if self._strained > MOSTLY * seen:  # then no speed says anything about a link
             return "which limit was met is unclear: processors had hardly any time left"
         if more_brings is None or seen < LINK_LOOKS:
             return "which limit was met is unclear"
@@ -105,7 +105,7 @@ class Bottleneck:
         return "what the nodes share is nearly the limit: more nodes would help a little"
 
     def _scaling(self) -> tuple[int, float | None]:
-        """The most nodes, and which share of what as many as fewer of them would bring they do.
+        """The largest node count, and the scaling efficiency there, relative to the fewest nodes.
 
         Only what was seen with the same number of lanes a node is compared.
         """

@@ -34,12 +34,12 @@ NEWS = 0.2
 """How much one measurement counts against those before it."""
 
 IDLE, IDLE_NEWS = 0.9, 0.1
-"""Lanes that had nothing to do in this share of the last looks, of which each counts so much, are
-too many."""
+"""Lanes that had nothing to do in this share of the last looks are too many. The share is
+exponentially weighted; the second number is the weight of each look."""
 
 SETTLE_SECONDS = 0.1
 JOIN_SECONDS = 0.5
-"""A node that joins gets going for so long: that its speed grows has nothing to do with lanes."""
+"""The ramp-up time of a new node, in which its speed grows whatever the lanes are."""
 
 MEASURE_SECONDS, FLEET_MEASURE_SECONDS = 0.2, 0.4
 """What other nodes bring is known a few times a second only."""
@@ -58,7 +58,7 @@ FAIR = 0.7
 
 SOON_SECONDS = 1.0
 DOUBT_SECONDS = 3.0
-"""So long after the most lanes were reached, half of them are tried."""
+"""This long after the most lanes were reached, half of them are tried."""
 
 HOLD_SECONDS = 20.0
 LONGEST_HOLD = 80.0
@@ -75,7 +75,7 @@ class Level(NamedTuple):
 class Tuner:
     """More lanes a node as long as that brings more, fewer where that costs nothing.
 
-    ``fixed`` lanes stay as they are, unless the origin refuses so many.
+    ``fixed`` lanes stay as they are, unless the origin refuses that many.
     """
 
     def __init__(self, fixed: int | None = None) -> None:
@@ -112,7 +112,7 @@ class Tuner:
         return self._most < self._full
 
     def share(self, downloads: int) -> None:
-        """From now on, it is one of so many downloads that share the most lanes evenly."""
+        """Share the maximum number of lanes evenly among ``downloads``."""
         full = max(1, self._all // downloads)
         if full == self._full:
             return
@@ -136,7 +136,7 @@ class Tuner:
     ) -> None:
         """Take in how each node is doing; ``flying`` requests are in flight.
 
-        ``busy`` tells that all lanes had work since, ``strained`` that the processors of a node
+        ``busy``: whether all lanes had work since; ``strained``: whether the processors of a node
         have no time for more.
         """
         if self._is_fixed:
@@ -250,7 +250,7 @@ class Tuner:
                 self._beaten_by = before.rate
 
     def _forget(self) -> None:
-        """What was seen so far was of another fleet."""
+        """Forget what was seen so far: it was of another fleet."""
         self._usual, self._step, self._fewer_next, self._shrank = 0.0, 2, False, False
         self._mean = self._deviation = self._beaten_by = 0.0
         self._fine, self._is_bursty = {}, False
@@ -289,7 +289,7 @@ class Tuner:
             self.lanes, self._before = self._before.lanes, None
 
     def _begin(self, at: float) -> None:
-        """Measure anew, from ``at`` on."""
+        """Start measuring again, from ``at`` on."""
         self._marks = {}
         self._since = at
 
@@ -302,7 +302,7 @@ class Tuner:
 
 
 def _rate(marks: Mapping[Any, Pulse], pulses: Mapping[Any, Pulse], seconds: float) -> float | None:
-    """Bytes a second of all nodes since ``marks``; None before so many seconds have passed."""
+    """Bytes a second of all nodes since ``marks``; None before ``seconds`` have passed."""
     spans = [(mark, pulses[node]) for node, mark in marks.items()]
     if min(after.clock - before.clock for before, after in spans) < seconds:
         return None

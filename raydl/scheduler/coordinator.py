@@ -65,8 +65,8 @@ TICK_SECONDS = 0.1
 CLOSE_SECONDS = 2.0
 
 STOPPED_SECONDS = 2.0
-"""Who comes to a turn so much later than it meant to was stopped (Ctrl-Z), and so was what it
-heard: that nothing was heard meanwhile says nothing."""
+"""If the loop wakes this late, the process was suspended (Ctrl-Z), and heard from no node: their
+silence meanwhile means nothing."""
 
 
 class Coordinator:
@@ -145,7 +145,7 @@ class Coordinator:
             yield part, payload.view()
 
     def payloads(self) -> Iterator[tuple[Part, Payload]]:
-        """The same, as what stands for the bytes."""
+        """Like ``chunks``, but yields payload handles."""
         self._thread.start()
         while True:
             item = next_item(self._out)
@@ -202,7 +202,7 @@ class Coordinator:
             self._out.put(error)
 
     def _idle_seconds(self) -> float:
-        """How long nothing but a message can matter."""
+        """Seconds until the next timed event."""
         now = self._clock()
         due = [self._throttle.next_at(now), self._window.next_due()]
         due += [node.next_rested() for node in self._nodes]
@@ -210,7 +210,7 @@ class Coordinator:
         return max(0.001, min([self._next_tick, *soon]) - now)
 
     def _notice_a_stop(self, now: float) -> None:
-        """Where this process was stopped for a while, that while does not count."""
+        """If this process was suspended for a while, that time does not count."""
         gap, self._turned_at = now - self._turned_at, now
         if gap > STOPPED_SECONDS:
             self._alone_since += gap
@@ -313,7 +313,7 @@ class Coordinator:
                 break
             urgent = task.part.start == self._window.written
             size = task.part.size
-            able = [c for c in free if self._has_memory(c, size, urgent, now)]
+            able = [node for node in free if self._has_memory(node, size, urgent, now)]
             if not able:
                 self._window.put_back(task)
                 break
@@ -388,7 +388,7 @@ class Coordinator:
             self._window.put_back(Task(rest))
 
     def _failed(self, flight: Flight, failure: Failure, rest: Part | None, now: float) -> None:
-        """Find out whose fault it is; ``rest`` is what has to be fetched all the same."""
+        """Find out what is at fault; ``rest`` is what has to be fetched all the same."""
         if self._places.is_excused(flight, failure, self._flights):
             if rest is not None:
                 self._window.put_back(Task(rest))
@@ -415,7 +415,7 @@ class Coordinator:
         node.strikes += 1
         # As many strikes as lanes may come from one event.
         tries = 1 + (node.strikes - 1) // self._tuner.lanes
-        # What is said to all is kept by the place: the lane may ask elsewhere meanwhile.
+        # A pause for everyone is stored on the mirror: the lane may ask elsewhere meanwhile.
         is_held = self._places.hold(flight.mirror, failure, now)
         node.rest(now + backoff.delay(tries, None if is_held else failure.retry_after))
         if self._places.is_complaint(flight, failure, now):
@@ -438,7 +438,7 @@ class Coordinator:
         return rest
 
     def _call_off(self, start: int) -> None:
-        """The bytes at ``start`` are there: whoever else fetches them can stop."""
+        """The bytes at ``start`` are there: any other request for them can stop."""
         self._window.withdraw(start)
         for rival in self._flights.rivals(start):
             rival.moot = True
@@ -451,7 +451,7 @@ class Coordinator:
         self._emit(PartFailed(*part, node, failure.message, tries, round(delay, 2)))
 
     def _lose(self, part: Part, problem: str, node: str) -> None:
-        """Who had these bytes, or was fetching them, is gone: nothing is wrong with them."""
+        """The node that held or fetched these bytes is gone: refetch, without counting a try."""
         failure = Failure("lane", problem)
         self._retries.lost(part, failure)
         self._again(part, failure, node, 0, 0.0)
@@ -525,7 +525,7 @@ class Coordinator:
         return Holdup.NONE
 
     def _replace_flights_of(self, node: NodeState) -> None:
-        """Its node is silent: others get what it has in flight; who is first, wins."""
+        """``node`` is silent: others get what it has in flight; whichever is first wins."""
         for flight in node.flights.values():
             if not flight.replaced:
                 self._hedge_flight(flight, f"{node.name} does not answer")

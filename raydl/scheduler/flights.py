@@ -1,4 +1,4 @@
-"""All requests in flight: who races for which bytes, and who is late. Pure state."""
+"""All requests in flight: which compete for the same bytes, and which are late. Pure state."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_RIVALS = 3
 
 _tickets = count()
 """Never the same twice in a process: a worker that goes from one download to the next must not
-take a late word about one for the other."""
+match a late cancel to the wrong request."""
 
 
 class Flights:
@@ -31,7 +31,7 @@ class Flights:
         return iter(self._by_ticket.values())
 
     def get(self, ticket: int) -> Flight | None:
-        """The flight with this ticket, if it still flies."""
+        """The flight with this ticket, if it is still in flight."""
         return self._by_ticket.get(ticket)
 
     def launch(self, task: Task, node: NodeState, mirror: Mirror, now: float) -> Flight:
@@ -43,7 +43,7 @@ class Flights:
         return flight
 
     def land(self, flight: Flight) -> None:
-        """It flies no more."""
+        """Remove a finished request."""
         flight.mirror.in_flight -= 1
         del self._by_ticket[flight.ticket], flight.node.flights[flight.ticket]
         start = flight.task.part.start
@@ -52,13 +52,13 @@ class Flights:
             del self._racing[start]
 
     def rivals(self, start: int) -> list[Flight]:
-        """Who fetches the bytes at ``start``, and is still wanted for it."""
+        """The requests for the bytes at ``start`` that are still wanted."""
         return [flight for flight in self._racing.get(start, ()) if not flight.moot]
 
     def late(
         self, now: float, speed: float, at: int | None = None, spare: float = 0.0
     ) -> list[Flight]:
-        """Those that a lane of ``speed`` bytes a second would overtake, the first bytes first.
+        """Requests that a lane of ``speed`` bytes a second would overtake, the first bytes first.
 
         ``at`` asks about the bytes there alone, ``spare`` is how many seconds the download can
         do without them.
@@ -68,7 +68,7 @@ class Flights:
         return [f for f in foremost if f is not None and f.is_late(now, speed, spare)]
 
     def _foremost(self, start: int, now: float) -> Flight | None:
-        """Who will have the bytes at ``start`` first, unless others were asked for them too."""
+        """The request that will have ``start`` first; None if its bytes were hedged already."""
         racing = self.rivals(start)
         if len(racing) >= MOST_RIVALS:
             return None

@@ -27,9 +27,9 @@ class Wrote(NamedTuple):
 
 
 class Resolved(NamedTuple):
-    """A place was asked anew where the file is: there, or why it does not say.
+    """A mirror was asked again where the file is: its answer, or why there is none.
 
-    An ``error`` that is no RaydlError has nothing to do with the place: it ends the download.
+    An ``error`` that is no RaydlError has nothing to do with the mirror: it ends the download.
     """
 
     mirror: Mirror
@@ -38,7 +38,7 @@ class Resolved(NamedTuple):
 
 
 class Searched(NamedTuple):
-    """A mirror was looked at: it joins, or, where it is None, does not; ``note`` tells people."""
+    """A mirror was looked at: it joins, or, where it is None, does not; ``note`` is for people."""
 
     mirror: Mirror | None
     note: str

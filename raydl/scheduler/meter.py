@@ -65,7 +65,7 @@ class Meter:
         return (self._size - self.fetched) * elapsed / got * ramp
 
     def shares(self) -> tuple[NodeShare, ...]:
-        """Who fetched how much, the largest share first."""
+        """How much each node fetched, the largest share first."""
         return tuple(
             NodeShare(node, size, self._lanes[node]) for node, size in self._bytes.most_common()
         )

@@ -13,17 +13,17 @@ from raydl.model.remote import Remote, Source
 from raydl.model.weburl import redact
 
 PATIENCE = 3
-"""After so many failures without a success between them a mirror is left, if there are others.
-What was under way when one of them was counted is of the same event, and does not count."""
+"""A mirror is dropped after this many consecutive failures, if there are others. A request that was
+under way when one of them was counted belongs to the same event, and does not count."""
 
 
 @dataclass(eq=False)
 class Mirror:
-    """A place, and how it does. ``resolve`` asks it anew where the file is.
+    """A mirror and its statistics; ``resolve`` looks its URL up again.
 
     ``speed`` is that of one request in bytes a second, 0 while unknown; ``served`` counts bytes
     since the source was resolved. ``refused`` is set while it is not known whether a refusal means
-    that the URL has expired. Nobody asks before ``until``, for so it was wanted there.
+    that the URL has expired. No node asks before ``until``, as the mirror requested.
     """
 
     source: Source
@@ -63,7 +63,7 @@ class Mirrors:
         self.awaited = awaited
 
     def searched(self, mirror: Mirror | None) -> bool:
-        """One of those that were awaited joins or does not; whether there is any place at all."""
+        """An awaited mirror joins or does not; returns whether there is any mirror at all."""
         self.awaited -= 1
         if mirror is not None:
             self._mirrors.append(mirror)
@@ -91,14 +91,14 @@ class Mirrors:
         if len(known) < 2:
             return known[0] if known else None
         fastest = max(mirror.speed for mirror in known)
-        # Who was not tried yet is taken to be as fast as the best.
+        # A mirror not tried yet is taken to be as fast as the best.
         return min(
             known,
             key=lambda m: (tries.get(m, 0), (m.in_flight + 1) / (m.speed or fastest or 1.0)),
         )
 
     def delivered(self, mirror: Mirror, source: Source, got: int, seconds: float) -> None:
-        """It brought ``got`` bytes in so many seconds, from where it was ``source``."""
+        """``mirror`` delivered ``got`` bytes in ``seconds``, from where it was ``source``."""
         mirror.failures = 0
         if source is mirror.source:
             mirror.served += got
@@ -107,7 +107,7 @@ class Mirrors:
             mirror.speed = (3 * mirror.speed + speed) / 4 if mirror.speed else speed
 
     def failed(self, mirror: Mirror, failure: Failure, began: float, now: float) -> bool:
-        """A request that ``began`` then failed. Whether the mirror is left now: never the last."""
+        """A request that ``began`` then failed. Whether the mirror is dropped: never the last."""
         if len(self._mirrors) == 1 or mirror not in self._mirrors:
             return False
         if failure.retryable:
@@ -119,7 +119,7 @@ class Mirrors:
         return self.leave(mirror)
 
     def leave(self, mirror: Mirror) -> bool:
-        """Ask it no more; False where it is all that there is, and ever will be."""
+        """Drop the mirror; False if it is the only one, and no other may join."""
         if len(self._mirrors) + self.awaited == 1:
             return False
         self._mirrors.remove(mirror)

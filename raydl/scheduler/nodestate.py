@@ -1,4 +1,4 @@
-"""A node as the scheduler sees it: what it has in flight, how fast it is, how it does."""
+"""A node as the scheduler sees it: what it has in flight, how fast it is, its state."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from raydl.scheduler.window import Task
 from raydl.workers.lane import Pulse, Team
 
 SILENCE_SECONDS = 1.5
-"""A node that was not heard of for so long, though asked several times a second, is not counted
+"""A node that was not heard from for this long, though asked several times a second, is not counted
 on; a node whose answers take long when it is well gets longer."""
 
 SPEED_SECONDS = 0.25
@@ -61,7 +61,7 @@ class Flight:
         return self.got - got < lowest * (self.seen_at - since)
 
     def stood_still(self, seconds: float) -> None:
-        """So long nothing could be heard of it: that time does not count."""
+        """Exclude ``seconds`` in which this process was suspended."""
         self.began += seconds
         self.seen_at += seconds if self.seen_at else 0.0
         self.moved_at += seconds if self.moved_at else 0.0
@@ -69,7 +69,7 @@ class Flight:
         self._first = self._first and (self._first[0] + seconds, self._first[1])
 
     def seen(self, got: int, at: float) -> None:
-        """``got`` bytes had arrived, as was heard ``at``."""
+        """Update the byte count as reported at time ``at``."""
         if got > self.got or not self.moved_at:
             self.moved_at = at
         if got and self._first is None:
@@ -146,13 +146,13 @@ class NodeState:
         return self._resting[0] if self._resting else None
 
     def stood_still(self, seconds: float) -> None:
-        """So long this process was stopped: that time does not count."""
+        """Exclude ``seconds`` in which this process was suspended."""
         self._heard_at += seconds
         for flight in self.flights.values():
             flight.stood_still(seconds)
 
     def is_silent(self, now: float) -> bool:
-        """Whether it was not heard of for too long."""
+        """Whether it was not heard from for too long."""
         return now - self._heard_at > max(SILENCE_SECONDS, 3 * self._slowest_answer)
 
     def delivered(self, got: int, seconds: float, now: float) -> None:
@@ -167,12 +167,12 @@ class NodeState:
     @property
     def is_strained(self) -> bool:
         """Whether its node has no processor time for more, as far as that is known."""
-        if self.pulse is None or self.pulse.cpu is None:  # its system does not tell
+        if self.pulse is None or self.pulse.cpu is None:  # its system does not report it
             return False
         return self.load is None or self.load > STRAINED
 
     def describe(self, now: float) -> NodeNow:
-        """How it does, for people."""
+        """Its state, for people."""
         return NodeNow(self.name, len(self.flights), self.rate, self.is_silent(now))
 
     def look(self, now: float) -> None:

@@ -1,4 +1,4 @@
-"""The places that have the file, while it is downloaded: asked, left, or resolved anew."""
+"""The mirrors in use during a download: queried, dropped, or resolved again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from raydl.scheduler.window import Task
 class Places:
     """Where to ask for bytes, and what a failure there means.
 
-    ``post`` takes what a place answered when it was asked anew where the file is; that goes on
+    ``post`` takes what a mirror answered when it was asked again where the file is; that runs
     in a thread of its own, and comes back through ``resolved``. ``awaited`` messages come to
     ``searched``.
     """
@@ -60,11 +60,11 @@ class Places:
         return any(m.is_open and self._blame.may_ask(node, m, now) for m in self.mirrors)
 
     def is_aside(self, node: NodeState) -> bool:
-        """Whether ``node`` has failed wherever the others are served."""
+        """Whether ``node`` is set aside at every mirror."""
         return all(self._blame.is_aside(node, mirror) for mirror in self.mirrors)
 
     def delivered(self, flight: Flight, got: int, seconds: float, now: float) -> None:
-        """It brought ``got`` bytes."""
+        """``flight`` delivered ``got`` bytes."""
         self.mirrors.delivered(flight.mirror, flight.source, got, seconds)
         if self._blame.served(flight, now):
             self._emit(Notice(f"{flight.node.name} takes part again"))
@@ -74,7 +74,7 @@ class Places:
         self._blame.fitted(start)
 
     def landed(self, flight: Flight, flights: Iterable[Flight]) -> None:
-        """One request less is under way; ``flights`` are the others."""
+        """A request ended; ``flights`` are those still running."""
         mirror = flight.mirror
         if mirror.refused is None or flight.source is not mirror.source:
             return
@@ -104,7 +104,7 @@ class Places:
             self._resolve(mirror, failure)
             return True
         if any(other.source is mirror.source for other in flights):
-            # They will tell: what one of them brings is proof that the URL was good.
+            # They will show it: bytes that one of them delivers prove that the URL was good.
             mirror.refused = failure
             return True
         return False
@@ -122,7 +122,7 @@ class Places:
         return verdict
 
     def hold(self, mirror: Mirror, failure: Failure, now: float) -> bool:
-        """Where a place says that all should wait, nobody asks there; whether it says so."""
+        """Pause a mirror that asked everyone to wait; returns whether it did."""
         if failure.status not in FROM_THE_ORIGIN:
             return False
         if failure.status == 503 and failure.retry_after is None:
@@ -131,7 +131,7 @@ class Places:
         return True
 
     def give_up(self, mirror: Mirror, error: RaydlError) -> None:
-        """Ask it no more. Raises ``error`` where it is all that there is, and ever will be."""
+        """Drop the mirror. Raises ``error`` if it is the only one, and no other may join."""
         if not self.mirrors.leave(mirror):
             raise error
         self._left(mirror, error)

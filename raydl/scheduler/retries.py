@@ -12,10 +12,10 @@ from raydl.model.parts import Part
 from raydl.scheduler.mirrors import Mirror
 
 MOST_LOSSES = 20
-"""So often the nodes that fetch one part may go before that is no accident any more."""
+"""Node losses allowed per part, before they are no longer taken for accidents."""
 
 UNCONFIRMED = 3
-"""Tries after which what no second node could confirm is believed of one."""
+"""Tries after which one node's unconfirmed failure is accepted."""
 
 
 class Retries:
@@ -66,15 +66,15 @@ class Retries:
         return count, backoff.delay(count, failure.retry_after if len(mirrors) == 1 else None)
 
     def searched(self, mirrors: Collection[Mirror]) -> None:
-        """Nobody joins ``mirrors`` any more. Raises what bytes that waited for that had met."""
+        """No other mirror will join. Raises the stored error of a part that waited for one."""
         for start, error in self._over.items():
             if all(self.is_spent(start, mirror) for mirror in mirrors):
                 raise error
 
     def blamed(self, part: Part, node: str) -> bool:
-        """It was that node's fault, and no try; whether it was so for the first time.
+        """Blame ``node``, without counting a try; returns whether that is the first time.
 
-        Who fails the same bytes again and again uses up tries: else nothing would ever end it.
+        A node that fails the same bytes repeatedly uses up tries: else nothing would ever end it.
         """
         blamed = self._blamed.setdefault(part.start, Counter())
         blamed[node] += 1

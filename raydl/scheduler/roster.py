@@ -1,4 +1,4 @@
-"""The nodes that there are: who is free, who fetches which bytes, and where it asks. Pure state."""
+"""The nodes that take part: which are free, what each fetches, from which mirror. Pure state."""
 
 from __future__ import annotations
 
@@ -52,32 +52,32 @@ class Roster:
         return next((node for node in nodes if node.team is team), None)
 
     def heard(self, now: float) -> list[NodeState]:
-        """Those that can be counted on."""
+        """The nodes that can be counted on."""
         return [node for node in self._nodes if not node.is_silent(now)]
 
     def active(self, now: float) -> list[NodeState]:
-        """Those that bring something, or may yet."""
+        """The nodes that bring something, or may yet."""
         return [node for node in self.heard(now) if not self._places.is_aside(node)]
 
     def free(self, now: float) -> list[NodeState]:
-        """Those with a free lane and a place to ask, the fastest first."""
+        """The nodes with a free lane and a mirror to ask, the fastest first."""
         lanes = self._tuner.lanes
-        free = [c for c in self._nodes if c.free(lanes, now) > 0 and self._places.has_any(c, now)]
+        free = [n for n in self._nodes if n.free(lanes, now) > 0 and self._places.has_any(n, now)]
         free.sort(key=lambda node: -node.speed)
         return free
 
     def choose(
         self, task: Task, able: list[NodeState], now: float
     ) -> tuple[NodeState, Mirror] | None:
-        """Who of them fetches it, and where; None where another should who is busy."""
+        """Pick a node and mirror for the task; None if a busy node should take it later."""
         start = task.part.start
         fresh = [node for node in able if not self._retries.has_failed(start, node.name)]
         others = () if fresh else self.active(now)
         if any(not self._retries.has_failed(start, node.name) for node in others):
             return None
-        # Who fetches it already shares whatever holds that one up.
+        # A node that fetches it already shares whatever holds that request up.
         racing = {rival.node for rival in self._flights.rivals(start)}
-        for node in sorted(fresh or able, key=lambda c: c in racing):
+        for node in sorted(fresh or able, key=lambda n: n in racing):
             mirror = self._places.next(node, task, self._retries, now)
             if mirror is not None:
                 return node, mirror
@@ -86,9 +86,9 @@ class Roster:
     def wish(self, node: NodeState, window: int, left: int, now: float) -> int:
         """Bytes of a part that fits this node's lanes; ``left`` were never given out."""
         nodes = self.active(now) or self._nodes
-        known = [c.speed for c in nodes if c.speed]
+        known = [n.speed for n in nodes if n.speed]
         usual = sum(known) / len(known) if known else 0.0
-        fleet = sum((c.speed or usual) * max(1, len(c.flights)) for c in nodes)
+        fleet = sum((n.speed or usual) * max(1, len(n.flights)) for n in nodes)
         lanes = self._tuner.lanes_soon(now) * len(nodes)
         size = part_size(node.speed or usual, fleet, lanes, window=window, left=left)
         return min(size, GROWTH * node.largest)

@@ -1,14 +1,14 @@
-"""What the whole fleet together may ask of the origin: one budget, not one a node. Pure."""
+"""Limits rate and connections for all nodes together: one budget, not one per node. Pure."""
 
 from __future__ import annotations
 
 from raydl.scheduler.plan import SMALLEST_PART
 
 BURST_SECONDS = 0.5
-"""What was not used of the rate is saved up for so long."""
+"""Unused rate accumulates for at most this long."""
 
 PIECE_SECONDS = 0.25
-"""A part takes at most this much of the rate, so that the bytes come evenly."""
+"""A part takes at most this much of the rate, so that the bytes arrive evenly."""
 
 NEARLY = 0.75
 """Lanes that bring this share of the rate would have to wait if they brought more."""
@@ -18,7 +18,7 @@ class Throttle:
     """Whether another request may start, for all nodes together.
 
     ``rate`` is in bytes a second, ``connections`` the most requests at once; None: no limit.
-    A request is paid for when it starts; what it did not bring is paid back.
+    A request is charged when it starts; what it did not deliver is refunded.
     """
 
     def __init__(self, rate: int | None, connections: int | None) -> None:
@@ -28,7 +28,7 @@ class Throttle:
         self._at: float | None = None
 
     def share(self, downloads: int) -> None:
-        """From now on, it is one of so many that share the budget evenly."""
+        """Share the budget evenly among ``downloads``."""
         if self._whole_rate is not None:
             self._rate = max(1, self._whole_rate // downloads)
         if self._all_connections is not None:
@@ -68,7 +68,7 @@ class Throttle:
         self._saved -= size
 
     def spared(self, size: int) -> None:
-        """So many bytes of one did not come."""
+        """Refund ``size`` bytes that a request did not deliver."""
         self._saved += size
 
     def _save(self, now: float) -> None:

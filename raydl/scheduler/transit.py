@@ -20,13 +20,13 @@ class Transit:
         self._parts[part.start] = (part, node, payload)
 
     def came(self, start: int, payload: Payload) -> Part | None:
-        """Its pull ended, well or not; None where those bytes are not waited for any more."""
+        """A pull ended, well or not; None where those bytes are not waited for any more."""
         if start not in self._parts or self._parts[start][2] is not payload:
             return None
         return self._parts.pop(start)[0]
 
     def drop(self, start: int) -> None:
-        """It does not matter any more where those are."""
+        """Stop tracking these bytes."""
         self._parts.pop(start, None)
 
     def lose(self, node: str) -> list[Part]:

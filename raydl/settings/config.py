@@ -149,7 +149,7 @@ def _from_environment(environ: Mapping[str, str], tell: Tell) -> Iterator[tuple[
 
 
 def _tell_nobody(line: str) -> None:
-    """For who does not listen."""
+    """For a caller that does not listen."""
 
 
 def _variable(name: str) -> str:

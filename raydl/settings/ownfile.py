@@ -1,6 +1,6 @@
 """Files that raydl finds and obeys: opened first, then judged by what was opened.
 
-Who may write into the directory, as anybody may into /tmp, could have put anything there: a
+Anyone who may write into the directory, as in /tmp everybody may, could have put anything there: a
 symbolic link, a pipe, a file that stays theirs; and what a path names can change between a look at
 it and its being read.
 """

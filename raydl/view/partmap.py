@@ -32,7 +32,7 @@ STRENGTH = {State.FLYING: 0.33, State.HEDGED: 0.5, State.FETCHED: 0.7, State.WRI
 
 
 class Cell(NamedTuple):
-    """``node`` is who had to do with it last, empty for nobody."""
+    """``node`` is the one that had to do with it last, empty for none."""
 
     state: State
     node: str

@@ -42,7 +42,7 @@ def renderer(style: str, stream: TextIO | None = None) -> Iterator[Render]:
     out = stream if stream is not None else sys.stderr
     if style == "auto" and stream is None and (found := _notebook_style()):
         style, out = found, sys.stdout
-    if out is None:  # closed by who started this process
+    if out is None:  # closed by the process that started this one
         style, out = "none", io.StringIO()
     if style == "auto":
         style = "bar" if out.isatty() else "plain"
@@ -84,7 +84,7 @@ class Silent:
         """Nothing more comes."""
 
     def _line(self, text: str) -> None:
-        # Whoever read standard error may have gone: that is no reason to stop a download.
+        # The reader of standard error may have gone: that is no reason to stop a download.
         with contextlib.suppress(OSError, ValueError):
             print(text, file=self._stream, flush=True)
 
@@ -223,7 +223,7 @@ def _is_told(event: Event) -> bool:
     if isinstance(event, Planned):
         return bool(event.note)
     if isinstance(event, Failed):
-        return False  # whoever called gets the error itself
+        return False  # the caller gets the error itself
     if isinstance(event, PartFailed) and not event.tries:
         return False  # its node is gone, which has a line of its own
     return event.level != "detail" or isinstance(event, LanesJoined | ClusterChosen | PartFailed)

@@ -29,7 +29,7 @@ from raydl.model.report import Report
 from raydl.model.units import counted, format_duration, format_size
 
 SPEED_SECONDS = 2.0
-"""Over so long a speed is averaged."""
+"""A speed is averaged over this long."""
 
 
 class Phase(Enum):
@@ -60,14 +60,14 @@ class NodeTally:
     _speeds: deque[tuple[float, float]] = field(default_factory=deque, repr=False)
 
     def saw(self, speed: float, now: float) -> None:
-        """It does that much at the moment."""
+        """Record the current speed."""
         self._speeds.append((now, speed))
         while self._speeds[0][0] < now - SPEED_SECONDS:
             self._speeds.popleft()
         self.speed = sum(speed for _, speed in self._speeds) / len(self._speeds)
 
     def rest(self, state: str) -> None:
-        """It does nothing any more."""
+        """Record that the node does nothing any more."""
         self.state, self.lanes, self.speed = state, 0, 0.0
         self._speeds.clear()
 

@@ -62,7 +62,7 @@ class Widget:
             self._draw()
 
     def close(self) -> None:
-        """It stays as it was drawn last."""
+        """Leave the widget as it was drawn last."""
 
     def _show(self, text: str) -> None:
         # A kernel that is going away is no reason to stop a download.

@@ -68,7 +68,7 @@ class ActorTeam:
         return self._pulse
 
     def heard(self, answer: tuple[Any, ...]) -> None:
-        """It has answered how it is doing."""
+        """Take in a status report of the worker."""
         self.heard_at = time.monotonic()
         self._pulse = Pulse(self.heard_at, *answer)
         self.asked = False

@@ -12,7 +12,7 @@ _count = [0]
 
 @contextlib.contextmanager
 def joined() -> Iterator[None]:
-    """One more, for as long as this is open."""
+    """Count one more active download while the context is open."""
     with _lock:
         _count[0] += 1
     try:
@@ -23,5 +23,5 @@ def joined() -> Iterator[None]:
 
 
 def size() -> int:
-    """How many there are; one for who has not joined."""
+    """How many downloads are active; at least 1."""
     return max(1, _count[0])

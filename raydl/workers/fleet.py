@@ -25,9 +25,9 @@ class ClusterFleet:
     for a worker on the driver's node too.
     Nodes that appear later get a worker too; those that go take their lanes with them. Each
     worker is asked several times a second how it is doing: Ray needs 14 to 66 s to notice a node
-    that hangs or is cut off, and never notices a process that is frozen. Who is silent for long
-    is given up, and gets a successor. A head that does not answer for ``HEAD_SECONDS`` is gone:
-    Ray would wait for it, and end this process after a minute.
+    that hangs or is cut off, and never notices a process that is frozen. A worker that is silent
+    for long is given up, and gets a successor. A head that does not answer for ``HEAD_SECONDS`` is
+    gone: Ray would wait for it, and end this process after a minute.
     """
 
     LOOK_SECONDS = 0.05
@@ -165,8 +165,8 @@ class ClusterFleet:
             self._wait(max(self.PULSE_SECONDS, 0.005 * len(nodes)))
 
     def _wait(self, seconds: float) -> None:
-        """Until the next turn. Where this process was stopped meanwhile (Ctrl-Z), nobody could be
-        heard, and that says nothing of them."""
+        """Wait for the next turn. If this process was suspended meanwhile (Ctrl-Z), no worker could
+        be heard: silence during a suspension is ignored."""
         began = time.monotonic()
         self._stop.wait(seconds)
         stopped = time.monotonic() - began - seconds

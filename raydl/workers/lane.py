@@ -43,12 +43,12 @@ class Payload(Protocol):
 
 
 class Pulse(NamedTuple):
-    """How a team was doing.
+    """A worker's status report.
 
-    ``at`` is when that was heard of, by this machine's monotonic clock; ``clock`` when it was so,
+    ``at`` is when it was received, by this machine's monotonic clock; ``clock`` when it was taken,
     by the node's. ``received`` counts bytes since the worker started, ``flights`` those of each
     request in flight, by ticket. ``cpu`` is (busy, all) seconds of the node's processors since
-    some time in the past, where the system tells.
+    some time in the past, where the system reports it.
     """
 
     at: float
@@ -93,7 +93,7 @@ class Joined(NamedTuple):
 class Left(NamedTuple):
     """A team is gone, with what it had in flight; None for a node whose team never joined.
 
-    ``unreachable`` tells that what it fetched before cannot be had either.
+    ``unreachable``: whether what it fetched before cannot be had either.
     """
 
     node: str

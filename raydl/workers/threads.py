@@ -75,7 +75,7 @@ class BufferPayload:
         self._buffer, self._size, self._pool = buffer, size, pool
 
     def pull(self, done: Callable[[str], None]) -> None:
-        """They are here already."""
+        """The bytes are here already."""
         done("")
 
     def view(self) -> memoryview:

@@ -95,7 +95,7 @@ class Worker:
             return most
 
     def rest(self, last: int) -> None:
-        """End every request up to ticket ``last``, and forget whom they asked and with what."""
+        """End every request up to ticket ``last``, and forget the origins and credentials."""
         with self._lock:
             self._over = max(self._over, last)
             for request in self._requests.values():
@@ -153,7 +153,7 @@ class NodeWorker:
         return clock, received, flights, cpu_seconds()
 
     def _tell(self, lanes: int, received: int) -> None:
-        """To whoever started this node (see raydl/monitor.py); gone when nobody listens."""
+        """Report to what started this node (see raydl/node/monitor.py); lost if nobody listens."""
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to:
             to.setblocking(False)
             to.sendto(json.dumps((os.getpid(), lanes, received)).encode(), str(self._monitor))
