@@ -23,8 +23,8 @@ from pathlib import Path
 
 from common import MIB, Command, make_file, nginx_command, ray_nodes, save, show
 
-from raydl.models import Part
-from raydl.plan import make_plan
+from raydl.model.parts import Part
+from raydl.scheduler.plan import make_plan
 
 PART = 64 << 10
 CASES = [(64, 2_000), (256, 2_000), (64, 8_000), (256, 8_000)]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from raydl._version import __version__
+__version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from raydl.api import (
@@ -28,9 +28,11 @@ if TYPE_CHECKING:
         start,
         stream,
     )
-    from raydl.checksum import Checksum
     from raydl.cluster import Node
-    from raydl.errors import (
+    from raydl.download.handle import Download
+    from raydl.download.reader import RemoteFile
+    from raydl.model.digests import Checksum
+    from raydl.model.errors import (
         CancelledError,
         ChecksumError,
         ClusterError,
@@ -45,11 +47,11 @@ if TYPE_CHECKING:
         UsageError,
         WrongAnswerError,
     )
-    from raydl.event import Event
-    from raydl.handle import Download
-    from raydl.models import NodeShare, PartRef, Remote, Report
-    from raydl.options import Options
-    from raydl.reader import RemoteFile
+    from raydl.model.events import Event
+    from raydl.model.parts import PartRef
+    from raydl.model.remote import Remote
+    from raydl.model.report import NodeShare, Report
+    from raydl.settings.options import Options
 
 _HOMES = {
     "disconnect": "api",
@@ -62,16 +64,16 @@ _HOMES = {
     "refs": "api",
     "start": "api",
     "stream": "api",
-    "Checksum": "checksum",
+    "Checksum": "model.digests",
     "Node": "cluster",
-    "Download": "handle",
-    "Event": "event",
-    "NodeShare": "models",
-    "Options": "options",
-    "PartRef": "models",
-    "RemoteFile": "reader",
-    "Remote": "models",
-    "Report": "models",
+    "Download": "download.handle",
+    "Event": "model.events",
+    "NodeShare": "model.report",
+    "Options": "settings.options",
+    "PartRef": "model.parts",
+    "RemoteFile": "download.reader",
+    "Remote": "model.remote",
+    "Report": "model.report",
 }
 
 __all__ = [
@@ -92,7 +94,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'raydl' has no attribute {name!r}")
     from importlib import import_module
 
-    home = import_module(f"raydl.{_HOMES.get(name, 'errors')}")
+    home = import_module(f"raydl.{_HOMES.get(name, 'model.errors')}")
     value = getattr(home, name)
     globals()[name] = value
     return value

@@ -1,5 +1,5 @@
 """``python -m raydl``."""
 
-from raydl.cli import main
+from raydl.cli.main import main
 
 main()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,10 @@ import pytest
 
 import raydl
 from tests.scripted import Origin
+
+for _number in (signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(_number) is signal.SIG_IGN:  # as a shell's `&` hands it down
+        signal.signal(_number, signal.SIG_DFL)
 
 RAYDL = [sys.executable, "-m", "raydl"]
 

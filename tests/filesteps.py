@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from raydl import partfile
+from raydl.output import partfile
 
 
 class Killed(BaseException):

@@ -12,9 +12,8 @@ import contextlib
 import sys
 from collections.abc import Callable
 
-from raydl.checksum import Checksum
-from raydl.errors import UsageError
-from raydl.naming import file_name
+from raydl.model.digests import Checksum
+from raydl.model.errors import UsageError
 from raydl.origin.digests import stated_digests
 from raydl.origin.headers import (
     content_coding,
@@ -27,7 +26,8 @@ from raydl.origin.headers import (
     wait_asked,
     weak_etag,
 )
-from raydl.proof import find_digest
+from raydl.origin.naming import file_name
+from raydl.origin.proof import find_digest
 
 
 def content_range(text: str) -> None:

@@ -17,12 +17,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
-from raydl.coordinator import Coordinator
-from raydl.event import Notice, Progress
-from raydl.inbox import Inbox, Wrote
-from raydl.lane import Fetched, Joined, Pulse
-from raydl.mirrors import Mirror
-from raydl.models import Failure, Part, Plan, Source
+from raydl.model.events import Notice, Progress
+from raydl.model.failure import Failure
+from raydl.model.parts import Part, Plan
+from raydl.model.remote import Source
+from raydl.scheduler.coordinator import Coordinator
+from raydl.scheduler.inbox import Inbox, Wrote
+from raydl.scheduler.mirrors import Mirror
+from raydl.workers.lane import Fetched, Joined, Pulse
 
 DATA = random.Random(3).randbytes(10_000)
 BUSY = Failure("status", "busy", 503)

@@ -122,6 +122,16 @@ class Handler(BaseHTTPRequestHandler):
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
+    tls: ssl.SSLContext | None = None
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        if self.tls is None:
+            super().finish_request(request, client_address)
+            return
+        request.getpeername()  # of a client that has gone, ssl would leave the socket open
+        # In the handler's thread: who goes away while they shake hands must not hold up the others.
+        with self.tls.wrap_socket(request, server_side=True) as secured:
+            super().finish_request(secured, client_address)
 
     def handle_error(self, *args: object) -> None:
         """Clients that hang up are part of the tests."""
@@ -174,10 +184,7 @@ def secured(origin: Origin, certificates: Path, **context: Any) -> Origin:
     tls.load_verify_locations(certificates / "ca.pem")
     for name, value in context.items():
         setattr(tls, name, value)
-    # In the handler's thread: who goes away while they shake hands must not hold up the others.
-    origin.server.socket = tls.wrap_socket(
-        origin.server.socket, server_side=True, do_handshake_on_connect=False
-    )
+    origin.server.tls = tls
     return origin
 
 

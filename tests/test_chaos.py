@@ -26,7 +26,7 @@ from tests import scripted
 from tests.conftest import RAYDL, random_bytes
 from tests.scripted import cut_off, status
 from tests.test_faults import raylet
-from tests.test_fleet import actors, gone
+from tests.workers.test_fleet import actors, gone
 
 DOWNLOADS = 12
 LIMIT_SECONDS = 90

@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 
-from raydl.options import option_fields
+from raydl.settings.options import option_fields
 from tests.conftest import run_raydl
 
 PAGE = Path(__file__).parent.parent / "docs" / "cli.md"

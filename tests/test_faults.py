@@ -12,8 +12,8 @@ import pytest
 
 import raydl
 from raydl.cluster.actors import ObjectPayload
-from raydl.errors import ClusterError
-from raydl.event import (
+from raydl.model.errors import ClusterError
+from raydl.model.events import (
     ClusterChosen,
     LanesJoined,
     LanesLeft,
@@ -22,7 +22,7 @@ from raydl.event import (
     PartHedged,
 )
 from tests.conftest import RAYDL, random_bytes
-from tests.test_fleet import actors, gone, of
+from tests.workers.test_fleet import actors, gone, of
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(60)]
 

@@ -10,12 +10,12 @@ from typing import NamedTuple
 import pytest
 
 import raydl
-from raydl import backoff
+from raydl.model import backoff
 from tests import servers
 from tests.conftest import random_bytes
+from tests.download.test_download import ALONE
 from tests.scripted import anything, status
 from tests.servers import free_port
-from tests.test_download import ALONE
 
 HTTP = """
   types {{ text/plain txt; }}

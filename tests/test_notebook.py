@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.conftest import random_bytes
-from tests.test_handle import Gate
+from tests.download.test_handle import Gate
 
 nbformat = pytest.importorskip("nbformat")
 nbclient = pytest.importorskip("nbclient")

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from raydl.errors import exit_codes
+from raydl.model.errors import exit_codes
 from tests.conftest import run_raydl
 from tests.rayhome import free_port, ray_home
 

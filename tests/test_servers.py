@@ -8,8 +8,8 @@ import pytest
 
 import raydl
 from tests.conftest import random_bytes
+from tests.download.test_download import ALONE
 from tests.servers import find, free_port, python, running
-from tests.test_download import ALONE
 
 DATA = random_bytes(3_000_000)
 

@@ -17,7 +17,7 @@ import raydl
 from tests.conftest import random_bytes
 from tests.scripted import Origin, cut_off, status
 from tests.test_chaos import slowly
-from tests.test_fleet import actors
+from tests.workers.test_fleet import actors
 
 DOWNLOADS = 200
 WARM_UP = 40

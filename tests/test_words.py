@@ -32,7 +32,17 @@ def test_flags_and_commands(said, shown):
     assert in_windows(said) == shown
 
 
-@pytest.mark.parametrize("module", ["target", "sink", "partfile", "models", "download", "limits"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "output/target",
+        "output/sink",
+        "output/partfile",
+        "model/failure",
+        "download/download",
+        "scheduler/bottleneck",
+    ],
+)
 def test_no_flag_of_a_download_reaches_a_window(module):
     for text in re.findall(r'"([^"\n]*)"', (ROOT / f"{module}.py").read_text()):
         shown = in_windows(text)

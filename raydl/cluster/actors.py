@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
-from raydl.models import Failure
+from raydl.model.failure import Failure
 
 CONTROL = "control"
 """The concurrency group for all but fetching."""
@@ -87,7 +87,7 @@ class Actor:
     def rest(self) -> None:
         """Cut everything off, until the next download.
 
-        What was sent may reach the worker after this: it tells by the last ticket.
+        What was sent may reach the worker after this: it recognises that by the last ticket.
         """
         self._rest.remote(self._last)
 

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 
-from raydl.authtoken import MODE_VARIABLE, VARIABLE
+from raydl.cluster.authtoken import MODE_VARIABLE, VARIABLE
 from raydl.cluster.preflight import ask_head, refusal
 from raydl.cluster.token import take_token
 

@@ -7,13 +7,13 @@ import threading
 from collections.abc import Callable
 from types import ModuleType
 
-from raydl.address import Choice, hold, session_id
 from raydl.cluster.actors import Actor
+from raydl.cluster.address import Choice, hold, session_id
 from raydl.cluster.opening import open_connection
 from raydl.cluster.preflight import check_head, require_client
 from raydl.cluster.seam import import_ray
 from raydl.cluster.token import drop_token
-from raydl.errors import CancelledError, ClusterError
+from raydl.model.errors import CancelledError, ClusterError
 
 WARM_SECONDS = 30.0
 """How long workers, and a connection that raydl made, stay after the last download."""
@@ -22,8 +22,8 @@ WARM_SECONDS = 30.0
 class Connection:
     """What all downloads of this process share. Its state is guarded by ``lock``.
 
-    ``idle`` has the workers, by node, that rest until the next download. ``ours`` tells whether
-    raydl made the connection and so may end it, and ``lost`` that its head is gone.
+    ``idle`` has the workers, by node, that rest until the next download. ``ours`` says whether
+    raydl made the connection and so may end it, and ``lost`` whether its head is gone.
     """
 
     lock = threading.RLock()

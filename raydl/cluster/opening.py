@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from raydl.address import Choice
+from raydl.cluster.address import Choice
 from raydl.cluster.preflight import token_error
 from raydl.cluster.seam import ray_module
 from raydl.cluster.token import own_token, sends_token
-from raydl.errors import ClusterError, RaydlError
+from raydl.model.errors import ClusterError, RaydlError
 
 NAMESPACE = "raydl"
 
@@ -42,10 +42,10 @@ def open_connection(ray: ModuleType, choice: Choice) -> None:
 
 @contextlib.contextmanager
 def _no_command_line() -> Iterator[None]:
-    """Within it, Ray does not see what this process was started with.
+    """While this context is open, Ray does not see what this process was started with.
 
-    It would write that, with passwords and signed URLs, into the job table, for whoever may ask
-    the cluster or its dashboard. Ray has no option for it. Where it gets the command line in
+    It would write that, with passwords and signed URLs, into the job table, for anyone who may ask
+    the cluster or its dashboard. Ray has no option against it. Where it gets the command line in
     another way than this, an AttributeError keeps it from being written.
     """
     utils: Any = ray_module("_private.utils")

@@ -11,11 +11,11 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from raydl.authtoken import MODE_VARIABLE, VARIABLE, find_token, why_unused
+from raydl.cluster.authtoken import MODE_VARIABLE, VARIABLE, find_token, why_unused
+from raydl.cluster.program import run_module
 from raydl.cluster.seam import import_ray, ray_module
 from raydl.cluster.token import drop_token, sends_token, take_token
-from raydl.errors import ClusterError
-from raydl.program import run_module
+from raydl.model.errors import ClusterError
 
 CHECK_SECONDS = 3.5
 """For the head's answer. With Ray's import and the first knock it comes to five."""

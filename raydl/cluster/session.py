@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from raydl.address import Choice, check_listener, parse_address
 from raydl.cluster.actors import CONTROL, MOST_LANES, Actor, shipped_by_value
+from raydl.cluster.address import Choice, check_listener, parse_address
 from raydl.cluster.connection import (
     Connection,
     abandon,
@@ -23,8 +23,7 @@ from raydl.cluster.connection import (
 from raydl.cluster.preflight import accepts_no_token
 from raydl.cluster.seam import ray_module
 from raydl.cluster.token import sends_token
-from raydl.errors import ClusterError
-from raydl.worker import NodeWorker
+from raydl.model.errors import ClusterError
 
 
 @dataclass(frozen=True)
@@ -100,8 +99,11 @@ class Session:
         """The head is gone: whatever would ask it is left undone."""
         abandon()
 
-    def hire(self, node: Node) -> tuple[Actor, bool]:
-        """A worker on ``node``, and whether it has worked before; a new one is not ready yet."""
+    def hire(self, node: Node, worker: type) -> tuple[Actor, bool]:
+        """An actor of class ``worker`` on ``node``, and whether it has worked before.
+
+        A new one is not ready yet.
+        """
         with Connection.lock:
             idle = Connection.idle.get(node.id)
             if idle:
@@ -115,13 +117,13 @@ class Session:
                     threads["concurrency_groups"] = {CONTROL: 2}
                 self._actor_class = self._ray.remote(
                     num_cpus=0, max_restarts=0, max_task_retries=0, **threads
-                )(NodeWorker)
+                )(worker)
             pinned = self._actor_class.options(scheduling_strategy=affinity(node.id, soft=False))
             handle = pinned.remote(self._is_client)
         return Actor(self._ray, handle, grouped=not self._is_client), False
 
     def dismiss(self, node: Node, actor: Actor) -> None:
-        """That worker is not needed any more; the next download may want it."""
+        """Give back a worker that is not needed any more; the next download may want it."""
         actor.rest()
         with Connection.lock:
             Connection.idle.setdefault(node.id, []).append(actor)

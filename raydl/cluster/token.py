@@ -1,4 +1,4 @@
-"""The token that Ray shows in this process: Ray reads mode and token once, and is made to anew."""
+"""The token that Ray shows here: Ray reads mode and token once, and must be made to reread."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import os
 import secrets
 from collections.abc import Iterator
 
-from raydl.authtoken import MODE_VARIABLE, VARIABLE
+from raydl.cluster.authtoken import MODE_VARIABLE, VARIABLE
 from raydl.cluster.seam import ray_module
 
 
 class _Token:
-    """``is_ours``: Ray has in mind what raydl made it read; ``set_mode``: so has the variable."""
+    """``is_ours``: Ray cached the token that raydl set; ``set_mode``: raydl set the variable."""
 
     is_ours = set_mode = False
 
@@ -36,7 +36,7 @@ def own_token() -> Iterator[None]:
     """A token for a Ray that is started within, unless the user chose a mode.
 
     Without this, Ray would write one into the home directory, readable by all, and later
-    `ray start` calls would demand it. Ray keeps it in mind until ``drop_token``.
+    `ray start` calls would demand it. Ray caches it until ``drop_token``.
     """
     if MODE_VARIABLE in os.environ:
         yield
@@ -46,7 +46,7 @@ def own_token() -> Iterator[None]:
     _Token.is_ours = True
     try:
         with contextlib.suppress(ImportError, AttributeError, TypeError):
-            _reread()  # or Ray would go on with what it found when it was imported
+            _reread()  # or Ray would keep what it found when it was imported
         yield
     finally:
         for name in (MODE_VARIABLE, VARIABLE):

@@ -9,13 +9,13 @@ import traceback
 from collections.abc import Callable
 from tkinter import ttk
 
-from raydl.errors import RaydlError, UsageError
 from raydl.gui.coordinatorwindow import CoordinatorWindow
 from raydl.gui.look import DARK, LIGHT, Look, system_is_dark
 from raydl.gui.memory import Memory
 from raydl.gui.pump import Pump
 from raydl.gui.roleselector import RoleSelector
 from raydl.gui.workerwindow import WorkerWindow
+from raydl.model.errors import RaydlError, UsageError
 
 WINDOWS: dict[str, type[CoordinatorWindow | WorkerWindow]] = {
     "coordinator": CoordinatorWindow,
@@ -78,7 +78,7 @@ class App:
             self.roles.show(error)
 
     def choose(self, role: str) -> None:
-        """That role, now and at the next start."""
+        """Show that role, now and at the next start."""
         self.memory.role = role
         self.show_role(role)
 
@@ -136,7 +136,7 @@ class App:
             self.window.repaint()
 
     def _follow_system(self, event: tk.Event[tk.Misc]) -> None:
-        """Who comes back to the window may have set the desktop to light or dark."""
+        """A user who comes back to the window may have set the desktop to light or dark."""
 
         def told(dark: bool) -> None:
             if self.look.theme == "system" and self.look.palette is not (DARK if dark else LIGHT):

@@ -18,8 +18,8 @@ import time
 from collections.abc import Callable
 from typing import IO, Any
 
-from raydl.errors import RaydlError
-from raydl.program import run_module
+from raydl.cluster.program import run_module
+from raydl.model.errors import RaydlError
 
 BATCH_SECONDS = 0.05
 AGAIN_SECONDS = 3.0
@@ -100,7 +100,7 @@ class Backend:
         if self._process is None or self._is_closed:
             return
         assert self._process.stdin is not None
-        with contextlib.suppress(OSError, ValueError):  # it has died: the reader tells
+        with contextlib.suppress(OSError, ValueError):  # it has died: the reader reports it
             pickle.dump(message, self._process.stdin)
             self._process.stdin.flush()
 
@@ -192,7 +192,7 @@ class _Served:
         if error is not None and not isinstance(error, RaydlError):
             error = RaydlError(f"unexpected {type(error).__name__}: {error}")
         report = None if error is not None else download.future.result()
-        self._downloads.pop(key, None)  # before it is told: the window may start it again
+        self._downloads.pop(key, None)  # before it is reported: the window may start it again
         self._outbox.put(("ended", key, report, error))
 
     def _do_pause(self, key: int) -> None:

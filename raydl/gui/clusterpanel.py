@@ -7,18 +7,18 @@ from collections.abc import Callable
 from tkinter import ttk
 from typing import Literal
 
-from raydl.address import DEFAULT_PORT
-from raydl.authtoken import find_token
 from raydl.cluster import Node
-from raydl.errors import RaydlError, UsageError
+from raydl.cluster.address import DEFAULT_PORT
+from raydl.cluster.authtoken import find_token
 from raydl.gui.errand import Errand
 from raydl.gui.look import Look
 from raydl.gui.pump import Pump
 from raydl.gui.widgets import Card, CopyRow, SecretRow, Trouble, Wrapped
-from raydl.palette import blend, colour
-from raydl.roles import Head, find_head, start_head
-from raydl.tally import NodeTally, Tally
-from raydl.units import format_size
+from raydl.model.errors import RaydlError, UsageError
+from raydl.model.units import format_size
+from raydl.node.roles import Head, find_head, start_head
+from raydl.view.status import NodeTally, Tally
+from raydl.view.theme import blend, colour
 
 INK = 0.5
 """How much of a node's colour its text has: the colours are for areas, and too light for text."""

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from tkinter import ttk
 from typing import Any
 
-from raydl.config import config_files, options_from, settings
 from raydl.gui.backend import Backend, Message
 from raydl.gui.clusterpanel import ClusterPanel
 from raydl.gui.detail import Detail
@@ -17,6 +16,7 @@ from raydl.gui.look import Look
 from raydl.gui.memory import Memory, Unfinished
 from raydl.gui.pump import Pump
 from raydl.gui.widgets import Card, Dialog, Trouble
+from raydl.settings.config import config_files, options_from, settings
 
 DRAW_MS = 100
 
@@ -95,7 +95,7 @@ class CoordinatorWindow(ttk.Frame):
         self.list.focus(str(item.key))
 
     def toggle(self) -> None:
-        """Pause or go on with the one that is looked at."""
+        """Pause or resume the one that is looked at."""
         if self.item is not None:
             self.lineup.toggle(self.item)
 

@@ -16,8 +16,8 @@ from raydl.gui.look import Look
 from raydl.gui.strip import Legend, Strip
 from raydl.gui.widgets import Card, Trouble, Wrapped
 from raydl.gui.words import in_windows
-from raydl.tally import Phase
-from raydl.units import format_size
+from raydl.model.units import format_size
+from raydl.view.status import Phase
 
 PHASES = (("fetched", "Fetched"), ("assembled", "Assembled"), ("verified", "Verified"))
 
@@ -91,7 +91,7 @@ class Detail(Card):
         self.show(self.item)
 
     def refresh(self) -> None:
-        """Its stage may be another: buttons, result, error."""
+        """The stage may have changed: update buttons, result, error."""
         item = self.item
         stage = item.stage if item else None
         can_toggle = stage in (Stage.RUNNING, Stage.PAUSED, Stage.STOPPED, Stage.FAILED)
@@ -111,7 +111,7 @@ class Detail(Card):
         self.draw()
 
     def draw(self) -> None:
-        """Its numbers and its map, as they are now."""
+        """Show the item's numbers and its map, as they are now."""
         item = self.item
         if item is None:
             self.name.configure(text="Nothing yet")

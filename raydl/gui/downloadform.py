@@ -9,14 +9,14 @@ from pathlib import Path
 from tkinter import filedialog, ttk
 from typing import Any
 
-from raydl.config import Setting
-from raydl.errors import RaydlError, UsageError
 from raydl.gui.look import Look
 from raydl.gui.memory import Memory
 from raydl.gui.moreoptions import MoreOptions, Variables
 from raydl.gui.widgets import Card, Trouble, Wrapped
-from raydl.options import Options, option_fields, parse_option
+from raydl.model.errors import RaydlError, UsageError
 from raydl.origin import split_auth
+from raydl.settings.config import Setting
+from raydl.settings.options import Options, option_fields, parse_option
 
 ABOVE = ("parts", "checksum")
 """Options that are always in view; those of ELSEWHERE are chosen in other ways."""
@@ -133,7 +133,7 @@ class DownloadForm(Card):
         return options
 
     def _show_count(self) -> None:
-        """That options are in force is told where they are hidden."""
+        """Show that options are in force where they are hidden."""
         count = len(self.more_dialog.values())
         self.more_button.configure(text=f"More ({count}) …" if count else "More …")
 

@@ -29,7 +29,7 @@ class Errand:
         self._wish = then or self._wish
 
     def end(self) -> Callable[[], None] | None:
-        """It is done, or given up; returns what comes now, if that was asked for."""
+        """The errand is done, or given up; returns what comes now, if that was asked for."""
         self.is_busy = False
         wish, self._wish = self._wish, None
         return wish

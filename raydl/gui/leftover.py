@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from raydl.journal import Journal
+from raydl.output.journal import Journal
 
 
 class Leftover(NamedTuple):
-    """``kept`` bytes are there to go on from, of ``size``, which is None where nothing tells.
+    """``kept`` bytes are there to go on from, of ``size``, which is None if it is unknown.
 
-    ``is_anothers`` tells that bytes of another URL are there instead.
+    ``is_anothers``: whether bytes of another URL are there instead.
     """
 
     kept: int = 0

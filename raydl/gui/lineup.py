@@ -9,14 +9,15 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from raydl.errors import CancelledError, OutputError, RaydlError, TargetError
-from raydl.event import Event, Failed, Planned
 from raydl.gui.backend import Backend, Message
 from raydl.gui.leftover import Leftover, leftover
-from raydl.models import Report, redact
-from raydl.naming import file_name
-from raydl.partmap import PartMap
-from raydl.tally import Phase, Tally
+from raydl.model.errors import CancelledError, OutputError, RaydlError, TargetError
+from raydl.model.events import Event, Failed, Planned
+from raydl.model.report import Report
+from raydl.model.weburl import redact
+from raydl.origin.naming import file_name
+from raydl.view.partmap import PartMap
+from raydl.view.status import Phase, Tally
 
 CELLS = 240
 
@@ -105,7 +106,7 @@ class Item:
         return self.fetched / self.tally.size if self.tally.size else None
 
     def look_what_is_left(self) -> None:
-        """It has ended without the file: find out what the next run goes on from, and show it."""
+        """The download ended without the file: find out what the next run resumes, and show it."""
         path = self.path
         self.left = Leftover() if path is None else leftover(path, self.url)
         self.tally.size = self.tally.size or self.left.size
@@ -140,7 +141,7 @@ class Lineup:
         return item
 
     def offer(self, url: str, target: str, options: dict[str, Any], name: str = "") -> Item:
-        """One of before, to be gone on with; ``name`` is what the origin called it, if known."""
+        """An earlier download, to be resumed; ``name`` is what the origin called it, if known."""
         item = self._append(url, target, options)
         item.tally.name, item.stage = name, Stage.STOPPED
         item.look_what_is_left()
@@ -158,7 +159,7 @@ class Lineup:
         self.toggle(item)
 
     def toggle(self, item: Item) -> None:
-        """Pause what runs, go on with what is paused or had ended."""
+        """Pause what runs, resume what is paused or had ended."""
         if item.stage is Stage.RUNNING:
             self._backend.pause(item.key)
             self._set(item, Stage.PAUSED)

@@ -9,8 +9,8 @@ from tkinter import ttk
 from raydl.gui.look import Look
 from raydl.gui.strip import Graph
 from raydl.gui.widgets import Card, Wrapped
-from raydl.monitor import Activity
-from raydl.units import format_age, format_size
+from raydl.model.units import format_age, format_size
+from raydl.node.monitor import Activity
 
 EVENTS = 6
 
@@ -52,11 +52,11 @@ class Machine(Card):
         self.graph.add(now.speed)
 
     def rest(self) -> None:
-        """It is no worker."""
+        """The machine is not a worker."""
         for fact in self.facts.values():
             fact.configure(text="-")
 
     def note(self, text: str) -> None:
-        """That happened now. The last stands first: a low window cuts off what is below."""
+        """Add what happened now. The last stands first: a low window cuts off what is below."""
         self._events = [f"{time.strftime('%H:%M:%S')}  {text}", *self._events][:EVENTS]
         self.log.configure(text="\n".join(self._events))

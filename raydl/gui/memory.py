@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import platformdirs
 
-from raydl.models import redact
+from raydl.model.weburl import redact
 
 MOST_ADDRESSES = 8
 MOST_UNFINISHED = 20
@@ -73,7 +73,7 @@ class Memory:
         return [a for a in found if isinstance(a, str)] if isinstance(found, list) else []
 
     def joined(self, address: str) -> None:
-        """That coordinator was joined."""
+        """Remember the coordinator that was joined."""
         others = [a for a in self.addresses if a != address]
         self._keep("addresses", [address, *others][:MOST_ADDRESSES])
 
@@ -91,14 +91,14 @@ class Memory:
         ]
 
     def interrupted(self, download: Unfinished) -> None:
-        """It can go on later. One whose URL may hold a secret is not kept."""
+        """Keep a download to resume later; not one whose URL may hold a secret."""
         if redact(download.url) == download.url:
             left = [u for u in self.unfinished if u[:2] != download[:2]]
             kept = [download, *left][:MOST_UNFINISHED]
             self._keep("unfinished", [list(entry) for entry in kept])
 
     def finished(self, url: str, target: str) -> None:
-        """That download needs no going on."""
+        """Forget a download that needs no resuming."""
         left = [u for u in self.unfinished if u[:2] != (url, target)]
         if left != self.unfinished:
             self._keep("unfinished", [list(entry) for entry in left])

@@ -8,13 +8,13 @@ from dataclasses import Field
 from tkinter import ttk
 from typing import Any
 
-from raydl.config import Setting
-from raydl.errors import UsageError
 from raydl.gui.look import Look
 from raydl.gui.widgets import Hint, Trouble
 from raydl.gui.words import label
-from raydl.options import IN_BYTES, parse_option
-from raydl.units import format_size
+from raydl.model.errors import UsageError
+from raydl.model.units import format_size
+from raydl.settings.config import Setting
+from raydl.settings.options import IN_BYTES, parse_option
 
 HEADINGS = {"download": "Download", "access": "Access to the origin"}
 """By what options are about, in the order in which they are shown."""

@@ -10,11 +10,11 @@ import tkinter as tk
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from raydl.errors import RaydlError
+from raydl.model.errors import RaydlError
 
 POLL_MS = 40
 MOST_SECONDS = 0.02
-"""So long at most the window is busy with what came, before it looks at the user again."""
+"""The window is busy with what came for at most this long, before it looks at the user again."""
 
 SETTLE_SECONDS = 20.0
 

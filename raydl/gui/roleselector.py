@@ -7,9 +7,9 @@ from collections.abc import Callable
 from functools import partial
 from tkinter import ttk
 
-from raydl.errors import RaydlError
 from raydl.gui.look import Look
 from raydl.gui.widgets import Trouble
+from raydl.model.errors import RaydlError
 
 ROLES = {
     "coordinator": (

@@ -7,10 +7,10 @@ from collections import deque
 from tkinter import ttk
 
 from raydl.gui.look import Look
-from raydl.palette import TROUBLE, blend, colour
-from raydl.partmap import STRENGTH, Cell, PartMap, State
-from raydl.tally import Tally
-from raydl.units import format_size
+from raydl.model.units import format_size
+from raydl.view.partmap import STRENGTH, Cell, PartMap, State
+from raydl.view.status import Tally
+from raydl.view.theme import TROUBLE, blend, colour
 
 
 class Strip(tk.Canvas):
@@ -77,7 +77,7 @@ class Strip(tk.Canvas):
 
 
 class Legend(ttk.Frame):
-    """What the strengths of a colour mean, and who has which."""
+    """What the strengths of a colour mean, and which node has which colour."""
 
     def __init__(self, parent: tk.Misc, look: Look) -> None:
         super().__init__(parent)
@@ -103,7 +103,7 @@ class Legend(ttk.Frame):
             self._row([(colour(number), name) for number, name in enumerate(names[:8])])
 
     def forget(self) -> None:
-        """Draw it anew next time."""
+        """Draw it again next time."""
         self._shown = None
 
     def _row(self, words: list[tuple[str, str]]) -> None:
@@ -127,12 +127,12 @@ class Graph(tk.Canvas):
         self.bind("<Configure>", lambda _: self.repaint())
 
     def add(self, speed: float) -> None:
-        """One more point."""
+        """Add one more point."""
         self._speeds.append(speed)
         self.repaint()
 
     def repaint(self) -> None:
-        """Draw it anew, in the colours of the theme."""
+        """Draw it again, in the colours of the theme."""
         p, px = self._look.palette, self._look.px
         width, height = self.winfo_width(), self.winfo_height()
         most = max(self._speeds)

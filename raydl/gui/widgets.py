@@ -6,9 +6,9 @@ import tkinter as tk
 from collections.abc import Callable
 from tkinter import ttk
 
-from raydl.errors import RaydlError
 from raydl.gui.look import Look
 from raydl.gui.words import in_windows
+from raydl.model.errors import RaydlError
 
 HINT_MS = 400
 

@@ -1,10 +1,10 @@
-"""What is said to people in terminals, for who has windows: fields and buttons, not flags."""
+"""What is said to people in terminals, for people with windows: fields and buttons, not flags."""
 
 from __future__ import annotations
 
 import re
 
-from raydl.options import option_fields
+from raydl.settings.options import option_fields
 
 _COMMANDS = (
     (re.compile(r": --port N\b"), ' as "port"'),

@@ -7,16 +7,16 @@ import tkinter as tk
 from collections.abc import Callable
 from tkinter import filedialog, ttk
 
-from raydl.authtoken import parse_token, read_token
-from raydl.errors import RaydlError
+from raydl.cluster.authtoken import parse_token, read_token
 from raydl.gui.errand import Errand
 from raydl.gui.look import Look
 from raydl.gui.machine import Machine
 from raydl.gui.memory import Memory
 from raydl.gui.pump import Pump
 from raydl.gui.widgets import Card, Dialog, Trouble
-from raydl.roles import Joined, join
-from raydl.units import counted
+from raydl.model.errors import RaydlError
+from raydl.model.units import counted
+from raydl.node.roles import Joined, join
 
 LOOK_MS = 500
 REJOIN_SECONDS, REJOIN_AT_MOST = 5.0, 60.0

@@ -6,7 +6,9 @@ import re
 
 import requests
 
-from raydl.models import Failure, Source
+from raydl.model.failure import Failure
+from raydl.model.remote import Source
+from raydl.model.units import printable
 from raydl.origin.faults import OriginFailure, host_of
 from raydl.origin.headers import (
     content_coding,
@@ -19,7 +21,6 @@ from raydl.origin.headers import (
     weak_etag,
 )
 from raydl.origin.wire import answer_of
-from raydl.units import printable
 
 PAGE = "text/html"
 """What a login page, an error page or a captive portal is."""

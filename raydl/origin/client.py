@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 import requests
 from requests.structures import CaseInsensitiveDict
 
-from raydl.log import describe, log
-from raydl.models import Access, Failure, Remote, Source
-from raydl.naming import file_name
+from raydl.model.failure import Failure
+from raydl.model.log import describe, log
+from raydl.model.remote import Access, Remote, Source
+from raydl.model.units import format_size
 from raydl.origin.answers import check_framing, check_part, check_whole, status_failure
 from raydl.origin.digests import stated_digests
 from raydl.origin.faults import FOREIGN, OriginFailure, chain, failure_of, host_of, in_circles
@@ -29,11 +30,11 @@ from raydl.origin.headers import (
     strong_etag,
     weak_etag,
 )
+from raydl.origin.naming import file_name
 from raydl.origin.session import Session
 from raydl.origin.shown import shown
 from raydl.origin.transport import Transport, as_file
 from raydl.origin.wire import answer_of
-from raydl.units import format_size
 
 MOST_REDIRECTS = 30
 """As many as browsers and requests follow."""
@@ -41,7 +42,7 @@ MOST_REDIRECTS = 30
 LARGEST_READ = 4 << 20
 SMALLEST_READ = 16 << 10
 QUICK_READ, SLOW_READ = 0.0125, 0.05
-"""Seconds. Who watches a speed, or cuts a request off, sees it in steps of one read."""
+"""Seconds. A speed is seen, and a request is cut off, in steps of one read."""
 
 Tally = Callable[[int], None]
 
@@ -49,8 +50,8 @@ Tally = Callable[[int], None]
 class Origin:
     """One connection's worth of requests to an origin; for one thread at a time.
 
-    ``abort`` is the exception: any thread may call it, and whoever waits for an answer or for its
-    bytes goes on at once. Only the wait for DNS or for a connection to be accepted lasts.
+    ``abort`` is the exception: any thread may call it, and a thread that waits for an answer or for
+    its bytes goes on at once. Only the wait for DNS or for a connection to be accepted lasts.
     """
 
     def __init__(self, access: Access, timeout: float, cookies: CookieJar | None = None) -> None:
@@ -89,7 +90,7 @@ class Origin:
         """Ask what ``url`` offers. Raises OriginFailure.
 
         ``head``: with HEAD, and a GET of one byte where that does not settle it; ``byte``: with
-        the latter alone; ``whole``: with a GET of everything, as who streams it will ask.
+        the latter alone; ``whole``: with a GET of everything, as a stream will ask.
         """
         if how == "whole":
             return self._probe_whole(url)

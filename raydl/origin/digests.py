@@ -7,8 +7,8 @@ import binascii
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from raydl.checksum import Checksum, Proof, is_known
-from raydl.errors import UsageError
+from raydl.model.digests import Checksum, Proof, is_known
+from raydl.model.errors import UsageError
 from raydl.origin.headers import content_coding
 
 STRONGEST = ("sha256", "sha512", "sha1", "md5", "crc32c", "crc32")
@@ -24,7 +24,7 @@ def stated_digests(
 ) -> tuple[Proof, ...]:
     """The digests of the whole file that an answer states, the strongest first.
 
-    ``is_whole`` tells that the answer is about the whole file, not about a range of it;
+    ``is_whole``: whether the answer is about the whole file, not about a range of it;
     ``earlier`` are host and headers of the redirects that led to it.
     """
     found = [*_stated(headers, is_whole)]

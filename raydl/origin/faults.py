@@ -14,7 +14,7 @@ import requests
 from urllib3.exceptions import HTTPError as Urllib3Error
 from urllib3.exceptions import NameResolutionError
 
-from raydl.models import Failure
+from raydl.model.failure import Failure
 
 FOREIGN = (
     requests.RequestException,

@@ -7,7 +7,7 @@ from urllib.parse import urljoin
 import requests
 from requests.utils import requote_uri
 
-from raydl._version import __version__
+from raydl import __version__
 
 USER_AGENT = f"raydl/{__version__}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from raydl.models import Access
+from raydl.model.remote import Access
 
 HARMLESS = ("accept", "accept-language", "referer", "user-agent")
 """Headers that are nobody's secret."""

@@ -1,4 +1,4 @@
-"""The way under requests: connections that another thread can cut, whatever they wait for."""
+"""The transport adapter below requests: another thread can abort its connections at any time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Transport(HTTPAdapter):
         super().__init__()
 
     def cut(self) -> None:
-        """End every connection, and let none begin; who waits for an answer gets an OSError."""
+        """End every connection, and let none begin; a wait for an answer ends with an OSError."""
         self.is_cut = True
         for opened in self._sockets:
             _shut(opened)
@@ -58,7 +58,7 @@ class Transport(HTTPAdapter):
 
 
 def _telling(pool: Any, opened: Callable[[Any], None], insecure: bool) -> Any:
-    """That class of pools, whose connections tell ``opened`` of their sockets."""
+    """The pool class, with connections that report their sockets to ``opened``."""
 
     class Connection(pool.ConnectionCls):  # type: ignore[misc]
         def _new_conn(self) -> Any:
@@ -80,7 +80,7 @@ def _telling(pool: Any, opened: Callable[[Any], None], insecure: bool) -> Any:
             if hasattr(self.sock, "suppress_ragged_eofs"):
                 self.sock.suppress_ragged_eofs = False
             if insecure:
-                # Whoever asked for it was told; urllib3 would warn at every request.
+                # The user asked for it and was warned; urllib3 would warn at every request.
                 self.is_verified = self.proxy_is_verified = True
 
     # Not in the class, where it would not be seen by what ships this to the nodes by value.

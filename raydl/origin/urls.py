@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import unquote, urlunsplit
 
-from raydl.weburl import check_url
+from raydl.model.weburl import check_url
 
 
 def split_auth(url: str) -> tuple[str, tuple[str, str] | None]:

@@ -1,4 +1,4 @@
-"""An answer as it comes over the wire: the header bounded, the end of a body told from a cut."""
+"""An answer as it comes over the wire: a bounded header, a body's end distinguished from a cut."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FOLDED = re.compile(rb"[ \t][^\r\n]*\r?\n")
 
 
 class Answer(HTTPResponse):
-    """An answer whose header, and whose trailer after chunks, come in one timeout and in so much.
+    """An answer whose header, and whose trailer after chunks, are limited in time and in size.
 
     http.client waits a timeout for each read, however little comes; it takes the first interim
     answer but 100 for the final one, and skips any number of those, and any number of trailers.
@@ -53,14 +53,14 @@ class Answer(HTTPResponse):
                 raise ValueError("a line that is none of a header")
 
     def bound(self, seconds: float, size: int) -> None:
-        """What still comes has to come in so many seconds, and be ``size`` bytes at most."""
+        """What still comes has to come in ``seconds``, and be ``size`` bytes at most."""
         self._way.bound(seconds, size)
 
     @property
     def is_cut_off(self) -> bool:
         """Whether TLS ended without saying so: nobody knows whether that was the end.
 
-        RFC 9112, section 9.8: such a body is incomplete where nothing else told its length.
+        RFC 9112, section 9.8: such a body is incomplete where nothing else gave its length.
         """
         return self._way.is_cut_off
 

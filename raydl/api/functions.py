@@ -1,0 +1,268 @@
+"""The Python API: what ``import raydl`` offers.
+
+The examples are run by a test: in them ``url`` is the address of a file, here of 5,000,000 bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TypeVar
+
+from raydl.cluster import Node, connect
+from raydl.cluster import disconnect as disconnect
+from raydl.cluster.address import Choice, choose
+from raydl.download.download import Output, run
+from raydl.download.handle import Download
+from raydl.download.reader import RemoteFile
+from raydl.download.transfer import transfer
+from raydl.model.control import Control
+from raydl.model.errors import RangesIgnoredError, UsageError
+from raydl.model.events import Event, Probed
+from raydl.model.log import note, note_quietly
+from raydl.model.parts import PartRef
+from raydl.model.remote import Remote
+from raydl.model.report import Report
+from raydl.origin.lookup import probe_origin
+from raydl.output.pipe import Pipe
+from raydl.scheduler.coordinator import Coordinator
+from raydl.settings.options import OptionKeywords, Options, Unpack, describe_options
+
+File = TypeVar("File", bound=RemoteFile)
+
+
+def fetch(
+    url: str,
+    output: Output = None,
+    *,
+    on_event: Callable[[Event], None] | None = None,
+    **options: Unpack[OptionKeywords],
+) -> Report:
+    """Download ``url`` with every node of the Ray cluster, or with this machine alone.
+
+    ``output`` is a path, a directory, ``"-"`` for standard output, or None for the origin's
+    name in the current directory. The keyword arguments are the fields of ``Options``; sizes
+    are bytes or text such as ``"64MiB"``, durations seconds or text such as ``"30s"``.
+    ``on_event`` gets every event, on the thread where it happens; the last is Finished or Failed.
+
+    Returns the Report once the file is whole, verified and in place. Raises RaydlError: its
+    subclasses say what went wrong, and what had arrived is kept, so that the same call goes on
+    from there. KeyboardInterrupt leaves the same.
+
+        >>> report = raydl.fetch(url, "big.iso", part_size="1MiB")
+        >>> report.path, report.size
+        ('big.iso', 5000000)
+        >>> raydl.fetch(url, "big.iso", skip_existing=True).skipped
+        True
+    """
+    return run(url, output, Options.of(options), on_event)
+
+
+fetch.__doc__ = f"""{fetch.__doc__}
+    Options, with their defaults:
+
+{describe_options("    ")}
+"""
+
+
+async def fetch_async(
+    url: str,
+    output: Output = None,
+    *,
+    on_event: Callable[[Event], None] | None = None,
+    **options: Unpack[OptionKeywords],
+) -> Report:
+    """``fetch`` for asyncio: the loop goes on while the download runs in a thread.
+
+    Cancelling the task cancels the download, and waits until it has ended.
+
+        >>> async def both(first, second):
+        ...     return await asyncio.gather(
+        ...         raydl.fetch_async(first, "first.iso"), raydl.fetch_async(second, "second.iso")
+        ...     )
+        >>> [report.size for report in asyncio.run(both(url, url))]
+        [5000000, 5000000]
+    """
+    import asyncio  # 30 ms that the command line need not wait
+
+    download = start(url, output, on_event=on_event, **options)
+    try:
+        return await asyncio.wrap_future(download.future)
+    finally:
+        if not download.done():
+            download.cancel()
+            await asyncio.shield(asyncio.to_thread(download.join))
+
+
+def start(
+    url: str,
+    output: Output = None,
+    *,
+    on_event: Callable[[Event], None] | None = None,
+    **options: Unpack[OptionKeywords],
+) -> Download:
+    """Begin to download in the background, like ``fetch``; returns a handle.
+
+    Downloads that run at once in a process share its workers, its memory and the budgets of
+    their options evenly. Raises UsageError; other errors are what ``result`` of the handle raises.
+
+        >>> download = raydl.start(url, "later.iso")
+        >>> download.pause(); download.resume()
+        >>> report = download.result(timeout=60)
+        >>> download.progress.fetched, download.progress.size  # bytes
+        (5000000, 5000000)
+    """
+    return Download(url, output, Options.of(options), on_event)
+
+
+def events(url: str, output: Output = None, **options: Unpack[OptionKeywords]) -> Iterator[Event]:
+    """Download like ``fetch``, and yield every event as it happens; the last is Finished.
+
+    Raises what ``fetch`` raises, after a Failed event. Closing the iterator (leaving its loop)
+    cancels the download and keeps what had arrived.
+
+        >>> for event in raydl.events(url, "told.iso"):
+        ...     last = event.to_dict()
+        >>> last["event"], last["size"]
+        ('finished', 5000000)
+    """
+    download = Download(url, output, replace(Options.of(options), progress="none"))
+    try:
+        yield from download.events()
+        download.result()
+    finally:
+        download.cancel()
+        download.join()
+
+
+def stream(url: str, **options: Unpack[OptionKeywords]) -> Iterator[memoryview]:
+    """The file's bytes in order, as they come, without a disk.
+
+    Yields views of up to ``part_size`` bytes; each is good until the next is asked for. Who reads
+    slowly slows the fleet down: never more than ``max_memory`` bytes wait. Leaving the loop ends
+    the download. Raises what ``fetch`` raises; where a digest is known, a file that does not have
+    it raises ChecksumError after its last byte.
+
+        >>> hasher = hashlib.sha256()
+        >>> for data in raydl.stream(url):  # memoryviews, in order
+        ...     hasher.update(data)
+    """
+    return _stream(url, _quiet(options))
+
+
+def _stream(url: str, options: Options) -> Iterator[memoryview]:
+    pipe = Pipe()
+    download = Download(url, pipe.open, options)
+    download.add_done_callback(lambda _: pipe.end())
+    try:
+        yield from pipe
+        download.result()
+    finally:
+        pipe.cancel()
+        download.cancel()
+        download.join()
+
+
+def open(url: str, **options: Unpack[OptionKeywords]) -> RemoteFile:
+    """The file as a file object that reads by ranges: ``read``, ``readinto``, ``seek``, ``tell``.
+
+    A raw one: wrap it in ``io.BufferedReader`` where many small reads come. Reading on from
+    where the last read ended lets the whole fleet read ahead. Raises what ``probe`` raises, and
+    reads raise RaydlError. ``zip_url`` is an archive's address:
+
+        >>> with zipfile.ZipFile(raydl.open(zip_url)) as zipped:  # fetches the directory
+        ...     zipped.read("hello.txt")                          # and what is read
+        b'hello'
+    """
+    return open_as(RemoteFile, url, **options)
+
+
+def open_as(kind: type[File], url: str, **options: Unpack[OptionKeywords]) -> File:
+    """The same as a file object of that kind."""
+    chosen = _quiet(options)
+    choice = choose(chosen.address)
+    return kind(url, ask(url, chosen), choice, chosen, note_quietly)
+
+
+def refs(url: str, **options: Unpack[OptionKeywords]) -> Iterator[PartRef]:
+    """The file's parts in order as Ray objects, left on the nodes that fetched them.
+
+    Yields ``(ref, start, stop)``: bytes ``[start, stop)`` are ``memoryview(ray.get(ref))``, in a
+    task or actor of yours ``memoryview`` of the argument. They live as long as you hold the
+    references, so drop them as you go: what you keep is beyond ``max_memory``.
+
+    A Ray session that this process has stays as it is; else it is connected, and the session is
+    yours from then on: ``ray.shutdown()`` ends it. Raises UsageError where there is no cluster,
+    RangesIgnoredError where the origin serves no ranges, and what ``fetch`` raises.
+
+    Words of a large text, counted where its parts are; ``text_url`` is its address:
+
+        >>> @ray.remote
+        ... def count(data):
+        ...     text = bytes(memoryview(data))
+        ...     return len(text.split()), text[:1].isspace(), text[-1:].isspace()
+        >>> counts = ray.get([count.remote(ref) for ref, start, stop in raydl.refs(text_url)])
+        >>> across = sum(not end and not begin
+        ...     for (_, _, end), (_, begin, _) in zip(counts, counts[1:]))  # the edge of two parts
+        >>> sum(words for words, _, _ in counts) - across
+        700000
+    """
+    chosen = _quiet(options)
+    choice = choose(chosen.address)
+    if choice.how == "none":
+        raise UsageError(f"refs need a Ray cluster: {choice.note}", "address='local' starts one")
+    return _refs(url, choice, chosen)
+
+
+def _refs(url: str, choice: Choice, options: Options) -> Iterator[PartRef]:
+    remote = ask(url, options)
+    if not remote.ranges:
+        why = remote.why_no_ranges
+        raise RangesIgnoredError(f"no parts for the nodes: {why}", "raydl.stream works without")
+    session = connect(choice)
+    session.give()
+    session.close()
+    with transfer(url, remote, choose("auto"), options, note_quietly, stay=True) as fetching:
+        assert isinstance(fetching, Coordinator)
+        for part, payload in fetching.payloads():
+            yield PartRef(payload.ref, part.start, part.stop)
+
+
+def _quiet(options: OptionKeywords) -> Options:
+    """The options, without progress unless that was asked for: somebody works with the bytes."""
+    return Options.of({"progress": "none", **options})
+
+
+def probe(url: str, **options: Unpack[OptionKeywords]) -> Remote:
+    """Ask the origin what it offers: size, ranges, validator, name. Raises RaydlError.
+
+    >>> remote = raydl.probe(url)
+    >>> remote.size, remote.ranges  # bytes; whether it serves byte ranges
+    (5000000, True)
+    """
+    return ask(url, Options.of(options))
+
+
+def ask(url: str, options: Options) -> Remote:
+    """The same with options that are parsed already."""
+    remote = probe_origin(url, options, note_quietly, Control())
+    note(Probed(remote))
+    return remote
+
+
+def nodes(address: str = "auto") -> list[Node]:
+    """The nodes of the cluster that ``address`` means; empty where there is no cluster.
+
+    Raises ClusterError when it cannot be reached, UsageError for an address that is none.
+
+        >>> raydl.nodes("none")
+        []
+    """
+    choice = choose(address)
+    if choice.how == "none":
+        return []
+    session = connect(choice)
+    try:
+        return session.nodes()
+    finally:
+        session.close()

@@ -1,0 +1,1 @@
+"""The command line: `raydl fetch`, `coordinator`, `worker`, `demo` and the rest."""

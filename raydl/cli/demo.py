@@ -1,0 +1,125 @@
+"""``raydl demo``: what many connections from many nodes bring, shown on one machine.
+
+An origin on loopback caps each connection, as many do; a Ray cluster of three nodes on this
+machine fetches a file from it over one connection, then with all nodes over several.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from raydl.api import fetch
+from raydl.cluster import several_nodes
+from raydl.model.report import Report
+from raydl.model.units import counted, format_duration, format_size
+
+SIZE = 48 << 20
+CAP = 6 << 20
+CONNECTIONS = 2
+NODES = 3
+PARTS = 24
+
+
+class _Capped(BaseHTTPRequestHandler):
+    """Serves one file, byte ranges included, at CAP bytes a second a connection."""
+
+    protocol_version = "HTTP/1.1"
+    data = b""
+
+    def do_HEAD(self) -> None:
+        self._answer(200, 0, len(self.data), send=False)
+
+    def do_GET(self) -> None:
+        first, _, last = self.headers.get("Range", "").removeprefix("bytes=").partition("-")
+        if first:
+            self._answer(206, int(first), int(last) + 1, send=True)
+        else:
+            self._answer(200, 0, len(self.data), send=True)
+
+    def _answer(self, status: int, start: int, stop: int, *, send: bool) -> None:
+        self.send_response(status)
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("ETag", '"demo"')
+        self.send_header("Content-Length", str(stop - start))
+        if status == 206:
+            self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(self.data)}")
+        self.end_headers()
+        began, step = time.monotonic(), CAP // 40
+        for position in range(start, stop if send else start, step):
+            self.wfile.write(self.data[position : min(position + step, stop)])
+            ahead = (position + step - start) / CAP - (time.monotonic() - began)
+            time.sleep(max(0.0, ahead))
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def _origin(data: bytes) -> Iterator[str]:
+    handler = type("Handler", (_Capped,), {"data": data})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/demo.bin"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def main() -> None:
+    """Run the demonstration; raises RaydlError where something does not work."""
+    data = os.urandom(SIZE)
+    style = "bar" if sys.stderr.isatty() else "none"
+    checksum = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    with tempfile.TemporaryDirectory() as folder, _origin(data) as url:
+        _say(
+            f"An origin on this machine serves {format_size(SIZE)} "
+            f"and gives each connection {format_size(CAP)}/s."
+        )
+        target = Path(folder) / "demo.bin"
+        one = fetch(
+            url,
+            target,
+            connections=1,
+            address="none",
+            checksum=checksum,
+            progress=style,
+        )
+        _tell("one connection, this machine alone", one)
+        target.unlink()
+        _say(f"Starting a Ray cluster of {NODES} nodes on this machine …")
+        with several_nodes(NODES):
+            many = fetch(
+                url,
+                target,
+                parts=PARTS,
+                connections=CONNECTIONS,
+                checksum=checksum,
+                progress=style,
+            )
+        nodes = counted(len(many.nodes), "node")
+        _tell(f"{PARTS} parts, {nodes} with {CONNECTIONS} connections each", many)
+        for share in many.nodes:
+            _say(f"  {share.node:<22} {format_size(share.bytes):>9}")
+        _say(f"{many.speed / one.speed:.1f} times as fast; both files have the right sha256.")
+
+
+def _tell(what: str, report: Report) -> None:
+    took = format_duration(report.transfer_seconds)
+    _say(f"{what}: {took}, {format_size(report.speed)}/s, verified")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+    sys.stderr.flush()

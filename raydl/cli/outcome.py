@@ -1,0 +1,140 @@
+"""How a command ends: what is said of a failure, and the exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from raydl.model.errors import OutputError, RaydlError, Signalled, UsageError
+from raydl.model.events import Failed
+from raydl.model.log import DEBUG, error_of, log, note_failure
+from raydl.model.weburl import redact
+from raydl.output.target import stdout_error
+from raydl.settings.config import progress_style
+from raydl.view.progress import renderer
+
+CLEAR = "\x1b[K"
+"""Ctrl-C leaves its ^C where the bar was."""
+
+
+class StandardOutput(io.TextIOWrapper):
+    """Standard output; a failure to write it is an error of ours, whatever code writes."""
+
+    @staticmethod
+    def watch() -> None:
+        """Be ``sys.stdout`` from now on."""
+        if isinstance(out := sys.stdout, io.TextIOWrapper):
+            sys.stdout = StandardOutput(
+                out.buffer, out.encoding, out.errors,
+                line_buffering=out.line_buffering, write_through=out.write_through,
+            )  # fmt: skip
+
+    def write(self, text: str, /) -> int:
+        """Write it. Raises OutputError."""
+        try:
+            return super().write(text)
+        except OSError as error:
+            raise stdout_error(error) from None
+
+    def flush(self) -> None:
+        """Write what waits. Raises OutputError."""
+        try:
+            super().flush()
+        except OSError as error:
+            raise stdout_error(error) from None
+
+
+def raise_on_signals() -> None:
+    """Let the signals that end a program raise Signalled, so that what has to end ends in order."""
+    signal.signal(signal.SIGTERM, _signalled)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _signalled)  # the terminal has gone, and it is not nohup
+
+
+def _signalled(number: int, frame: object) -> NoReturn:  # noqa: ARG001 - the signature of handlers
+    # A second SIGTERM means not to wait; a second SIGHUP comes from the same terminal.
+    signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.SIG_IGN)
+    raise Signalled(number)
+
+
+def run(command: Callable[[], Any], arguments: Sequence[str]) -> int:
+    """Run what ``arguments`` mean; returns the exit code, and has said what there is to say."""
+    if os.environ.get(DEBUG):
+        _tell_what_is_done()
+    try:
+        code = command()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except (Exception, KeyboardInterrupt, Signalled) as raised:
+        note_failure(raised)
+        error, said = _told(raised, arguments)
+    if arguments[:1] == ["fetch"] and progress_style(arguments) == "json":
+        _tell_as_event(error)
+    else:
+        _say(said)
+    if "--json" in arguments:
+        with contextlib.suppress(OSError, OutputError):
+            print(json.dumps(_record(error)), flush=True)
+    return error.exit_code
+
+
+def _told(raised: BaseException, arguments: Sequence[str]) -> tuple[RaydlError, str]:
+    """The error that this is, and what people read."""
+    if hasattr(raised, "format_message"):  # of the command line itself
+        return _misused(raised, arguments)
+    error = error_of(raised)
+    return error, f"raydl: {error}"
+
+
+def _misused(raised: Any, arguments: Sequence[str]) -> tuple[UsageError, str]:
+    """A command line that could not be understood; it may repeat arguments, secrets among them."""
+    shown = io.StringIO()
+    raised.show(file=shown)
+    said, message = shown.getvalue().rstrip(), raised.format_message()
+    for argument in sorted(arguments, key=len, reverse=True):
+        if ":" in argument or "@" in argument:
+            for written in (argument, repr(argument)[1:-1]):
+                said = said.replace(written, redact(argument))
+                message = message.replace(written, redact(argument))
+    hint = ""
+    if arguments and "://" in arguments[0]:
+        hint = f"write: raydl fetch {redact(arguments[0])}"
+        said += f"\n{hint}"
+    return UsageError(message, hint), said
+
+
+def _record(error: RaydlError) -> dict[str, Any]:
+    """What --json prints: the fields of a ``failed`` event."""
+    record = Failed.of(error).to_dict()
+    del record["event"]
+    return record
+
+
+def _tell_as_event(error: RaydlError) -> None:
+    if not error.was_told:
+        with renderer("json") as render:
+            render(Failed.of(error))
+
+
+def _tell_what_is_done() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter(f"{_clear()}%(asctime)s %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.DEBUG)
+
+
+def _say(line: str) -> None:
+    with contextlib.suppress(OSError):
+        print(f"{_clear()}{line}", file=sys.stderr, flush=True)
+
+
+def _clear() -> str:
+    return CLEAR if sys.stderr is not None and sys.stderr.isatty() else ""

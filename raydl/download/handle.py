@@ -1,0 +1,166 @@
+"""A download that runs in the background, and what to do with it."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+
+from raydl.download.download import Output, run
+from raydl.model.control import Control
+from raydl.model.ending import before_exit
+from raydl.model.events import Event, Progress
+from raydl.model.report import Report
+from raydl.model.units import format_size
+from raydl.model.waiting import next_item
+from raydl.model.weburl import redact
+from raydl.settings.options import Options
+
+MOST_EVENTS = 10_000
+"""Past events that are kept for a caller that asks for them late."""
+
+
+class Download:
+    """A download in a thread of its own; ``raydl.start`` makes it.
+
+    It goes on until it is done, cancelled or failed, whether or not anybody asks. A program that
+    ends cancels it: wait for ``result`` before.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        output: Output,
+        options: Options,
+        on_event: Callable[[Event], None] | None = None,
+    ) -> None:
+        self.url = redact(url)
+        self._control = Control()
+        self._future: Future[Report] = Future()
+        self._future.set_running_or_notify_cancel()  # only ``cancel`` below ends it
+        self._ended = False
+        self._lock = threading.RLock()  # an iterator may be dropped wherever there is garbage
+        self._past: deque[Event] = deque(maxlen=MOST_EVENTS)
+        self._listeners: tuple[queue.SimpleQueue[Event | None], ...] = ()
+        self._progress: Progress | None = None
+        self._on_event = on_event
+
+        def work() -> None:
+            report, error = None, None
+            try:
+                report = run(url, output, options, self._happened, self._control)
+            except BaseException as raised:
+                error = raised
+            with self._lock:
+                self._ended = True
+                for listener in self._listeners:
+                    listener.put(None)
+            if error is not None:
+                self._future.set_exception(error)
+            elif report is not None:
+                self._future.set_result(report)
+
+        self._thread = threading.Thread(target=work, name="raydl-download")
+        before_exit(self)
+        self._thread.start()
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far it is: the latest Progress event, None before the first."""
+        return self._progress
+
+    @property
+    def paused(self) -> bool:
+        """Whether it was paused, and not continued."""
+        return self._control.is_paused
+
+    @property
+    def kept(self) -> int:
+        """Bytes that the next run can go on from; once it has ended without the file."""
+        return self._control.kept
+
+    def pause(self) -> None:
+        """Ask the origin for nothing more; what was asked for, about a second's worth, comes."""
+        self._control.pause()
+
+    def resume(self) -> None:
+        """Go on after ``pause``."""
+        self._control.pause(False)
+
+    def cancel(self) -> None:
+        """End it; ``result`` raises CancelledError. What had arrived is kept in the .part file."""
+        self._control.cancel()
+
+    def done(self) -> bool:
+        """Whether it has ended, in whatever way."""
+        return self._future.done()
+
+    def result(self, timeout: float | None = None) -> Report:
+        """The Report, as soon as there is one; waits ``timeout`` seconds at most.
+
+        Raises what ``raydl.fetch`` raises, and TimeoutError while the download goes on.
+        """
+        from concurrent.futures import TimeoutError as NotYet  # before Python 3.11 another one
+
+        try:
+            return self._future.result(timeout)
+        except NotYet:
+            if self._future.done():
+                raise
+            raise TimeoutError(f"not done after {timeout:g}s: {self!r}") from None
+
+    def add_done_callback(self, call: Callable[[Download], None]) -> None:
+        """Call ``call`` with this handle as soon as it has ended; at once if it has."""
+        self._future.add_done_callback(lambda _: call(self))
+
+    def events(self) -> Iterator[Event]:
+        """Every event as it happens, until the end; those that were before come first.
+
+        An iterator that is dropped gets nothing more.
+        """
+        mine: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        with self._lock:
+            for past in self._past:
+                mine.put(past)
+            if self._ended:
+                mine.put(None)
+            self._listeners += (mine,)
+        try:
+            while (event := next_item(mine)) is not None:
+                yield event
+        finally:
+            with self._lock:
+                self._listeners = tuple(one for one in self._listeners if one is not mine)
+
+    @property
+    def future(self) -> Future[Report]:
+        """The same as a future of the standard library; cancelling that one does nothing."""
+        return self._future
+
+    def join(self) -> None:
+        """Wait until its thread has ended."""
+        self._thread.join()
+
+    def _happened(self, event: Event) -> None:
+        if isinstance(event, Progress):
+            self._progress = event
+        with self._lock:
+            self._past.append(event)
+            for listener in self._listeners:
+                listener.put(event)
+        if self._on_event is not None:
+            self._on_event(event)
+
+    def __repr__(self) -> str:
+        if self._future.done():
+            error = self._future.exception()
+            state = f"{type(error).__name__}: {error}" if error else "done"
+        else:
+            state = "paused" if self.paused else "running"
+            if self._progress is not None:
+                state += f", {format_size(self._progress.fetched)}"
+                if self._progress.size:
+                    state += f" of {format_size(self._progress.size)}"
+        return f"<Download {self.url}: {state}>"

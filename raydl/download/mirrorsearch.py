@@ -1,0 +1,158 @@
+"""Looks for mirrors while the download runs: each that is shown to have the same file joins."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+from raydl.model.control import Control
+from raydl.model.errors import CancelledError, RaydlError
+from raydl.model.events import Emit, Event
+from raydl.model.failure import Failure
+from raydl.model.remote import Remote, Source
+from raydl.model.units import format_duration
+from raydl.model.weburl import redact
+from raydl.origin import Origin
+from raydl.origin.lookup import probe_origin, source_of
+from raydl.scheduler.inbox import Searched
+from raydl.scheduler.mirrors import Mirror, agrees, objection
+from raydl.settings.options import Options
+
+SPOT = 64 << 10
+SPOTS = 4
+"""This many blocks are compared where no stated digest shows that two files are the same."""
+
+
+LATE = 2.0
+"""Times the timeout: when a mirror that has not shown by then what it has is left out."""
+
+
+def mirror_of(url: str, owner: str, remote: Remote, options: Options, emit: Emit) -> Mirror:
+    """The mirror that was found at ``url``, and how to look it up again.
+
+    The options were given for ``owner``; see ``probe_origin``.
+    """
+
+    def ask() -> Source:
+        found = probe_origin(url, options, emit, Control(), owner=owner, is_known=True)
+        return source_of(found, options)
+
+    return Mirror(source_of(remote, options), ask)
+
+
+class MirrorSearch:
+    """Asks every mirror in a thread of its own, and posts what became of each.
+
+    ``first`` is what was found at ``url``; a mirror that is not shown to have the same file is
+    left out, with a reason, and so is one that takes ``LATE``.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        first: Remote,
+        options: Options,
+        post: Callable[[Searched], None],
+    ) -> None:
+        self._url, self._first, self._post = url, first, post
+        self._options = replace(options, retries=0)
+        self._spots = _Spots(source_of(first, options))
+        self._controls: list[Control] = []
+        self._is_closed = False
+        self._others = [other for other in options.mirror if other != url]
+        self.count = len(self._others)
+
+    def start(self) -> None:
+        """Begin; ``count`` messages follow."""
+        for other in self._others:
+            control = Control()
+            self._controls.append(control)
+            search = threading.Thread(
+                target=self._search, args=(other, control), name="raydl-mirror", daemon=True
+            )
+            search.start()
+
+    def close(self) -> None:
+        """End what is under way; nothing is reported any more."""
+        self._is_closed = True
+        for control in self._controls:
+            control.cancel()
+
+    def _search(self, other: str, control: Control) -> None:
+        mirror, why = None, ""
+        limit = LATE * self._options.timeout
+        late = threading.Timer(limit, control.cancel)
+        late.daemon = True
+        try:
+            late.start()
+            remote = probe_origin(other, self._options, _told_before, control, owner=self._url)
+            why = objection(self._first, remote)
+            if not why and not agrees(self._first, remote):
+                why = self._spots.compare(source_of(remote, self._options), control)
+            if not why:
+                mirror = mirror_of(other, self._url, remote, self._options, _told_before)
+        except CancelledError:
+            why = f"it has not answered in {format_duration(limit)}"
+        except RaydlError as error:
+            why = error.message
+        except Exception as error:  # a bug here must not leave others waiting
+            why = f"unexpected {type(error).__name__}"
+        finally:
+            late.cancel()
+        if self._is_closed:
+            return
+        fate = f"is left out: {why}" if why else "has the same file, and joins"
+        self._post(Searched(mirror, f"the mirror {redact(other)} {fate}"))
+
+
+class _Spots:
+    """Some blocks of the first file, read once: its first, and others at random."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        size = source.size or 0
+        starts = {0, *(random.randrange(max(1, size - SPOT)) for _ in range(SPOTS - 1))}
+        self._ranges = [(start, min(size, start + SPOT)) for start in sorted(starts)]
+        self._lock = threading.Lock()
+        self._blocks: list[bytes] | Failure | None = None
+
+    def compare(self, other: Source, control: Control) -> str:
+        """Why ``other`` is not shown to be the same, empty where it is."""
+        with self._lock:
+            if self._blocks is None or isinstance(self._blocks, Failure):
+                self._blocks = self._read(self._source, control)
+            ours = self._blocks
+        theirs = self._read(other, control)
+        for blocks in (ours, theirs):
+            if isinstance(blocks, Failure):
+                return f"it could not be compared: {blocks.message}"
+        if ours != theirs:
+            return "it has other bytes"
+        return ""
+
+    def _read(self, source: Source, control: Control) -> list[bytes] | Failure:
+        origin, blocks = Origin(source.access, source.timeout), []
+        control.watch(origin.abort)
+        try:
+            for start, stop in self._ranges:
+                block = bytearray(stop - start)
+                at = 0
+                while at < len(block):
+                    view = memoryview(block)[at:]
+                    got, failure = origin.read_part(source, start + at, stop, view)
+                    at += got
+                    control.wait(0)  # it was aborted where this raises
+                    if failure is not None:
+                        return failure
+                    if not got:
+                        return Failure("wrong", "nothing came")
+                blocks.append(bytes(block))
+        finally:
+            origin.close()
+        return blocks
+
+
+def _told_before(event: Event) -> None:
+    """Ignore events: warnings about credentials and trust were already shown for the main URL."""

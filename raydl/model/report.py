@@ -1,0 +1,84 @@
+"""What became of a download."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from raydl.model.units import counted, format_duration, format_size
+
+
+@dataclass(frozen=True)
+class NodeShare:
+    """What one machine contributed: ``bytes`` of the file, over up to ``lanes`` lanes."""
+
+    node: str
+    bytes: int
+    lanes: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """A finished download.
+
+    ``path`` is None when the bytes went to standard output. ``size``, ``fetched`` (over the
+    network in this run) and ``resumed`` (kept from an earlier run) are bytes, ``seconds`` is
+    wall time and ``transfer_seconds`` the time from the first request for a part to the last
+    byte. ``wasted`` bytes came twice or in vain. ``digests`` maps an algorithm to the hex digest
+    that was computed and compared, and ``proof`` says where the expected one came from:
+    ``given``, a file or URL, or a header of the origin. ``limit`` says which limit was met, where
+    that is known.
+    """
+
+    url: str
+    path: str | None
+    size: int
+    fetched: int = 0
+    resumed: int = 0
+    seconds: float = 0.0
+    transfer_seconds: float = 0.0
+    parts: int = 0
+    retries: int = 0
+    wasted: int = 0
+    digests: dict[str, str] = field(default_factory=dict)
+    nodes: tuple[NodeShare, ...] = ()
+    skipped: bool = False
+    limit: str = ""
+    proof: str = ""
+
+    @property
+    def speed(self) -> float:
+        """Bytes a second over the transfer; 0 when nothing was transferred."""
+        return self.fetched / self.transfer_seconds if self.transfer_seconds > 0 else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON, the speed included."""
+        return {**asdict(self), "speed": self.speed}
+
+    def summary(self) -> str:
+        """What became of it, in a line."""
+        where = self.path or "standard output"
+        if self.skipped:
+            line = f"{where} exists, {format_size(self.size)}: skipped"
+            return ", ".join((line, *(f"{algorithm} verified" for algorithm in self.digests)))
+        line = f"{where}: {format_size(self.size)} in {format_duration(self.seconds)}"
+        if self.fetched:
+            line += f", {format_size(self.speed)}/s"
+            over = format_duration(self.transfer_seconds)
+            if over != format_duration(self.seconds):
+                line += f" over {over}"
+        if len(self.nodes) > 1:
+            line += f", {counted(len(self.nodes), 'node')}"
+        if self.resumed:
+            line += f", {format_size(self.resumed)} kept from before"
+        if self.retries:
+            line += f", {counted(self.retries, 'retry', 'retries')}"
+        for algorithm in self.digests:
+            line += f", {algorithm} verified"
+        return line
+
+    def _repr_html_(self) -> str:
+        """For notebooks, which ask the value itself how it looks."""
+        from raydl.view.html import report
+
+        return report(self)

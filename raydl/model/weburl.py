@@ -1,0 +1,97 @@
+"""URLs that can be fetched, and what is wrong with others."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+from raydl.model.errors import UsageError
+from raydl.model.units import printable
+
+SCHEMES = ("http", "https")
+
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+"""RFC 3986, section 3.1. What has another form may be a password."""
+
+_EXAMPLE = "write https://host/path"
+
+
+def check_url(url: str) -> SplitResult:
+    """The parts of an absolute http or https URL.
+
+    Raises UsageError, which says what is wrong with it and shows it without its secrets.
+    """
+    if not isinstance(url, str):
+        raise UsageError(f"a URL is a text, not {type(url).__name__}", _EXAMPLE)
+    text = url.strip()
+    if not text:
+        raise UsageError("the URL is empty", _EXAMPLE)
+    if not _SCHEME.match(text):
+        typed = re.match(r"(https?):/*", text, re.IGNORECASE)
+        scheme = typed[1].lower() if typed else "https"
+        guess = f"{scheme}://" + re.sub(r"^(https?:)?/*", "", text, flags=re.IGNORECASE)
+        hint = _EXAMPLE if _problem(guess) else f"did you mean {_shown(guess)}?"
+        raise UsageError(f"{_shown(text)} has no scheme", hint)
+    problem = _problem(text)
+    if problem:
+        raise UsageError(f"{_shown(text)} cannot be fetched: {problem}", _EXAMPLE)
+    return urlsplit(text)
+
+
+def _problem(url: str) -> str:
+    """Why this cannot be fetched; empty where it can be tried."""
+    scheme = url.partition("://")[0].lower()
+    if scheme not in SCHEMES:
+        return f"the scheme {printable(scheme)} is not supported, http and https are"
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "its host is no address"
+    if not parts.hostname:
+        return "there is no host in it"
+    if not is_host(parts.hostname):
+        return "its host cannot be one"
+    try:
+        port_fits = parts.port != 0
+    except ValueError:
+        port_fits = False
+    return "" if port_fits else "its port is no number from 1 to 65535"
+
+
+def is_host(name: str) -> bool:
+    """Whether this can be a host: an address, or labels that DNS can have."""
+    if ":" in name:
+        return True  # urlsplit has checked that it is an IPv6 address
+    try:
+        labels = name.rstrip(".").encode("idna").split(b".")
+    except UnicodeError:
+        return False
+    return all(re.fullmatch(rb"[\w-]{1,63}", label) for label in labels)
+
+
+def _shown(url: str) -> str:
+    """A URL that may be malformed, without what may be secret in it.
+
+    Where a password has a slash or a question mark in it, parsers take it for another part: so
+    nothing before an @ is shown, wherever that is, and no port but one of digits.
+    """
+    head, tail = re.match(r"([^?#]*)(.*)", url, re.DOTALL).groups()  # type: ignore[union-attr]
+    scheme = match[0] if (match := _SCHEME.match(head)) else ""
+    if "@" in tail:
+        return printable(f"{scheme}…")
+    _, at, place = head[len(scheme) :].rpartition("@")
+    place = re.sub(r"^([^/:\[]*:)(?![0-9]*(?:/|$))[^/]*", r"\1…", place)
+    return printable(f"{scheme}{'…@' if at else ''}{place}{'?…' if tail else ''}")
+
+
+def redact(url: str) -> str:
+    """The URL without user, password, query and fragment: all that may hold a secret."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "…"
+    if not parts.netloc:
+        return "…"
+    host = parts.netloc.rpartition("@")[2]
+    query = "…" if parts.query else ""
+    return urlunsplit((parts.scheme, host, parts.path, query, ""))

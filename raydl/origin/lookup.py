@@ -1,0 +1,172 @@
+"""What the driver itself asks of origins: the probe, and a list of digests."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from http.cookiejar import CookieJar
+from itertools import count
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from raydl.model import backoff
+from raydl.model.control import Control
+from raydl.model.events import Emit, Notice, Unanswered
+from raydl.model.failure import Failure
+from raydl.model.remote import Access, Remote, Source
+from raydl.model.units import format_duration
+from raydl.model.weburl import redact
+from raydl.origin import Origin, OriginFailure, split_auth
+from raydl.origin.access import access_of
+from raydl.settings.options import Options
+
+PROBE_RETRIES = 2
+"""Tries for an origin that cannot be reached at all: a person waits for the answer."""
+
+FIRST_BUDGET = 20.0
+"""Seconds for an origin that has not answered yet, where neither tries nor timeout were chosen."""
+
+FIRST_WORD = 5.0
+"""Seconds after which it is said that nothing has come yet."""
+
+MOST_WAITS = 2.0
+"""Timeouts that all of a question may take: addresses that are dead, redirects, a slow answer."""
+
+T = TypeVar("T")
+
+
+def probe_origin(
+    url: str,
+    options: Options,
+    emit: Emit,
+    control: Control,
+    how: str = "head",
+    *,
+    owner: str | None = None,
+    is_known: bool = False,
+) -> Remote:
+    """Probe, again and again while that may help. Raises RaydlError.
+
+    ``how`` is that of ``Origin.probe``. The options were given for ``owner``, where that is another
+    URL. ``is_known``: the origin has answered before, so wait longer.
+    """
+    asking = _Asking(url, options, emit, control, owner, None if is_known else FIRST_BUDGET)
+    remote = asking.ask(lambda origin: origin.probe(asking.url, how))
+    if remote.is_downgraded:
+        emit(Notice("the origin redirects from https to http: who is on the way can change it"))
+    return remote
+
+
+def source_of(remote: Remote, options: Options) -> Source:
+    """What lanes need to ask for byte ranges of it."""
+    return Source(
+        url=remote.final_url,
+        size=remote.size,
+        etag=remote.etag,
+        last_modified=remote.last_modified,
+        access=remote.access,
+        timeout=options.timeout,
+        weak_etag=remote.weak_etag,
+        weak_date=remote.weak_date,
+        media_type=remote.media_type,
+        coding=remote.coding,
+    )
+
+
+def text_at(near: str, options: Options, emit: Emit, control: Control, url: str, limit: int) -> str:
+    """The text at ``url``, ``limit`` bytes at most; the options were given for ``near``.
+
+    Raises RaydlError.
+    """
+    asking = _Asking(url, options, emit, control, near, FIRST_BUDGET, f" for {redact(url)}")
+    return asking.ask(lambda origin: origin.text(asking.url, limit))
+
+
+@contextlib.contextmanager
+def _after(seconds: float, call: Callable[[], None]) -> Iterator[None]:
+    """Call ``call`` where what is within takes longer than that."""
+    timer = threading.Timer(seconds, call)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+class _Asking:
+    """A question to an origin that a person waits for: asked again while that may help."""
+
+    def __init__(
+        self,
+        url: str,
+        options: Options,
+        emit: Emit,
+        control: Control,
+        owner: str | None,
+        budget: float | None,
+        what: str = "",
+    ) -> None:
+        self._options, self._emit, self._control = options, emit, control
+        self._what = what
+        self.url, auth = split_auth(url)
+        near = None if owner is None else split_auth(owner)[0]
+        self._access: Access
+        self._cookies: CookieJar
+        self._access, self._cookies = access_of(
+            self.url, auth, options, lambda text: emit(Notice(text)), owner=near
+        )
+        chosen = (options.retries, options.timeout) != (Options.retries, Options.timeout)
+        self._until = None if budget is None or chosen else time.monotonic() + budget
+
+    def ask(self, question: Callable[[Origin], T]) -> T:
+        """The answer. Raises RaydlError."""
+        for tries in count(1):
+            timeout = self._timeout()
+            origin = Origin(self._access, timeout, self._cookies)
+            self._control.watch(origin.abort)
+            try:
+                with self._saying_that_it_takes_long(), _after(timeout * MOST_WAITS, origin.abort):
+                    return question(origin)
+            except OriginFailure as error:
+                self._control.wait(0)  # it was aborted where this raises
+                failure = error.failure
+                if failure.kind == "cancelled":
+                    host = urlsplit(self.url).netloc
+                    failure = Failure("timeout", f"{host} did not answer in time")
+                self._wait(failure, tries)
+            finally:
+                origin.close()
+        raise AssertionError("unreachable")
+
+    def _timeout(self) -> float:
+        if self._until is None:
+            return self._options.timeout
+        return min(self._options.timeout, max(1.0, self._until - time.monotonic()))
+
+    def _saying_that_it_takes_long(self) -> AbstractContextManager[None]:
+        host = urlsplit(self.url).netloc
+        text = f"{host} has not answered for {format_duration(FIRST_WORD)}; waiting"
+        return _after(FIRST_WORD, lambda: self._emit(Unanswered(text)))
+
+    def _wait(self, failure: Failure, tries: int) -> None:
+        """Wait for the next try. Raises RaydlError where there is none."""
+        delay = backoff.delay(tries, failure.retry_after)
+        is_silent = failure.kind in ("connect", "proxy", "timeout")
+        limit = min(self._options.retries, PROBE_RETRIES if is_silent else self._options.retries)
+        is_over = self._until is not None and time.monotonic() + delay >= self._until
+        if not failure.retryable or tries > limit or is_over:
+            error = failure.to_error(self._what + (f" ({tries} tries)" if tries > 1 else ""))
+            if is_silent and failure.kind != "proxy":
+                error.hint = "check the URL and this machine's network"
+            elif is_over and failure.retryable:
+                error.hint = "the origin is busy; --retries N asks for longer"
+            if failure.status == 401 and any(n == "Authorization" for n, _ in self._access.headers):
+                error.hint = "the credentials are wrong"
+            raise error
+        told = Unanswered if tries == 1 else Notice
+        self._emit(told(f"{failure.message}; again in {format_duration(delay)}"))
+        self._control.wait(delay)

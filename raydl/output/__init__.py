@@ -1,0 +1,1 @@
+"""Where the bytes go: a file by way of its ``.part``, standard output, another thread."""

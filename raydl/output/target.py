@@ -1,0 +1,143 @@
+"""Where the file is to go: the path, what may be there already, and what else writes it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from raydl.model.digests import Proof
+from raydl.model.errors import ChecksumError, OutputError, TargetError
+from raydl.model.remote import Remote
+from raydl.model.units import format_size
+from raydl.origin.naming import LONGEST_ENDING
+from raydl.settings.options import Options
+
+STDOUT = "-"
+
+
+def planned_path(output: str | os.PathLike[str] | None) -> Path | None:
+    """The target path where it is known before the probe: not for None or a directory."""
+    if output is None:
+        return None
+    path = Path(output)
+    try:
+        is_directory = str(output).endswith(("/", os.sep)) or path.is_dir()
+    except OSError as error:
+        raise output_error(error, path) from None
+    return None if is_directory else path
+
+
+def target_path(output: str | os.PathLike[str] | None, remote: Remote) -> Path:
+    """The target path: ``output``, or the remote's name in that directory or the current one."""
+    path = planned_path(output)
+    return path if path is not None else Path(output or ".") / remote.name
+
+
+def check_target(path: Path, options: Options) -> bool:
+    """Whether the target is there and to be skipped.
+
+    Raises TargetError when it is there and neither option allows for that, and OutputError
+    when its directory cannot take it.
+    """
+    try:
+        return _check(path, options)
+    except OSError as error:
+        raise output_error(error, path) from None
+
+
+def _check(path: Path, options: Options) -> bool:
+    if path.is_dir():
+        raise OutputError(f"{path} is a directory", f"write -o {path}/ to save into it")
+    exists = path.exists()
+    if exists and not path.is_file():
+        raise OutputError(f"{path} is no regular file", "save elsewhere, or pipe with -o -")
+    if exists or path.is_symlink():
+        if options.skip_existing and exists:
+            return True
+        if not options.overwrite:
+            raise TargetError(
+                f"{path} exists already",
+                "--overwrite replaces it, --skip-existing leaves it, "
+                "or save under another name with -o",
+            )
+    _check_directory(path.parent)
+    with contextlib.suppress(FileNotFoundError):
+        path.with_name(path.name + LONGEST_ENDING).lstat()  # may be too long where path is not
+    return False
+
+
+def _check_directory(path: Path) -> None:
+    """Raise OutputError where no file can come into being there."""
+    if not path.is_dir():
+        there = next((place for place in (path, *path.parents) if os.path.lexists(place)), None)
+        if there is not None and not there.is_dir():
+            raise OutputError(f"{there} is no directory", "save elsewhere with -o")
+        raise OutputError(f"the directory {path} does not exist", f"create it: mkdir -p {path}")
+    if not os.access(path, os.W_OK):
+        raise OutputError(
+            f"{path} cannot be written to: no permission, or read-only", "save elsewhere with -o"
+        )
+
+
+def verify_target(path: Path, proof: Proof, between: Callable[[], None]) -> dict[str, str]:
+    """Hold what is at ``path`` already against a digest; ``between`` may end that.
+
+    Raises ChecksumError, and OutputError for what cannot be read.
+    """
+    try:
+        return proof.verify_file(path, between)
+    except ChecksumError as error:
+        error.hint = f"{error.hint}; --overwrite downloads it again"
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot read {path}: {error.strerror}") from None
+
+
+def check_space(path: Path, needed: int) -> None:
+    """Raise OutputError when the disk has not ``needed`` bytes left."""
+    try:
+        stats = os.statvfs(path.parent)
+    except (OSError, AttributeError):
+        return
+    free = stats.f_bavail * stats.f_frsize
+    if free < needed:
+        raise OutputError(
+            f"{path.parent} has {format_size(free)} free, {format_size(needed)} are needed",
+            "free some space, or save elsewhere with -o",
+        )
+
+
+def output_error(error: OSError, path: Path, kept: str = "") -> OutputError:
+    """Our error for what the operating system said of a write to ``path``.
+
+    ``kept`` says how the same command goes on, which it does not where another place is needed.
+    """
+    elsewhere = "save elsewhere with -o"
+    is_there = os.path.isdir(path.parent)  # noqa: PTH112 - raises nothing
+    gone = "no file can be made there" if is_there else "its directory is gone"
+    unfit = {
+        errno.EFBIG: ("the file system takes no file that large", elsewhere),
+        errno.EACCES: ("no permission", elsewhere),
+        errno.EPERM: ("no permission", elsewhere),
+        errno.EROFS: ("the file system is read-only", elsewhere),
+        errno.ENOENT: (gone, elsewhere),
+        errno.ENAMETOOLONG: ("the name is too long", "give a shorter one with -o"),
+    }
+    full = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up"}
+    number = error.errno or 0
+    if number in unfit:
+        what, hint = unfit[number]
+    else:
+        what = full.get(number) or error.strerror or type(error).__name__
+        hint = ", ".join(part for part in ("free some space" * (number in full), kept) if part)
+    return OutputError(f"cannot write {path}: {what}", hint)
+
+
+def stdout_error(error: OSError) -> OutputError:
+    """The same for standard output."""
+    if error.errno == errno.EPIPE:
+        return OutputError("the reader of standard output has gone")
+    return output_error(error, Path("standard output"))

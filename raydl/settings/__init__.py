@@ -1,0 +1,1 @@
+"""The options: defined once, read from text, files, variables and flags."""

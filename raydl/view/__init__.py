@@ -1,0 +1,1 @@
+"""Events, made visible: a bar, lines, JSON, a widget, HTML."""

@@ -1,0 +1,96 @@
+"""The file as a strip of cells, each with the state of its bytes: what events add up to. Pure."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+from raydl.model.events import (
+    Event,
+    PartFailed,
+    PartFetched,
+    PartHedged,
+    PartStarted,
+    PartWritten,
+    Planned,
+)
+
+
+class State(Enum):
+    """Of the bytes of a cell; of several parts in it, what happened last."""
+
+    WAITING = "waiting"
+    FLYING = "in flight"
+    HEDGED = "late, asked for again"
+    FAILED = "failed, tried again"
+    FETCHED = "fetched"
+    WRITTEN = "written"
+
+
+STRENGTH = {State.FLYING: 0.33, State.HEDGED: 0.5, State.FETCHED: 0.7, State.WRITTEN: 1.0}
+"""How strong its node's colour is in a picture of a cell: the more, the nearer to the file."""
+
+
+class Cell(NamedTuple):
+    """``node`` is the one that had to do with it last, empty for none."""
+
+    state: State
+    node: str
+
+
+class PartMap:
+    """``count`` cells, whatever the number of parts; an event costs what it touches of them."""
+
+    def __init__(self, count: int = 200) -> None:
+        self._count = count
+        self._size = self._written = 0
+        self.changed: set[int] = set()
+        """Cells that may look different since this was last cleared."""
+        self._reset(0)
+
+    def take(self, event: Event) -> None:
+        """Take in what happened."""
+        match event:
+            case Planned(start, size):
+                self._size = size
+                self._reset(start)
+            case PartStarted(_, start, stop, node):
+                self._mark(start, stop, node, State.FLYING)
+            case PartHedged(_, start, stop, node):
+                self._mark(start, stop, node, State.HEDGED)
+            case PartFailed(_, start, stop, node):
+                self._mark(start, stop, node, State.FAILED)
+            case PartFetched(_, start, stop, node):
+                self._mark(start, stop, node, State.FETCHED)
+            case PartWritten(_, _, stop):
+                before, self._written = self._written, max(self._written, stop)
+                self.changed.update(self._touched(before, self._written))
+
+    def cell(self, number: int) -> Cell:
+        """How cell ``number`` is now."""
+        stop = self._size * (number + 1) // self._count
+        if not self._size or stop <= self._written:
+            return Cell(State.WRITTEN if self._size else State.WAITING, self._nodes[number])
+        return Cell(self._states[number], self._nodes[number])
+
+    def cells(self) -> list[Cell]:
+        """All of them."""
+        return [self.cell(number) for number in range(self._count)]
+
+    def _reset(self, written: int) -> None:
+        self._written = written
+        self._states = [State.WAITING] * self._count
+        self._nodes = [""] * self._count
+        self.changed.update(range(self._count))
+
+    def _mark(self, start: int, stop: int, node: str, state: State) -> None:
+        for number in self._touched(start, stop):
+            self._states[number], self._nodes[number] = state, node
+            self.changed.add(number)
+
+    def _touched(self, start: int, stop: int) -> range:
+        """The cells with bytes of ``[start, stop)``."""
+        if not self._size or stop <= start:
+            return range(0)
+        first = start * self._count // self._size
+        return range(first, min(self._count, -(-stop * self._count // self._size)))

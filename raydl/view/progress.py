@@ -1,0 +1,229 @@
+"""Events to what a person or a program sees: a bar, plain lines, JSON lines. All on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TextIO
+
+from raydl.model.events import (
+    ClusterChosen,
+    Event,
+    Failed,
+    Finished,
+    LanesJoined,
+    PartFailed,
+    Planned,
+    Progress,
+    Verifying,
+)
+from raydl.model.log import warn
+from raydl.model.units import format_duration, format_size
+from raydl.view.status import Tally
+
+PLAIN_SECONDS = 5.0
+
+Render = Callable[[Event], None]
+
+
+@contextlib.contextmanager
+def renderer(style: str, stream: TextIO | None = None) -> Iterator[Render]:
+    """A function that shows events in ``style``.
+
+    ``auto`` is a widget in a notebook, a bar on a terminal, and else plain lines; those of a
+    notebook go to its standard output, for what is on the other one looks like an error.
+    """
+    out = stream if stream is not None else sys.stderr
+    if style == "auto" and stream is None and (found := _notebook_style()):
+        style, out = found, sys.stdout
+    if out is None:  # closed by the process that started this one
+        style, out = "none", io.StringIO()
+    if style == "auto":
+        style = "bar" if out.isatty() else "plain"
+    shown = _shown(style, out)
+    try:
+        yield shown
+    finally:
+        shown.close()
+
+
+def _notebook_style() -> str:
+    """How a notebook shows events; empty where this is none, and then nothing is imported."""
+    if "IPython" not in sys.modules:
+        return ""
+    from raydl.view.widget import has_widgets, is_notebook
+
+    return ("widget" if has_widgets() else "plain") if is_notebook() else ""
+
+
+def _shown(style: str, out: TextIO) -> Any:
+    if style == "widget":
+        from raydl.view.widget import Widget
+
+        return Widget()
+    return {"bar": Bar, "plain": Plain, "json": JsonLines, "none": Silent}[style](out)
+
+
+class Silent:
+    """Shows nothing but that there is nothing to be had yet."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __call__(self, event: Event) -> None:
+        """Show an event."""
+        warn(event)
+
+    def close(self) -> None:
+        """Nothing more comes."""
+
+    def _line(self, text: str) -> None:
+        # The reader of standard error may have gone: that is no reason to stop a download.
+        with contextlib.suppress(OSError, ValueError):
+            print(text, file=self._stream, flush=True)
+
+
+class JsonLines(Silent):
+    """Every event as one JSON object a line; docs/events.md has the schema."""
+
+    def __call__(self, event: Event) -> None:
+        """Write the event's record."""
+        record: dict[str, Any] = {"time": round(time.time(), 3), **event.to_dict()}
+        self._line(json.dumps(record, ensure_ascii=False))
+
+
+class Plain(Silent):
+    """Lines for a log: what matters once, progress every few seconds."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._tally = Tally()
+        self._shown_at = time.monotonic()
+
+    def __call__(self, event: Event) -> None:
+        """Write a line if the event is worth one."""
+        self._tally.take(event)
+        if isinstance(event, Progress):
+            now = time.monotonic()
+            if now - self._shown_at >= PLAIN_SECONDS:
+                self._shown_at = now
+                self._progress(event)
+        elif _is_told(event):
+            self._line(str(event))
+
+    def _progress(self, event: Progress) -> None:
+        tally = self._tally
+        line = tally.amount
+        if event.size:
+            line = f"{100 * event.fetched / event.size:3.0f} %, {line}"
+        if tally.seconds_left is not None:
+            line += f", {format_duration(tally.seconds_left)} left"
+        self._line(f"{line}, {format_size(tally.speed)}/s, {tally.at_work}")
+
+
+class Bar(Silent):
+    """One tqdm bar for the file; lines above it for what a person should know."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._bar: Any = None
+        self._tally = Tally()
+
+    def __call__(self, event: Event) -> None:
+        """Move the bar, or write a line above it."""
+        self._tally.take(event)
+        match event:
+            case Progress():
+                self._draw(event, _fields(self._tally, _width(self._stream)))
+            case Verifying():
+                if self._tally.progress is not None:
+                    self._draw(self._tally.progress, "verifying")
+            case Finished() | Failed():
+                self.close()
+                if isinstance(event, Finished):
+                    self._line(str(event))
+            case _ if _is_told(event):
+                self._above(str(event))
+
+    def close(self) -> None:
+        """Leave the bar as it stands."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _above(self, text: str) -> None:
+        if self._bar is None:
+            self._line(text)
+        else:
+            self._bar.write(text, file=self._stream)
+
+    def _draw(self, event: Progress, text: str) -> None:
+        layout = "{percentage:3.0f} % |{bar}| " + text if event.size else text
+        width = _width(self._stream)
+        if self._bar is None:
+            from tqdm import tqdm  # only where a bar is drawn
+
+            self._bar = tqdm(
+                total=event.size, initial=event.fetched, leave=False, file=self._stream,
+                bar_format=layout, ncols=width,
+            )  # fmt: skip
+            return
+        self._bar.bar_format, self._bar.ncols = layout, width
+        # Not below what is shown: bytes of a broken connection are fetched again.
+        self._bar.n = max(self._bar.n, event.fetched)
+        self._bar.refresh()
+
+
+BESIDE_BAR = (
+    (89, "{amount}, {speed}, {left}, {lanes}"),
+    (67, "{amount}, {speed}, {left}"),
+    (54, "{fetched}, {speed}, {left}"),
+    (43, "{speed}, {left}"),
+    (30, "{speed}"),
+    (0, ""),
+)
+"""What stands beside the bar from which width on: what fits at its longest with ten cells of bar,
+so that no field comes and goes with the digits of another."""
+
+WITHOUT_BAR = ((44, "{fetched}, {speed}, {lanes}"), (22, "{fetched}, {speed}"), (0, "{fetched}"))
+"""The same where the size is not known."""
+
+
+def _fields(tally: Tally, width: int) -> str:
+    """How it stands, in as many fields as there is room for."""
+    layouts = BESIDE_BAR if tally.size else WITHOUT_BAR
+    layout = next(layout for least, layout in layouts if width >= least)
+    left = tally.seconds_left
+    return layout.format(
+        amount=tally.amount,
+        fetched=format_size(tally.fetched),
+        speed=f"{format_size(tally.speed)}/s",
+        left=f"{'?' if left is None else format_duration(left)} left",
+        lanes=tally.at_work,
+    )
+
+
+def _width(stream: TextIO) -> int:
+    """Columns to draw in: short of the edge, or the ^C that terminals echo would wrap the line."""
+    try:
+        columns = os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        columns = 0
+    return max(1, (columns or shutil.get_terminal_size().columns) - 4)
+
+
+def _is_told(event: Event) -> bool:
+    """Whether a person wants a line for it."""
+    if isinstance(event, Planned):
+        return bool(event.note)
+    if isinstance(event, Failed):
+        return False  # the caller gets the error itself
+    if isinstance(event, PartFailed) and not event.tries:
+        return False  # its node is gone, which has a line of its own
+    return event.level != "detail" or isinstance(event, LanesJoined | ClusterChosen | PartFailed)

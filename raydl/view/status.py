@@ -1,0 +1,205 @@
+"""How a download stands: what its events add up to. Windows and widgets draw from this."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple
+
+from raydl.model.events import (
+    ClusterChosen,
+    Continued,
+    Event,
+    Failed,
+    Finished,
+    LanesJoined,
+    LanesLeft,
+    Notice,
+    PartFetched,
+    Paused,
+    Planned,
+    Probed,
+    Progress,
+    Resumed,
+    Verifying,
+)
+from raydl.model.report import Report
+from raydl.model.units import counted, format_duration, format_size
+
+SPEED_SECONDS = 2.0
+"""A speed is averaged over this long."""
+
+
+class Phase(Enum):
+    """Where a download is."""
+
+    ASKING = "asking"
+    FETCHING = "fetching"
+    PAUSED = "paused"
+    VERIFYING = "verifying"
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass
+class NodeTally:
+    """What a node has brought: ``number`` counts nodes in the order in which they came.
+
+    ``bytes`` of whole parts, ``lanes`` at work, ``speed`` in bytes a second over the last seconds.
+    """
+
+    name: str
+    number: int
+    bytes: int = 0
+    lanes: int = 0
+    speed: float = 0.0
+    state: str = "joins"
+    _speeds: deque[tuple[float, float]] = field(default_factory=deque, repr=False)
+
+    def saw(self, speed: float, now: float) -> None:
+        """Record the current speed."""
+        self._speeds.append((now, speed))
+        while self._speeds[0][0] < now - SPEED_SECONDS:
+            self._speeds.popleft()
+        self.speed = sum(speed for _, speed in self._speeds) / len(self._speeds)
+
+    def rest(self, state: str) -> None:
+        """Record that the node does nothing any more."""
+        self.state, self.lanes, self.speed = state, 0, 0.0
+        self._speeds.clear()
+
+
+class Mark(NamedTuple):
+    """How far it was at a time."""
+
+    time: float
+    fetched: int
+    lanes: int
+
+
+class Tally:
+    """Takes in events, one after the other."""
+
+    def __init__(self) -> None:
+        self.name = ""
+        self.size: int | None = None
+        self.phase = Phase.ASKING
+        self.progress: Progress | None = None
+        self.nodes: dict[str, NodeTally] = {}
+        self.notes: deque[str] = deque(maxlen=100)
+        """Lines that a person should know, the last ones."""
+        self.report: Report | None = None
+        self._marks: deque[Mark] = deque()
+
+    def take(self, event: Event) -> None:
+        """Take in what happened."""
+        match event:
+            case Probed(remote):
+                self.name, self.size = remote.name, remote.size
+                self._marks.clear()
+            case Planned(_, size):
+                self.size, self.phase = size, Phase.FETCHING
+                for node in self.nodes.values():  # it may have begun again
+                    node.bytes = 0
+                self._marks.clear()
+            case LanesJoined(name):
+                self.node(name).state = "fetches"
+            case LanesLeft(name):
+                self.node(name).rest("left")
+            case PartFetched(_, start, stop, name):
+                self.node(name).bytes += stop - start
+            case Progress():
+                self._take_progress(event)
+            case Verifying():
+                self.phase = Phase.VERIFYING
+            case Paused():
+                self.phase = Phase.PAUSED
+            case Continued():
+                self.phase = Phase.FETCHING
+                self._marks.clear()
+            case Finished(report):
+                self.report, self.phase = report, Phase.DONE
+                self._rest("done")
+            case Failed():
+                self.phase = Phase.FAILED
+                self._rest("stopped")
+        if isinstance(event, Notice | ClusterChosen | Resumed | LanesLeft | Failed):
+            self.notes.append(str(event))
+
+    def node(self, name: str) -> NodeTally:
+        """The node of that name, which may be new."""
+        if name not in self.nodes:
+            self.nodes[name] = NodeTally(name, len(self.nodes))
+        return self.nodes[name]
+
+    @property
+    def fetched(self) -> int:
+        """Bytes of the file that are somewhere."""
+        return self.progress.fetched if self.progress else 0
+
+    @property
+    def speed(self) -> float:
+        """Bytes a second, over the last seconds."""
+        if self.phase is not Phase.FETCHING or len(self._marks) < 2:
+            return 0.0
+        first, last = self._marks[0], self._marks[-1]
+        seconds = last.time - first.time
+        return max(0.0, (last.fetched - first.fetched) / seconds) if seconds > 0 else 0.0
+
+    @property
+    def at_work(self) -> str:
+        """The lanes and nodes at work. Under a rate most moments have no lane at work, so they are
+        the most of the last seconds."""
+        nodes = counted(self.progress.nodes if self.progress else 0, "node")
+        lanes = max((mark.lanes for mark in self._marks), default=0)
+        return f"{counted(lanes, 'lane')} on {nodes}" if lanes else nodes
+
+    @property
+    def amount(self) -> str:
+        """How much there is, and of how much."""
+        text = format_size(self.fetched)
+        return f"{text} of {format_size(self.size)}" if self.size else text
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At that speed; None while unknown."""
+        speed = self.speed
+        return (self.size - self.fetched) / speed if self.size and speed else None
+
+    def summary(self) -> str:
+        """How it stands, in a line."""
+        if self.report is not None:
+            return self.report.summary().partition(": ")[2] or self.report.summary()
+        text = self.amount
+        if self.phase is not Phase.FETCHING:
+            return f"{text}, {self.phase.value}" if self.progress else f"{self.phase.value} …"
+        text += f", {format_size(self.speed)}/s"
+        left = self.seconds_left
+        if left is not None:
+            text += f", {format_duration(left)} left"
+        if self.progress is not None:
+            text += f", {self.at_work}"
+            if self.progress.retries:
+                text += f", {counted(self.progress.retries, 'retry', 'retries')}"
+        return text
+
+    def _take_progress(self, event: Progress) -> None:
+        self.progress, self.size = event, event.size
+        if self.phase is Phase.ASKING:
+            self.phase = Phase.FETCHING
+        now = time.monotonic()
+        self._marks.append(Mark(now, event.fetched, event.lanes))
+        while len(self._marks) > 2 and self._marks[1].time <= now - SPEED_SECONDS:
+            self._marks.popleft()
+        for seen in event.by_node:
+            node = self.node(seen.node)
+            node.lanes = seen.lanes
+            node.saw(seen.speed, now)
+            node.state = "silent" if seen.silent else "fetches" if seen.lanes else "idle"
+
+    def _rest(self, state: str) -> None:
+        for node in self.nodes.values():
+            node.rest("left" if node.state == "left" else state)

@@ -1,0 +1,102 @@
+"""Progress in a notebook: one live widget, drawn from events."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from typing import Any
+
+from raydl.model.events import Event, Failed, Paused, Verifying
+from raydl.model.units import format_size
+from raydl.view import html
+from raydl.view.partmap import STRENGTH, Cell, PartMap, State
+from raydl.view.status import Tally
+from raydl.view.theme import TROUBLE, colour
+
+DRAW_SECONDS = 0.25
+
+CELLS = 160
+NOTES = 3
+"""Lines of what a person should know: the last ones."""
+
+
+def is_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = getattr(ipython, "get_ipython", lambda: None)() if ipython else None
+    return hasattr(shell, "kernel")
+
+
+def has_widgets() -> bool:
+    """Whether widgets can be drawn."""
+    try:
+        import ipywidgets  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+class Widget:
+    """A bar, the part map and the nodes' speeds; in the end what became of it."""
+
+    def __init__(self) -> None:
+        import ipywidgets
+        from IPython.display import display
+
+        self._html: Any = ipywidgets.HTML()
+        self._map, self._tally = PartMap(CELLS), Tally()
+        self._drawn_at = 0.0
+        display(self._html)  # type: ignore[no-untyped-call]
+
+    def __call__(self, event: Event) -> None:
+        """Take it in; draw a few times a second."""
+        self._map.take(event)
+        self._tally.take(event)
+        if self._tally.report is not None:
+            self._show(self._tally.report._repr_html_())
+            return
+        now = time.monotonic()
+        if now - self._drawn_at >= DRAW_SECONDS or isinstance(event, Failed | Paused | Verifying):
+            self._drawn_at = now
+            self._draw()
+
+    def close(self) -> None:
+        """Leave the widget as it was drawn last."""
+
+    def _show(self, text: str) -> None:
+        # A kernel that is going away is no reason to stop a download.
+        with contextlib.suppress(Exception):
+            self._html.value = text
+
+    def _draw(self) -> None:
+        tally = self._tally
+        parts = [html.line(tally.summary())]
+        if tally.size and tally.progress:
+            parts += [html.bar(tally.fetched / tally.size)]
+            parts += [html.strip([self._drawn(cell) for cell in self._map.cells()])]
+        nodes = list(tally.nodes.values())
+        most = max((node.speed for node in nodes), default=0.0) or 1.0
+        if len(nodes) > 1:
+            parts += [
+                html.nodes(
+                    html.NodeLine(
+                        node.name,
+                        colour(node.number),
+                        node.speed / most,
+                        f"{format_size(node.speed)}/s",
+                    )
+                    for node in nodes
+                )
+            ]
+        parts += [html.line(note) for note in list(tally.notes)[-NOTES:]]
+        self._show(html.block(tally.name, *parts))
+
+    def _drawn(self, cell: Cell) -> tuple[str, float, str]:
+        word = f"{cell.state.value}, {cell.node}" if cell.node else cell.state.value
+        if cell.state is State.FAILED:
+            return TROUBLE, 0.8, word
+        if cell.state is State.WAITING:
+            return html.EMPTY, 1.0, word
+        node = self._tally.nodes.get(cell.node)
+        return colour(node.number if node else 0), STRENGTH[cell.state], word

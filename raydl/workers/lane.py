@@ -1,0 +1,140 @@
+"""What the lanes of a node are, and what they and the fleets say to the coordinator.
+
+A lane is one request in flight. The lanes of one node are a team: it starts requests and
+cancels them, says how they come on, and posts what became of each. Teams join, leave and fail
+while a download runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from raydl.model.errors import RaydlError
+from raydl.model.failure import Failure
+from raydl.model.parts import Part
+from raydl.model.remote import Source
+
+HERE = "this machine"
+
+
+class Payload(Protocol):
+    """The bytes of a part, wherever they are."""
+
+    in_store: bool
+    """Whether they are in the object store."""
+
+    @property
+    def ref(self) -> Any:
+        """Their object reference; None for bytes that are not in the object store."""
+
+    @property
+    def here(self) -> bool:
+        """Whether ``view`` answers at once."""
+
+    def pull(self, done: Callable[[str], None]) -> None:
+        """Bring the bytes here; ``done`` gets an empty text, or why they are lost."""
+
+    def view(self) -> memoryview:
+        """The bytes; only once they are here."""
+
+    def release(self) -> None:
+        """The bytes are no longer needed."""
+
+
+class Pulse(NamedTuple):
+    """A worker's status report.
+
+    ``at`` is when it was received, by this machine's monotonic clock; ``clock`` when it was taken,
+    by the node's. ``received`` counts bytes since the worker started, ``flights`` those of each
+    request in flight, by ticket. ``cpu`` is (busy, all) seconds of the node's processors since
+    some time in the past, where the system reports it.
+    """
+
+    at: float
+    clock: float
+    received: int
+    flights: Mapping[int, int]
+    cpu: tuple[float, float] | None
+
+
+class Team(Protocol):
+    """The lanes of one node."""
+
+    node: str
+    most: int
+    """Requests that it can have in flight at once."""
+    in_store: bool
+    """Whether what it fetches goes to the object store."""
+
+    def accepts(self, size: int, urgent: bool) -> bool:
+        """Whether there is memory for ``size`` bytes; an ``urgent`` part is never turned away."""
+
+    def start(self, ticket: int, part: Part, source: Source) -> None:
+        """Fetch it from there; returns at once, and a Fetched message follows."""
+
+    def cancel(self, ticket: int) -> None:
+        """Cut that request off; its Fetched message comes all the same."""
+
+    def look(self) -> Pulse | None:
+        """The latest that is known, or None."""
+
+
+class Joined(NamedTuple):
+    """A team is ready; it takes over from any that its node had.
+
+    ``store`` is the size in bytes of its node's object store, 0 where it uses none.
+    """
+
+    team: Team
+    store: int = 0
+
+
+class Left(NamedTuple):
+    """A team is gone, with what it had in flight; None for a node whose team never joined.
+
+    ``unreachable``: whether what it fetched before cannot be had either.
+    """
+
+    node: str
+    team: Team | None
+    reason: str
+    unreachable: bool = False
+
+
+class Fetched(NamedTuple):
+    """A request ended: ``got`` bytes are right, ``payload`` holds them."""
+
+    ticket: int
+    got: int
+    payload: Payload | None
+    failure: Failure | None
+    seconds: float
+
+
+class Connected(NamedTuple):
+    """The cluster answered; ``others`` nodes besides this machine will get workers.
+
+    ``store`` is the size in bytes of the smallest object store, 0 where none is known.
+    """
+
+    address: str
+    nodes: int
+    others: int
+    store: int
+
+
+class ConnectFailed(NamedTuple):
+    """The cluster cannot be used."""
+
+    error: RaydlError
+
+
+class Disconnected(NamedTuple):
+    """The cluster is gone, or its head is: nobody joins from there any more."""
+
+    error: RaydlError
+
+
+Message = Joined | Left | Fetched | Connected | ConnectFailed | Disconnected
+Post = Callable[[Message], None]

@@ -1,0 +1,175 @@
+"""The embedded fleet: one team, whose lanes are threads of this process."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from mmap import mmap
+
+from raydl.model.errors import RaydlError
+from raydl.model.failure import Failure
+from raydl.model.parts import Part
+from raydl.model.remote import Source
+from raydl.workers import company
+from raydl.workers.lane import HERE, Fetched, Joined, Post, Pulse
+from raydl.workers.worker import Worker, cpu_seconds
+
+MOST_THREADS = 256
+
+
+class BufferPool:
+    """Buffers, used again and again, up to ``limit`` bytes of them in all of this process.
+
+    They are mappings, which go back to the system once nobody has them: an allocator keeps what
+    is freed, in a heap for every few threads, and each download has threads of its own.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._free: list[mmap] = []
+        self._bytes = 0
+        self._out = 0
+
+    def has_room(self, size: int) -> bool:
+        """Whether ``size`` more bytes stay within the limit."""
+        return self._out + size <= self._limit // company.size()
+
+    def take(self, size: int) -> mmap:
+        """A buffer of at least ``size`` bytes; whether it fits is for the caller to ask first."""
+        with self._lock:
+            fitting = [b for b in self._free if size <= len(b) <= 2 * size]
+            if fitting:
+                buffer = min(fitting, key=len)
+                self._remove(buffer)
+            else:
+                buffer = mmap(-1, size)
+            self._out += len(buffer)
+            return buffer
+
+    def give(self, buffer: mmap) -> None:
+        """The buffer is free again; the oldest free ones make room for it."""
+        with self._lock:
+            self._out -= len(buffer)
+            self._free.append(buffer)
+            self._bytes += len(buffer)
+            limit = self._limit // company.size()
+            while self._free and self._out + self._bytes > limit:
+                self._remove(self._free[0])
+
+    def _remove(self, buffer: mmap) -> None:
+        index = next(i for i, b in enumerate(self._free) if b is buffer)
+        self._bytes -= len(self._free.pop(index))
+
+
+class BufferPayload:
+    """The first ``size`` bytes of a buffer from the pool."""
+
+    here = True
+    in_store = False
+    ref = None
+
+    def __init__(self, buffer: mmap, size: int, pool: BufferPool) -> None:
+        self._buffer, self._size, self._pool = buffer, size, pool
+
+    def pull(self, done: Callable[[str], None]) -> None:
+        """The bytes are here already."""
+        done("")
+
+    def view(self) -> memoryview:
+        """The bytes."""
+        return memoryview(self._buffer)[: self._size]
+
+    def release(self) -> None:
+        """The buffer goes back to the pool."""
+        self._pool.give(self._buffer)
+
+
+class LocalTeam:
+    """The lanes of this process; there are as many threads as requests were in flight at once."""
+
+    node = HERE
+    most = MOST_THREADS
+    in_store = False
+
+    def __init__(self, pool: BufferPool, post: Post) -> None:
+        self._pool, self._post = pool, post
+        self._worker = Worker()
+        self._tasks: queue.SimpleQueue[tuple[int, Part, Source, mmap] | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._idle = 0
+        """Threads without a part; below 0, parts without a thread."""
+        self._threads: list[threading.Thread] = []
+        post(Joined(self))
+
+    def accepts(self, size: int, urgent: bool) -> bool:
+        """Whether a buffer is free. The part the output waits for always gets one."""
+        return urgent or self._pool.has_room(size)
+
+    def start(self, ticket: int, part: Part, source: Source) -> None:
+        """Hand the part to a thread; where there can be no more, to the first that is free.
+
+        Raises RaydlError where there can be none at all.
+        """
+        with self._lock:
+            if self._idle > 0 or not self._add_thread():
+                self._idle -= 1
+        self._tasks.put((ticket, part, source, self._pool.take(part.size)))
+
+    def cancel(self, ticket: int) -> None:
+        """Cut that request off."""
+        self._worker.cancel(ticket)
+
+    def look(self) -> Pulse:
+        """How it is now."""
+        now, received, flights = self._worker.pulse()
+        return Pulse(now, now, received, flights, cpu_seconds())
+
+    def close(self) -> None:
+        """End the threads; what they were reading is cut off."""
+        for _ in self._threads:
+            self._tasks.put(None)
+        self._worker.close()
+        # A thread inside a name look-up or a connect cannot be woken: it is a daemon and ends on
+        # its own, with the timeout.
+        deadline = time.monotonic() + 0.5
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _add_thread(self) -> bool:
+        """Start one more; False where the system refuses it, or did so before."""
+        count = len(self._threads)
+        if count >= self.most:
+            return False
+        thread = threading.Thread(target=self._run, name=f"raydl-lane-{count}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            if not self._threads:
+                raise RaydlError(
+                    "the system starts no thread to fetch with",
+                    "it limits threads and processes: see `ulimit -u` and the container's limits",
+                ) from error
+            self.most = count
+            return False
+        self._threads.append(thread)
+        return True
+
+    def _run(self) -> None:
+        while (item := self._tasks.get()) is not None:
+            ticket, part, source, buffer = item
+            began = time.monotonic()
+            try:
+                got, failure = self._worker.fetch(
+                    source, ticket, part.start, part.stop, memoryview(buffer)
+                )
+            except Exception as error:  # a bug must end the download, not hang it
+                got, failure = 0, Failure("wrong", f"unexpected {type(error).__name__}: {error}")
+            payload = BufferPayload(buffer, got, self._pool) if got else None
+            if payload is None:
+                self._pool.give(buffer)
+            with self._lock:
+                self._idle += 1
+            self._post(Fetched(ticket, got, payload, failure, time.monotonic() - began))

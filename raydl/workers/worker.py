@@ -1,0 +1,181 @@
+"""Downloads parts into buffers: the same code for threads here and in an actor on a node.
+
+Ray ships this module and what it uses to the nodes by value, so machines that only have ray
+installed can run it. That works as long as nothing in here imports raydl inside a function.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pickle
+import socket
+import threading
+import time
+import urllib.parse
+from collections.abc import Iterable
+from typing import Any
+
+from raydl.model.failure import Failure
+from raydl.model.remote import Source
+from raydl.origin import Origin
+
+
+class _Request:
+    """A request in flight."""
+
+    def __init__(self, origin: Origin) -> None:
+        self.origin = origin
+        self.got = 0
+
+    def tally(self, count: int) -> None:
+        self.got += count
+
+
+class Worker:
+    """Fetches parts, as many at once as there are threads that call it.
+
+    Connections are kept from one part to the next. A ticket names a request; no two requests
+    of a process have the same, and later ones have higher tickets.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._requests: dict[int, _Request] = {}
+        self._idle: dict[tuple[Any, float], list[Origin]] = {}
+        self._received = self._most = 0
+        self._cancelled: set[int] = set()
+        self._over = -1
+        self._closed = False
+
+    def fetch(
+        self, source: Source, ticket: int, start: int, stop: int, into: memoryview
+    ) -> tuple[int, Failure | None]:
+        """Read ``[start, stop)`` into ``into``; see ``Origin.read_part``."""
+        kind = (source.access, source.timeout)
+        with self._lock:
+            if self._closed or ticket <= self._over or ticket in self._cancelled:
+                self._cancelled.discard(ticket)
+                return 0, Failure("cancelled", "cancelled")
+            idle = self._idle.get(kind)
+            origin = idle.pop() if idle else Origin(*kind)
+            request = self._requests[ticket] = _Request(origin)
+            self._most = max(self._most, len(self._requests))
+        try:
+            return origin.read_part(source, start, stop, into, request.tally)
+        finally:
+            with self._lock:
+                del self._requests[ticket]
+                self._received += request.got
+                if not origin.aborted:
+                    self._idle.setdefault(kind, []).append(origin)
+            if origin.aborted:
+                origin.close()
+
+    def cancel(self, ticket: int) -> None:
+        """End that request, from any thread; one that has not begun will not."""
+        with self._lock:
+            request = self._requests.get(ticket)
+            if request is None and ticket > self._over:
+                self._cancelled.add(ticket)
+        if request is not None:
+            request.origin.abort()
+
+    def pulse(self) -> tuple[float, int, dict[int, int]]:
+        """This node's clock, the bytes received so far, and those of each request in flight."""
+        with self._lock:
+            flights = {ticket: request.got for ticket, request in self._requests.items()}
+            return time.monotonic(), self._received + sum(flights.values()), flights
+
+    def most_at_once(self) -> int:
+        """The most requests that were in flight together since this was last asked."""
+        with self._lock:
+            most, self._most = self._most, len(self._requests)
+            return most
+
+    def rest(self, last: int) -> None:
+        """End every request up to ticket ``last``, and forget the origins and credentials."""
+        with self._lock:
+            self._over = max(self._over, last)
+            for request in self._requests.values():
+                request.origin.abort()  # before it can be put back
+            idle = [origin for origins in self._idle.values() for origin in origins]
+            self._idle.clear()
+            self._cancelled.clear()
+        for origin in idle:
+            origin.close()
+
+    def close(self) -> None:
+        """End every request, for good."""
+        with self._lock:
+            self._closed = True
+        self.rest(self._over)
+
+
+class NodeWorker:
+    """The actor: what runs on a node. Arguments and results are plain data."""
+
+    def __init__(self, copy: bool) -> None:
+        self._worker = Worker()
+        self._copy = copy
+        self._monitor = os.environ.get("_RAYDL_MONITOR")
+
+    def fetch(
+        self, source: tuple[Any, ...], ticket: int, start: int, stop: int
+    ) -> tuple[tuple[Any, ...], Any]:
+        """Fetch ``[start, stop)``; returns what happened and the bytes, as two objects.
+
+        The first is small, ``(got, seconds, failure or None)``: it reaches the coordinator at
+        once, while the bytes go to this node's object store.
+        """
+        began = time.monotonic()
+        buffer = bytearray(stop - start)
+        view = memoryview(buffer)
+        got, failure = self._worker.fetch(Source.unpack(source), ticket, start, stop, view)
+        what = (
+            (failure.kind, failure.message, failure.status, failure.retry_after)
+            if failure
+            else None
+        )
+        meta = (got, time.monotonic() - began, what)
+        if not got:
+            return meta, None
+        # PickleBuffer goes to the object store and back without a copy by pickle; a Ray Client
+        # driver cannot read it and gets bytes.
+        return meta, bytes(view[:got]) if self._copy else pickle.PickleBuffer(view[:got])
+
+    def pulse(self) -> tuple[float, int, dict[int, int], tuple[float, float] | None]:
+        """The fields of a Pulse, but for when it is heard."""
+        clock, received, flights = self._worker.pulse()
+        if self._monitor:
+            self._tell(self._worker.most_at_once(), received)
+        return clock, received, flights, cpu_seconds()
+
+    def _tell(self, lanes: int, received: int) -> None:
+        """Report to what started this node (see raydl/node/monitor.py); lost if nobody listens."""
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to:
+            to.setblocking(False)
+            to.sendto(json.dumps((os.getpid(), lanes, received)).encode(), str(self._monitor))
+
+    def cancel(self, tickets: Iterable[int]) -> None:
+        """End these requests."""
+        for ticket in tickets:
+            self._worker.cancel(ticket)
+
+    def rest(self, last: int) -> None:
+        """End all requests up to ticket ``last``, keep nothing of them, wait for a download."""
+        self._worker.rest(last)
+        urllib.parse.clear_cache()  # type: ignore[attr-defined] # of URLs, signed ones too
+
+
+def cpu_seconds() -> tuple[float, float] | None:
+    """(busy, all) seconds of this machine's processors since it started; None where unknown."""
+    try:
+        with open("/proc/stat") as file:  # noqa: PTH123 - Path is not among what is shipped
+            fields = [int(word) for word in file.readline().split()[1:9]]
+    except (OSError, ValueError):
+        return None
+    ticks = os.sysconf("SC_CLK_TCK")
+    idle = fields[3] + fields[4]  # idle and iowait, see proc_stat(5)
+    return (sum(fields) - idle) / ticks, sum(fields) / ticks

@@ -1,0 +1,1125 @@
+"""The real windows, on a display without a screen."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import tkinter as tk
+from pathlib import Path
+from tkinter import ttk
+
+import pytest
+
+from raydl.cluster import Node
+from raydl.cluster.authtoken import find_token
+from raydl.gui.lineup import CELLS, Stage
+from raydl.model.errors import ClusterError, RaydlError
+from raydl.model.events import (
+    LanesJoined,
+    PartFailed,
+    PartFetched,
+    PartHedged,
+    PartStarted,
+    PartWritten,
+    Planned,
+    Probed,
+    Progress,
+)
+from raydl.model.remote import Remote
+from raydl.node.monitor import Activity
+from raydl.node.roles import Head, start_head
+from tests import servers
+from tests.conftest import RAYDL, random_bytes
+from tests.display import display, drive, why_not
+from tests.download.test_handle import Gate
+from tests.rayhome import free_port, processes, ray_home
+from tests.scripted import anything, status
+
+pytestmark = [
+    pytest.mark.skipif(bool(why_not()), reason=why_not() or "-"),
+    pytest.mark.timeout(120),
+]
+
+
+KEPT = []
+"""Windows that were closed: a Tk may only go in the thread that made it, or Tcl aborts."""
+
+tk.Variable.__del__ = lambda self: None  # likewise; they end with their Tk
+
+
+@pytest.fixture(scope="module")
+def screen():
+    with display() as name:
+        yield name
+
+
+@pytest.fixture
+def home(monkeypatch, screen):
+    monkeypatch.setenv("DISPLAY", screen)
+    with ray_home(monkeypatch) as home:
+        (home / "Downloads").mkdir()
+        yield home
+
+
+@pytest.fixture
+def open_app(home):
+    from raydl.gui.app import App
+
+    opened = []
+
+    def make(role=""):
+        app = App(role)
+        opened.append(app)
+        app.root.update()
+        return app
+
+    yield make
+    for app in reversed(opened):
+        app.quit()
+    KEPT.extend(opened)
+
+
+def texts(widget):
+    """All that can be read in a window."""
+    found = []
+    for child in widget.winfo_children():
+        if child.winfo_ismapped():
+            if isinstance(child, ttk.Label | ttk.Button | tk.Label):
+                found.append(str(child.cget("text")))
+            found += texts(child)
+    return found
+
+
+def press(app, widget, keys):
+    def has_focus():
+        widget.focus_force()  # comes to nothing while the window is not on the screen yet
+        return app.root.focus_get() is widget
+
+    drive(app.root, has_focus)
+    widget.event_generate(keys)
+    app.root.update()
+
+
+def fill(entry, text):
+    entry.delete(0, "end")
+    entry.insert(0, text)
+
+
+# The choice of a role.
+
+
+def test_a_role_is_chosen_and_remembered(open_app):
+    app = open_app()
+    assert set(app.roles.buttons) == {"coordinator", "worker"}
+    press(app, app.roles.buttons["worker"], "<Return>")
+    assert "raydl worker" in texts(app.root)
+    app.back_button.invoke()
+    drive(app.root, lambda: app.roles)
+    again = open_app()
+    assert again.root.focus_lastfor() is again.roles.buttons["worker"]
+    press(again, again.roles.buttons["coordinator"], "<space>")
+    assert "raydl coordinator" in texts(again.root)
+
+
+@pytest.mark.parametrize("role", ["coordinator", "worker"])
+def test_a_desktop_that_turns_dark(open_app, home, monkeypatch, role):
+    from raydl.gui.look import DARK, LIGHT
+
+    setting = home / "gsettings"
+    setting.write_text("#!/bin/sh\necho \"'default'\"\n")
+    setting.chmod(0o755)
+    monkeypatch.setenv("PATH", str(home), prepend=os.pathsep)
+    app = open_app(role)
+    assert app.look.palette is LIGHT
+    setting.write_text("#!/bin/sh\necho \"'prefer-dark'\"\n")
+    app.root.event_generate("<FocusIn>")
+    drive(app.root, lambda: app.look.palette is DARK)
+    assert str(app.root.cget("background")) == DARK.window
+    if role == "worker":
+        assert str(app.window.machine.graph.cget("background")) == DARK.card
+    app.theme_button.invoke()
+    app.root.event_generate("<FocusIn>")
+    app.root.update()
+    assert app.look.palette is LIGHT
+
+
+def test_each_theme_is_readable(open_app):
+    """Text stands out from what is behind it: 4.5 to 1 (WCAG 2.2, 1.4.3)."""
+    from raydl.gui.look import DARK, LIGHT
+
+    def luminance(colour):
+        values = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+        linear = [v / 12.92 if v <= 0.03928 else ((v + 0.055) / 1.055) ** 2.4 for v in values]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    def contrast(one, other):
+        light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+        return (light + 0.05) / (dark + 0.05)
+
+    for p in (LIGHT, DARK):
+        for text in (p.text, p.dim, p.good, p.bad, p.accent):
+            assert contrast(text, p.card) >= 4.5, text
+        assert contrast(p.dim, p.window) >= 4.5
+        assert contrast(p.on_accent, p.accent) >= 4.5
+    app = open_app("coordinator")
+    names = []
+    for _ in range(3):
+        app.theme_button.invoke()
+        app.root.update()
+        names.append(app.memory.theme)
+    assert names == ["light", "dark", "system"]
+
+
+def test_everything_is_reached_by_tab_and_nothing_is_clipped(open_app):
+    for role in ("coordinator", "worker"):
+        app = open_app(role)
+        app.root.update()
+        wanted = {
+            w for w in everything(app.root)
+            if isinstance(w, ttk.Button | ttk.Entry | ttk.Checkbutton | ttk.Treeview)
+            and w.winfo_viewable() and not w.instate(["disabled"])
+        }  # fmt: skip
+        seen, at = set(), app.root
+        assert len(wanted) > 4
+        for _ in range(100):
+            at = at.tk_focusNext()
+            if at in seen:
+                break
+            seen.add(at)
+        assert wanted <= seen
+        for widget in everything(app.root):
+            if isinstance(widget, ttk.Button) and widget.winfo_viewable():
+                assert widget.winfo_width() >= widget.winfo_reqwidth(), widget.cget("text")
+                assert widget.winfo_height() >= widget.winfo_reqheight(), widget.cget("text")
+
+
+def everything(widget):
+    for child in widget.winfo_children():
+        yield child
+        yield from everything(child)
+
+
+ON_ANOTHER_SCREEN = """
+from tkinter import ttk
+from raydl.gui.app import App
+from tests.gui.test_windows import everything
+app = App("coordinator")
+app.root.update()
+assert app.look.px(10) == 20
+assert app.root.winfo_width() >= 2200
+for widget in everything(app.root):
+    if isinstance(widget, ttk.Button) and widget.winfo_viewable():
+        assert widget.winfo_width() >= widget.winfo_reqwidth()
+app.quit()
+"""
+
+
+def test_a_screen_with_more_dots(monkeypatch, home):
+    """In a process of its own: Tk does not survive the end of a display."""
+    with display(dpi=192, size="2800x2000") as name:
+        monkeypatch.setenv("DISPLAY", name)
+        done = subprocess.run(
+            [sys.executable, "-c", ON_ANOTHER_SCREEN],
+            capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2],
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+# The worker's window.
+
+
+def test_a_coordinator_that_is_not_there(open_app):
+    app = open_app("worker")
+    window = app.window
+    window.address.set("127.0.0.1:1")
+    began = time.monotonic()
+    press(app, window.address, "<Return>")
+    drive(app.root, lambda: window.trouble.message)
+    assert time.monotonic() - began < 5
+    assert window.trouble.message == "no Ray cluster at 127.0.0.1:1: nothing listens there"
+    assert "Start one there with: raydl coordinator --port 1." not in texts(app.root)
+    window.trouble.more.invoke()
+    app.root.update()
+    assert "Start one there with: raydl coordinator --port 1." in texts(app.root)
+    window.address.set("what is this")
+    window.join_button.invoke()
+    drive(app.root, lambda: "is no Ray address" in window.trouble.message)
+    window.address.set("[::1]:1")
+    window.join_button.invoke()
+    drive(app.root, lambda: "::1" in window.trouble.message)
+
+
+def test_a_token_is_never_in_the_clear(open_app, tmp_path):
+    app = open_app("worker")
+    window = app.window
+    assert window.token.cget("show") == "•"
+    (tmp_path / "token").write_text("secret-token\n")
+    (tmp_path / "token").chmod(0o600)
+    window.take_token(str(tmp_path / "token"))
+    assert window.token.get() == "secret-token"
+    app.root.update()
+    assert "secret-token" not in " ".join(texts(app.root))
+    window.take_token(str(tmp_path / "nowhere"))
+    assert "cannot read the token" in window.trouble.message
+    fill(window.token, "two words")
+    window.join_button.invoke()
+    assert window.trouble.message == "that is no token"
+    assert "secret-token" not in " ".join(texts(app.root))
+
+
+class Here:
+    """A worker's node, as its window sees it."""
+
+    address, node_address, since, is_running = "h:1", "n", 0.0, True
+    silence, why_ended = 0.0, "the coordinator does not answer"
+
+    def __init__(self, lanes=0):
+        self.lanes, self.left, self.may_leave = lanes, 0, threading.Event()
+        self.may_leave.set()
+
+    def activity(self):
+        return Activity(self.lanes, 1000, 10.0)
+
+    def leave(self):
+        assert self.may_leave.wait(20)
+        self.left += 1
+
+
+def test_leaving_asks_while_parts_are_in_flight(open_app):
+    app = open_app("worker")
+    window, here = app.window, Here(lanes=3)
+    window._has_joined(here)
+    assert window.machine.facts["lanes"].cget("text") == "3"
+    window.leave_button.invoke()
+    app.root.update()
+    assert "3 parts of a download are on the way" in " ".join(texts(window.dialog))
+    press(app, window.dialog.no_button, "<Escape>")
+    assert here.left == 0
+    window.leave_button.invoke()
+    first = window.dialog
+    app.close()
+    assert window.dialog is first
+    assert first.yes_button.cget("text") == "Leave and close"
+    press(app, first.yes_button, "<Return>")
+    drive_until_gone(app)
+    assert here.left == 1
+
+
+def test_closed_while_it_leaves(open_app):
+    app = open_app("worker")
+    window, here = app.window, Here()
+    window._has_joined(here)
+    here.may_leave.clear()
+    window.leave_button.invoke()
+    app.close()
+    app.root.update()
+    assert not app._has_ended
+    here.may_leave.set()
+    drive_until_gone(app)
+    assert here.left == 1
+
+
+def test_a_node_that_is_there_only_after_the_end_is_ended(open_app, monkeypatch):
+    here, asked, may_come = Here(), threading.Event(), threading.Event()
+
+    def join(*args, **kwargs):
+        asked.set()
+        assert may_come.wait(20)
+        return here
+
+    monkeypatch.setattr("raydl.gui.workerwindow.join", join)
+    app = open_app("worker")
+    app.window.address.set("h:1")
+    app.window.join_button.invoke()
+    drive(app.root, asked.is_set)
+    threading.Timer(0.2, may_come.set).start()
+    app.quit()
+    assert here.left == 1
+
+
+def test_one_that_ends_by_itself_is_told_and_may_be_joined_again(open_app):
+    app = open_app("worker")
+    window, here = app.window, Here()
+    window._asked = ("h:1", None)
+    window._has_joined(here)
+    here.silence = 12.0
+    drive(app.root, lambda: "does not answer" in window.state_label.cget("text"))
+    assert str(window.state_label.cget("style")) == "Bad.TLabel"
+    here.silence = 0.0
+    drive(app.root, lambda: "connected to h:1" in window.state_label.cget("text"))
+    assert str(window.state_label.cget("style")) == "Good.TLabel"
+    assert "answers again" in window.machine.log.cget("text")
+    here.is_running = False
+    drive(app.root, lambda: here.left)
+    assert "is no worker of h:1 any more" in window.trouble.message
+    drive(app.root, lambda: "waits for h:1" in window.state_label.cget("text"))
+    assert window.join_button.instate(["disabled"])
+    assert window.leave_button.cget("text") == "Cancel"
+    window.leave_button.invoke()
+    assert window.join_button.instate(["!disabled"])
+    assert window.state_label.cget("text") == "not connected"
+
+
+class Joins:
+    """What ``join`` does, one time after the other."""
+
+    def __init__(self, monkeypatch, *answers):
+        self.asked, self.answers = [], list(answers)
+        monkeypatch.setattr("raydl.gui.workerwindow.join", self)
+        monkeypatch.setattr("raydl.gui.workerwindow.REJOIN_SECONDS", 0.001)
+
+    def __call__(self, address, token, *, cancelled):
+        self.asked.append((address, token))
+        answer = self.answers.pop(0) if self.answers else ClusterError("nothing listens there")
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def test_a_worker_joins_again_when_its_head_is_back(open_app, monkeypatch):
+    first, second = Here(), Here()
+    joins = Joins(monkeypatch, first, ClusterError("nothing listens there"), second)
+    app = open_app("worker")
+    window = app.window
+    window.address.set("h:1")
+    fill(window.token, "secret")
+    window.join_button.invoke()
+    drive(app.root, lambda: window._joined is first)
+    first.is_running = False
+    drive(app.root, lambda: window._joined is second)
+    assert joins.asked == [("h:1", "secret")] * 3
+    assert first.left == 1
+    assert window.trouble.message == ""
+    assert "connected to h:1" in window.state_label.cget("text")
+    assert window.machine.log.cget("text").count("joined h:1") == 2
+    window.leave_button.invoke()
+    drive(app.root, lambda: second.left and window.join_button.instate(["!disabled"]))
+
+
+def test_a_token_is_shown_to_no_other_cluster(open_app, monkeypatch):
+    joins = Joins(monkeypatch)
+    app = open_app("worker")
+    window = app.window
+
+    def ask(address, token=None):
+        if token:
+            fill(window.token, token)
+        window.address.set(address)
+        window.join_button.invoke()
+        drive(app.root, lambda: not window._errand.is_busy)
+        return joins.asked[-1]
+
+    assert ask("typing-error:1", "secret") == ("typing-error:1", "secret")
+    joins.answers.append(Here())
+    assert ask("h:1") == ("h:1", "secret")
+    drive(app.root, lambda: window._joined is not None)
+    window.leave_button.invoke()
+    drive(app.root, lambda: window.join_button.instate(["!disabled"]))
+    assert ask("h:1") == ("h:1", "secret")
+    assert ask("other:1") == ("other:1", None)
+    assert window.token.get() == ""
+    assert ask("other:1", "secret") == ("other:1", "secret")
+
+
+def test_one_that_cannot_stay_tries_less_and_less_often(open_app, monkeypatch):
+    nodes = [Here() for _ in range(4)]
+    for node in nodes:
+        node.is_running = False
+        node.since = time.time()
+    joins, tries = Joins(monkeypatch, *nodes), []
+    app = open_app("worker")
+    window = app.window
+
+    def join(*args, **kwargs):
+        tries.append(window._tries)
+        return joins(*args, **kwargs)
+
+    monkeypatch.setattr("raydl.gui.workerwindow.join", join)
+    window.address.set("h:1")
+    window.join_button.invoke()
+    drive(app.root, lambda: len(tries) > 4)
+    assert tries[:5] == [0, 1, 2, 3, 4]
+    app.close()
+    drive_until_gone(app)
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_cancel_counts_even_when_it_comes_too_late(open_app, monkeypatch, waits):
+    first, second, asked, may_come = Here(), Here(), threading.Event(), threading.Event()
+    joins = Joins(monkeypatch, *([first] if waits else []), second)
+    app = open_app("worker")
+    window = app.window
+    window.address.set("h:1")
+    if waits:
+        window.join_button.invoke()
+        drive(app.root, lambda: window._joined is first)
+
+    def late(*args, **kwargs):
+        asked.set()
+        assert may_come.wait(20)
+        return joins(*args, **kwargs)
+
+    monkeypatch.setattr("raydl.gui.workerwindow.join", late)
+    first.is_running = False
+    window.join_button.invoke()  # where it does not wait
+    drive(app.root, asked.is_set)
+    window.leave_button.invoke()
+    may_come.set()
+    drive(app.root, lambda: second.left and window.join_button.instate(["!disabled"]))
+    assert window._joined is None
+    assert window.trouble.message == ""
+
+
+def test_one_that_waits_for_its_head_can_be_closed(open_app, monkeypatch):
+    first = Here()
+    joins = Joins(monkeypatch, first)
+    app = open_app("worker")
+    window = app.window
+    window.address.set("h:1")
+    window.join_button.invoke()
+    drive(app.root, lambda: window._joined is first)
+    first.is_running = False
+    drive(app.root, lambda: len(joins.asked) > 3)
+    assert window.trouble.message == "nothing listens there"
+    app.close()
+    drive_until_gone(app)
+
+
+# The coordinator's window, alone.
+
+
+@pytest.fixture
+def coordinator(open_app):
+    app = open_app("coordinator")
+    return app, app.window
+
+
+def test_a_download_alone(coordinator, origin, home):
+    app, window = coordinator
+    assert window.form.target.get() == f"{home}/Downloads/"
+    fill(window.form.url, origin.url("/big.iso"))
+    window.form.fields["part_size"].set("100k")
+    press(app, window.form.url, "<Return>")
+    item = window.lineup.items[0]
+    drive(app.root, lambda: item.stage is Stage.DONE)
+    assert (home / "Downloads" / "big.iso").read_bytes() == origin.data
+    shown = " ".join(texts(app.root))
+    assert "976.6 KiB in" in shown
+    assert str(home / "Downloads" / "big.iso") in shown
+    assert window.detail.folder_button.winfo_ismapped()
+    assert [window.detail.bars[p].cget("value") for p in window.detail.bars] == [1000, 1000, 0]
+    assert window.detail.bar_texts["verified"].cget("text") == "no digest"
+    assert all(cell.state.value == "written" for cell in item.parts.cells())
+    assert window.form.url.get() == ""
+    window.remove()
+    assert window.list.get_children() == ()
+
+
+def test_wrong_input_says_what_is_wrong(coordinator):
+    app, window = coordinator
+    for url, parts, message in (
+        ("", "", "there is no URL"),
+        ("big.iso", "", "big.iso has no scheme"),
+        ("http://[bad/f", "", "its host is no address"),
+        ("ftp://h/f", "", "the scheme ftp is not supported"),
+        ("http://h/f", "many", "parts: "),
+    ):
+        fill(window.form.url, url)
+        window.form.fields["parts"].set(parts)
+        window.form.submit()
+        assert message in window.form.trouble.message
+    window.form.fields["parts"].set("")
+    window.form.fields["checksum"].set("sha256:short")
+    window.form.submit()
+    assert "checksum" in window.form.trouble.message
+    assert window.lineup.items == []
+    fill(window.cluster.port, "x")
+    window.cluster.start()
+    assert "is no port" in window.cluster.trouble.message
+    app.root.update()
+
+
+def test_an_error_is_a_sentence_with_the_rest_folded_away(coordinator, origin):
+    app, window = coordinator
+    origin.on(status(404), None, anything)
+    window.form.put_url(origin.url("/gone.iso"))
+    window.form.submit()
+    item = window.lineup.items[0]
+    drive(app.root, lambda: item.stage is Stage.FAILED)
+    assert "404 Not Found." in " ".join(texts(window.detail))
+    assert "Check the URL." not in texts(window.detail)
+    window.detail.trouble.more.invoke()
+    app.root.update()
+    assert "Check the URL." in texts(window.detail)
+    origin.rules.clear()
+    window.detail.toggle_button.invoke()
+    drive(app.root, lambda: item.stage is Stage.DONE)
+
+
+def test_pause_resume_cancel_and_the_next(coordinator, make_origin, home):
+    app, window = coordinator
+    first, second = (make_origin(random_bytes(2_000_000, seed)) for seed in (1, 2))
+    gate = Gate(first)
+    window.form.fields["part_size"].set("50k")
+    for name, origin in (("one", first), ("two", second)):
+        window.form.put_url(origin.url(f"/{name}"))
+        window.form.submit()
+    one, two = window.lineup.items
+    window.select(one)
+    app.root.update()
+    gate.let(6)
+    drive(app.root, lambda: (one.share or 0) > 0)
+    press(app, window.list, "<Control-p>")
+    drive(app.root, lambda: one.tally.phase.value == "paused")
+    assert window.detail.toggle_button.cget("text") == "Resume"
+    assert two.stage is Stage.QUEUED
+    window.detail.toggle_button.invoke()
+    gate.let(3)
+    window.detail.cancel_button.invoke()
+    gate.let(1000)
+    drive(app.root, lambda: one.stage is Stage.STOPPED and two.stage is Stage.DONE)
+    assert (home / "Downloads" / "two").read_bytes() == second.data
+    assert one.left.kept > 0
+    assert "of 1.9 MiB kept, Resume goes on from there" in " ".join(texts(window.detail))
+    assert window.detail.toggle_button.cget("text") == "Resume"
+    assert app.memory.unfinished == [(one.url, one.target, "", "one")]
+    window.toggle()
+    drive(app.root, lambda: one.stage is Stage.DONE)
+    assert one.report.resumed > 0
+    assert (home / "Downloads" / "one").read_bytes() == first.data
+    assert app.memory.unfinished == []
+
+
+def test_closing_asks_and_an_interrupted_one_is_offered(open_app, origin, home):
+    app = open_app("coordinator")
+    window = app.window
+    gate = Gate(origin)
+    gate.let(6)
+    window.form.fields["part_size"].set("50k")
+    digest = f"sha256:{hashlib.sha256(origin.data).hexdigest()}"
+    window.form.fields["checksum"].set(digest)
+    window.form.put_url(origin.url("/big.iso"))
+    window.form.submit()
+    window.form.put_url(origin.url("/next.iso"))
+    window.form.submit()
+    item, queued = window.lineup.items
+    drive(app.root, lambda: (item.share or 0) > 0)
+    app.close()
+    app.root.update()
+    press(app, window.dialog.no_button, "<Escape>")
+    assert not window.dialog.winfo_exists()
+    app.change_role()
+    first = window.dialog
+    app.close()
+    assert window.dialog is first
+    assert item.stage is Stage.RUNNING
+    press(app, window.dialog.yes_button, "<Return>")
+    drive_until_gone(app)
+    assert queued.stage is Stage.QUEUED
+    assert not (home / "Downloads" / "next.iso.part").exists()
+    gate.let(1000)
+    again = open_app("coordinator")
+    kept = next(i for i in again.window.lineup.items if i.url == item.url)
+    again.window.select(kept)
+    again.root.update()
+    assert kept.stage is Stage.STOPPED
+    assert again.window.item is kept
+    assert kept.left.kept > 0
+    remembered = [entry.url for entry in again.memory.unfinished]
+    assert remembered == [offered.url for offered in again.window.lineup.items]
+    percent = f"{100 * kept.left.kept / len(origin.data):.0f} %"
+    assert again.window.detail.bar_texts["fetched"].cget("text") == percent
+    assert "kept, Resume goes on from there" in " ".join(texts(again.window.detail))
+    again.window.toggle()
+    drive(again.root, lambda: kept.stage is Stage.DONE)
+    assert kept.report.resumed > 0
+    assert kept.report.proof == "given"
+    assert f"{digest[7:]}, as it was given" in again.window.detail.result.cget("text")
+    assert again.window.detail.bars["verified"].cget("value") == 1000
+    assert (home / "Downloads" / "big.iso").read_bytes() == origin.data
+
+
+def test_a_digest_that_does_not_fit_leaves_nothing(coordinator, origin, home):
+    app, window = coordinator
+    window.form.fields["checksum"].set(f"sha256:{'0' * 64}")
+    window.form.put_url(origin.url("/big.iso"))
+    window.form.submit()
+    item = window.lineup.items[0]
+    drive(app.root, lambda: item.stage is Stage.FAILED)
+    assert "sha256" in window.detail.trouble.message
+    assert window.detail.summary.cget("text") == "not finished; nothing is kept"
+    assert window.detail.toggle_button.cget("text") == "Try again"
+    assert window.detail.bar_texts["fetched"].cget("text") == "0 %"
+    assert window.list.item(str(item.key), "values") == ("failed", "0 %")
+    assert app.memory.unfinished == []
+
+
+def cure(window, name):
+    """The button of that name beside an error."""
+    found = window.detail.trouble.cures.winfo_children()
+    return next((button for button in found if button.cget("text") == name), None)
+
+
+def test_a_file_that_is_there_is_replaced_or_left(coordinator, origin, home, monkeypatch):
+    app, window = coordinator
+    there = home / "Downloads" / "big.iso"
+    there.write_text("old")
+    for _ in range(2):
+        window.form.put_url(origin.url("/big.iso"))
+        window.form.submit()
+    one, two = window.lineup.items
+    drive(app.root, lambda: two.stage is Stage.FAILED)
+    assert "exists already" in window.detail.trouble.message
+    assert "--" not in " ".join(texts(window.detail))
+    asked = []
+
+    def choose(**options):
+        asked.append((options["initialdir"], options["initialfile"]))
+        return "" if len(asked) == 1 else str(home / "another.iso")
+
+    monkeypatch.setattr("raydl.gui.detail.filedialog.asksaveasfilename", choose)
+    another = cure(window, "Another name …")
+    assert another.winfo_ismapped()
+    another.invoke()
+    assert two.stage is Stage.FAILED
+    another.invoke()
+    drive(app.root, lambda: two.stage is Stage.DONE)
+    assert asked == [(str(there.parent), "big.iso")] * 2
+    assert (home / "another.iso").read_bytes() == origin.data
+    assert there.read_text() == "old"
+    window.select(one)
+    drive(app.root, lambda: window.item is one)
+    press(app, cure(window, "Overwrite"), "<Return>")
+    drive(app.root, lambda: one.stage is Stage.DONE)
+    assert there.read_bytes() == origin.data
+    assert cure(window, "Overwrite") is None
+
+
+def drive_until_gone(app, seconds=30):
+    end = time.monotonic() + seconds
+    while not app._has_ended:
+        assert time.monotonic() < end
+        app.root.update()
+        time.sleep(0.005)
+
+
+DRAGGED = """
+import tkinter as tk
+from tkinterdnd2 import COPY, DND_TEXT, TkinterDnD
+
+root = TkinterDnD.Tk()
+root.geometry("80x60+1190+10")
+root.overrideredirect(True)
+link = tk.Label(root, text="a link")
+link.pack(fill="both", expand=True)
+link.drag_source_register(1, DND_TEXT)
+link.dnd_bind("<<DragInitCmd>>", lambda _: (COPY, DND_TEXT, "http://127.0.0.1/dropped.iso"))
+link.dnd_bind("<<DragEndCmd>>", lambda event: root.after_idle(root.destroy))
+root.bind("<Visibility>", lambda _: print("there", flush=True))
+root.mainloop()
+"""
+
+
+@contextlib.contextmanager
+def ended(process):
+    try:
+        yield
+    finally:
+        process.kill()
+
+
+@pytest.mark.skipif(not shutil.which("xdotool"), reason="needs xdotool")
+def test_a_link_is_dropped(coordinator):
+    pytest.importorskip("tkinterdnd2")
+    app, window = coordinator
+    app.root.geometry("+0+0")
+    window.form.url.insert(0, "http://old/")
+    drive(app.root, window.form.start_button.winfo_rootx)
+
+    def until_done(process):
+        drive(app.root, lambda: process.poll() is not None)
+        assert process.returncode == 0
+
+    def pointer(*words):
+        until_done(subprocess.Popen(["xdotool", *map(str, words)]))
+
+    dragged = [sys.executable, "-c", DRAGGED]
+    with subprocess.Popen(dragged, stdout=subprocess.PIPE, text=True) as other, ended(other):
+        assert other.stdout.readline() == "there\n"
+        url = window.form.url
+        x, y = url.winfo_rootx() + 40, url.winfo_rooty() + 10
+        pointer("mousemove", 1230, 40, "mousedown", 1)
+        for to in [(1225, 45), (1200, 50), (x, y), (x + 3, y + 1)]:
+            pointer("mousemove", *to)
+        pointer("mouseup", 1)
+        until_done(other)
+    drive(app.root, lambda: url.get() == "http://127.0.0.1/dropped.iso")
+
+
+def test_without_what_drops_need(open_app, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tkinterdnd2", None)
+    app = open_app("coordinator")
+    assert not hasattr(app.root, "can_drop")
+    app.window.form.put_url("http://127.0.0.1/pasted.iso")
+    assert app.window.form.url.get() == "http://127.0.0.1/pasted.iso"
+
+
+def test_options_behind_more(coordinator):
+    app, window = coordinator
+    window.form.more_button.invoke()
+    app.root.update()
+    assert window.form.more_dialog.winfo_ismapped()
+    window.form.fields["limit_rate"].set("foo")
+    press(app, window.form.more_dialog, "<Escape>")
+    assert window.form.more_dialog.winfo_ismapped()
+    assert "limit rate: 'foo' is not" in window.form.more_dialog.trouble.message
+    window.form.fields["limit_rate"].set("5M")
+    press(app, window.form.more_dialog, "<Escape>")
+    assert not window.form.more_dialog.winfo_ismapped()
+    assert window.form.more_button.cget("text") == "More (1) …"
+    window.form.fields["overwrite"].set(True)
+    window.form.fields["parts"].set("12")
+    chosen = window.form._chosen()
+    assert (chosen["limit_rate"], chosen["overwrite"], chosen["parts"]) == (5 << 20, True, 12)
+
+
+def test_credentials_are_for_one_file(coordinator, origin):
+    _, window = coordinator
+    window.form.fields["user"].set("u:p")
+    window.form.fields["header"].set("X-Mine: 1")
+    window.form.fields["mirror"].set(origin.url("/mirror"))
+    window.form.fields["limit_rate"].set("5M")
+    for name in ("one", "two"):
+        window.form.put_url(origin.url(f"/{name}"))
+        window.form.submit()
+    one, two = window.lineup.items
+    assert (one.options["user"], one.options["header"]) == ("u:p", (("X-Mine", "1"),))
+    assert not {"user", "header", "mirror"} & set(two.options)
+    assert one.options["limit_rate"] == two.options["limit_rate"]
+    assert window.form.more_button.cget("text") == "More (1) …"
+
+
+@pytest.mark.parametrize("name", ["user", "header", "proxy"])
+def test_passwords_are_dots_and_are_not_kept(coordinator, home, name):
+    app, window = coordinator
+    text = {"user": "u:word", "header": "X: word", "proxy": "http://u:word@127.0.0.1:1"}[name]
+    window.form.fields[name].set(text)
+    window.form.more_button.invoke()
+    app.root.update()
+    (entry,) = (
+        w for w in everything(window.form.more_dialog)
+        if isinstance(w, ttk.Entry) and str(w.cget("textvariable")) == str(window.form.fields[name])
+    )  # fmt: skip
+    assert entry.winfo_ismapped()
+    assert entry.cget("show") == "•"
+    window.form.more_dialog.done()
+    window.form.put_url("http://127.0.0.1:1/f")
+    window.form.submit()
+    item = window.lineup.items[0]
+    drive(app.root, lambda: item.stage is Stage.FAILED)
+    assert "word" not in " ".join(texts(app.root))
+    app.quit()
+    kept = (home / "raydl" / "windows.json").read_text()
+    assert "127.0.0.1:1/f" in kept
+    assert "word" not in kept
+
+
+def test_ctrl_a_takes_all(coordinator):
+    app, window = coordinator
+    window.form.put_url("http://127.0.0.1/old")
+    press(app, window.form.url, "<Control-a>")
+    assert window.form.url.selection_get() == "http://127.0.0.1/old"
+
+
+def test_a_cluster_that_goes_leaves_no_nodes_in_the_list(coordinator):
+    _, window = coordinator
+    window.cluster.head = Head("h:1", has_token=False)
+    window.cluster.take_nodes([Node("1", "n", "h", False, True, 1.0, 0)])
+    assert window.cluster.table.get_children() == ("n",)
+    window.cluster.take_nodes(ClusterError("no Ray cluster at h:1: nothing listens there"))
+    assert window.cluster.table.get_children() == ()
+    assert "nothing listens there" in window.cluster.trouble.message
+    window.cluster.head = None
+
+
+def test_the_configuration_file_counts(home, open_app, monkeypatch, tmp_path):
+    mine = tmp_path / "no-config" / "raydl" / "raydl.toml"
+    mine.parent.mkdir(parents=True)
+    mine.write_text('user = "me:word"\n')
+    (tmp_path / "raydl.toml").write_text("connections = 3\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAYDL_TIMEOUT", "5s")
+    app = open_app("coordinator")
+    chosen = app.window.form._chosen()
+    assert (chosen["connections"], chosen["timeout"]) == (3, 5.0)
+    assert "word" not in " ".join(texts(app.root))
+
+
+def test_a_configuration_file_that_is_wrong(open_app, monkeypatch, tmp_path):
+    (tmp_path / "raydl.toml").write_text("no_such = 3\n")
+    monkeypatch.chdir(tmp_path)
+    app = open_app("coordinator")
+    assert app.window is None
+    assert "unknown option 'no_such'" in app.roles.trouble.message
+    (tmp_path / "raydl.toml").unlink()
+    app.roles.buttons["coordinator"].invoke()
+    app.root.update()
+    assert app.window is not None
+
+
+# Never frozen.
+
+
+def lively(app, feed, seconds):
+    """How long the window was busy at a time while ``feed`` goes on, in seconds of its thread:
+    those of the clock would count what else runs on the machine."""
+    busy = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        feed()
+        began = time.thread_time()
+        app.root.update()
+        busy.append(time.thread_time() - began)
+        time.sleep(0.001)
+    return sorted(busy)
+
+
+def test_ten_thousand_events_a_second_and_a_hundred_thousand_parts(coordinator):
+    """A map of cells that stand for runs of parts, drawn where it changed, and no stutter."""
+    app, window = coordinator
+    window.lineup._backend = type("Nobody", (), {"start": lambda *_: None})()
+    item = window.lineup.add("http://h/f", "f", {})
+    window.select(item)
+    parts, size = 100_000, 100_000 * 1000
+    remote = Remote("http://h/f", "http://h/f", size, True, None, None, "f")
+    key = item.key
+
+    def take(*events):
+        app.pump.post(window._take, [("event", key, event) for event in events])
+
+    take(Probed(remote), Planned(0, size, parts, 1000, ""), LanesJoined("a", 4))
+    app.root.update()
+    began, number, drawn = time.monotonic(), [0], []
+    draw = window.detail.strip.draw
+
+    def counted():
+        drawn.append(draw())
+        return drawn[-1]
+
+    window.detail.strip.draw = counted
+
+    def feed():
+        due = int((time.monotonic() - began) * 10_000 / 4)
+        batch = []
+        while number[0] < due:
+            n = number[0] % parts
+            at = (n, n * 1000, n * 1000 + 1000)
+            batch += [
+                PartStarted(*at, "a"), PartHedged(*at, "a", "late"), PartFetched(*at, "b", 0.1),
+                PartWritten(*at),
+            ]  # fmt: skip
+            number[0] += 1
+        if batch:
+            take(*batch, Progress(number[0] * 1000, number[0] * 1000, size, 4, 2, 0))
+
+    busy = lively(app, feed, 3.0)
+    assert number[0] * 4 > 25_000
+    assert busy[-1] < 0.15, busy[-5:]
+    assert busy[len(busy) * 95 // 100] < 0.05
+    assert len(drawn) > 10
+    assert max(drawn[2:]) < CELLS / 4
+    take(PartFailed(9, size - 1000, size, "a", "why", 1, 0.5))
+    drive(app.root, lambda: item.parts.cell(CELLS - 1).state.value.startswith("failed"))
+    fill_of = window.detail.strip.itemcget
+    drive(app.root, lambda: fill_of(window.detail.strip._cells[-1], "fill") == "#d62728")
+    window.lineup.items.clear()
+
+
+# Without a window.
+
+
+def test_no_display(tmp_path):
+    env = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    done = subprocess.run(
+        [*RAYDL, "gui"], env=env, capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "no window can be opened" in done.stderr
+    assert "`raydl worker ADDRESS`" in done.stderr
+
+
+def test_no_tk(tmp_path):
+    script = (
+        "import sys; sys.modules['tkinter'] = None; sys.argv = ['raydl', 'gui']\n"
+        "from raydl.cli.main import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "this Python has no Tk" in done.stderr
+
+
+# A cluster that the windows make.
+
+
+@pytest.mark.slow
+@pytest.mark.cluster
+def test_two_windows_make_a_cluster_and_download(open_app, home, tmp_path):
+    """64 MiB from nginx over a head and a worker that the windows started; the worker leaves
+    half-way; what was started is gone in the end."""
+    servers.find("nginx")
+    data = random_bytes(64 << 20)
+    worker_app, head_app = open_app("worker"), open_app("coordinator")
+    worker, head = worker_app.window, head_app.window
+
+    def both(until, seconds=60):
+        drive(head_app.root, lambda: worker_app.root.update() or until(), seconds)
+
+    fill(head.cluster.port, str(free_port()))
+    press(head_app, head.cluster.port, "<Return>")
+    both(lambda: head.cluster.head)
+    address = head.cluster.head.address
+    assert head.cluster.address.text.get() == address
+    assert "•" in head.cluster.token.text.get()
+    head.cluster.token.reveal_button.invoke()
+    token = head.cluster.token.text.get()
+    assert len(token) == 64
+    assert os.stat(home / ".ray" / "auth_token").st_mode & 0o777 == 0o600
+    head.cluster.address.button.invoke()
+    assert head.clipboard_get() == address
+
+    worker.address.set(address)
+    fill(worker.token, "f" * 64)
+    worker.join_button.invoke()
+    both(lambda: worker.trouble.message)
+    assert "refuses this machine's token" in worker.trouble.message
+    fill(worker.token, token)
+    worker.join_button.invoke()
+    both(lambda: worker._joined)
+    assert worker.address.cget("values") == (address,)
+    both(lambda: len(head.cluster.table.get_children()) == 2)
+
+    (tmp_path / "big.iso").write_bytes(data)
+    http = "server {{ listen 127.0.0.1:{port}; root {folder}; limit_rate 1m; }}"
+    with servers.nginx(tmp_path, http) as port:
+        head.form.fields["part_size"].set("1MiB")
+        head.form.fields["connections"].set("4")
+        head.form.put_url(f"http://127.0.0.1:{port}/big.iso")
+        head.form.submit()
+        item = head.lineup.items[0]
+        both(lambda: worker._lanes and len(item.tally.nodes) == 2)
+        both(lambda: float(worker.machine.facts["bytes"].cget("text").split()[0]) > 0)
+        head.toggle()
+        both(lambda: item.stage is Stage.PAUSED and item.tally.phase.value == "paused")
+        head.toggle()
+        both(lambda: (item.share or 0) > 0.3)
+        worker_app.close()
+        if worker.dialog is not None:
+            worker.dialog.yes_button.invoke()
+        end = time.monotonic() + 30
+        while not worker_app._has_ended:
+            assert time.monotonic() < end
+            worker_app.root.update()
+            head_app.root.update()
+        drive(head_app.root, lambda: item.is_over, 60)
+    assert item.report is not None, item.error
+    assert (home / "Downloads" / "big.iso").read_bytes() == data
+    assert len(item.report.nodes) == 2
+    drive(head_app.root, lambda: len(head.cluster.table.get_children()) >= 1)
+    head.cluster.stop()
+    drive(head_app.root, lambda: head.cluster.head is None and not head.cluster._errand.is_busy)
+    # But for what serves the window. Ray's workers notice that they are to go.
+    drive(head_app.root, lambda: all("raydl.gui.backend" in line for line in processes(home)))
+
+
+@pytest.mark.slow
+@pytest.mark.cluster
+def test_ctrl_c_leaves_no_process_behind(home, tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-c", STARTS_A_HEAD, str(free_port())],
+        stdout=subprocess.PIPE, text=True, cwd=tmp_path,
+    ) as process:  # fmt: skip
+        try:
+            assert process.stdout.readline() == "running\n"
+            assert processes(home)
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    assert not processes(home)
+
+
+STARTS_A_HEAD = """
+import sys
+from raydl.gui.app import App
+app = App("coordinator")
+panel = app.window.cluster
+panel.port.delete(0, "end")
+panel.port.insert(0, sys.argv[1])
+panel.start()
+def look():
+    if panel.head is None:
+        app.root.after(50, look)
+    else:
+        print("running", flush=True)
+look()
+app.run()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.cluster
+def test_a_head_that_ends_by_itself(coordinator):
+    app, window = coordinator
+    fill(window.cluster.port, str(free_port()))
+    window.cluster.start()
+    drive(app.root, lambda: window.cluster.head)
+    os.kill(window.cluster.head.node._process.pid, signal.SIGTERM)
+    drive(app.root, lambda: window.cluster.trouble.message)
+    assert window.cluster.trouble.message == "the Ray head has ended"
+    drive(app.root, lambda: not window.cluster._errand.is_busy)
+    assert window.lineup.address == "none"
+
+
+@pytest.mark.slow
+@pytest.mark.cluster
+@pytest.mark.timeout(240)
+def test_a_head_that_was_away(open_app):
+    """It is told within seconds, and this machine is a worker again once the head is back."""
+    app, port = open_app("worker"), free_port()
+    window, head = app.window, start_head(None, port)
+    try:
+        window.address.set(head.address)
+        fill(window.token, find_token())
+        window.join_button.invoke()
+        drive(app.root, lambda: window._joined, 60)
+        first = window._joined
+        head.stop()
+        drive(app.root, lambda: str(window.state_label.cget("style")) == "Bad.TLabel", 30)
+        head = start_head(None, port)
+        drive(app.root, lambda: str(window.state_label.cget("style")) == "Good.TLabel", 120)
+        assert window._joined is first
+        assert "connected to" in window.state_label.cget("text")
+    finally:
+        app.quit()
+        head.stop()
+
+
+def test_a_bug_is_seen(coordinator):
+    app, _ = coordinator
+    seen = []
+
+    def broken():
+        raise ZeroDivisionError("one by nought")
+
+    app.pump.run(broken, seen.append, seen.append)
+    drive(app.root, lambda: seen)
+    assert isinstance(seen[0], RaydlError)
+    assert "ZeroDivisionError" in seen[0].message

@@ -1,0 +1,281 @@
+"""Answers that never end, or end without saying so: as bytes on a socket, which no server sends."""
+
+import gzip
+import socket
+import ssl
+import threading
+import time
+from contextlib import closing, contextmanager
+
+import pytest
+
+from raydl.model.remote import Access, Source
+from raydl.origin import Origin, OriginFailure
+
+TIMEOUT = 0.5
+LONG = 20.0
+GOOD = b"HTTP/1.1 206 OK\r\nContent-Range: bytes 0-9/10\r\nContent-Length: 10\r\n\r\n0123456789"
+
+
+@contextmanager
+def server(*answers, context=None, orderly=True):
+    """A server that sends these answers, one a connection; a generator is sent as it comes."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    sent = []
+
+    def talk(link, answer):
+        with link:
+            if context is not None:
+                link = context.wrap_socket(link, server_side=True)
+            with link:
+                link.recv(65536)
+                for piece in [answer] if isinstance(answer, bytes) else answer:
+                    link.sendall(piece)
+                    sent.append(len(piece))
+                if context is not None and orderly:
+                    link.unwrap()
+                else:
+                    link.shutdown(socket.SHUT_WR)
+                link.recv(65536)
+
+    def serve():
+        for answer in answers:
+            link, _ = listening.accept()
+            with link:
+                try:
+                    talk(link, answer)
+                except OSError:
+                    continue  # whoever asked has gone
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield f"127.0.0.1:{listening.getsockname()[1]}", sent
+    finally:
+        socket.socket.shutdown(listening, socket.SHUT_RDWR)
+        thread.join(10)
+        listening.close()
+
+
+def endless(first, piece):
+    yield first
+    while True:
+        yield piece
+
+
+def read(host, timeout=TIMEOUT):
+    source = Source(f"http://{host}/f", 10, None, None, timeout=timeout)
+    buffer = bytearray(10)
+    with closing(Origin(Access(), timeout)) as client:
+        return client.read_part(source, 0, 10, memoryview(buffer), id), bytes(buffer)
+
+
+@pytest.mark.parametrize("code", [b"100 Continue", b"102 Processing", b"103 Early Hints"])
+def test_interim_answers_are_passed_over(code):
+    with server(b"HTTP/1.1 " + code + b"\r\nLink: </x>\r\n\r\n" + GOOD) as (host, _):
+        assert read(host) == ((10, None), b"0123456789")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 100),
+        endless(b"HTTP/1.1 206 OK\r\n", b"X-Padding: " + b"x" * 60_000 + b"\r\n"),
+        endless(
+            b"HTTP/1.1 206 OK\r\nContent-Range: bytes 0-9/10\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"a\r\n0123456789\r\n0\r\n",
+            b"X-Trailer: 1\r\n" * 1000,
+        ),
+    ],
+    ids=["interim", "header", "trailer"],
+)
+def test_what_never_ends_is_cut(answer):
+    with server(answer) as (host, sent):
+        (_, failure), _ = read(host, timeout=LONG)
+    assert failure.kind in ("wrong", "broken")
+    assert sum(sent) < 8 << 20  # what the buffers of both sides hold included
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"HTTP/1.1 206 OK\r\nX-Slow: ",
+        b"HTTP/1.1 206 OK\r\nContent-Range: bytes 0-9/10\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"a\r\n0123456789\r\n0\r\nX-Slow: ",
+    ],
+    ids=["header", "trailer"],
+)
+def test_a_header_that_dribbles_has_one_timeout(start):
+    """Each byte comes well within the timeout, the end never."""
+    going = threading.Event()
+
+    def dribble():
+        yield start
+        while not going.wait(TIMEOUT / 10):
+            yield b"x"
+
+    with server(dribble()) as (host, _):
+        began = time.monotonic()
+        (_, failure), _ = read(host)
+        took = time.monotonic() - began
+        going.set()
+    assert failure.kind == "timeout"
+    assert took < LONG
+
+
+def test_the_body_of_a_redirect_is_not_read():
+    """Nor unpacked: 64 KiB of gzip can be 64 MiB."""
+    bomb = gzip.compress(bytes(64 << 20))
+    head = b"HTTP/1.1 302 Found\r\nLocation: /two\r\nContent-Encoding: gzip\r\n"
+    large = head + b"Transfer-Encoding: chunked\r\n\r\n"
+    chunk = b"%x\r\n" % len(bomb) + bomb + b"\r\n"
+    with server(endless(large, chunk), GOOD) as (host, sent):
+        assert read(host, timeout=LONG) == ((10, None), b"0123456789")
+    assert sum(sent) < 16 << 20
+
+
+@pytest.mark.parametrize("coding", [b"chunked ", b"chunked\t", b"chunked, chunked", b"gzip"])
+def test_one_parser_decides_what_the_framing_is(coding):
+    """http.client undoes ``chunked`` alone: what it takes otherwise would get into the file."""
+    answer = (
+        b"HTTP/1.1 206 OK\r\nContent-Range: bytes 0-9/10\r\nTransfer-Encoding: " + coding
+        + b"\r\n\r\na\r\n0123456789\r\n0\r\n\r\n"
+    )  # fmt: skip
+    with server(answer) as (host, _):
+        (got, failure), _ = read(host)
+    assert (got, failure.kind) == (0, "wrong")
+    with (
+        server(answer.replace(b"206 OK", b"200 OK")) as (host, _),
+        closing(Origin(Access(), TIMEOUT)) as client,
+        pytest.raises(OriginFailure),
+    ):
+        client.text(f"http://{host}/", 100)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "fits"),
+    [(b"10\r\nContent-Length: 10", True), (b"5, 10", False), (b"5\r\nContent-Length: 10", False)],
+)
+def test_one_length(lengths, fits):
+    with server(GOOD.replace(b"Length: 10", b"Length: " + lengths)) as (host, _):
+        (got, failure), _ = read(host)
+    assert (got == 10 and failure is None) == fits
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"no header",
+        b"Content-Length : 10",
+        b"Transfer-Encoding : x",
+        b" folded",
+        b"X: a\rbad",
+        b"Content-Type: multipart/x; boundary=b\r\n--b",
+    ],
+)
+def test_a_line_that_is_none_of_a_header(line):
+    """All that follows it would count for nothing: lengths, codings, validators."""
+    with server(GOOD.replace(b"Content-Range", line + b"\r\nContent-Range")) as (host, _):
+        (got, failure), _ = read(host)
+    assert (got, failure.kind) == (0, "wrong")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"Content-Type: message/rfc822", b"Content-Type: multipart/x; boundary=b", b"X: a\r\n b"],
+)
+def test_lines_that_are_unusual(line):
+    with server(GOOD.replace(b"Content-Range", line + b"\r\nContent-Range")) as (host, _):
+        assert read(host) == ((10, None), b"0123456789")
+
+
+@pytest.mark.parametrize("end", [0, 20, 40])
+def test_a_header_that_is_cut_off(end):
+    """Else what is there of it would be an answer without a length."""
+    with server(GOOD.partition(b"\r\n\r\n")[0][: -end or None]) as (host, _):
+        (got, failure), _ = read(host)
+    assert (got, failure.kind) == (0, "broken")
+
+
+@pytest.fixture
+def tls(certificates):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates / "server.pem", certificates / "server.key")
+    return context
+
+
+@pytest.mark.parametrize("orderly", [True, False])
+def test_a_stream_whose_end_tls_does_not_tell(tls, orderly):
+    """Without a length only close_notify proves the end (RFC 9112, section 9.8)."""
+    answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n0123456789"
+    with server(answer, context=tls, orderly=orderly) as (host, _):
+        source = Source(f"https://{host}/f", None, None, None, timeout=LONG)
+        taken = []
+        with closing(Origin(Access(insecure=True), LONG)) as client:
+            buffer = memoryview(bytearray(100))
+            failure = client.read_whole(source, lambda: buffer, taken.append)
+    if orderly:
+        assert (failure, taken) == (None, [10])
+    else:
+        assert failure.kind == "broken"
+        assert "ended TLS without a word" in failure.message
+
+
+def test_a_length_needs_no_word_from_tls(tls):
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789"
+    with server(answer, context=tls, orderly=False) as (host, _):
+        source = Source(f"https://{host}/f", 10, None, None, timeout=LONG)
+        with closing(Origin(Access(insecure=True), LONG)) as client:
+            buffer = memoryview(bytearray(100))
+            assert client.read_whole(source, lambda: buffer, id) is None
+
+
+def test_abort_while_they_shake_hands():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        client = Origin(Access(), LONG)
+        failures = []
+
+        def ask():
+            try:
+                client.probe(f"https://127.0.0.1:{silent.getsockname()[1]}/")
+            except OriginFailure as error:
+                failures.append(error.failure)
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        link, _ = silent.accept()
+        with link:
+            link.recv(1)  # the first byte of the client's hello
+            client.abort()
+            thread.join(5)
+            assert not thread.is_alive()
+        assert failures[0].kind == "cancelled"
+        client.close()
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+def text(answer):
+    with server(answer) as (host, _), closing(Origin(Access(), TIMEOUT)) as client:
+        return client.text(f"http://{host}/", 100)
+
+
+@pytest.mark.parametrize("how", [b"Content-Length: 3", b"Connection: close"])
+def test_a_text(how):
+    assert text(OK + how + b"\r\n\r\nabc") == "abc"
+
+
+@pytest.mark.parametrize(
+    ("header", "body", "says"),
+    [
+        (b"Content-Length: 200", b"x" * 200, "more than 100 B"),
+        (b"Content-Length: 999999999999", b"x" * 200, "more than 100 B"),
+        (b"Content-Length: 9", b"abc", "closed the connection early"),
+        (b"Content-Encoding: gzip\r\nContent-Length: 3", b"abc", "packed"),
+    ],
+)
+def test_texts_are_bounded_and_whole(header, body, says):
+    with pytest.raises(OriginFailure) as caught:
+        text(OK + header + b"\r\n\r\n" + body)
+    assert says in caught.value.failure.message

@@ -1,0 +1,130 @@
+"""Any order of completion, failure and retry gives the same bytes, within the bound."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raydl.model.parts import Part, Plan
+from raydl.scheduler.window import Task, Window
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    size=st.integers(0, 400),
+    start=st.integers(0, 50),
+    count=st.integers(1, 40),
+    limit=st.integers(1, 200),
+    lanes=st.integers(1, 6),
+    data=st.data(),
+)
+def test_any_order_gives_the_same_bytes_within_the_bound(size, start, count, limit, lanes, data):
+    content = bytes(i % 251 for i in range(size))
+    start = min(start, size)
+    count = min(count, size - start)
+    plan = Plan(start, size, -(-(size - start) // count) if count else 0, count)
+    window: Window[bytes] = Window(plan, limit)
+    in_flight: list[Task] = []
+    out = b""
+    unwritten = 0
+    now = 0.0
+    steps = 0
+    while not window.done:
+        steps += 1
+        assert steps < 20_000, "no progress"
+        now += 1.0
+        while len(in_flight) < lanes and (task := window.take(now, 7)) is not None:
+            in_flight.append(task)
+        spread = window.given - window.written
+        assert spread <= max(limit, plan.largest)
+        assert window.written <= window.head <= window.given
+        if in_flight:
+            task = in_flight.pop(data.draw(st.integers(0, len(in_flight) - 1)))
+            part = task.part
+            # The longer it goes on, the more succeeds, so that it ends.
+            outcome = (
+                data.draw(st.sampled_from(["all", "some", "none", "lost"]))
+                if steps < 200
+                else "all"
+            )
+            got = {"all": part.size, "none": 0}.get(outcome, part.size // 2)
+            if outcome == "lost":
+                got = part.size
+            rest = window.arrived(part, got, content[part.start : part.start + got])
+            if outcome == "lost":
+                assert rest is None
+                window.lost(part)
+                rest = part
+            if rest is not None:
+                assert rest == Part(part.number, part.start + got * (outcome != "lost"), part.stop)
+                window.put_back(Task(rest), now + data.draw(st.integers(0, 2)))
+        while window.peek() is not None:
+            part, payload = window.pop()
+            assert len(payload) == part.size
+            assert part.start == start + len(out)
+            out += payload
+            unwritten += len(payload)
+        if unwritten and (steps > 200 or data.draw(st.booleans())):
+            window.wrote(unwritten)
+            unwritten = 0
+    assert out == content[start:]
+    assert not in_flight
+
+
+def test_retries_come_first_the_nearest_to_the_head_before_all():
+    window: Window[bytes] = Window(Plan(0, 30, 10, 3), 30)
+    first, second = window.take(0, 10), window.take(0, 10)
+    assert first is not None
+    assert second is not None
+    window.put_back(second, 5.0)
+    window.put_back(first, 6.0)
+    assert window.next_due() == 5.0
+    assert window.take(4.0, 10) == Task(Part(2, 20, 30))
+    assert window.take(4.0, 10) is None
+    assert window.take(7.0, 10) == first
+    assert window.take(7.0, 10) == second
+
+
+def test_a_part_larger_than_the_window_is_given_out_alone():
+    window: Window[bytes] = Window(Plan(0, 20, 10, 2), 5)
+    task = window.take(0, 10)
+    assert task is not None
+    assert window.take(0, 10) is None
+    window.arrived(task.part, 10, b"x" * 10)
+    window.pop()
+    assert window.take(0, 10) is None
+    window.wrote(10)
+    assert window.take(0, 10) is not None
+
+
+def test_nothing_is_popped_before_its_turn():
+    window: Window[bytes] = Window(Plan(0, 20, 10, 2), 20)
+    window.take(0, 10)
+    second = window.take(0, 10)
+    assert second is not None
+    window.arrived(second.part, 10, b"y" * 10)
+    assert window.peek() is None
+    with pytest.raises(KeyError):
+        window.pop()
+
+
+def test_parts_of_the_wished_size_within_the_bounds():
+    window: Window[bytes] = Window(Plan(0, 100, 40), 80)
+    sizes = []
+    while (task := window.take(0, 30 if len(sizes) < 1 else 1000)) is not None:
+        sizes.append(task.part.size)
+    assert sizes == [30, 40]
+    assert (window.cuts, window.left) == (2, 30)
+
+
+def test_what_came_after_all_is_not_fetched_again():
+    window: Window[bytes] = Window(Plan(0, 20, 10, 2), 20)
+    first, second = window.take(0, 10), window.take(0, 10)
+    assert first is not None
+    assert second is not None
+    window.put_back(first, 5.0)
+    window.put_back(second)
+    assert window.is_waiting(0)
+    window.withdraw(0)
+    assert not window.is_waiting(0)
+    assert window.take(9.0, 10) == second
+    assert window.take(9.0, 10) is None
