@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from raydl.model.digests import Checksum
 from raydl.model.errors import UsageError
+from raydl.model.naming import file_name
 from raydl.origin.digests import stated_digests
 from raydl.origin.headers import (
     content_coding,
@@ -26,7 +27,6 @@ from raydl.origin.headers import (
     wait_asked,
     weak_etag,
 )
-from raydl.origin.naming import file_name
 from raydl.origin.proof import find_digest
 
 

@@ -119,12 +119,14 @@ def test_importing_raydl_imports_nothing_heavy():
     run_python("import raydl, sys; assert not {'ray', 'requests', 'tqdm'} & set(sys.modules)")
 
 
+def test_the_command_line_begins_with_nothing_heavy():
+    run_python(
+        "import raydl.cli.main, sys; assert not {'ray', 'requests', 'tqdm'} & set(sys.modules)"
+    )
+
+
 def test_the_api_does_not_import_ray():
     run_python("import raydl.api, sys; assert not {'ray', 'tqdm'} & set(sys.modules)")
-
-
-def test_a_start_does_not_take_what_few_file_systems_need():
-    run_python("import raydl.cli, raydl.download, sys; assert 'ctypes' not in sys.modules")
 
 
 def test_everything_public_is_there():

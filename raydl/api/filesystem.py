@@ -15,9 +15,9 @@ from fsspec.spec import AbstractFileSystem
 from raydl.api import open_as, probe
 from raydl.download.reader import RemoteFile
 from raydl.model.errors import HttpError, TimedOutError
+from raydl.model.naming import file_name
 from raydl.model.remote import Remote
 from raydl.model.weburl import redact
-from raydl.origin.naming import file_name
 
 BUFFER = 1 << 20
 

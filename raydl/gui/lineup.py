@@ -13,9 +13,9 @@ from raydl.gui.backend import Backend, Message
 from raydl.gui.leftover import Leftover, leftover
 from raydl.model.errors import CancelledError, OutputError, RaydlError, TargetError
 from raydl.model.events import Event, Failed, Planned
+from raydl.model.naming import file_name
 from raydl.model.report import Report
 from raydl.model.weburl import redact
-from raydl.origin.naming import file_name
 from raydl.view.partmap import PartMap
 from raydl.view.status import Phase, Tally
 

@@ -15,6 +15,7 @@ from requests.structures import CaseInsensitiveDict
 
 from raydl.model.failure import Failure
 from raydl.model.log import describe, log
+from raydl.model.naming import file_name
 from raydl.model.remote import Access, Remote, Source
 from raydl.model.units import format_size
 from raydl.origin.answers import check_framing, check_part, check_whole, status_failure
@@ -30,7 +31,6 @@ from raydl.origin.headers import (
     strong_etag,
     weak_etag,
 )
-from raydl.origin.naming import file_name
 from raydl.origin.session import Session
 from raydl.origin.shown import shown
 from raydl.origin.transport import Transport, as_file

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from raydl.model.digests import Proof
 from raydl.model.errors import ChecksumError, OutputError, TargetError
+from raydl.model.naming import LONGEST_ENDING
 from raydl.model.remote import Remote
 from raydl.model.units import format_size
-from raydl.origin.naming import LONGEST_ENDING
 from raydl.settings.options import Options
 
 STDOUT = "-"

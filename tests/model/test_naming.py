@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydl.origin.naming import file_name, plain_name
+from raydl.model.naming import file_name, plain_name
 from raydl.settings import config
 
 
