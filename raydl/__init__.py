@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from raydl.api import (
+    from raydl.api.functions import (
         disconnect,
         events,
         fetch,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         start,
         stream,
     )
-    from raydl.cluster import Node
+    from raydl.cluster.session import Node
     from raydl.download.handle import Download
     from raydl.download.reader import RemoteFile
     from raydl.model.digests import Checksum
@@ -54,18 +54,18 @@ if TYPE_CHECKING:
     from raydl.settings.options import Options
 
 _HOMES = {
-    "disconnect": "api",
-    "events": "api",
-    "fetch": "api",
-    "fetch_async": "api",
-    "nodes": "api",
-    "open": "api",
-    "probe": "api",
-    "refs": "api",
-    "start": "api",
-    "stream": "api",
+    "disconnect": "api.functions",
+    "events": "api.functions",
+    "fetch": "api.functions",
+    "fetch_async": "api.functions",
+    "nodes": "api.functions",
+    "open": "api.functions",
+    "probe": "api.functions",
+    "refs": "api.functions",
+    "start": "api.functions",
+    "stream": "api.functions",
     "Checksum": "model.digests",
-    "Node": "cluster",
+    "Node": "cluster.session",
     "Download": "download.handle",
     "Event": "model.events",
     "NodeShare": "model.report",

@@ -12,7 +12,7 @@ from typing import Any
 
 from fsspec.spec import AbstractFileSystem
 
-from raydl.api import open_as, probe
+from raydl.api.functions import open_as, probe
 from raydl.download.reader import RemoteFile
 from raydl.model.errors import HttpError, TimedOutError
 from raydl.model.naming import file_name

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TypeVar
 
-from raydl.cluster import Node, connect
-from raydl.cluster import disconnect as disconnect
 from raydl.cluster.address import Choice, choose
+from raydl.cluster.connection import disconnect as disconnect
+from raydl.cluster.session import Node, connect
 from raydl.download.download import Output, run
 from raydl.download.handle import Download
 from raydl.download.reader import RemoteFile

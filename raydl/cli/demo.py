@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from raydl.api import fetch
-from raydl.cluster import several_nodes
+from raydl.api.functions import fetch
+from raydl.cluster.session import several_nodes
 from raydl.model.report import Report
 from raydl.model.units import counted, format_duration, format_size
 

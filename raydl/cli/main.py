@@ -181,7 +181,7 @@ def probe(url: Url, flags: dict[str, Any], as_json: Json = False) -> None:
 
     That is size, byte ranges, version and file name.
     """
-    from raydl.api import ask
+    from raydl.api.functions import ask
 
     remote = ask(url, _options(flags))
     record = remote.to_dict()
@@ -213,7 +213,7 @@ def nodes(address: Address = None, as_json: Json = False) -> None:
 
     And what raydl would use of each.
     """
-    from raydl.api import nodes as list_nodes
+    from raydl.api.functions import nodes as list_nodes
 
     flags = {} if address is None else {"address": address}
     options = _options(flags)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from raydl.cluster import Answer, authtoken, examine
+from raydl.cluster import authtoken
 from raydl.cluster.address import (
     check_listener,
     forget,
@@ -15,6 +15,7 @@ from raydl.cluster.address import (
     left_by_ray_start,
     parse_address,
 )
+from raydl.cluster.preflight import Answer, examine
 from raydl.model.errors import ClusterError, RaydlError
 from raydl.node import monitor
 from raydl.node.raynode import RayNode

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from raydl.cluster import authtoken, examine
+from raydl.cluster import authtoken
 from raydl.cluster.address import (
     DEFAULT_PORT,
     check_listener,
@@ -25,6 +25,7 @@ from raydl.cluster.address import (
     own_addresses,
     parse_address,
 )
+from raydl.cluster.preflight import examine
 from raydl.model.errors import ClusterError, RaydlError, UsageError
 from raydl.node.membership import Joined
 from raydl.node.raynode import ELSEWHERE, RayNode

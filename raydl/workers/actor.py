@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from raydl.cluster import MOST_LANES, Actor, ActorLost, Node, Outcome
+from raydl.cluster.actors import MOST_LANES, Actor, ActorLost, Outcome
+from raydl.cluster.session import Node
 from raydl.model.parts import Part
 from raydl.model.remote import Source
 from raydl.workers.lane import HERE, Fetched, Payload, Post, Pulse

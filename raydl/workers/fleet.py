@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from raydl.cluster import Actor, ActorLost, Node, Session, connect
+from raydl.cluster.actors import Actor, ActorLost
 from raydl.cluster.address import Choice
+from raydl.cluster.session import Node, Session, connect
 from raydl.model.ending import before_exit
 from raydl.model.errors import ClusterError, RaydlError
 from raydl.workers.actor import ActorTeam, name_of

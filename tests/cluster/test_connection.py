@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 import raydl
-from raydl.cluster import connect
 from raydl.cluster.address import Choice
 from raydl.cluster.connection import Connection
 from raydl.cluster.opening import open_connection
+from raydl.cluster.session import connect
 from raydl.model.errors import CancelledError
 from raydl.model.remote import Access, Source
 from raydl.workers.fleet import ClusterFleet

@@ -5,8 +5,9 @@ import time
 
 import pytest
 
-from raydl.cluster import ActorLost, Node
+from raydl.cluster.actors import ActorLost
 from raydl.cluster.address import Choice
+from raydl.cluster.session import Node
 from raydl.model.errors import ClusterError
 from raydl.workers import fleet as module
 from raydl.workers.fleet import ClusterFleet

@@ -9,10 +9,10 @@ import threading
 import pytest
 
 import raydl
-from raydl.cluster import ActorLost, connect
-from raydl.cluster.actors import reason_of
+from raydl.cluster.actors import ActorLost, reason_of
 from raydl.cluster.address import Choice
 from raydl.cluster.preflight import version_error
+from raydl.cluster.session import connect
 from raydl.model.errors import ClusterError
 from raydl.model.remote import Source
 from raydl.workers.worker import NodeWorker

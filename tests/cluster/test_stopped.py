@@ -4,8 +4,8 @@ import threading
 import time
 from types import SimpleNamespace
 
-from raydl.cluster import Node
 from raydl.cluster.address import Choice
+from raydl.cluster.session import Node
 from raydl.workers import actor as actorteam
 from raydl.workers import fleet as module
 from raydl.workers.fleet import ClusterFleet

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from raydl.cluster import Answer
+from raydl.cluster.preflight import Answer
 from raydl.model.errors import ClusterError
 from raydl.node import membership
 from raydl.node.membership import Joined

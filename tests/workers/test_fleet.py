@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 import raydl
-from raydl.cluster import connect
 from raydl.cluster.address import Choice
+from raydl.cluster.session import connect
 from raydl.model.errors import ClusterError
 from raydl.model.events import LanesJoined, LanesLeft, PartFetched
 from tests import scripted
