@@ -1,7 +1,7 @@
-"""A coordinator over made-up nodes, in time that passes only when nothing else happens.
+"""The scheduler over made-up nodes, in time that passes only when nothing else happens.
 
 All of it runs in one thread: what a test says will happen in a second has happened when the
-coordinator waits for that second, at once and always in the same order.
+scheduler waits for that second, at once and always in the same order.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
+from raydl.model.coverage import Coverage
 from raydl.model.events import Notice, Progress
 from raydl.model.failure import Failure
 from raydl.model.parts import Part, Plan
 from raydl.model.remote import Source
-from raydl.scheduler.coordinator import Coordinator
-from raydl.scheduler.inbox import Inbox, Wrote
+from raydl.scheduler.inbox import Began, Closed, Held, Searched
+from raydl.scheduler.job import Job, Wants
 from raydl.scheduler.mirrors import Mirror
-from raydl.workers.lane import Fetched, Joined, Pulse
+from raydl.scheduler.scheduler import Scheduler
+from raydl.workers.lane import Fetched, Joined, Message, Pulse
 
 DATA = random.Random(3).randbytes(10_000)
 BUSY = Failure("status", "busy", 503)
@@ -71,11 +73,12 @@ class World:
             raise queue.Empty
         return self._messages.popleft()
 
+    def empty(self) -> bool:
+        return not self._messages
+
 
 class Bytes:
     """A payload; ``remote`` ones have to be pulled first, and may be lost."""
-
-    in_store = False
 
     def __init__(self, data: bytes, remote: bool = False, lost: str = "") -> None:
         self.data, self.here, self.lost, self.released = data, not remote, lost, False
@@ -99,6 +102,25 @@ class Asked(NamedTuple):
     source: Source
 
 
+class Room:
+    """Memory of a team; ``full`` of it there is none."""
+
+    def __init__(self, full: bool = False) -> None:
+        self.full = full
+
+    def has_room(self, size: int, now: float) -> bool:
+        return not self.full
+
+    def took(self, size: int) -> None:
+        pass
+
+    def spared(self, size: int) -> None:
+        pass
+
+    def released(self, size: int, now: float) -> None:
+        pass
+
+
 @dataclass(eq=False)
 class FakeTeam:
     """Answers after ``seconds`` with what ``behave`` makes of a task: (got, failure, payload)."""
@@ -109,16 +131,14 @@ class FakeTeam:
     behave: Any = None
     tasks: list[Asked] = field(default_factory=list)
     cancelled: list[int] = field(default_factory=list)
-    full: bool = False
-    in_store: bool = False
+    memory: Any = field(default_factory=Room)
+    reports: ClassVar[bool] = False
+    period: ClassVar[float] = 0.0
     seconds: float = 0.0
     pulse: Any = None
     received: int = 0
     coming: dict[int, int] = field(default_factory=dict)
     """Bytes so far of requests that have not ended, by ticket."""
-
-    def accepts(self, size: int, urgent: bool) -> bool:
-        return urgent or not self.full
 
     def look(self) -> Pulse:
         now = self.bench.world.now
@@ -156,10 +176,13 @@ class FakeTeam:
 
 
 class Bench:
-    """A coordinator, the nodes that join it, and what takes the bytes from it.
+    """A scheduler with one file to fetch, the nodes that join it, and what takes the bytes from it.
 
-    With ``size`` the file has so many bytes, and none of them matters.
+    With ``size`` the file has so many bytes, and none of them matters. Further downloads of the
+    same scheduler are benches that are made ``beside`` it.
     """
+
+    here = in_order = True
 
     def __init__(
         self,
@@ -175,32 +198,53 @@ class Bench:
         size: int | None = None,
         mirrors: list[Mirror] | None = None,
         reads: float = 0.0,
+        most: int | None = None,
+        lowest: int | None = None,
+        beside: Bench | None = None,
         **more: Any,
     ) -> None:
-        self.data, self.world, self.inbox = data, World(), Inbox()
+        self.data = data
+        if beside is None:
+            self.world, self.benches = World(), [self]
+            self.scheduler = Scheduler(self.world.clock)
+            self.scheduler.inbox.queue = self.world  # type: ignore[assignment]
+        else:
+            self.world, self.scheduler, self.benches = (
+                beside.world, beside.scheduler, beside.benches,
+            )  # fmt: skip
+            self.benches.append(self)
+        self.inbox = self.scheduler.inbox
         self._size = len(data) if size is None else size
-        self.inbox.queue = self.world  # type: ignore[assignment]
         self.events: list[Any] = []
         self.out = bytearray(data[:start])
+        self.ended = False
+        self.error: BaseException | None = None
         self._taken = start
         self._reads, self._free_at = reads, 0.0
+        self._queue: deque[Any] = deque()
         if largest is None:
             largest = -(-(self._size - start) // count) if count else 1000
-        self.plan = Plan(start, self._size, largest, count)
+        self.plan = Plan(Coverage([(0, start)]), self._size, largest, count)
         self.mirror = Mirror(Source("http://o/f", self._size, '"v1"', None))
-        self.coordinator = Coordinator(
+        self.job = Job(
             self.plan,
             mirrors or [self.mirror],
+            self,
             self.inbox,
             self.events.append,
-            limit=limit,
-            retries=retries,
-            patience=patience,
-            connections=connections,
-            clock=self.world.clock,
+            wants=Wants(limit, retries, patience, connections, most, lowest),
             **more,
         )
-        self.world.settle = self._consume
+        self.inbox.tell(self.job, Began())
+        self.world.settle = self._consume_all
+
+    # --- what a destination is ---
+
+    def take(self, part: Part, payload: Any, done: Callable[[str], None]) -> None:
+        self._queue.append((part, payload, done))
+
+    def end(self, error: BaseException | None) -> None:
+        self.ended, self.error = True, error
 
     def join(
         self, node: str, lanes: int = 1, behave: Any = None, store: int = 0, **more: Any
@@ -212,6 +256,22 @@ class Bench:
     def after(self, seconds: float, call: Callable[[], object]) -> None:
         self.world.after(seconds, call)
 
+    def post(self, message: Message) -> None:
+        self.inbox.post(message)
+
+    def hold(self, paused: bool) -> None:
+        self.inbox.tell(self.job, Held(paused))
+
+    def searched(self, mirror: Mirror | None, note: str) -> None:
+        self.inbox.tell(self.job, Searched(mirror, note))
+
+    def close(self) -> None:
+        self.inbox.tell(self.job, Closed(lambda: None))
+
+    @property
+    def tuner(self) -> Any:
+        return self.job.group.tuner
+
     @property
     def seconds(self) -> float:
         """How long it has been going on."""
@@ -219,8 +279,11 @@ class Bench:
 
     def run(self) -> Progress:
         """The download, from here to its end; its last Progress."""
-        self.coordinator.run()
+        self.scheduler.run()
+        if self.error is not None:
+            raise self.error
         self._consume()
+        assert self.ended
         assert self._taken == self._size
         assert len(self.data) != self._size or bytes(self.out) == self.data
         last: Progress = self.of(Progress)[-1]
@@ -232,24 +295,19 @@ class Bench:
     def told(self) -> list[str]:
         return [str(event) for event in self.of(Notice)]
 
+    def _consume_all(self) -> None:
+        for bench in self.benches:
+            bench._consume()
+
     def _consume(self) -> None:
         """Take what is there, at ``reads`` seconds a part."""
-        while True:
-            try:
-                item = self.coordinator._out.get_nowait()
-            except queue.Empty:
-                return
-            if isinstance(item, BaseException):
-                raise item
-            if item is None:
-                return
-            part, payload = item
+        while self._queue:
+            part, payload, done = self._queue.popleft()
             assert part.start == self._taken
             self._taken = part.stop
             self.out += payload.view()
             self._free_at = max(self._free_at, self.world.now) + self._reads
-            wait = self._free_at - self.world.now
-            self.world.after(wait, partial(self.world.put, Wrote(part, payload)))
+            self.world.after(self._free_at - self.world.now, partial(done, ""))
 
 
 @dataclass
@@ -308,12 +366,11 @@ class NetTeam:
     node: str
     net: Net
     most: int
-    in_store: bool = False
+    memory: Any = field(default_factory=Room)
+    reports: ClassVar[bool] = False
+    period: ClassVar[float] = 0.0
     received: float = 0.0
     flights: dict[int, NetFlight] = field(default_factory=dict)
-
-    def accepts(self, size: int, urgent: bool) -> bool:
-        return True
 
     def look(self) -> Pulse:
         now, busy = self.net.bench.world.now, self.net.cpu

@@ -15,7 +15,7 @@ from raydl.cluster.session import Node, connect
 from raydl.download.download import Output, run
 from raydl.download.handle import Download
 from raydl.download.reader import RemoteFile
-from raydl.download.transfer import transfer
+from raydl.download.transfer import Transfer, transfer
 from raydl.model.control import Control
 from raydl.model.errors import RangesIgnoredError, UsageError
 from raydl.model.events import Event, Probed
@@ -25,7 +25,6 @@ from raydl.model.remote import Remote
 from raydl.model.report import Report
 from raydl.origin.lookup import probe_origin
 from raydl.output.pipe import Pipe
-from raydl.scheduler.coordinator import Coordinator
 from raydl.settings.options import OptionKeywords, Options, Unpack, describe_options
 
 File = TypeVar("File", bound=RemoteFile)
@@ -223,7 +222,7 @@ def _refs(url: str, choice: Choice, options: Options) -> Iterator[PartRef]:
     session.give()
     session.close()
     with transfer(url, remote, choose("auto"), options, note_quietly, stay=True) as fetching:
-        assert isinstance(fetching, Coordinator)
+        assert isinstance(fetching, Transfer)
         for part, payload in fetching.payloads():
             yield PartRef(payload.ref, part.start, part.stop)
 

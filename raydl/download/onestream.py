@@ -17,11 +17,10 @@ from raydl.model.remote import Source
 from raydl.model.units import format_size
 from raydl.origin import Origin
 from raydl.scheduler.bottleneck import MOSTLY, Holdup
+from raydl.scheduler.flights import CRAWL_SECONDS
 from raydl.scheduler.inbox import Held
 from raydl.scheduler.meter import Meter
-from raydl.scheduler.nodestate import CRAWL_SECONDS
 from raydl.scheduler.throttle import Throttle
-from raydl.workers import company
 from raydl.workers.lane import HERE
 
 BUFFER_SIZE = 4 << 20
@@ -56,7 +55,7 @@ class OneStream:
         lowest: int | None = None,
     ) -> None:
         self._source, self._emit, self._retries = source, emit, retries
-        self._throttle = throttle or Throttle(None, None)
+        self._throttle = throttle or Throttle(None)
         self._buffer_size = max(SMALLEST_BUFFER, min(BUFFER_SIZE, memory // BUFFERS))
         self._lowest = lowest
         # A second's worth at most of what is just quick enough.
@@ -209,7 +208,6 @@ class OneStream:
         return error
 
     def _take(self) -> memoryview:
-        self._throttle.share(company.size())
         now = time.monotonic()
         wait = max(0.0, self._throttle.next_at(now) - now)
         self._waited += wait

@@ -1,25 +1,27 @@
-"""Bytes of a file, in order, through every lane there is: a coordinator with its fleets."""
+"""Bytes of a file, in order, through every lane there is: what a download asks of the scheduler."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from functools import partial
 
 from raydl.cluster.address import Choice
+from raydl.download.handover import Announcer, Handover
+from raydl.download.machines import machines
 from raydl.download.mirrorsearch import MirrorSearch, mirror_of
 from raydl.download.onestream import OneStream
+from raydl.model.coverage import Coverage
 from raydl.model.events import Emit, Planned
-from raydl.model.parts import Plan
+from raydl.model.parts import Part, Plan
 from raydl.model.remote import Remote
 from raydl.origin.lookup import source_of
-from raydl.scheduler.coordinator import Coordinator
-from raydl.scheduler.inbox import Inbox
+from raydl.scheduler.inbox import THREADS, Held
+from raydl.scheduler.job import Job, Reach, Wants
+from raydl.scheduler.meter import Meter
 from raydl.scheduler.plan import make_plan
-from raydl.scheduler.throttle import Throttle
 from raydl.settings.options import Options
-from raydl.workers import company
-from raydl.workers.fleet import ClusterFleet
-from raydl.workers.threads import BufferPool, LocalTeam
+from raydl.workers.lane import Payload
 
 JOIN_SECONDS = 1.5
 """What joining a cluster takes until its first bytes are here: importing Ray, connecting and
@@ -28,6 +30,71 @@ the trouble more than doubled the time of a file that takes a second."""
 
 JOIN_AT_ONCE = 1 << 30
 """More bytes than that take longer than joining on all but the fastest of links."""
+
+CLOSE_SECONDS = 2.0
+
+
+class Transfer:
+    """A file on its way from its origins: what the scheduler fetches for one download."""
+
+    def __init__(self, job: Job, handover: Handover, announcer: Announcer) -> None:
+        self._job, self._handover, self._announcer = job, handover, announcer
+
+    @property
+    def meter(self) -> Meter:
+        """What has arrived, from where."""
+        return self._job.meter
+
+    @property
+    def parts(self) -> int:
+        """How many parts the file was divided into so far."""
+        return self._job.parts
+
+    @property
+    def limit(self) -> str:
+        """A line that says which limit was met; empty where that is not known."""
+        return self._job.limit
+
+    def chunks(self) -> Iterator[tuple[Part, memoryview]]:
+        """The file's bytes, in order. A view is good until the next one is asked for.
+
+        Raises RaydlError when the download cannot be finished.
+        """
+        for part, payload in self.payloads():
+            yield part, payload.view()
+
+    def payloads(self) -> Iterator[tuple[Part, Payload]]:
+        """Like ``chunks``, but yields payload handles."""
+        machines.scheduler.begin(self._job)
+        yield from self._handover.payloads()
+
+    def cancel(self) -> None:
+        """Let ``chunks`` raise CancelledError; from any thread."""
+        self._handover.cancel()
+
+    def hold(self, paused: bool) -> None:
+        """Ask for nothing more, or go on; from any thread."""
+        self._job.inbox.tell(self._job, Held(paused))
+
+    def close(self) -> None:
+        """Have done with it, whether it is whole or not.
+
+        A listener that blocks is not waited for long.
+        """
+        machines.scheduler.close(self._job, CLOSE_SECONDS)
+        self._announcer.close(CLOSE_SECONDS)
+
+
+class _Announced:
+    """A handover that ends once everything that happened before is emitted."""
+
+    def __init__(self, handover: Handover, announcer: Announcer) -> None:
+        self.here, self.in_order = handover.here, handover.in_order
+        self.take = handover.take
+        self._handover, self._announcer = handover, announcer
+
+    def end(self, error: BaseException | None) -> None:
+        self._announcer.then(partial(self._handover.end, error))
 
 
 @contextlib.contextmanager
@@ -40,7 +107,7 @@ def transfer(
     *,
     start: int = 0,
     stay: bool = False,
-) -> Iterator[Coordinator | OneStream]:
+) -> Iterator[Transfer | OneStream]:
     """The file's bytes from ``start`` on, to be taken from ``chunks`` of what this yields.
 
     Without byte ranges it is one stream of the whole file. With ``stay`` the bytes stay in the
@@ -48,19 +115,18 @@ def transfer(
     the context ends it, finished or not.
     """
     with contextlib.ExitStack() as stack:
-        stack.enter_context(company.joined())
-        fetching: Coordinator | OneStream
+        fetching: Transfer | OneStream
         if remote.ranges and remote.size is not None:
             plan = _plan(start, remote.size, choice, options)
             emit(Planned.of(plan))
-            fetching = _coordinate(url, remote, plan, choice, options, emit, stack, stay)
+            fetching = _transfer(url, remote, plan, choice, options, emit, stack, stay)
         else:
             fetching = OneStream(
                 source_of(remote, options),
                 emit,
                 retries=options.retries,
                 memory=options.max_memory // 2,
-                throttle=Throttle(options.limit_rate, None),
+                throttle=machines.scheduler.throttles.at(options.limit_rate),
                 lowest=options.lowest_speed,
             )
         stack.callback(fetching.close)
@@ -70,7 +136,7 @@ def transfer(
 def _plan(start: int, size: int, choice: Choice, options: Options) -> Plan:
     return make_plan(
         size,
-        start=start,
+        kept=Coverage([(0, start)]),
         parts=options.parts,
         part_size=options.part_size,
         window=_window_limit(choice, options),
@@ -82,7 +148,7 @@ def _window_limit(choice: Choice, options: Options) -> int:
     return options.max_memory // 2 if choice.how == "none" else options.max_memory
 
 
-def _coordinate(
+def _transfer(
     url: str,
     remote: Remote,
     plan: Plan,
@@ -91,44 +157,49 @@ def _coordinate(
     emit: Emit,
     stack: contextlib.ExitStack,
     stay: bool,
-) -> Coordinator:
-    """A coordinator with its fleets, which end with ``stack``."""
-    inbox = Inbox()
-    search = MirrorSearch(url, remote, options, inbox.queue.put)
-    coordinator = Coordinator(
+) -> Transfer:
+    """A job for the scheduler, with the machines that fetch it, until ``stack`` is left."""
+    handover = Handover(here=not stay)
+    announcer = Announcer(emit, handover.end)
+    stack.callback(announcer.close, CLOSE_SECONDS)
+    threads = options.fetch_here and not stay
+    if threads:
+        stack.enter_context(machines.threads(options.max_memory // 2))
+    scheduler = machines.scheduler
+    # This machine's threads do what an actor here would do, without a copy through the object
+    # store. An actor is for bytes that stay there, and for a user who asks for a separate Ray on
+    # one machine.
+    actor_here = options.fetch_here and (stay or choice.how == "local")
+    meter = Meter(plan.size - plan.span, plan.size)
+    pool = THREADS
+    if choice.how != "none" and plan.span:
+
+        def pays() -> bool:
+            is_long = plan.span > JOIN_AT_ONCE or meter.seconds_left() > JOIN_SECONDS
+            return stay or not options.fetch_here or is_long
+
+        pool = stack.enter_context(machines.cluster(choice, actor_here, pays))
+    search = MirrorSearch(url, remote, options, lambda found: scheduler.inbox.tell(job, found))
+    job = Job(
         plan,
-        [mirror_of(url, url, remote, options, emit)],
-        inbox,
-        emit,
-        limit=_window_limit(choice, options),
-        retries=options.retries,
-        patience=options.timeout,
-        connections=options.connections,
-        throttle=Throttle(options.limit_rate, options.max_connections_per_origin),
-        lowest=options.lowest_speed,
-        stay=stay,
+        [mirror_of(url, url, remote, options, announcer.emit)],
+        _Announced(handover, announcer),
+        scheduler.inbox,
+        announcer.emit,
+        wants=Wants(
+            limit=_window_limit(choice, options),
+            retries=options.retries,
+            patience=options.timeout,
+            connections=options.connections,
+            most=options.max_connections_per_origin,
+            lowest=options.lowest_speed,
+        ),
+        throttle=scheduler.throttles.at(options.limit_rate),
+        reach=Reach(pool, threads, actor_here),
+        meter=meter,
         awaited=search.count,
+        may_go_on=announcer.keeps_up,
     )
     stack.callback(search.close)
     search.start()
-    if options.fetch_here and not stay:
-        local = LocalTeam(BufferPool(options.max_memory // 2), inbox.post)
-        stack.callback(local.close)
-    if choice.how != "none" and plan.size > plan.start:
-        cluster = ClusterFleet(
-            choice,
-            inbox.post,
-            # This machine's threads do what an actor here would do, without a copy through the
-            # object store. An actor is for bytes that stay there, and for a user who asks for a
-            # separate Ray on one machine.
-            here=options.fetch_here and (stay or choice.how == "local"),
-            pays=lambda: (
-                stay
-                or not options.fetch_here
-                or plan.size - plan.start > JOIN_AT_ONCE
-                or coordinator.meter.seconds_left() > JOIN_SECONDS
-            ),
-        )
-        # A user who interrupts a download is not kept waiting.
-        stack.push(lambda kind, *_: cluster.close(hurry=kind is not None))
-    return coordinator
+    return Transfer(job, handover, announcer)

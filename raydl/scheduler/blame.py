@@ -15,8 +15,9 @@ from enum import Enum
 from raydl.model import backoff
 from raydl.model.failure import Failure
 from raydl.model.remote import Source
+from raydl.scheduler.flights import Flight
 from raydl.scheduler.mirrors import Mirror, Mirrors
-from raydl.scheduler.nodestate import Flight, NodeState
+from raydl.scheduler.nodestate import NodeState
 from raydl.workers.lane import HERE
 
 
@@ -112,7 +113,7 @@ class Blame:
             # An odd answer of one server behind a name is no reason to throw everything away: it
             # is asked for once more. A second one is.
             if scope is Scope.FILE:
-                self._in_doubt.add(flight.task.part.start)
+                self._in_doubt.add(flight.part.start)
             return Verdict.RETRY
         return Verdict.END
 
@@ -170,7 +171,7 @@ class Blame:
         """Whether the node may ask there; a node that was set aside gets one request at a time."""
         standing = self._of(node, mirror)
         # Also where bytes came since, of what was asked before.
-        if now < max(mirror.until, standing.until):
+        if now < max(mirror.host.until, standing.until):
             return False
         return not standing.rests or all(f.mirror is not mirror for f in node.flights.values())
 

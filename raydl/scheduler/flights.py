@@ -1,76 +1,119 @@
-"""All requests in flight: which compete for the same bytes, and which are late. Pure state."""
+"""A request in flight: how it comes on, and whether it is late. Pure state."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import count
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from raydl.model.failure import Failure
+from raydl.model.parts import Part
+from raydl.scheduler.lanes import Lanes
 from raydl.scheduler.mirrors import Mirror
-from raydl.scheduler.nodestate import Flight, NodeState
-from raydl.scheduler.window import Task
+from raydl.scheduler.nodestate import SPEED_SECONDS, NodeState
 
-MOST_RIVALS = 3
-"""Lanes that are asked for the same bytes at once, at most."""
+if TYPE_CHECKING:
+    from raydl.scheduler.job import Job
 
-_tickets = count()
-"""Never the same twice in a process: a worker that goes from one download to the next must not
-match a late cancel to the wrong request."""
+CRAWL_SECONDS = 5.0
+"""A connection is slow when it was so for this long."""
+
+STUCK_SECONDS = 0.5
+"""Shortest pause between two bytes that counts as one."""
+
+LOOK_SECONDS = 0.1
+"""Shortest time between two looks at a request of which nothing is heard."""
 
 
-class Flights:
-    """Flights by ticket, and by the first of the bytes that they fetch."""
+@dataclass(eq=False)
+class Flight:
+    """A request in flight. ``moot`` means that its bytes are no longer wanted, ``replaced`` that
+    they were asked for once more, because it is late or its node silent, and ``given_up`` says
+    why it was cut off. ``source`` is where ``mirror`` had the file when it was asked."""
 
-    def __init__(self) -> None:
-        self._by_ticket: dict[int, Flight] = {}
-        self._racing: dict[int, list[Flight]] = {}
+    ticket: int
+    job: Job
+    part: Part
+    lanes: Lanes
+    mirror: Mirror
+    began: float
+    got: int = 0
+    seen_at: float = 0.0
+    moved_at: float = 0.0
+    moot: bool = False
+    replaced: bool = False
+    given_up: Failure | None = None
+    _mark: tuple[float, int] | None = None
+    _first: tuple[float, int] | None = None
 
-    def __len__(self) -> int:
-        return len(self._by_ticket)
+    def __post_init__(self) -> None:
+        self.source = self.mirror.source
 
-    def __iter__(self) -> Iterator[Flight]:
-        return iter(self._by_ticket.values())
+    @property
+    def node(self) -> NodeState:
+        """The node that fetches it."""
+        return self.lanes.node
 
-    def get(self, ticket: int) -> Flight | None:
-        """The flight with this ticket, if it is still in flight."""
-        return self._by_ticket.get(ticket)
+    def crawls(self, lowest: float) -> bool:
+        """Whether it was slower than ``lowest`` bytes a second since it was last asked for it."""
+        since, got = self._mark or (self.began, 0)
+        if self.seen_at - since < CRAWL_SECONDS:
+            return False
+        self._mark = (self.seen_at, self.got)
+        return self.got - got < lowest * (self.seen_at - since)
 
-    def launch(self, task: Task, node: NodeState, mirror: Mirror, now: float) -> Flight:
-        """A lane of ``node`` takes the task and asks ``mirror``."""
-        flight = Flight(next(_tickets), task, node, mirror, now)
-        mirror.in_flight += 1
-        self._by_ticket[flight.ticket] = node.flights[flight.ticket] = flight
-        self._racing.setdefault(task.part.start, []).append(flight)
-        return flight
+    def stood_still(self, seconds: float) -> None:
+        """Exclude ``seconds`` in which this process was suspended."""
+        self.began += seconds
+        self.seen_at += seconds if self.seen_at else 0.0
+        self.moved_at += seconds if self.moved_at else 0.0
+        self._mark = self._mark and (self._mark[0] + seconds, self._mark[1])
+        self._first = self._first and (self._first[0] + seconds, self._first[1])
 
-    def land(self, flight: Flight) -> None:
-        """Remove a finished request."""
-        flight.mirror.in_flight -= 1
-        del self._by_ticket[flight.ticket], flight.node.flights[flight.ticket]
-        start = flight.task.part.start
-        self._racing[start].remove(flight)
-        if not self._racing[start]:
-            del self._racing[start]
+    def seen(self, got: int, at: float) -> None:
+        """Update the byte count as reported at time ``at``."""
+        if got > self.got or not self.moved_at:
+            self.moved_at = at
+        if got and self._first is None:
+            self._first = (at, got)
+        self.got, self.seen_at = got, at
 
-    def rivals(self, start: int) -> list[Flight]:
-        """The requests for the bytes at ``start`` that are still wanted."""
-        return [flight for flight in self._racing.get(start, ()) if not flight.moot]
+    def seconds_left(self, now: float) -> float:
+        """How long it will still take, by what it has done so far."""
+        size, age, usual = self.part.size, now - self.began, self.lanes.speed
+        # Not from its beginning: the wait for an answer says nothing about what follows.
+        since, before = self._first or (self.seen_at, self.got)
+        if self.got > before and self.seen_at - since >= SPEED_SECONDS:
+            speed = (self.got - before) / (self.seen_at - since)
+            left = (size - self.got) / speed - (now - self.seen_at)
+        elif usual:
+            left = (size - self.got) / usual - (now - (self.seen_at or self.began))
+        else:
+            left = 0.0
+        # What is stuck, or overdue, will be so for about as long again.
+        stuck = now - max(self.moved_at, self.began)
+        overdue = age - size / usual if usual else 0.0
+        return max(left, stuck if stuck > STUCK_SECONDS else 0.0, 0.0 if self.got else overdue)
 
-    def late(
-        self, now: float, speed: float, at: int | None = None, spare: float = 0.0
-    ) -> list[Flight]:
-        """Requests that a lane of ``speed`` bytes a second would overtake, the first bytes first.
+    def is_late(self, now: float, speed: float, spare: float = 0.0) -> bool:
+        """Whether a lane of ``speed`` bytes a second would have its bytes well before it.
 
-        ``at`` asks about the bytes there alone, ``spare`` is how many seconds the download can
-        do without them.
+        ``spare`` is how many seconds the download can do without them.
         """
-        starts = sorted(self._racing) if at is None else [at]
-        foremost = (self._foremost(start, now) for start in starts)
-        return [f for f in foremost if f is not None and f.is_late(now, speed, spare)]
+        if not speed:
+            return False
+        return self.seconds_left(now) > max(_again(self.part.size, speed), spare)
 
-    def _foremost(self, start: int, now: float) -> Flight | None:
-        """The request that will have ``start`` first; None if its bytes were hedged already."""
-        racing = self.rivals(start)
-        if len(racing) >= MOST_RIVALS:
-            return None
-        foremost = min(racing, key=lambda flight: flight.seconds_left(now), default=None)
-        return None if foremost is None or foremost.replaced else foremost
+    def next_look(self, now: float, speed: float) -> float:
+        """When it may be late if nothing more is heard of it; ``speed`` is that of a lane that
+        could overtake it."""
+        again = _again(self.part.size, speed) if speed else 0.0
+        at = max(self.moved_at, self.began) + max(STUCK_SECONDS, again)
+        if not self.got and self.lanes.speed:
+            at = min(at, self.began + self.part.size / self.lanes.speed + again)
+        return max(at, now + LOOK_SECONDS)
+
+
+def _again(size: int, speed: float) -> float:
+    """Seconds that a lane needs for so many bytes, with a margin."""
+    again = size / speed
+    return max(1.5 * again, again + 0.2)

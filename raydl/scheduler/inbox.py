@@ -1,14 +1,38 @@
-"""Where lanes, fleets and the consumer post what happened, for the coordinator to read."""
+"""Where lanes, fleets and destinations post what happened, for the scheduler to read."""
 
 from __future__ import annotations
 
 import queue
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 from raydl.model.parts import Part
 from raydl.model.remote import Source
 from raydl.scheduler.mirrors import Mirror
 from raydl.workers.lane import Message, Payload
+
+if TYPE_CHECKING:
+    from raydl.scheduler.job import Job
+
+THREADS = ""
+"""The pool of this process's own threads; each cluster is a pool of its own."""
+
+
+class Began(NamedTuple):
+    """A download wants its file."""
+
+
+class Closed(NamedTuple):
+    """A download is over for whoever began it; ``done`` is called when nothing is left of it."""
+
+    done: Callable[[], None]
+
+
+class Held(NamedTuple):
+    """Nothing is to be asked for while ``paused``."""
+
+    paused: bool
 
 
 class Pulled(NamedTuple):
@@ -19,11 +43,12 @@ class Pulled(NamedTuple):
     problem: str
 
 
-class Wrote(NamedTuple):
-    """The output has taken these bytes."""
+class Taken(NamedTuple):
+    """The destination has these bytes where they belong, or lost them where ``problem`` says so."""
 
     part: Part
     payload: Payload
+    problem: str
 
 
 class Resolved(NamedTuple):
@@ -44,24 +69,25 @@ class Searched(NamedTuple):
     note: str
 
 
-class Held(NamedTuple):
-    """Nothing is to be asked for while ``paused``."""
-
-    paused: bool
-
-
-class Closed(NamedTuple):
-    """No more parts are to be given out."""
+JobMessage = Began | Closed | Held | Pulled | Taken | Resolved | Searched
 
 
 class Inbox:
-    """Where lanes, fleets and the consumer post what happened."""
+    """Where lanes, fleets and destinations post what happened, from any thread."""
 
     def __init__(self) -> None:
-        self.queue: queue.SimpleQueue[
-            Message | Pulled | Wrote | Resolved | Searched | Held | Closed
-        ] = queue.SimpleQueue()
+        self.queue: queue.SimpleQueue[tuple[Job, JobMessage] | tuple[str, Message]] = (
+            queue.SimpleQueue()
+        )
 
-    def post(self, message: Message) -> None:
-        """Leave a message; from any thread."""
-        self.queue.put(message)
+    def post(self, message: Message, pool: str = THREADS) -> None:
+        """Leave what a lane or a fleet has to say."""
+        self.queue.put((pool, message))
+
+    def poster(self, pool: str) -> Callable[[Message], None]:
+        """The same for one pool."""
+        return partial(self.post, pool=pool)
+
+    def tell(self, job: Job, message: JobMessage) -> None:
+        """Leave what concerns one download."""
+        self.queue.put((job, message))

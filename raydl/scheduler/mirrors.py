@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from raydl.model.digests import Checksum
 from raydl.model.failure import Failure
 from raydl.model.remote import Remote, Source
 from raydl.model.weburl import redact
+from raydl.scheduler.origins import OriginHost
 
 PATIENCE = 3
 """A mirror is dropped after this many consecutive failures, if there are others. A request that was
@@ -23,7 +24,7 @@ class Mirror:
 
     ``speed`` is that of one request in bytes a second, 0 while unknown; ``served`` counts bytes
     since the source was resolved. ``refused`` is set while it is not known whether a refusal means
-    that the URL has expired. No node asks before ``until``, as the mirror requested.
+    that the URL has expired. ``host`` is its origin, as all downloads know it.
     """
 
     source: Source
@@ -32,10 +33,10 @@ class Mirror:
     in_flight: int = 0
     failures: int = 0
     failed_at: float = -math.inf
-    until: float = 0.0
     served: int = 0
     is_resolving: bool = False
     refused: Failure | None = None
+    host: OriginHost = field(default_factory=OriginHost)
 
     @property
     def is_open(self) -> bool:

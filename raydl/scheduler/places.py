@@ -12,11 +12,11 @@ from raydl.model.events import Emit, Notice
 from raydl.model.failure import Failure
 from raydl.model.remote import Source
 from raydl.scheduler.blame import FROM_THE_ORIGIN, Blame, Verdict
+from raydl.scheduler.flights import Flight
 from raydl.scheduler.inbox import Resolved, Searched
 from raydl.scheduler.mirrors import Mirror, Mirrors
-from raydl.scheduler.nodestate import Flight, NodeState
+from raydl.scheduler.nodestate import NodeState
 from raydl.scheduler.retries import Retries
-from raydl.scheduler.window import Task
 
 
 class Places:
@@ -24,7 +24,7 @@ class Places:
 
     ``post`` takes what a mirror answered when it was asked again where the file is; that runs
     in a thread of its own, and comes back through ``resolved``. ``awaited`` messages come to
-    ``searched``.
+    ``searched``. ``most`` requests at once may go to one origin.
     """
 
     def __init__(
@@ -33,31 +33,43 @@ class Places:
         emit: Emit,
         post: Callable[[Resolved], None],
         awaited: int = 0,
+        most: int | None = None,
     ) -> None:
         self.mirrors = Mirrors(mirrors, awaited)
+        self._most = most
         self._blame = Blame(self.mirrors)
         self._emit, self._post = emit, post
         self._last: RaydlError | None = None
 
-    def next(self, node: NodeState, task: Task, retries: Retries, now: float) -> Mirror | None:
-        """Where ``node`` asks for these bytes; None where it may ask nowhere."""
-        start = task.part.start
+    def next(self, node: NodeState, start: int, retries: Retries, now: float) -> Mirror | None:
+        """Where ``node`` asks for the bytes at ``start``; None where it may ask nowhere."""
         spent = {mirror for mirror in self.mirrors if retries.is_spent(start, mirror)}
         if len(spent) == len(self.mirrors) and not self.mirrors.awaited:
             spent.clear()  # the others were left since: one more failure is the end
 
         def may_ask(mirror: Mirror) -> bool:
-            return mirror not in spent and self._blame.may_ask(node, mirror, now)
+            return mirror not in spent and self._may_ask(node, mirror, now)
 
         return self.mirrors.next(may_ask, retries.at(start))
 
     def is_open(self, now: float) -> bool:
         """Whether any place may be asked, and it is known where."""
-        return any(mirror.is_open and now >= mirror.until for mirror in self.mirrors)
+        return any(mirror.is_open and now >= mirror.host.until for mirror in self.mirrors)
+
+    def is_full(self) -> bool:
+        """Whether every place has all the requests that the user allows."""
+        return self._most is not None and all(
+            mirror.host.in_flight >= self._most for mirror in self.mirrors
+        )
 
     def has_any(self, node: NodeState, now: float) -> bool:
         """Whether there is a place that ``node`` may ask now."""
-        return any(m.is_open and self._blame.may_ask(node, m, now) for m in self.mirrors)
+        return any(m.is_open and self._may_ask(node, m, now) for m in self.mirrors)
+
+    def _may_ask(self, node: NodeState, mirror: Mirror, now: float) -> bool:
+        if self._most is not None and mirror.host.in_flight >= self._most:
+            return False
+        return self._blame.may_ask(node, mirror, now)
 
     def is_aside(self, node: NodeState) -> bool:
         """Whether ``node`` is set aside at every mirror."""
@@ -127,7 +139,7 @@ class Places:
             return False
         if failure.status == 503 and failure.retry_after is None:
             return False
-        mirror.until = max(mirror.until, now + backoff.delay(1, failure.retry_after))
+        mirror.host.until = max(mirror.host.until, now + backoff.delay(1, failure.retry_after))
         return True
 
     def give_up(self, mirror: Mirror, error: RaydlError) -> None:
@@ -139,7 +151,7 @@ class Places:
     def is_complaint(self, flight: Flight, failure: Failure, now: float) -> bool:
         """Whether the origin says that there are too many requests, and no other place is well."""
         others = [mirror for mirror in self.mirrors if mirror is not flight.mirror]
-        if any(m.is_open and now >= m.until and not m.failures for m in others):
+        if any(m.is_open and now >= m.host.until and not m.failures for m in others):
             return False
         if failure.kind in ("connect", "proxy"):
             return self._blame.knows_the_way(flight)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from raydl.model.coverage import Coverage
 from raydl.model.parts import Plan
 from raydl.model.units import counted, format_size
 
@@ -29,35 +30,37 @@ TAIL_SHARES = 3
 """And at most one part in ``TAIL_SHARES`` of what is left of the file, so that none ends late."""
 
 
-def make_plan(size: int, *, start: int = 0, parts: int | None, part_size: int, window: int) -> Plan:
-    """Divide bytes ``[start, size)``.
+def make_plan(
+    size: int, *, kept: Coverage | None = None, parts: int | None, part_size: int, window: int
+) -> Plan:
+    """Divide what is not ``kept`` of ``size`` bytes.
 
     ``parts`` is what the user asked for, if anything; ``part_size`` the upper bound and
     ``window`` the bytes that may be in flight at once. With ``parts`` given there are never
     fewer than that, unless there are fewer bytes. What one request is for follows what is measured
     in either case.
     """
-    span = size - start
+    kept = kept or Coverage()
+    span = kept.missing(size).size
+    largest = min(part_size, max(1, window // (4 * SHARES)))
     if parts is None or span == 0:
-        return Plan(
-            start, size, min(part_size, max(1, window // (4 * SHARES))), None if span else 0
-        )
-    largest = min(part_size, max(1, window // SHARES))
-    fitting = -(-span // largest)
+        return Plan(kept, size, largest, None if span else 0)
+    most = min(part_size, max(1, window // SHARES))
+    fitting = -(-span // most)
     count = min(max(parts, fitting), span)
     note = ""
     if count > parts:
         note = (
             f"{counted(count, 'part')} instead of {parts}: "
-            f"a part is at most {format_size(largest)} "
-            f"({'--part-size' if largest == part_size else '--max-memory'})"
+            f"a part is at most {format_size(most)} "
+            f"({'--part-size' if most == part_size else '--max-memory'})"
         )
     elif count < parts:
         note = f"{counted(count, 'part')} instead of {parts}: there are no more bytes than that"
     elif count > 1 and span // count < SMALLEST_PART:
         each = format_size(span // count)
         note = f"{count} parts of {each}: so small that many are asked for at once"
-    return Plan(start, size, min(largest, max(1, window // (4 * SHARES))), count, note)
+    return Plan(kept, size, largest, count, note)
 
 
 def part_size(lane: float, fleet: float, lanes: int, *, window: int, left: int) -> int:

@@ -12,33 +12,44 @@ LAG_SECONDS = 1.5
 
 
 class StoreBudget:
-    """Keeps what is in the window, and what Ray has not freed yet, in half of the smallest store.
+    """Keeps what is in the stores, and what Ray has not freed yet, in half of the smallest one.
 
     ``size`` is that store's size in bytes, 0 while unknown.
     """
 
     def __init__(self) -> None:
         self.size = 0
+        self._used = 0
         self._late: deque[tuple[float, int]] = deque()
-        self._late_bytes = 0
 
     def meet(self, size: int) -> None:
         """A store of ``size`` bytes is used from now on, too; 0 stands for none."""
         if size:
             self.size = min(self.size or size, size)
 
+    def forget(self) -> None:
+        """No store is used any more."""
+        self.size = self._used = 0
+        self._late.clear()
+
     def window(self, limit: int) -> int:
         """How large a window of at most ``limit`` bytes may be."""
         return min(limit, self.size // SHARE) if self.size else limit
 
-    def released(self, count: int, now: float) -> None:
-        """``count`` bytes in the stores are no longer needed."""
-        if self.size:
-            self._late.append((now + LAG_SECONDS, count))
-            self._late_bytes += count
+    def took(self, size: int) -> None:
+        """A request for ``size`` bytes starts: they will lie in a store."""
+        self._used += size
 
-    def has_room(self, count: int, now: float) -> bool:
-        """Whether ``count`` bytes of the window may be in the stores beside those freed late."""
+    def released(self, size: int, now: float) -> None:
+        """``size`` bytes are no longer needed there: Ray frees them soon."""
+        self._late.append((now + LAG_SECONDS, size))
+
+    def spared(self, size: int) -> None:
+        """``size`` bytes of a request did not come."""
+        self._used -= size
+
+    def has_room(self, size: int, now: float) -> bool:
+        """Whether ``size`` more bytes may lie in the stores."""
         while self._late and self._late[0][0] <= now:
-            self._late_bytes -= self._late.popleft()[1]
-        return not self.size or count + self._late_bytes <= 2 * self.size // SHARE
+            self._used -= self._late.popleft()[1]
+        return not self.size or self._used + size <= 2 * self.size // SHARE

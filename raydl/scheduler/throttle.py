@@ -1,6 +1,8 @@
-"""Limits rate and connections for all nodes together: one budget, not one per node. Pure."""
+"""Limits the rate of all nodes together: one budget, not one per node."""
 
 from __future__ import annotations
+
+import threading
 
 from raydl.scheduler.plan import SMALLEST_PART
 
@@ -15,41 +17,29 @@ NEARLY = 0.75
 
 
 class Throttle:
-    """Whether another request may start, for all nodes together.
+    """Whether another request may start. ``rate`` is in bytes a second; None: no limit.
 
-    ``rate`` is in bytes a second, ``connections`` the most requests at once; None: no limit.
-    A request is charged when it starts; what it did not deliver is refunded.
+    A request is charged when it starts; what it did not deliver is refunded. Any thread may ask:
+    downloads of one stream have their own.
     """
 
-    def __init__(self, rate: int | None, connections: int | None) -> None:
-        self._rate, self._whole_rate = rate, rate
-        self._connections, self._all_connections = connections, connections
+    def __init__(self, rate: int | None) -> None:
+        self._rate = rate
         self._saved = 0.0
         self._at: float | None = None
+        self._lock = threading.Lock()
 
-    def share(self, downloads: int) -> None:
-        """Share the budget evenly among ``downloads``."""
-        if self._whole_rate is not None:
-            self._rate = max(1, self._whole_rate // downloads)
-        if self._all_connections is not None:
-            self._connections = max(1, self._all_connections // downloads)
-
-    def is_full(self, in_flight: int) -> bool:
-        """Whether those in flight are all that the user allows."""
-        return self._connections is not None and in_flight >= self._connections
-
-    def allows(self, in_flight: int, now: float) -> bool:
-        """Whether one more may start beside those in flight."""
-        if self.is_full(in_flight):
-            return False
+    def allows(self, now: float) -> bool:
+        """Whether one more request may start."""
         return self.next_at(now) <= now
 
     def next_at(self, now: float) -> float:
-        """When one more may start, as far as that is a matter of time."""
+        """When one more may start."""
         if self._rate is None:
             return now
-        self._save(now)
-        return now if self._saved > 0 else now - self._saved / self._rate + 0.001
+        with self._lock:
+            self._save(now, self._rate)
+            return now if self._saved > 0 else now - self._saved / self._rate + 0.001
 
     def is_spent(self, now: float, rate: float) -> bool:
         """Whether lanes wait for the rate, or come near to it: ``rate`` is what they bring."""
@@ -65,15 +55,30 @@ class Throttle:
 
     def took(self, size: int) -> None:
         """A request for ``size`` bytes starts."""
-        self._saved -= size
+        with self._lock:
+            self._saved -= size
 
     def spared(self, size: int) -> None:
         """Refund ``size`` bytes that a request did not deliver."""
-        self._saved += size
+        self.took(-size)
 
-    def _save(self, now: float) -> None:
-        assert self._rate is not None
+    def _save(self, now: float, rate: int) -> None:
         if self._at is not None:
-            saved = self._saved + (now - self._at) * self._rate
-            self._saved = min(saved, BURST_SECONDS * self._rate)
+            saved = self._saved + (now - self._at) * rate
+            self._saved = min(saved, BURST_SECONDS * rate)
         self._at = now
+
+
+class Throttles:
+    """The throttles of the process: downloads that set the same rate share one budget."""
+
+    def __init__(self) -> None:
+        self._by_rate: dict[int, Throttle] = {}
+        self._lock = threading.Lock()
+
+    def at(self, rate: int | None) -> Throttle:
+        """The budget of ``rate`` bytes a second; None: no limit."""
+        if rate is None:
+            return Throttle(None)
+        with self._lock:
+            return self._by_rate.setdefault(rate, Throttle(rate))

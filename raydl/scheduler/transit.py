@@ -29,9 +29,9 @@ class Transit:
         """Stop tracking these bytes."""
         self._parts.pop(start, None)
 
-    def lose(self, node: str) -> list[Part]:
+    def lose(self, node: str) -> list[tuple[Part, Payload]]:
         """What that node had, which nobody will get."""
-        lost = [part for part, owner, _ in self._parts.values() if owner == node]
-        for part in lost:
+        lost = [(part, payload) for part, owner, payload in self._parts.values() if owner == node]
+        for part, _ in lost:
             del self._parts[part.start]
         return lost

@@ -1,94 +1,114 @@
 """The moving window: which bytes are asked for, which wait for their turn. Pure state.
 
-Bytes are given out in order, at most ``limit`` beyond what is written. A part that comes back
-short splits: the prefix it brought is kept, the rest is a task of its own. There is no clock,
-no thread and no network in here, so every order of events can be tested.
+Bytes are given out in order, at most ``limit`` beyond those that are where they belong. A part
+that comes back short splits: the prefix it brought is kept, the rest is asked for on its own. There
+is no clock, no thread and no network in here, so every order of events can be tested.
 """
 
 from __future__ import annotations
 
 import heapq
-from typing import Generic, NamedTuple, TypeVar
+import math
+from typing import Generic, TypeVar
 
+from raydl.model.coverage import Coverage
 from raydl.model.parts import Part, Plan
 
 T = TypeVar("T")
 
 
-class Task(NamedTuple):
-    """Bytes to fetch."""
-
-    part: Part
-
-
 class Window(Generic[T]):
     """Order and bound for what is fetched; ``T`` is whatever stands for the bytes.
 
-    Three offsets move from the plan's start to its end: ``written`` (in the output) never
-    passes ``head`` (handed to the output), which never passes ``given`` (asked for).
+    Of the missing bytes, ``given`` were asked for, ``handed`` of them went to the destination, and
+    are where they belong as soon as ``covered`` has them. What arrived goes to the destination
+    in the file's order, or, without ``in_order``, as it comes. ``head`` is the next byte to hand
+    out in order.
     """
 
-    def __init__(self, plan: Plan, limit: int) -> None:
+    def __init__(self, plan: Plan, limit: int, *, in_order: bool = True) -> None:
         self.plan = plan
         self.limit = limit
-        self.written = plan.start
-        self.given = plan.start
-        self.head = plan.start
-        self.cuts = 0
-        self._waiting: list[tuple[float, int, Task]] = []
+        self.covered = Coverage(plan.kept)
+        self.given = self.handed = 0
+        self.head = self.cuts = 0
+        self._kept = plan.size - plan.span
+        self._in_order = in_order
+        self._next = self._edge = self.head = plan.start
+        self._waiting: dict[int, tuple[float, Part]] = {}
+        self._later: list[tuple[float, int]] = []
+        self._due: list[int] = []
         self._ready: dict[int, tuple[Part, T]] = {}
 
     @property
     def done(self) -> bool:
-        """Whether every byte is written."""
-        return self.written == self.plan.size
+        """Whether every byte is where it belongs."""
+        return self.covered.size == self.plan.size
 
     @property
     def left(self) -> int:
         """Bytes that were never given out."""
-        return self.plan.size - self.given
+        return self.plan.span - self.given
 
-    def take(self, now: float, wish: int) -> Task | None:
+    @property
+    def written(self) -> int:
+        """Bytes of the file that are where they belong."""
+        return self.covered.size
+
+    @property
+    def pending(self) -> int:
+        """Bytes that were given out and are not where they belong yet."""
+        return self._kept + self.given - self.covered.size
+
+    @property
+    def unwritten(self) -> int:
+        """Bytes that the destination was handed and has not acknowledged."""
+        return self._kept + self.handed - self.covered.size
+
+    def is_urgent(self, part: Part) -> bool:
+        """Whether nothing can go on without this part: it must never wait for memory."""
+        return part.start == self._edge if self._in_order else self.pending <= part.size
+
+    def take(self, now: float, wish: int) -> Part | None:
         """The next bytes to fetch: a retry that is due, else a part of about ``wish`` bytes.
 
         Retries go first, for they are nearer to the head. A part larger than the whole window
         is given out when nothing else is.
         """
-        if self._waiting and self._waiting[0][0] <= now:
-            due = [entry for entry in self._waiting if entry[0] <= now]
-            entry = min(due, key=lambda e: e[1])
-            self._waiting.remove(entry)
-            heapq.heapify(self._waiting)
-            return entry[2]
+        while self._later and self._later[0][0] <= now:
+            heapq.heappush(self._due, heapq.heappop(self._later)[1])
+        while self._due:
+            start = heapq.heappop(self._due)
+            # It may have been withdrawn, and put back for later.
+            if self._waiting.get(start, (math.inf,))[0] <= now:
+                return self._waiting.pop(start)[1]
         if self.left:
-            part = self.plan.cut(self.cuts, self.given, wish)
-            if self._fits(part.size):
+            part = self.plan.cut(self.cuts, self._next, wish)
+            if not self.pending or self.pending + part.size <= self.limit:
                 self.cuts += 1
-                self.given = part.stop
-                return Task(part)
+                self.given += part.size
+                self._next = self.plan.after(part.stop)
+                return part
         return None
 
-    def _fits(self, size: int) -> bool:
-        return self.given + size - self.written <= self.limit or self.given == self.written
-
-    def put_back(self, task: Task, not_before: float = 0.0) -> None:
+    def put_back(self, part: Part, not_before: float = 0.0) -> None:
         """These bytes have to be fetched (again), from ``not_before`` on."""
-        heapq.heappush(self._waiting, (not_before, task.part.start, task))
+        self._waiting[part.start] = (not_before, part)
+        heapq.heappush(self._later, (not_before, part.start))
 
     def withdraw(self, start: int) -> None:
         """The bytes at ``start`` need not be fetched again: they came after all."""
-        kept = [entry for entry in self._waiting if entry[1] != start]
-        if len(kept) < len(self._waiting):
-            self._waiting = kept
-            heapq.heapify(self._waiting)
+        self._waiting.pop(start, None)
 
     def is_waiting(self, start: int) -> bool:
         """Whether the bytes at ``start`` are to be fetched again."""
-        return any(entry[1] == start for entry in self._waiting)
+        return start in self._waiting
 
     def next_due(self) -> float | None:
         """When the first retry is due, or None."""
-        return self._waiting[0][0] if self._waiting else None
+        while self._later and self._later[0][1] not in self._waiting:
+            heapq.heappop(self._later)
+        return self._later[0][0] if self._later else None
 
     def arrived(self, part: Part, got: int, payload: T) -> Part | None:
         """The first ``got`` bytes of ``part`` are here; returns what is left of it."""
@@ -100,17 +120,29 @@ class Window(Generic[T]):
         """What had arrived for ``part`` is gone before its turn came."""
         del self._ready[part.start]
 
-    def peek(self) -> T | None:
-        """What stands for the bytes whose turn it is, if they arrived."""
-        entry = self._ready.get(self.head)
-        return entry[1] if entry else None
+    def peek(self) -> tuple[Part, T] | None:
+        """What is next for the destination, if it arrived."""
+        start = self.head if self._in_order else next(iter(self._ready), self.head)
+        return self._ready.get(start)
 
-    def pop(self) -> tuple[Part, T]:
-        """Take the bytes whose turn it is out; KeyError if they did not arrive."""
-        entry = self._ready.pop(self.head)
-        self.head = entry[0].stop
-        return entry
+    def pop(self, start: int) -> tuple[Part, T]:
+        """Hand these bytes out; KeyError if they did not arrive."""
+        part, payload = self._ready.pop(start)
+        self.handed += part.size
+        self.head = self.plan.after(part.stop)
+        return part, payload
 
-    def wrote(self, count: int) -> None:
-        """The output took the next ``count`` bytes; the window moves on."""
-        self.written += count
+    def wrote(self, part: Part) -> None:
+        """The destination has these bytes where they belong; the window moves on."""
+        self.covered.add(part.start, part.stop)
+        self._edge = self.plan.after(max(self._edge, part.stop))
+
+    def failed(self, part: Part) -> None:
+        """The destination was handed these bytes, and lost them."""
+        self.handed -= part.size
+
+    def drop(self) -> list[tuple[Part, T]]:
+        """Take out what arrived and was not handed out."""
+        dropped = list(self._ready.values())
+        self._ready.clear()
+        return dropped

@@ -21,9 +21,6 @@ HERE = "this machine"
 class Payload(Protocol):
     """The bytes of a part, wherever they are."""
 
-    in_store: bool
-    """Whether they are in the object store."""
-
     @property
     def ref(self) -> Any:
         """Their object reference; None for bytes that are not in the object store."""
@@ -58,17 +55,34 @@ class Pulse(NamedTuple):
     cpu: tuple[float, float] | None
 
 
+class Memory(Protocol):
+    """Where the bytes of parts lie until they are released. Sizes are in bytes."""
+
+    def has_room(self, size: int, now: float) -> bool:
+        """Whether there is room for ``size`` more."""
+
+    def took(self, size: int) -> None:
+        """A request for ``size`` starts."""
+
+    def spared(self, size: int) -> None:
+        """``size`` of what a request was for did not come."""
+
+    def released(self, size: int, now: float) -> None:
+        """``size`` are no longer needed."""
+
+
 class Team(Protocol):
     """The lanes of one node."""
 
     node: str
     most: int
     """Requests that it can have in flight at once."""
-    in_store: bool
-    """Whether what it fetches goes to the object store."""
-
-    def accepts(self, size: int, urgent: bool) -> bool:
-        """Whether there is memory for ``size`` bytes; an ``urgent`` part is never turned away."""
+    memory: Memory
+    """Where what it fetches lies. A part that the output waits for is never turned away."""
+    reports: bool
+    """Whether it posts Heard messages; else it is asked by ``look``."""
+    period: float
+    """Seconds between two of its reports."""
 
     def start(self, ticket: int, part: Part, source: Source) -> None:
         """Fetch it from there; returns at once, and a Fetched message follows."""
@@ -77,7 +91,7 @@ class Team(Protocol):
         """Cut that request off; its Fetched message comes all the same."""
 
     def look(self) -> Pulse | None:
-        """The latest that is known, or None."""
+        """How it is doing now; None for one that reports by itself."""
 
 
 class Joined(NamedTuple):
@@ -88,6 +102,13 @@ class Joined(NamedTuple):
 
     team: Team
     store: int = 0
+
+
+class Heard(NamedTuple):
+    """A team says how it is doing."""
+
+    team: Team
+    pulse: Pulse
 
 
 class Left(NamedTuple):
@@ -136,5 +157,5 @@ class Disconnected(NamedTuple):
     error: RaydlError
 
 
-Message = Joined | Left | Fetched | Connected | ConnectFailed | Disconnected
+Message = Joined | Heard | Left | Fetched | Connected | ConnectFailed | Disconnected
 Post = Callable[[Message], None]

@@ -12,7 +12,6 @@ from raydl.model.errors import RaydlError
 from raydl.model.failure import Failure
 from raydl.model.parts import Part
 from raydl.model.remote import Source
-from raydl.workers import company
 from raydl.workers.lane import HERE, Fetched, Joined, Post, Pulse
 from raydl.workers.worker import Worker, cpu_seconds
 
@@ -33,9 +32,29 @@ class BufferPool:
         self._bytes = 0
         self._out = 0
 
-    def has_room(self, size: int) -> bool:
+    @property
+    def limit(self) -> int:
+        """Bytes of buffers that there may be."""
+        return self._limit
+
+    @limit.setter
+    def limit(self, limit: int) -> None:
+        with self._lock:
+            self._limit = limit
+            self._make_room()
+
+    def has_room(self, size: int, now: float) -> bool:  # noqa: ARG002 - as Memory has it
         """Whether ``size`` more bytes stay within the limit."""
-        return self._out + size <= self._limit // company.size()
+        return self._out + size <= self._limit
+
+    def took(self, size: int) -> None:
+        """Nothing: what counts are the buffers."""
+
+    def spared(self, size: int) -> None:
+        """Nothing: the same."""
+
+    def released(self, size: int, now: float) -> None:
+        """Nothing: the same."""
 
     def take(self, size: int) -> mmap:
         """A buffer of at least ``size`` bytes; whether it fits is for the caller to ask first."""
@@ -55,9 +74,11 @@ class BufferPool:
             self._out -= len(buffer)
             self._free.append(buffer)
             self._bytes += len(buffer)
-            limit = self._limit // company.size()
-            while self._free and self._out + self._bytes > limit:
-                self._remove(self._free[0])
+            self._make_room()
+
+    def _make_room(self) -> None:
+        while self._free and self._out + self._bytes > self._limit:
+            self._remove(self._free[0])
 
     def _remove(self, buffer: mmap) -> None:
         index = next(i for i, b in enumerate(self._free) if b is buffer)
@@ -68,7 +89,6 @@ class BufferPayload:
     """The first ``size`` bytes of a buffer from the pool."""
 
     here = True
-    in_store = False
     ref = None
 
     def __init__(self, buffer: mmap, size: int, pool: BufferPool) -> None:
@@ -92,10 +112,10 @@ class LocalTeam:
 
     node = HERE
     most = MOST_THREADS
-    in_store = False
+    reports, period = False, 0.0
 
-    def __init__(self, pool: BufferPool, post: Post) -> None:
-        self._pool, self._post = pool, post
+    def __init__(self, memory: BufferPool, post: Post) -> None:
+        self.memory, self._post = memory, post
         self._worker = Worker()
         self._tasks: queue.SimpleQueue[tuple[int, Part, Source, mmap] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -103,10 +123,6 @@ class LocalTeam:
         """Threads without a part; below 0, parts without a thread."""
         self._threads: list[threading.Thread] = []
         post(Joined(self))
-
-    def accepts(self, size: int, urgent: bool) -> bool:
-        """Whether a buffer is free. The part the output waits for always gets one."""
-        return urgent or self._pool.has_room(size)
 
     def start(self, ticket: int, part: Part, source: Source) -> None:
         """Hand the part to a thread; where there can be no more, to the first that is free.
@@ -116,7 +132,7 @@ class LocalTeam:
         with self._lock:
             if self._idle > 0 or not self._add_thread():
                 self._idle -= 1
-        self._tasks.put((ticket, part, source, self._pool.take(part.size)))
+        self._tasks.put((ticket, part, source, self.memory.take(part.size)))
 
     def cancel(self, ticket: int) -> None:
         """Cut that request off."""
@@ -167,9 +183,9 @@ class LocalTeam:
                 )
             except Exception as error:  # a bug must end the download, not hang it
                 got, failure = 0, Failure("wrong", f"unexpected {type(error).__name__}: {error}")
-            payload = BufferPayload(buffer, got, self._pool) if got else None
+            payload = BufferPayload(buffer, got, self.memory) if got else None
             if payload is None:
-                self._pool.give(buffer)
+                self.memory.give(buffer)
             with self._lock:
                 self._idle += 1
             self._post(Fetched(ticket, got, payload, failure, time.monotonic() - began))

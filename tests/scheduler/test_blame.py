@@ -13,10 +13,11 @@ from raydl.model.failure import Failure
 from raydl.model.parts import Part
 from raydl.model.remote import Source
 from raydl.scheduler.blame import SCOPES, Blame, Scope, Verdict
+from raydl.scheduler.flights import Flight
+from raydl.scheduler.gauge import Gauge
+from raydl.scheduler.lanes import LaneGroup
 from raydl.scheduler.mirrors import Mirror, Mirrors
-from raydl.scheduler.nodestate import Flight, NodeState
-from raydl.scheduler.window import Task
-from raydl.workers import company
+from raydl.scheduler.nodestate import NodeState
 from raydl.workers.lane import HERE
 from tests.conftest import random_bytes
 from tests.download.test_download import ALONE
@@ -33,11 +34,6 @@ OWN = [REFUSED, SILENT, UNTRUSTED, FORBIDDEN, CHANGED, Failure("wrong", "a page 
 """What a node without a way to the origin, an old CA or clock, in the wrong country sees."""
 
 
-@pytest.fixture(autouse=True)
-def alone(monkeypatch):
-    monkeypatch.setattr(company, "size", lambda: 1)
-
-
 def fails(failure):
     return lambda team, task: (0, failure, None)
 
@@ -51,18 +47,20 @@ class Court:
     def __init__(self, *places):
         self.places = [Mirror(Source(f"http://{name}/f", 9, None, None)) for name in places or "o"]
         self.blame = Blame(Mirrors(self.places))
-        self.nodes = []
+        self.nodes, self.group = [], LaneGroup(Gauge(), 8)
 
     def node(self, name):
         for node in self.nodes:
             if node.name == name:
                 return node
-        self.nodes.append(NodeState(type("Team", (), {"node": name, "most": 8})(), 0.0))
+        team = type("Team", (), {"node": name, "most": 8, "period": 0.0})()
+        self.nodes.append(NodeState(team, 0.0))
+        self.group.join(self.nodes[-1])
         return self.nodes[-1]
 
     def flight(self, node, began=1.0, place=0):
-        task = Task(Part(0, 0, 9))
-        return Flight(1, task, self.node(node), self.places[place], began)
+        lanes = self.group.at(self.node(node))
+        return Flight(1, None, Part(0, 0, 9), lanes, self.places[place], began)
 
     def served(self, node, at=1.0):
         self.blame.served(self.flight(node), at)
@@ -232,8 +230,8 @@ def test_twenty_bad_nodes_hold_nobody_up(failure, connections):
     usual = time_with(connections=connections)[0].seconds
     bench, teams = time_with([fails(failure)] * 20, connections=connections, retries=0)
     assert bench.seconds < usual + 0.3
-    assert not bench.coordinator._tuner.refused
-    assert bench.coordinator._tuner.lanes == connections
+    assert not bench.tuner.refused
+    assert bench.tuner.lanes == connections
     lines = [line for line in bench.told() if "is set aside" in line]
     assert len(lines) == len({line.partition(" ")[0] for line in lines}) <= 20
     assert all(failure.message in line for line in lines)
@@ -249,7 +247,7 @@ def test_a_node_whose_address_is_limited_stops_nobody(seconds):
     bench.join("good", 4, seconds=0.5)
     bench.run()
     assert bench.seconds < usual + 0.6
-    assert not bench.coordinator._tuner.refused
+    assert not bench.tuner.refused
     assert len(limited.tasks) == 4
 
 
@@ -297,7 +295,7 @@ def test_a_pause_that_two_nodes_are_asked_for_is_kept_by_all():
         team.behave = behave
     bench.run()
     assert max(b - a for a, b in itertools.pairwise(asked)) > 19.5
-    assert bench.coordinator._tuner.refused
+    assert bench.tuner.refused
 
 
 def test_bad_nodes_do_not_keep_lanes_from_being_found():
@@ -311,10 +309,10 @@ def test_bad_nodes_do_not_keep_lanes_from_being_found():
         most = []
 
         def look():
-            most.append(bench.coordinator._tuner.lanes)
+            most.append(bench.tuner.lanes)
             bench.after(0.1, look)
 
-        look()
+        bench.after(0.1, look)
         bench.run()
         return max(most), bench.seconds
 
@@ -346,7 +344,7 @@ def test_a_node_that_loses_its_way_later():
     bench.after(1.05, lambda: setattr(team, "behave", fails(REFUSED)))
     bench.run()
     assert bench.seconds < 400 * 0.2 / 8 + 1
-    assert not bench.coordinator._tuner.refused
+    assert not bench.tuner.refused
     assert any(line.startswith("a is set aside") for line in bench.told())
 
 
@@ -501,7 +499,7 @@ def test_a_place_that_wants_a_pause_holds_up_no_other():
         bench.join(node, 4, behave, seconds=0.1)
     bench.run()
     assert bench.seconds < 200 * 0.1 / 8 + 1
-    assert not bench.coordinator._tuner.refused
+    assert not bench.tuner.refused
     assert 0 < len(refused) <= 8, "what was under way"
 
 
@@ -519,7 +517,7 @@ def test_all_places_want_a_pause():
     bench.join(HERE, 4, behave, seconds=0.1)
     bench.run()
     assert max(b - a for a, b in itertools.pairwise(asked)) > 19.5
-    assert bench.coordinator._tuner.refused
+    assert bench.tuner.refused
 
 
 def test_when_each_place_has_failed_it_ends():

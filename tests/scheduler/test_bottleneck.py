@@ -4,17 +4,11 @@ import pytest
 
 from raydl.scheduler.bottleneck import Bottleneck, Holdup
 from raydl.scheduler.throttle import Throttle
-from raydl.workers import company
 from raydl.workers.lane import HERE
 from tests.lab import Bench, Net
 
 MB = 10**6
 NONE = Holdup.NONE
-
-
-@pytest.fixture(autouse=True)
-def alone(monkeypatch):
-    monkeypatch.setattr(company, "size", lambda: 1)
 
 
 def seen(*looks, strained=False):
@@ -93,9 +87,9 @@ def said(nodes=(HERE,), later=(), seconds=20.0, options=None, reads=0.0, **net):
     world = Net(bench, **net)
     world.join(*nodes)
     bench.after(seconds / 2, lambda: world.join(*later))
-    bench.after(seconds, bench.coordinator.close)
-    bench.coordinator.run()
-    return bench.coordinator.limit
+    bench.after(seconds, bench.close)
+    bench.scheduler.run()
+    return bench.job.limit
 
 
 @pytest.mark.parametrize("nodes", [(HERE,), (HERE, "a"), (HERE, "a", "b", "c")])
@@ -150,7 +144,7 @@ def test_the_disk():
 @pytest.mark.parametrize("rate", [MB, 20 * MB])
 def test_the_users_rate(rate):
     for net in ({"node": 50 * MB}, {"connection": 2 * MB}):
-        options = {"throttle": Throttle(rate, None)}
+        options = {"throttle": Throttle(rate)}
         assert said(options=options, **net).startswith("--limit-rate is the limit")
 
 
@@ -163,7 +157,7 @@ def test_the_users_rate(rate):
     ],
 )
 def test_the_users_cap_on_connections(nodes, net):
-    options = {"throttle": Throttle(None, 8)}
+    options = {"most": 8}
     assert said(nodes, options=options, **net).startswith("--max-connections-per-origin was")
 
 

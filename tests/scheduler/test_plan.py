@@ -1,6 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raydl.model.coverage import Coverage
 from raydl.model.parts import Plan
 from raydl.scheduler.plan import FIRST_PART, PART_SECONDS, SMALLEST_PART, make_plan, part_size
 
@@ -9,33 +10,38 @@ sizes = st.one_of(st.integers(0, 300), st.integers(0, 1 << 45))
 
 @given(
     size=sizes,
-    start=sizes,
+    there=st.lists(st.tuples(sizes, sizes), max_size=4),
     parts=st.none() | st.integers(1, 1000),
     largest=st.integers(1, 64 << 20),
     window=st.integers(1 << 20, 1 << 32),
     data=st.data(),
 )
 def test_parts_cover_the_file_exactly_once_in_order_and_within_bounds(
-    size, start, parts, largest, window, data
+    size, there, parts, largest, window, data
 ):
-    start = min(start, size)
-    plan = make_plan(size, start=start, parts=parts, part_size=largest, window=window)
-    span = size - start
+    kept = Coverage((min(at, size), min(at + more, size)) for at, more in there)
+    plan = make_plan(size, kept=kept, parts=parts, part_size=largest, window=window)
+    span = size - kept.size
+    assert plan.span == span
     if span == 0:
         assert plan.count == 0
         return
     if parts is not None:
         assert plan.count >= min(parts, span)
-    at, cuts = start, 0
+    at, cuts, covered = plan.start, 0, Coverage(kept)
     while at < size and cuts < 300:
         part = plan.cut(cuts, at, data.draw(st.integers(1, 1 << 40)) if cuts < 20 else 1 << 40)
         assert part.start == at
+        assert covered.size + part.size == Coverage([*covered, part[1:]]).size, "no byte twice"
+        covered.add(*part[1:])
         assert 0 < part.size <= min(largest, plan.largest)
         if plan.count is None:
             assert part.number == cuts
         else:
-            assert begin(plan, part.number) <= at < begin(plan, part.number + 1)
-        at, cuts = part.stop, cuts + 1
+            before = covered.size - kept.size - part.size
+            first = plan.span * part.number // plan.count
+            assert first <= before < plan.span * (part.number + 1) // plan.count
+        at, cuts = plan.after(part.stop), cuts + 1
     assert at == size or cuts == 300
 
 
@@ -51,7 +57,7 @@ def begin(plan, part):
     at=st.floats(0, 1, exclude_max=True),
 )
 def test_requests_are_runs_of_parts_or_pieces_of_one(span, count, wish, at):
-    plan = Plan(7, 7 + span, 10**6, min(count, span))
+    plan = Plan(Coverage([(0, 7)]), 7 + span, 10**6, min(count, span))
     first = int(at * plan.count)
     part = plan.cut(0, begin(plan, first), wish)
     assert part.number == first

@@ -9,18 +9,18 @@ import raydl
 from raydl.model.errors import UsageError
 from raydl.model.events import PartFailed
 from raydl.scheduler.plan import SMALLEST_PART
-from raydl.scheduler.throttle import Throttle
+from raydl.scheduler.throttle import Throttle, Throttles
 from raydl.settings.options import Options
 from tests.conftest import random_bytes
 from tests.download.test_download import ALONE
 from tests.scripted import status
 
 
-def asked_for(throttle, seconds, size, in_flight=0):
+def asked_for(throttle, seconds, size):
     """Bytes of the requests that may start in so many seconds."""
     total, now = 0, 0.0
     while now < seconds:
-        while throttle.allows(in_flight, now):
+        while throttle.allows(now):
             throttle.took(size)
             total += size
         now += 0.01
@@ -28,8 +28,8 @@ def asked_for(throttle, seconds, size, in_flight=0):
 
 
 def test_no_limits():
-    throttle = Throttle(None, None)
-    assert throttle.allows(10**6, 0.0)
+    throttle = Throttle(None)
+    assert throttle.allows(0.0)
     assert throttle.next_at(5.0) <= 5.0
     assert throttle.piece(10**9) == 10**9
     assert not throttle.is_spent(0.0, 1e9)
@@ -38,36 +38,42 @@ def test_no_limits():
 @pytest.mark.parametrize("size", [1_000, 65_536, 3_000_000])
 def test_the_rate_is_kept_whatever_the_parts(size):
     rate = 1_000_000
-    assert asked_for(Throttle(rate, None), 20.0, size) == pytest.approx(20 * rate, abs=size + rate)
+    assert asked_for(Throttle(rate), 20.0, size) == pytest.approx(20 * rate, abs=size + rate)
 
 
 def test_what_was_not_used_is_not_saved_up_for_long():
-    throttle = Throttle(1_000_000, None)
+    throttle = Throttle(1_000_000)
     assert throttle.next_at(0.0) > 0.0
-    assert throttle.allows(0, 100.0)
+    assert throttle.allows(100.0)
     throttle.took(600_000)
-    assert not throttle.allows(0, 100.0)
+    assert not throttle.allows(100.0)
     assert throttle.is_spent(100.0, 0.0)
     assert throttle.next_at(100.0) == pytest.approx(100.1, abs=0.01)
 
 
 def test_what_did_not_come_is_paid_back():
-    throttle = Throttle(1_000_000, None)
-    throttle.allows(0, 0.0)
+    throttle = Throttle(1_000_000)
+    throttle.allows(0.0)
     throttle.took(10_000_000)
     throttle.spared(9_990_000)
-    assert throttle.allows(0, 0.1)
+    assert throttle.allows(0.1)
 
 
 def test_pieces():
-    assert Throttle(8_000_000, None).piece(64 << 20) == 2_000_000
-    assert Throttle(1000, None).piece(64 << 20) == SMALLEST_PART
+    assert Throttle(8_000_000).piece(64 << 20) == 2_000_000
+    assert Throttle(1000).piece(64 << 20) == SMALLEST_PART
 
 
-def test_connections():
-    throttle = Throttle(None, 3)
-    assert throttle.allows(2, 0.0)
-    assert not throttle.allows(3, 0.0)
+def test_downloads_with_the_same_rate_share_one_budget():
+    throttles = Throttles()
+    one, same, other = throttles.at(1000), throttles.at(1000), throttles.at(2000)
+    for throttle in (one, other):
+        throttle.allows(0.0)
+    one.took(400)
+    assert one is same
+    assert not same.allows(0.1)
+    assert other.allows(0.1)
+    assert throttles.at(None).allows(0.0)
 
 
 @pytest.mark.parametrize(("text", "rate"), [("1MB/s", 10**6), ("64K", 65536), (500, 500)])
@@ -172,7 +178,7 @@ def test_who_asks_for_a_pause_gets_it_from_all_nodes(two_nodes, make_origin, in_
 
 
 def test_a_connection_that_crawls_is_given_up(origin, in_tmp, monkeypatch):
-    monkeypatch.setattr("raydl.scheduler.nodestate.CRAWL_SECONDS", 0.5)
+    monkeypatch.setattr("raydl.scheduler.flights.CRAWL_SECONDS", 0.5)
 
     def crawl(handler, seen):
         handler.start(206, {

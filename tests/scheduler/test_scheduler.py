@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from raydl.model.errors import CancelledError, ClusterError, HttpError, NetworkError, RaydlError
+from raydl.model.errors import ClusterError, HttpError, NetworkError, RaydlError
 from raydl.model.events import (
     LanesJoined,
     LanesLeft,
@@ -15,32 +15,21 @@ from raydl.model.events import (
     PartWritten,
 )
 from raydl.model.failure import Failure
-from raydl.model.parts import Plan
 from raydl.model.remote import Source
-from raydl.scheduler.coordinator import Coordinator
-from raydl.scheduler.inbox import Held, Inbox, Searched
 from raydl.scheduler.mirrors import Mirror
 from raydl.scheduler.plan import make_plan
-from raydl.workers import company
 from raydl.workers.lane import (
     HERE,
     Connected,
     ConnectFailed,
     Disconnected,
     Fetched,
-    Joined,
     Left,
     Pulse,
 )
-from tests.lab import BUSY, DATA, Bench, Bytes, Net
+from tests.lab import BUSY, DATA, Bench, Bytes, Net, Room
 
 LOST = Failure("lane", "lost")
-
-
-@pytest.fixture(autouse=True)
-def alone(monkeypatch):
-    """Downloads that other tests left behind take no share."""
-    monkeypatch.setattr(company, "size", lambda: 1)
 
 
 def test_everything_in_order():
@@ -49,9 +38,7 @@ def test_everything_in_order():
     last = bench.run()
     assert (last.fetched, last.written) == (10_000, 10_000)
     assert sum(e.stop - e.start for e in bench.of(PartWritten)) == 10_000
-    assert [(s.node, s.bytes, s.lanes) for s in bench.coordinator.meter.shares()] == [
-        ("a", 10_000, 3)
-    ]
+    assert [(s.node, s.bytes, s.lanes) for s in bench.job.meter.shares()] == [("a", 10_000, 3)]
 
 
 def test_an_empty_plan_needs_no_lane():
@@ -148,7 +135,7 @@ def test_memory_that_is_used_up_stops_all_but_the_head():
         return task.part.size, None, None
 
     urgent = []
-    bench.join("a", 4, behave, full=True, seconds=0.1)
+    bench.join("a", 4, behave, memory=Room(full=True), seconds=0.1)
     bench.run()
     assert urgent == [True] * 10
     assert bench.seconds == pytest.approx(1.0)
@@ -162,7 +149,7 @@ def test_a_part_goes_on_from_what_arrived():
     lane = bench.join("a", 1, behave)
     bench.run()
     assert {task.part.size for task in lane.tasks} == {1000, 700}
-    assert bench.coordinator.meter.retried == 10
+    assert bench.job.meter.retried == 10
     assert all(e.reason == "busy" for e in bench.of(PartFailed))
 
 
@@ -180,7 +167,7 @@ def test_progress_starts_the_count_anew():
     broken = Failure("broken", "broken")
     bench.join("a", 1, lambda lane, task: (min(task.part.size, 500), broken, None))
     bench.run()
-    assert bench.coordinator.meter.retried == 19
+    assert bench.job.meter.retried == 19
 
 
 def test_no_retry_for_what_will_not_change():
@@ -297,55 +284,6 @@ def test_a_cluster_of_this_machine_alone_that_shall_not_fetch():
         bench.run()
 
 
-class Sleeper:
-    """A team that takes its time."""
-
-    node, most, in_store = "a", 1, False
-
-    def accepts(self, size, urgent):
-        return True
-
-    def look(self):
-        return None
-
-    def start(self, ticket, part, source):
-        pass
-
-    def cancel(self, ticket):
-        pass
-
-
-def threaded(emit):
-    """A coordinator with its own thread, and a node that does nothing."""
-    inbox = Inbox()
-    mirrors = [Mirror(Source("http://o/f", 10, None, None))]
-    coordinator = Coordinator(
-        Plan(0, 10, 10, 1), mirrors, inbox, emit,
-        limit=10, retries=0, patience=60.0,
-    )  # fmt: skip
-    inbox.post(Joined(Sleeper()))
-    return coordinator
-
-
-def test_cancel(no_leaks):
-    coordinator = threaded(lambda event: None)
-    chunks = coordinator.chunks()
-    coordinator.cancel()
-    with pytest.raises(CancelledError):
-        next(chunks)
-    coordinator.close()
-
-
-def test_an_observer_that_fails_ends_the_download(no_leaks):
-    def emit(event):
-        raise RuntimeError("observer")
-
-    coordinator = threaded(emit)
-    with pytest.raises(RuntimeError, match="observer"):
-        next(coordinator.chunks())
-    coordinator.close()
-
-
 def test_payloads_are_released():
     made = []
 
@@ -380,7 +318,7 @@ def test_short_answers_do_not_outrun_a_slow_consumer():
     def behave(team, task):
         held[0] += 1
         most.append(held[0])
-        team.full = held[0] >= 3
+        team.memory.full = held[0] >= 3
         start = task.part.start
         return min(task.part.size, 100), None, Counted(DATA[start : start + 100])
 
@@ -459,8 +397,8 @@ def test_the_loser_of_a_race_is_not_written_twice_nor_tried_again():
     bench.after(5.0, answer)
     bench.run()
     assert payload.released
-    assert bench.coordinator.meter.retried == 0
-    assert bench.coordinator.meter.wasted >= 1000
+    assert bench.job.meter.retried == 0
+    assert bench.job.meter.wasted >= 1000
 
 
 def test_a_silent_node_loses_its_parts_at_once_and_comes_back():
@@ -498,7 +436,7 @@ def test_a_silent_node_loses_its_parts_at_once_and_comes_back():
 def test_the_window_is_a_quarter_of_the_smallest_store():
     bench = Bench(count=20, limit=8000)
     bench.inbox.post(Connected("h:1", 2, 1, 8000))
-    team = bench.join("far", 8, holding_the_first, in_store=True)
+    team = bench.join("far", 8, holding_the_first)
 
     def look():
         assert len(team.tasks) == 4
@@ -513,7 +451,7 @@ def test_the_window_is_a_quarter_of_the_smallest_store():
 def test_the_window_shrinks_for_a_small_store_that_comes_later():
     bench = Bench(count=20, limit=8000)
     bench.inbox.post(Connected("h:1", 2, 1, 8000))
-    team = bench.join("far", 8, holding_the_first, store=4000, in_store=True)
+    team = bench.join("far", 8, holding_the_first, store=4000)
 
     def look():
         assert max(task.part.stop for task in team.tasks) == 1000
@@ -544,12 +482,12 @@ def test_lanes_are_found_by_measuring():
 def test_a_paused_download_does_next_to_nothing():
     bench = Bench(count=20)
     bench.join(HERE, 2, lambda team, task: (0, BUSY, None) if task.tries == 0 else None)
-    bench.after(0.05, lambda: bench.inbox.queue.put(Held(True)))
+    bench.after(0.05, lambda: bench.hold(True))
     turns = []
     bench.after(10.0, lambda: turns.append(bench.world.turns))
     bench.after(20.0, lambda: turns.append(bench.world.turns))
-    bench.after(20.0, bench.coordinator.close)
-    bench.coordinator.run()
+    bench.after(20.0, bench.close)
+    bench.scheduler.run()
     assert turns[1] - turns[0] <= 110
 
 
@@ -566,7 +504,7 @@ def test_one_odd_answer_costs_no_place_while_another_is_looked_at(failure, times
         lambda team, task: (0, failure, None) if len(team.tasks) <= times else (100, None, None),
         seconds=0.1,
     )
-    bench.after(0.15, lambda: bench.inbox.queue.put(Searched(None, "it is left out")))
+    bench.after(0.15, lambda: bench.searched(None, "it is left out"))
     bench.run()
     assert bench.told() == ["it is left out"]
 
@@ -575,7 +513,7 @@ def test_one_odd_answer_costs_no_place_while_another_is_looked_at(failure, times
 def test_what_ends_it_waits_for_the_search(failure):
     bench = Bench(awaited=1, connections=4, retries=2)
     bench.join(HERE, 4, lambda team, task: (0, failure, None), seconds=0.1)
-    bench.after(60.0, lambda: bench.inbox.queue.put(Searched(None, "it is left out")))
+    bench.after(60.0, lambda: bench.searched(None, "it is left out"))
     with pytest.raises(RaydlError, match=failure.message):
         bench.run()
     assert bench.seconds == pytest.approx(60.0, abs=0.2)
@@ -591,7 +529,7 @@ def test_a_place_that_joins_late_saves_it(failure):
         return (task.part.size, None, None) if is_other else (0, failure, None)
 
     bench.join(HERE, 4, behave, seconds=0.1)
-    bench.after(60.0, lambda: bench.inbox.queue.put(Searched(other, "it joins")))
+    bench.after(60.0, lambda: bench.searched(other, "it joins"))
     bench.run()
     assert bench.seconds > 60
 
@@ -602,9 +540,9 @@ def test_lanes_that_rest_do_not_make_it_spin():
     wait = Failure("status", "too many", 429, retry_after=20.0)
     bench.join(HERE, 3, lambda team, task: None if task.tries else (0, wait, None))
     turns = []
-    bench.after(25.0, bench.coordinator.close)
+    bench.after(25.0, bench.close)
     bench.after(10.0, lambda: turns.append(bench.world.turns))
-    bench.coordinator.run()
+    bench.scheduler.run()
     assert turns[0] <= 120
 
 
@@ -626,7 +564,7 @@ def test_a_process_that_was_stopped_takes_its_nodes_for_well():
     bench.after(1.0, stop)
     bench.run()
     assert not bench.of(PartHedged)
-    assert bench.coordinator.meter.retried == 0
+    assert bench.job.meter.retried == 0
     assert bench.seconds < 70
 
 

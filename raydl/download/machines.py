@@ -1,0 +1,130 @@
+"""What all downloads of this process share: its scheduler, its threads, its workers on nodes."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from itertools import count
+
+from raydl.cluster.address import Choice
+from raydl.scheduler.inbox import THREADS, Inbox
+from raydl.scheduler.scheduler import Scheduler
+from raydl.workers.fleet import ClusterFleet
+from raydl.workers.lane import ConnectFailed, Disconnected, Fetched, Message
+from raydl.workers.threads import BufferPool, LocalTeam
+
+_Pays = Callable[[], bool]
+
+
+class _Line:
+    """What a fleet says to the scheduler, until the fleet is closed. ``failed``: it has nothing to
+    say any more, because its cluster cannot be used."""
+
+    def __init__(self, inbox: Inbox, pool: str) -> None:
+        self._inbox, self._pool = inbox, pool
+        self.is_open, self.failed = True, False
+
+    def post(self, message: Message) -> None:
+        if isinstance(message, ConnectFailed | Disconnected):
+            self.failed = True
+        if self.is_open:
+            self._inbox.post(message, self._pool)
+        elif isinstance(message, Fetched) and message.payload is not None:
+            message.payload.release()
+
+
+class _Cluster:
+    """The workers of one cluster, for all downloads that use it.
+
+    ``users`` are the downloads: whether each wants a worker on this node, and when a worker pays.
+    """
+
+    def __init__(
+        self, choice: Choice, scheduler: Scheduler, pool: str, first: tuple[bool, _Pays]
+    ) -> None:
+        self.choice, self.pool = choice, pool
+        self.line = _Line(scheduler.inbox, pool)
+        self.users = [first]
+        self._scheduler = scheduler
+        self._fleet = ClusterFleet(
+            choice,
+            self.line.post,
+            memory=scheduler.store,
+            here=lambda: any(here for here, _ in list(self.users)),
+            pays=lambda: any(pays() for _, pays in list(self.users)),
+        )
+
+    def close(self, hurry: bool) -> None:
+        self.line.is_open = False
+        self._scheduler.leave(self.pool)
+        self._fleet.close(hurry=hurry)
+
+
+class Machines:
+    """The scheduler with its fleets, each for as long as a download uses it."""
+
+    def __init__(self) -> None:
+        self.scheduler = Scheduler()
+        self._lock = threading.Lock()
+        self._limits: list[int] = []
+        self._local: tuple[LocalTeam, _Line] | None = None
+        self._clusters: list[_Cluster] = []
+        self._numbers = count(1)
+
+    @contextlib.contextmanager
+    def threads(self, memory: int) -> Iterator[None]:
+        """This process fetches too, with up to ``memory`` bytes of buffers for all downloads."""
+        with self._lock:
+            self._limits.append(memory)
+            if self._local is None:
+                line = _Line(self.scheduler.inbox, THREADS)
+                self._local = LocalTeam(BufferPool(memory), line.post), line
+            self._local[0].memory.limit = max(self._limits)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._limits.remove(memory)
+                team, line = self._local
+                if self._limits:
+                    team.memory.limit = max(self._limits)
+                else:
+                    self._local, line.is_open = None, False
+                    self.scheduler.leave(THREADS)
+            if not line.is_open:
+                team.close()
+
+    @contextlib.contextmanager
+    def cluster(self, choice: Choice, here: bool, pays: Callable[[], bool]) -> Iterator[str]:
+        """The nodes of a cluster fetch too, from when it ``pays``; ``here``: this one as well.
+
+        Yields the name of their pool. A cluster that could not be used is tried again by the next
+        download. Leaving with an exception hurries: a user who interrupts a download is not kept
+        waiting.
+        """
+        use = (here, pays)
+        with self._lock:
+            known = (c for c in self._clusters if c.choice == choice and not c.line.failed)
+            cluster = next(known, None)
+            if cluster is None:
+                cluster = _Cluster(choice, self.scheduler, f"cluster {next(self._numbers)}", use)
+                self._clusters.append(cluster)
+            else:
+                cluster.users.append(use)
+        hurry = True
+        try:
+            yield cluster.pool
+            hurry = False
+        finally:
+            with self._lock:
+                cluster.users.remove(use)
+                is_last = not cluster.users
+                if is_last:
+                    self._clusters.remove(cluster)
+            if is_last:
+                cluster.close(hurry)
+
+
+machines = Machines()
+"""Those of this process."""

@@ -1,0 +1,67 @@
+"""What a request brought: taken over, called off elsewhere, or asked for again."""
+
+from __future__ import annotations
+
+from raydl.scheduler.dispatcher import Dispatcher
+from raydl.scheduler.failures import Failures
+from raydl.scheduler.flights import Flight
+from raydl.scheduler.job import Job
+from raydl.scheduler.nodes import Nodes
+from raydl.workers.lane import Fetched, Left
+
+
+class Arrivals:
+    """Handles the end of every request, well or not."""
+
+    def __init__(self, nodes: Nodes, dispatcher: Dispatcher) -> None:
+        self._nodes, self._dispatcher = nodes, dispatcher
+        self._failures = Failures(nodes)
+
+    def fetched(self, flight: Flight, message: Fetched, now: float) -> None:
+        """A request ended. Raises RaydlError where that ends its download."""
+        job, part, got, payload = flight.job, flight.part, message.got, message.payload
+        failure = flight.given_up or message.failure
+        job.throttle.spared(part.size - got)
+        if got and not job.is_over:
+            if failure is None:
+                self._nodes.delivered(flight.lanes, got, message.seconds, now)
+            job.places.delivered(flight, got, message.seconds, now)
+        self._dispatcher.land(flight, got)
+        is_whole = got == part.size and not flight.moot
+        rest = part if job.is_needed(flight) else None
+        if payload is not None and not job.is_over and (is_whole or rest is not None):
+            rest = job.delivery.accept(flight, message, payload)
+            self._call_off_rivals(job, part.start)
+        else:
+            job.meter.wasted += got
+            if payload is not None:
+                payload.release()
+                flight.node.team.memory.released(got, now)
+        if job.is_over:
+            return
+        if failure is not None and not flight.moot:
+            self._failures.failed(flight, failure, rest, now)
+        elif rest is not None:
+            # The origin may send less than asked (RFC 9110, section 15.3.7).
+            job.window.put_back(rest)
+
+    def lost(self, flight: Flight, message: Left, now: float) -> None:
+        """Its node is gone, with the request. Raises RaydlError where that ends its download."""
+        job, name = flight.job, message.node
+        self._dispatcher.land(flight, 0)
+        if not job.is_over and job.is_needed(flight):
+            job.lose(flight.part, f"{name} is lost: {message.reason}", name, now)
+
+    def _call_off_rivals(self, job: Job, start: int) -> None:
+        """The bytes at ``start`` are there: any other request for them can stop."""
+        job.window.withdraw(start)
+        for rival in job.rivals(start):
+            call_off(rival)
+
+
+def call_off(flight: Flight) -> None:
+    """Nobody wants these bytes any more."""
+    if not flight.moot:
+        flight.moot = True
+        flight.job.coming -= flight.got
+        flight.node.team.cancel(flight.ticket)

@@ -1,0 +1,27 @@
+"""Where the bytes of a file go, as the scheduler sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from raydl.model.parts import Part
+from raydl.workers.lane import Payload
+
+
+class Destination(Protocol):
+    """Takes what was fetched, and acknowledges it later, from wherever.
+
+    With ``here`` it needs the bytes in this process, else it takes them where they were fetched;
+    with ``in_order`` it gets them in the file's order, else as they come.
+    """
+
+    here: bool
+    in_order: bool
+
+    def take(self, part: Part, payload: Payload, done: Callable[[str], None]) -> None:
+        """Take these bytes, and return at once; ``done`` is called, by any thread, once they are
+        where they belong, or with the reason why they are lost and have to be fetched again."""
+
+    def end(self, error: BaseException | None) -> None:
+        """Nothing more comes: all bytes are where they belong, or ``error`` says why not."""

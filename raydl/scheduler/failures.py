@@ -1,0 +1,58 @@
+"""What follows when a request brings less than it was for."""
+
+from __future__ import annotations
+
+from raydl.model import backoff
+from raydl.model.failure import Failure
+from raydl.model.parts import Part
+from raydl.scheduler.blame import Verdict
+from raydl.scheduler.flights import Flight
+from raydl.scheduler.nodes import Nodes
+
+
+class Failures:
+    """Finds out what is at fault, and has the bytes fetched all the same."""
+
+    def __init__(self, nodes: Nodes) -> None:
+        self._nodes = nodes
+
+    def failed(self, flight: Flight, failure: Failure, rest: Part | None, now: float) -> None:
+        """``flight`` failed; ``rest`` is what has to be fetched all the same.
+
+        Raises RaydlError where that ends the download.
+        """
+        job, node = flight.job, flight.node
+        if job.places.is_excused(flight, failure, job.flights.values()):
+            if rest is not None:
+                job.window.put_back(rest)
+            return
+        verdict = job.places.judge(flight, failure, self._nodes.heard(job), now)
+        if verdict is Verdict.RETRY:
+            self._strike(flight, failure, now)
+        if verdict is Verdict.REST_NODE and job.places.is_aside(node):
+            self._nodes.set_aside(flight.lanes)
+        if rest is None:
+            return
+        if verdict is Verdict.END:
+            job.places.give_up(flight.mirror, failure.to_error())
+        tries, delay = 0, 0.0
+        is_new = verdict is Verdict.REST_NODE and job.retries.blamed(rest, node.name)
+        if not is_new and verdict not in (Verdict.LEAVE_SOURCE, Verdict.END):
+            places = job.places.mirrors
+            tries, delay = job.retries.failed(
+                rest, flight.mirror, places, failure, may_join=places.awaited > 0
+            )
+        job.ask_again(rest, failure, node.name, tries, delay, now)
+
+    def _strike(self, flight: Flight, failure: Failure, now: float) -> None:
+        """A lane that fails rests, so that one broken node does not use up the tries."""
+        lanes, tuner = flight.lanes, flight.lanes.group.tuner
+        lanes.strikes += 1
+        # As many strikes as lanes may come from one event.
+        tries = 1 + (lanes.strikes - 1) // tuner.lanes
+        # A pause for everyone is the origin's: the lane may ask elsewhere meanwhile.
+        is_held = flight.job.places.hold(flight.mirror, failure, now)
+        until = now + backoff.delay(tries, None if is_held else failure.retry_after)
+        self._nodes.rest(lanes, until)
+        if flight.job.places.is_complaint(flight, failure, now):
+            tuner.complained(now)

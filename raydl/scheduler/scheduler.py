@@ -1,0 +1,394 @@
+"""The one scheduler of a process: its loop, and who does what with each message.
+
+One thread owns all state and reads one inbox; lanes, fleets and destinations only post to it. So
+nothing here needs a lock, and every decision is taken in one place. All downloads share its nodes,
+lanes and budgets, each file as a job.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from raydl.model.errors import ClusterError
+from raydl.model.events import ClusterChosen, Continued, LanesJoined, LanesLeft, Notice, Paused
+from raydl.model.units import counted
+from raydl.scheduler.arrivals import Arrivals, call_off
+from raydl.scheduler.dispatcher import TICK_SECONDS, Dispatcher
+from raydl.scheduler.hedging import Hedging
+from raydl.scheduler.inbox import (
+    THREADS,
+    Began,
+    Closed,
+    Held,
+    Inbox,
+    JobMessage,
+    Pulled,
+    Resolved,
+    Searched,
+    Taken,
+)
+from raydl.scheduler.job import Job
+from raydl.scheduler.lanes import LaneGroup
+from raydl.scheduler.nodes import Nodes
+from raydl.scheduler.nodestate import NodeState
+from raydl.scheduler.origins import Origins
+from raydl.scheduler.storage import StoreBudget
+from raydl.scheduler.throttle import Throttles
+from raydl.scheduler.watch import Watch
+from raydl.workers.lane import (
+    HERE,
+    Connected,
+    ConnectFailed,
+    Disconnected,
+    Fetched,
+    Heard,
+    Joined,
+    Left,
+    Message,
+)
+
+STOPPED_SECONDS = 2.0
+"""If the loop wakes this late, the process was suspended (Ctrl-Z), and heard from no node: their
+silence meanwhile means nothing."""
+
+
+class Scheduler:
+    """Fetches every file of this process, through whatever teams join its inbox.
+
+    ``clock`` tells the time, in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.inbox = Inbox()
+        self.throttles = Throttles()
+        self.store = StoreBudget()
+        self._clock = clock
+        self._origins = Origins()
+        self._nodes = Nodes(self._origins)
+        self._hedging = Hedging(self._nodes)
+        self._dispatcher = Dispatcher(self._nodes, self._hedging)
+        self._arrivals = Arrivals(self._nodes, self._dispatcher)
+        self._watch = Watch(self._nodes, self._hedging)
+        self._jobs: list[Job] = []
+        self._connected: dict[str, Connected] = {}
+        self._next_tick = self._turned_at = clock()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    # --- from any thread ---
+
+    def begin(self, job: Job) -> None:
+        """Fetch a file: ``job.destination`` gets it, and is told of the end."""
+        self._post(job, Began())
+
+    def close(self, job: Job, seconds: float) -> None:
+        """Have done with a file, whether it is whole or not; waits ``seconds`` at most."""
+        done = threading.Event()
+        self._post(job, Closed(done.set))
+        done.wait(seconds)
+
+    def leave(self, pool: str) -> None:
+        """A fleet is closed: none of its nodes is there any more."""
+        self._post(pool, None)
+
+    def _post(self, to: Job | str, message: JobMessage | None) -> None:
+        """Leave a message, and see that somebody reads it."""
+        with self._lock:
+            self.inbox.queue.put((to, message))
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._work, name="raydl-scheduler", daemon=True
+                )
+                self._thread.start()
+
+    # --- the loop ---
+
+    def _work(self) -> None:
+        """Run until there is nothing to do; whoever has something then starts another thread."""
+        while True:
+            self.run()
+            with self._lock:
+                if self.inbox.queue.empty():
+                    self._thread = None
+                    return
+
+    def run(self) -> None:
+        """Do what is to be done, until no file is left and no message."""
+        self._turned_at = self._clock()
+        while self._jobs or not self.inbox.queue.empty():
+            try:
+                now = self._clock()
+                self._notice_a_stop(now)
+                self._give_out(now)
+                if now >= self._next_tick:
+                    self._tick(now)
+                    self._give_out(now)
+                self._read_inbox()
+            except BaseException as error:  # a bug: nobody shall wait for ever
+                for job in list(self._jobs):
+                    self._end(job, error)
+
+    def _read_inbox(self) -> None:
+        """Wait for what is next, and read all that has come."""
+        try:
+            self._handle(*self.inbox.queue.get(timeout=self._idle_seconds()))
+            while True:
+                self._handle(*self.inbox.queue.get_nowait())
+        except queue.Empty:
+            pass
+
+    def _idle_seconds(self) -> float:
+        """Seconds until the next timed event."""
+        now = self._clock()
+        due = (self._dispatcher.next_at(), self._nodes.next_rested())
+        soon = [at for at in due if at is not None and at > now]
+        return max(0.001, min([self._next_tick, *soon]) - now)
+
+    def _notice_a_stop(self, now: float) -> None:
+        """If this process was suspended for a while, that time does not count."""
+        gap, self._turned_at = now - self._turned_at, now
+        if gap > STOPPED_SECONDS:
+            self._nodes.stood_still(gap, (flight.node for flight in self._dispatcher))
+            for job in self._jobs:
+                job.alone_since += gap
+
+    @contextlib.contextmanager
+    def _answering(self, job: Job) -> Iterator[None]:
+        """What goes wrong in here ends this download, and no other."""
+        try:
+            yield
+        except BaseException as error:
+            self._end(job, error)
+
+    def _end(self, job: Job, error: BaseException | None) -> None:
+        """The file is whole, or there is an error; what is in flight for it is called off."""
+        if job.is_over:
+            return
+        job.is_over = True
+        if job in self._jobs:
+            self._jobs.remove(job)
+            job.group.jobs.discard(job)
+        for flight in list(job.flights.values()):
+            call_off(flight)
+        job.delivery.drop(self._clock())
+        self._share()
+        job.destination.end(error)
+
+    # --- messages ---
+
+    def _handle(self, to: Job | str, message: JobMessage | Message | None) -> None:
+        now = self._clock()
+        if isinstance(message, Fetched):
+            self._fetched(message, now)
+        elif isinstance(to, Job):
+            with self._answering(to):
+                self._tell_job(to, message, now)  # type: ignore[arg-type]
+        else:
+            self._tell_pool(to, message, now)  # type: ignore[arg-type]
+
+    def _tell_job(self, job: Job, message: JobMessage, now: float) -> None:
+        match message:
+            case Closed(done):
+                self._end(job, None)
+                done()
+            case Taken(_, payload):
+                if job.is_over:
+                    payload.release()
+                    job.delivery.drop(now)
+                else:
+                    job.delivery.taken(message, now)
+                    self._deliver(job)
+            case _ if job.is_over:
+                return
+            case Began():
+                self._began(job, now)
+            case Pulled():
+                job.delivery.pulled(message, now)
+                self._deliver(job)
+            case Resolved():
+                job.places.resolved(message)
+            case Searched(mirror):
+                if mirror is not None:
+                    mirror.host = self._origins.at(mirror.source.url, now)
+                job.places.searched(message)
+                if not job.places.mirrors.awaited:
+                    job.retries.searched(job.places.mirrors)
+            case Held(paused):
+                job.is_held = paused
+                job.emit(Paused() if paused else Continued())
+        if not job.is_over:
+            job.group.wake(job)
+
+    def _began(self, job: Job, now: float) -> None:
+        self._origins.forget(now)
+        for mirror in job.places.mirrors:
+            mirror.host = self._origins.at(mirror.source.url, now)
+        host = next(iter(job.places.mirrors)).host
+        wanted = job.wants.connections
+        if wanted not in host.groups:
+            host.groups[wanted] = LaneGroup(self._nodes.gauge, wanted)
+            self._nodes.add_group(host.groups[wanted])
+        job.group = host.groups[wanted]
+        job.group.jobs.add(job)
+        job.alone_since = now
+        self._jobs.append(job)
+        self._share()
+        connected = self._connected.get(job.reach.pool)
+        if connected is not None:
+            self._greet(job, connected)
+        job.has_actor_here = job.reach.actor_here and any(
+            node.name == HERE and node.pool == job.reach.pool != THREADS for node in self._nodes
+        )
+        for node in self._nodes.of(job):
+            self._say_joined(job, node)
+        self._deliver(job)
+
+    def _tell_pool(self, pool: str, message: Message | None, now: float) -> None:
+        match message:
+            case None:
+                self._connected.pop(pool, None)
+                self._left_pool(pool, now)
+            case Joined(team, store):
+                self._joined(self._nodes.join(team, pool, now), store)
+            case Left():
+                self._left(pool, message, now)
+            case Heard(team, pulse):
+                node = self._nodes.find(team)
+                if node is not None and self._nodes.hear(node, pulse, now):
+                    self._hedging.heard(node)
+            case Connected():
+                self._connected[pool] = message
+                self._meet_store(message.store)
+                for job in self._jobs_in(pool):
+                    with self._answering(job):
+                        self._greet(job, message)
+            case ConnectFailed(error) | Disconnected(error):
+                what = error.message if isinstance(message, Disconnected) else str(error)
+                for job in self._jobs_in(pool):
+                    with self._answering(job):
+                        if not self._nodes.has_any(job):  # else those that are there go on
+                            raise error
+                        job.emit(Notice(f"going on without the cluster: {what}"))
+
+    def _left_pool(self, pool: str, now: float) -> None:
+        for node in self._nodes.leave(pool):
+            for flight in list(node.flights.values()):
+                with self._answering(flight.job):
+                    self._arrivals.lost(flight, Left(node.name, node.team, "it is closed"), now)
+        if not self._connected:
+            self.store.forget()
+
+    def _jobs_in(self, pool: str) -> list[Job]:
+        return [job for job in self._jobs if job.reach.pool == pool]
+
+    def _greet(self, job: Job, message: Connected) -> None:
+        nodes = counted(message.nodes, "node")
+        job.emit(ClusterChosen(message.address, f"connected to {message.address}: {nodes}"))
+        if message.others == 0 and not self._nodes.has_any(job):
+            raise ClusterError(
+                "no node to fetch with: the cluster has only this machine",
+                "start Ray on another machine, or leave out --no-fetch-here",
+            )
+
+    def _meet_store(self, size: int) -> None:
+        self.store.meet(size)
+        self._share()
+
+    def _share(self) -> None:
+        """Each download gets an even part of the memory that it may use."""
+        for job in self._jobs:
+            job.window.limit = self.store.window(job.wants.limit) // len(self._jobs)
+
+    def _joined(self, node: NodeState, store: int) -> None:
+        self._meet_store(store)
+        for job in self._jobs:
+            if node.name == HERE and node.pool == job.reach.pool != THREADS:
+                job.has_actor_here = job.reach.actor_here
+            if job.uses(node):
+                self._say_joined(job, node)
+                job.group.wake(job)
+
+    def _say_joined(self, job: Job, node: NodeState) -> None:
+        lanes = min(job.group.tuner.lanes, node.team.most)
+        job.meter.joined(node.name, lanes)
+        job.emit(LanesJoined(node.name, lanes))
+
+    def _left(self, pool: str, message: Left, now: float) -> None:
+        node = self._nodes.find(message.team)
+        told = node is not None and not node.gone
+        jobs = [job for job in self._jobs if node is not None and job.uses(node)]
+        if node is not None:
+            self._nodes.dismiss(node)
+            for flight in list(node.flights.values()):
+                with self._answering(flight.job):
+                    self._arrivals.lost(flight, message, now)
+        for job in jobs if node is not None else self._jobs_in(pool):
+            with self._answering(job):
+                self._say_left(job, message, told, now)
+                job.group.wake(job)
+
+    def _say_left(self, job: Job, message: Left, told: bool, now: float) -> None:
+        if message.unreachable:
+            job.delivery.lose(message.node, message.reason, now)
+        if told:
+            lanes = job.meter.lanes(message.node)
+            job.emit(LanesLeft(message.node, lanes, message.reason))
+        elif message.team is None and message.node not in job.unfit:
+            job.unfit.add(message.node)
+            job.emit(Notice(f"{message.node} cannot fetch: {message.reason}"))
+
+    # --- requests ---
+
+    def _give_out(self, now: float) -> None:
+        """Let every free lane have something to do."""
+        self._nodes.end_rests(now)
+        self._dispatcher.wake_due(now)
+        for group in self._origins.groups():
+            self._dispatcher.give_out(group, now, self._answering)
+
+    def _fetched(self, message: Fetched, now: float) -> None:
+        flight = self._dispatcher.get(message.ticket)
+        if flight is None:
+            # Its node was given up, and the part went to another.
+            if message.payload is not None:
+                message.payload.release()
+            return
+        with self._answering(flight.job):
+            self._arrivals.fetched(flight, message, now)
+            self._deliver(flight.job)
+
+    def _deliver(self, job: Job) -> None:
+        """Hand over what came, and see whether that was all."""
+        if job.is_over:
+            return
+        job.delivery.hand_over()
+        if job.window.done:
+            self._watch.show(job)
+            self._end(job, None)
+        else:
+            job.group.wake(job)
+
+    def _give_out(self, now: float) -> None:
+        """Let every free lane have something to do."""
+        self._nodes.end_rests(now)
+        self._dispatcher.wake_due(now)
+        for group in self._origins.groups():
+            while (job := self._dispatcher.next_job(group, now)) is not None:
+                with self._answering(job):
+                    self._dispatcher.serve(job, group, now)
+
+    def _tick(self, now: float) -> None:
+        self._next_tick = now + TICK_SECONDS
+        self._watch.look(self._origins.groups(), self._jobs, now)
+        for job in list(self._jobs):
+            job.group.wake(job)
+            if now - job.alone_since > job.wants.patience:
+                with self._answering(job):
+                    raise ClusterError(
+                        f"no node has been there to fetch with for {job.wants.patience:g}s",
+                        "see `raydl nodes`; the same command goes on from here",
+                    )

@@ -1,0 +1,85 @@
+"""What is decided a few times a second, by how nodes and downloads are doing."""
+
+from __future__ import annotations
+
+from raydl.scheduler.bottleneck import Holdup
+from raydl.scheduler.hedging import Hedging
+from raydl.scheduler.job import Job
+from raydl.scheduler.lanes import LaneGroup
+from raydl.scheduler.nodes import Nodes
+
+SHOW_SECONDS = 0.001
+"""For each download, and for each node: the period of its progress, where there are many."""
+
+
+class Watch:
+    """Looks at everything: lanes are tuned, late parts hedged, limits noticed, progress shown."""
+
+    def __init__(self, nodes: Nodes, hedging: Hedging) -> None:
+        self._nodes, self._hedging = nodes, hedging
+
+    def look(self, groups: list[LaneGroup], jobs: list[Job], now: float) -> None:
+        """Take in the state of everything."""
+        for node in self._nodes.look(now):
+            self._hedging.heard(node)
+        busy = [group for group in groups if any(not job.is_held for job in group.jobs)]
+        self._hedging.look(busy, now)
+        for group in busy:
+            self._tune(group, busy, now)
+        for job in jobs:
+            if self._nodes.heard_any(job):
+                job.alone_since = now
+            if not job.is_held:
+                self._look_for_limit(job, now)
+            if now >= job.show_at:
+                self.show(job)
+                job.show_at = now + SHOW_SECONDS * (len(jobs) + len(self._nodes))
+
+    def show(self, job: Job) -> None:
+        """Say how far a download is."""
+        job.show_progress(self._nodes.of(job))
+
+    def _tune(self, group: LaneGroup, groups: list[LaneGroup], now: float) -> None:
+        others = (other.tuner for other in groups if other is not group)
+        before = group.tuner.lanes
+        group.tuner.look(
+            now,
+            flying=group.flying,
+            busy=not self._is_idle(group, now),
+            strained=self._nodes.survey.strained,
+            may_try=not any(tuner.is_trying for tuner in others),
+        )
+        if group.tuner.lanes > before:
+            group.offer_all()
+
+    def _is_idle(self, group: LaneGroup, now: float) -> bool:
+        """Whether lanes have nothing to do."""
+        if group.idle(now) is not None:
+            return True
+        return not any(job.places.is_open(now) for job in group.jobs)
+
+    def _look_for_limit(self, job: Job, now: float) -> None:
+        survey, group = self._nodes.survey, job.group
+        job.bottleneck.look(
+            self._holdup(job, now), survey.nodes, group.tuner.lanes, survey.rate, survey.strained
+        )
+
+    def _holdup(self, job: Job, now: float) -> Holdup:
+        """What keeps lanes from work, or from doing it faster."""
+        window, group, survey = job.window, job.group, self._nodes.survey
+        is_idle = self._is_idle(group, now)
+        if job.throttle.is_spent(now, survey.rate):
+            return Holdup.RATE
+        if is_idle and window.left:
+            if window.unwritten > window.limit // 4:
+                return Holdup.OUTPUT
+            if window.head in job.delivery.transit:
+                return Holdup.TRANSFER
+        holdup = self._nodes.holdup(group, job.plan.largest, window.limit)
+        if holdup is not Holdup.NONE:
+            return holdup
+        if job.places.is_full():
+            return Holdup.CONNECTIONS
+        if group.tuner.is_fixed and not is_idle:
+            return Holdup.LANES
+        return Holdup.NONE
