@@ -36,6 +36,7 @@ from raydl.scheduler.blame import Verdict
 from raydl.scheduler.bottleneck import Bottleneck, Holdup
 from raydl.scheduler.concurrency import Tuner
 from raydl.scheduler.flights import Flights
+from raydl.scheduler.gauge import Gauge
 from raydl.scheduler.inbox import Closed, Held, Inbox, Pulled, Resolved, Searched, Wrote
 from raydl.scheduler.meter import Meter
 from raydl.scheduler.mirrors import Mirror
@@ -58,6 +59,7 @@ from raydl.workers.lane import (
     Left,
     Message,
     Payload,
+    Pulse,
 )
 
 TICK_SECONDS = 0.1
@@ -114,7 +116,9 @@ class Coordinator:
             queue.SimpleQueue()
         )
         self._flights = Flights()
-        self._tuner = Tuner(connections)
+        self._gauge = Gauge()
+        self._gauged: set[NodeState] = set()
+        self._tuner = Tuner(self._gauge, connections)
         self._nodes = Roster(self._places, self._retries, self._flights, self._tuner)
         self._store = StoreBudget()
         self._bottleneck = Bottleneck()
@@ -494,15 +498,25 @@ class Coordinator:
         pulses = {node: node.pulse for node in self._nodes.active(now) if node.pulse is not None}
         strained = any(node.is_strained for node in pulses)
         idle = bool(free) or not self._places.is_open(now)
-        self._tuner.look(now, pulses, len(self._flights), not idle, strained)
+        self._feed(pulses)
+        self._tuner.look(now, flying=len(self._flights), busy=not idle, strained=strained)
         rate = sum(node.rate for node in pulses)
         self._bottleneck.look(self._holdup(idle), len(pulses), self._tuner.lanes, rate, strained)
         self._show_progress()
 
+    def _feed(self, pulses: dict[NodeState, Pulse]) -> None:
+        for node in self._gauged - pulses.keys():
+            self._gauge.left(node)
+        for node, pulse in pulses.items():
+            if node in self._gauged:
+                self._gauge.heard(node, pulse)
+            else:
+                self._gauge.joined(node, pulse)
+        self._gauged = set(pulses)
+
     def _share(self, downloads: int) -> None:
         """Leave the other downloads of this process their part of what there is."""
         self._window.limit = self._store.window(self._limit) // downloads
-        self._tuner.share(downloads)
         self._throttle.share(downloads)
 
     def _holdup(self, idle: bool) -> Holdup:
