@@ -9,12 +9,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
+from raydl.scheduler.ceiling import FIRST_LANES, MOST_LANES, Ceiling
 from raydl.scheduler.gauge import LATEST, NEWS, SHORT_SECONDS, Bursts, Gauge
-
-FIRST_LANES = 4
-MOST_LANES = 64
-MOST_IN_ALL = 256
-"""Connections that the whole fleet opens without being told to, beyond ``FIRST_LANES`` a node."""
 
 GAIN = 1.2
 """Twice the lanes must bring this much more to be kept."""
@@ -86,7 +82,7 @@ class Tuner:
 
     def __init__(self, gauge: Gauge, fixed: int | None = None) -> None:
         self._gauge = gauge
-        self._full = self._most = fixed or MOST_LANES
+        self._ceiling = Ceiling(gauge, fixed or MOST_LANES)
         self.lanes = fixed or FIRST_LANES
         self.state = State.FIXED if fixed else State.SETTLING
         self.capped = False
@@ -101,7 +97,6 @@ class Tuner:
         self._fewer_next = self._shrank = False
         self._step, self._idle = 2, 0.0
         self._hold = HOLD_SECONDS
-        self._complained_at = -LONGEST_HOLD
         self._bursts = Bursts(gauge)
         self._begin(LATEST)
 
@@ -118,13 +113,13 @@ class Tuner:
     @property
     def refused(self) -> bool:
         """Whether there are fewer lanes because the origin complained."""
-        return self._most < self._full
+        return self._ceiling.refused
 
     def lanes_soon(self, now: float) -> int:
         """How many there may be before the parts that are cut now have come."""
         if self.is_fixed or (not self.is_trying and now < self._try_at - SOON_SECONDS):
             return self.lanes
-        return min(2 * self.lanes, self._limit())
+        return min(2 * self.lanes, self._ceiling.lanes())
 
     def look(
         self, now: float, *, flying: int, busy: bool, strained: bool, may_try: bool = True
@@ -134,8 +129,9 @@ class Tuner:
         ``busy``: whether all lanes had work since; ``strained``: whether the processors of a node
         have no time for more; ``may_try``: whether a trial may begin.
         """
-        self._forgive(now)
+        forgiven = self._ceiling.forgive(now)
         if self.is_fixed:
+            self.lanes = self._ceiling.borne if forgiven else self.lanes
             return
         self._meet_fleet(now)
         self._see_bursts()
@@ -154,10 +150,9 @@ class Tuner:
 
     def complained(self, now: float) -> None:
         """The origin refuses: half the lanes, and no more than that for a while."""
-        if now - self._complained_at < 1.0:
+        if not self._ceiling.complained(self.lanes, now):
             return
-        self._complained_at = now
-        self._most = self.lanes = max(1, self.lanes // 2)
+        self.lanes = self._ceiling.borne
         self.capped, self.more_brings = False, None
         if not self.is_fixed:
             self.state = State.BACKING_OFF
@@ -180,7 +175,7 @@ class Tuner:
         self._forget()
         self._try_at = now + JOIN_SECONDS if before else now
         self._start_over(self._try_at)
-        while self.lanes > self._limit():
+        while self.lanes > self._ceiling.lanes():
             self.lanes //= 2
 
     def _see_bursts(self) -> None:
@@ -193,24 +188,15 @@ class Tuner:
             self._begin(LATEST)
 
     def _stand_by(self, now: float) -> None:
-        """Something holds the fleet back that is behind it: nothing can be learned now, but that
-        there are more lanes than it takes.
-        """
+        """Learn nothing from what is held back by others, but that lanes are too many."""
         self._void()
         self._begin(now + SHORT_SECONDS)
         if self._idle > IDLE and self.lanes > FIRST_LANES:
             self.lanes //= 2
             self._idle, self.capped = 0.0, False
 
-    def _forgive(self, now: float) -> None:
-        """Forget a complaint after a while."""
-        if self.refused and now - self._complained_at > LONGEST_HOLD:
-            self._most = self._full
-            if self.is_fixed:
-                self.lanes = self._full
-
     def _back_off(self, now: float) -> None:
-        if self.lanes < self._limit() or not self.refused:
+        if self.lanes < self._ceiling.lanes() or not self.refused:
             self.state = State.SETTLING
             self._begin(now)
 
@@ -243,14 +229,14 @@ class Tuner:
     def _try(self, now: float) -> None:
         """Begin a trial of twice the lanes, or of half."""
         fewer, self._fewer_next = self._fewer_next and self.lanes > FIRST_LANES, False
-        if not fewer and 2 * self.lanes > self._limit():
+        if not fewer and 2 * self.lanes > self._ceiling.lanes():
             self._try_at = now + HOLD_SECONDS
             return
         self._before = Level(self.lanes, self._usual)
         if fewer:
             self.state, self.lanes = State.FEWER, self.lanes // 2
         else:
-            self.state, self.lanes = State.MORE, min(self._step * self.lanes, self._limit())
+            self.state, self.lanes = State.MORE, min(self._step * self.lanes, self._ceiling.lanes())
         self._begin(now + SETTLE_SECONDS)
 
     def _judge_more(self, rate: float, now: float) -> None:
@@ -270,7 +256,7 @@ class Tuner:
         else:
             self.more_brings = True if gain >= NEARLY * more else None
             self._usual = rate
-            self._fewer_next = self.capped = 2 * self.lanes > self._limit()
+            self._fewer_next = self.capped = 2 * self.lanes > self._ceiling.lanes()
             if self.capped:
                 self._try_at = now + DOUBT_SECONDS
             if gain < more / 2:  # after a leap: half of it would have brought as much
@@ -336,6 +322,3 @@ class Tuner:
         else:
             seconds = SHORT_SECONDS if len(self._gauge) == 1 else FLEET_MEASURE_SECONDS
         self._measured = self._gauge.begin(since, seconds)
-
-    def _limit(self) -> int:
-        return min(self._most, max(FIRST_LANES, MOST_IN_ALL // max(1, len(self._gauge))))

@@ -6,7 +6,8 @@ from collections import Counter
 
 import pytest
 
-from raydl.scheduler.concurrency import FIRST_LANES, MOST_IN_ALL, MOST_LANES, State, Tuner
+from raydl.scheduler.ceiling import FIRST_LANES, MOST_IN_ALL, MOST_LANES
+from raydl.scheduler.concurrency import State, Tuner
 from raydl.scheduler.gauge import Gauge
 from raydl.workers.lane import Pulse
 
@@ -241,6 +242,17 @@ def test_the_most_are_doubted_by_trying_fewer():
     world.run(5.0)
     assert entered(world)[-3:] == [State.HOLDING, State.FEWER, State.HOLDING]
     assert world.tuner.lanes == MOST_LANES
+
+
+def test_fewer_are_measured_once_the_others_have_landed():
+    world = World(lambda lanes, nodes: lanes * 5e6)
+    while world.tuner.state is not State.FEWER:
+        world.run(0.1)
+    world.flights = [world.now + 3.0] * MOST_LANES
+    world.run(3.9)
+    assert world.tuner.state is State.FEWER
+    world.run(0.4)
+    assert world.tuner.state is State.HOLDING
 
 
 def test_it_backs_off_when_the_origin_complains_and_comes_back():
