@@ -6,15 +6,11 @@ origin would take from each other, see a gain in it, and never stop.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from enum import Enum
+from typing import NamedTuple
 
-from raydl.workers.lane import Pulse
-
-FIRST_LANES = 4
-MOST_LANES = 64
-MOST_IN_ALL = 256
-"""Connections that the whole fleet opens without being told to, beyond ``FIRST_LANES`` a node."""
+from raydl.scheduler.ceiling import FIRST_LANES, MOST_LANES, Ceiling
+from raydl.scheduler.gauge import LATEST, NEWS, SHORT_SECONDS, Bursts, Gauge
 
 GAIN = 1.2
 """Twice the lanes must bring this much more to be kept."""
@@ -30,9 +26,6 @@ KEEP = 0.9
 """And half the lanes this share of what there was: those that came while the parts were still
 small, or by chance, go again."""
 
-NEWS = 0.2
-"""How much one measurement counts against those before it."""
-
 IDLE, IDLE_NEWS = 0.9, 0.1
 """Lanes that had nothing to do in this share of the last looks are too many. The share is
 exponentially weighted; the second number is the weight of each look."""
@@ -41,17 +34,14 @@ SETTLE_SECONDS = 0.1
 JOIN_SECONDS = 0.5
 """The ramp-up time of a new node, in which its speed grows whatever the lanes are."""
 
-MEASURE_SECONDS, FLEET_MEASURE_SECONDS = 0.2, 0.4
+FLEET_MEASURE_SECONDS = 0.4
 """What other nodes bring is known a few times a second only."""
 
 FEWER_MEASURE_SECONDS = 1.0
 """Fewer lanes first bring what the system had received for them already."""
 
-BURSTY = 0.4
-"""Where the speed differs from its mean by that share of it, short measurements are a lottery: some
-servers let a second's worth through at once, and then nothing."""
-
 BURSTY_MEASURE_SECONDS, BURSTY_NEWS = 2.0, 0.5
+"""Where bytes come in bursts, it takes longer to see a speed, and each counts more."""
 
 FAIR = 0.7
 """A trial was held against too much if what it had to beat was not there afterwards, either."""
@@ -65,6 +55,17 @@ LONGEST_HOLD = 80.0
 """What was tried in vain is tried again after a while, and then after twice as long."""
 
 
+class State(Enum):
+    """What a tuner is doing."""
+
+    FIXED = "keeping the number that the user has set"
+    SETTLING = "waiting for the first speed of this fleet"
+    HOLDING = "measuring what there is, until the next trial"
+    MORE = "trying more"
+    FEWER = "trying fewer"
+    BACKING_OFF = "keeping what the origin bore, as it complained of more"
+
+
 class Level(NamedTuple):
     """``rate`` bytes a second came with ``lanes`` lanes a node."""
 
@@ -75,235 +76,249 @@ class Level(NamedTuple):
 class Tuner:
     """More lanes a node as long as that brings more, fewer where that costs nothing.
 
-    ``fixed`` lanes stay as they are, unless the origin refuses that many.
+    What they bring is read from ``gauge``. ``fixed`` lanes stay as they are, unless the origin
+    refuses that many.
     """
 
-    def __init__(self, fixed: int | None = None) -> None:
-        self._all = self._full = fixed or MOST_LANES
+    def __init__(self, gauge: Gauge, fixed: int | None = None) -> None:
+        self._gauge = gauge
+        self._ceiling = Ceiling(gauge, fixed or MOST_LANES)
         self.lanes = fixed or FIRST_LANES
+        self.state = State.FIXED if fixed else State.SETTLING
         self.capped = False
         """Whether every doubling brought more, up to the most that there may be."""
         self.more_brings: bool | None = None
         """Whether more lanes had brought as much more when they were tried last, or nothing; None
         where it was something between, or nothing was tried."""
-        self._most = self._full
-        self._is_fixed = fixed is not None
-        self._team: tuple[Any, ...] = ()
-        self._since = 0.0
-        self._marks: dict[Any, Pulse] = {}
-        self._before: Level | None = None
+        self._fleet = (-1, 0)
+        self._before = Level(self.lanes, 0.0)
+        """What there was when the last trial began."""
         self._usual = self._try_at = self._beaten_by = 0.0
-        self._fine: dict[Any, Pulse] = {}
-        self._mean = self._deviation = 0.0
-        self._is_bursty = False
         self._fewer_next = self._shrank = False
         self._step, self._idle = 2, 0.0
         self._hold = HOLD_SECONDS
-        self._complained_at = -LONGEST_HOLD
+        self._bursts = Bursts(gauge)
+        self._begin(LATEST)
 
     @property
     def is_fixed(self) -> bool:
         """Whether the user has set the number."""
-        return self._is_fixed
+        return self.state is State.FIXED
+
+    @property
+    def is_trying(self) -> bool:
+        """Whether a trial is under way."""
+        return self.state in (State.MORE, State.FEWER)
 
     @property
     def refused(self) -> bool:
         """Whether there are fewer lanes because the origin complained."""
-        return self._most < self._full
-
-    def share(self, downloads: int) -> None:
-        """Share the maximum number of lanes evenly among ``downloads``."""
-        full = max(1, self._all // downloads)
-        if full == self._full:
-            return
-        if self._is_fixed or self.lanes > full:
-            self.lanes = full
-        self._full = self._most = full
+        return self._ceiling.refused
 
     def lanes_soon(self, now: float) -> int:
         """How many there may be before the parts that are cut now have come."""
-        if self._is_fixed or (self._before is None and now < self._try_at - SOON_SECONDS):
+        if self.is_fixed or (not self.is_trying and now < self._try_at - SOON_SECONDS):
             return self.lanes
-        return min(2 * self.lanes, self._limit())
+        return min(2 * self.lanes, self._ceiling.lanes())
 
     def look(
-        self,
-        now: float,
-        pulses: Mapping[Any, Pulse],
-        flying: int,
-        busy: bool,
-        strained: bool,
+        self, now: float, *, flying: int, busy: bool, strained: bool, may_try: bool = True
     ) -> None:
-        """Take in how each node is doing; ``flying`` requests are in flight.
+        """Act on what the gauge shows; ``flying`` requests are in flight.
 
         ``busy``: whether all lanes had work since; ``strained``: whether the processors of a node
-        have no time for more.
+        have no time for more; ``may_try``: whether a trial may begin.
         """
-        if self._is_fixed:
-            if self.refused and now - self._complained_at > LONGEST_HOLD:
-                self.lanes = self._most = self._full
+        forgiven = self._ceiling.forgive(now)
+        if self.is_fixed:
+            self.lanes = self._ceiling.borne if forgiven else self.lanes
             return
-        team = tuple(pulses)
-        if team != self._team:
-            # A trial that began with other nodes can't tell what the lanes did.
-            self._back()
-            self._try_at = now + JOIN_SECONDS if self._team else now
-            self._begin(self._try_at)
-            self._team = team
-            self._forget()
-            self._fit()
-        self._see_bursts(pulses)
+        self._meet_fleet(now)
+        self._see_bursts()
         self._idle += IDLE_NEWS * ((not busy) - self._idle)
-        if not busy or not team:
-            # What holds the fleet back is behind it: nothing can be learned now, but that there
-            # are more lanes than it takes.
-            self._back()
-            self._begin(now + MEASURE_SECONDS)
-            if self._idle > IDLE and self.lanes > FIRST_LANES:
-                self.lanes //= 2
-                self._idle, self.capped = 0.0, False
-            return
-        if not self._marks or self._are_landing(flying):
+        if not busy or not len(self._gauge):
+            self._stand_by(now)
+        elif self.state is State.BACKING_OFF:
+            self._back_off(now)
+        elif self._are_landing(flying):
             # What was heard before says nothing about the lanes that there are now.
-            if min(pulse.at for pulse in pulses.values()) >= self._since:
-                self._marks = dict(pulses)
-            return
-        needed = MEASURE_SECONDS if len(team) == 1 else FLEET_MEASURE_SECONDS
-        if self._is_fewer:
-            needed = FEWER_MEASURE_SECONDS
-        if self._is_bursty:
-            needed = BURSTY_MEASURE_SECONDS
-        rate = _rate(self._marks, pulses, needed)
-        if rate is None:
-            return
-        if self._before is None:
-            self._marks = dict(pulses)
-            news = BURSTY_NEWS if self._is_bursty else NEWS
-            self._usual += (news if self._usual else 1.0) * (rate - self._usual)
-            if self._usual < FAIR * self._beaten_by:
-                self._try_at, self._beaten_by, self._hold = now, 0.0, HOLD_SECONDS
-                self._is_bursty, self._usual = True, rate
-        else:
-            self._judge(self._before, rate, now)
-        may_try = self._before is None and now >= self._try_at and self._usual > 0
-        if may_try and (self._fewer_next or not strained):
-            self._try(now)
+            self._begin(LATEST)
+        elif (rate := self._measured.rate) is not None:
+            self._learn(rate, now)
+            if may_try and self._is_due(now) and (self._fewer_next or not strained):
+                self._try(now)
 
     def complained(self, now: float) -> None:
         """The origin refuses: half the lanes, and no more than that for a while."""
-        if now - self._complained_at < 1.0:
+        if not self._ceiling.complained(self.lanes, now):
             return
-        self._complained_at = now
-        self._most = self.lanes = max(1, self.lanes // 2)
-        self._before, self.capped, self.more_brings = None, False, None
+        self.lanes = self._ceiling.borne
+        self.capped, self.more_brings = False, None
+        if not self.is_fixed:
+            self.state = State.BACKING_OFF
+            self._forget()
+            self._wait(now)
+
+    def reset(self, now: float) -> None:
+        """Other downloads came or went: a trial that began before can't tell what lanes did."""
+        if not self.is_fixed:
+            self._start_over(now + JOIN_SECONDS)
+            self._beaten_by = 0.0
+            self._try_at = max(self._try_at, now + JOIN_SECONDS)
+
+    def _meet_fleet(self, now: float) -> None:
+        """Begin again where nodes came or went: a trial would show what they did, not the lanes."""
+        generation, before = self._fleet
+        if generation == self._gauge.generation:
+            return
+        self._fleet = self._gauge.generation, len(self._gauge)
         self._forget()
-        self._wait(now)
+        self._try_at = now + JOIN_SECONDS if before else now
+        self._start_over(self._try_at)
+        while self.lanes > self._ceiling.lanes():
+            self.lanes //= 2
+
+    def _see_bursts(self) -> None:
+        if self.is_trying:  # the speed changes because of the lanes
+            self._bursts.start_over()
+            return
+        seen = self._bursts.seen
+        self._bursts.look()
+        if self._bursts.seen and not seen:
+            self._begin(LATEST)
+
+    def _stand_by(self, now: float) -> None:
+        """Learn nothing from what is held back by others, but that lanes are too many."""
+        self._void()
+        self._begin(now + SHORT_SECONDS)
+        if self._idle > IDLE and self.lanes > FIRST_LANES:
+            self.lanes //= 2
+            self._idle, self.capped = 0.0, False
+
+    def _back_off(self, now: float) -> None:
+        if self.lanes < self._ceiling.lanes() or not self.refused:
+            self.state = State.SETTLING
+            self._begin(now)
+
+    def _learn(self, rate: float, now: float) -> None:
+        """Take in what was measured in the present state."""
+        match self.state:
+            case State.SETTLING:
+                self._settle(rate)
+            case State.HOLDING:
+                self._watch(rate, now)
+            case State.MORE:
+                self._judge_more(rate, now)
+            case State.FEWER:
+                self._judge_fewer(rate, now)
+
+    def _settle(self, rate: float) -> None:
+        """Take the first speed for the usual one."""
+        if rate > 0:
+            self.state, self._usual = State.HOLDING, rate
+        self._begin(LATEST)
+
+    def _watch(self, rate: float, now: float) -> None:
+        """Follow the usual speed."""
+        self._usual += (BURSTY_NEWS if self._bursts.seen else NEWS) * (rate - self._usual)
+        if self._usual < FAIR * self._beaten_by:
+            self.state, self._bursts.seen = State.SETTLING, True
+            self._try_at, self._beaten_by, self._hold = now, 0.0, HOLD_SECONDS
+        self._begin(LATEST)
 
     def _try(self, now: float) -> None:
         """Begin a trial of twice the lanes, or of half."""
-        if now - self._complained_at > LONGEST_HOLD:
-            self._most = self._full
         fewer, self._fewer_next = self._fewer_next and self.lanes > FIRST_LANES, False
-        if not fewer and 2 * self.lanes > self._limit():
+        if not fewer and 2 * self.lanes > self._ceiling.lanes():
             self._try_at = now + HOLD_SECONDS
             return
         self._before = Level(self.lanes, self._usual)
-        self.lanes = self.lanes // 2 if fewer else min(self._step * self.lanes, self._limit())
+        if fewer:
+            self.state, self.lanes = State.FEWER, self.lanes // 2
+        else:
+            self.state, self.lanes = State.MORE, min(self._step * self.lanes, self._ceiling.lanes())
         self._begin(now + SETTLE_SECONDS)
 
-    def _judge(self, before: Level, rate: float, now: float) -> None:
-        """Keep the lanes of a trial, or go back."""
-        tried, self._before, self._marks = self.lanes, None, {}
-        more, gain = tried / before.lanes, rate / max(before.rate, 1.0)
-        leaps = len(self._team) == 1 and more > 1 and gain >= PROPORTIONAL * more
-        if more < 1:
-            self.more_brings = False if gain >= KEEP else self.more_brings
-        else:
-            self.more_brings = gain >= GAIN if gain < GAIN or gain >= NEARLY * more else None
-        self._step = 4 if leaps else 2
-        if more < 1:
-            if gain >= KEEP:
-                self._fewer_next, self._shrank, self.capped = True, True, False
-                self._usual = rate
-                self._try_at = now + SOON_SECONDS
-            else:
-                self.lanes = before.lanes
-                if self._shrank:  # perhaps one step too far: what is above is tried at once
-                    self._shrank, self._try_at = False, now
-                else:
-                    self._wait(now)
-        elif gain >= GAIN:
-            self._usual = rate
-            self.capped = 2 * tried > self._limit()
-            if gain < more / 2:  # after a leap: half of it would have brought as much
-                self.lanes //= 2
-            self._fewer_next = self.capped
-            if self.capped:
-                self._try_at = now + DOUBT_SECONDS
-        else:
-            self.lanes, self.capped = before.lanes, False
+    def _judge_more(self, rate: float, now: float) -> None:
+        """Keep the lanes that were added, or go back."""
+        before, more = self._before, self.lanes / self._before.lanes
+        gain = rate / max(before.rate, 1.0)
+        self._step = 4 if len(self._gauge) == 1 and gain >= PROPORTIONAL * more else 2
+        if gain < GAIN:
+            self.more_brings = self.capped = False
+            self.lanes = before.lanes
             if before.lanes > FIRST_LANES:
                 self._fewer_next = True
                 self._try_at = now + SOON_SECONDS
             else:
                 self._wait(now)
                 self._beaten_by = before.rate
+        else:
+            self.more_brings = True if gain >= NEARLY * more else None
+            self._usual = rate
+            self._fewer_next = self.capped = 2 * self.lanes > self._ceiling.lanes()
+            if self.capped:
+                self._try_at = now + DOUBT_SECONDS
+            if gain < more / 2:  # after a leap: half of it would have brought as much
+                self.lanes //= 2
+        self._end_trial(now)
+
+    def _judge_fewer(self, rate: float, now: float) -> None:
+        """Do without the lanes that were left out, or go back."""
+        before = self._before
+        self._step = 2
+        if rate >= KEEP * max(before.rate, 1.0):
+            self.more_brings = self.capped = False
+            self._fewer_next = self._shrank = True
+            self._usual = rate
+            self._try_at = now + SOON_SECONDS
+        else:
+            self.lanes = before.lanes
+            if self._shrank:  # perhaps one step too far: what is above is tried at once
+                self._shrank, self._try_at = False, now
+            else:
+                self._wait(now)
+        self._end_trial(now)
+
+    def _end_trial(self, now: float) -> None:
+        self.state = State.HOLDING
+        self._begin(now + SETTLE_SECONDS)
 
     def _forget(self) -> None:
         """Forget what was seen so far: it was of another fleet."""
-        self._usual, self._step, self._fewer_next, self._shrank = 0.0, 2, False, False
-        self._mean = self._deviation = self._beaten_by = 0.0
-        self._fine, self._is_bursty = {}, False
+        self._usual = self._beaten_by = 0.0
+        self._step, self._fewer_next, self._shrank = 2, False, False
+        self._bursts.forget()
 
-    def _see_bursts(self, pulses: Mapping[Any, Pulse]) -> None:
-        """Take in how much the speed goes up and down."""
-        if self._before is not None:  # it changes because of the lanes
-            self._fine, self._mean, self._deviation = {}, 0.0, 0.0
-            return
-        if not self._fine:
-            self._fine = dict(pulses)
-            return
-        rate = _rate(self._fine, pulses, MEASURE_SECONDS)
-        if rate is not None:
-            self._fine = dict(pulses)
-            self._mean += (NEWS if self._mean else 1.0) * (rate - self._mean)
-            self._deviation += NEWS * (abs(rate - self._mean) - self._deviation)
-            self._is_bursty = self._is_bursty or self._deviation > BURSTY * self._mean
+    def _start_over(self, at: float) -> None:
+        """Measure what is usual again, from ``at`` on."""
+        self._void()
+        self.state = State.BACKING_OFF if self.refused else State.SETTLING
+        self._begin(at)
+
+    def _is_due(self, now: float) -> bool:
+        return self.state is State.HOLDING and now >= self._try_at
 
     def _wait(self, now: float) -> None:
         """Try nothing for a while, and for longer the next time."""
         self._try_at = now + self._hold
         self._hold = min(2 * self._hold, LONGEST_HOLD)
 
-    @property
-    def _is_fewer(self) -> bool:
-        """Whether a trial of fewer lanes is under way."""
-        return self._before is not None and self.lanes < self._before.lanes
-
     def _are_landing(self, flying: int) -> bool:
         """Whether a trial of fewer lanes has yet to wait for the others to end their parts."""
-        return self._is_fewer and flying > self.lanes * len(self._team)
+        return self.state is State.FEWER and flying > self.lanes * len(self._gauge)
 
-    def _back(self) -> None:
-        if self._before is not None:
-            self.lanes, self._before = self._before.lanes, None
+    def _void(self) -> None:
+        """End a trial without a judgement."""
+        if self.is_trying:
+            self.state, self.lanes = State.HOLDING, self._before.lanes
 
-    def _begin(self, at: float) -> None:
-        """Start measuring again, from ``at`` on."""
-        self._marks = {}
-        self._since = at
-
-    def _limit(self) -> int:
-        return min(self._most, max(FIRST_LANES, MOST_IN_ALL // max(1, len(self._team))))
-
-    def _fit(self) -> None:
-        while self.lanes > self._limit():
-            self.lanes //= 2
-
-
-def _rate(marks: Mapping[Any, Pulse], pulses: Mapping[Any, Pulse], seconds: float) -> float | None:
-    """Bytes a second of all nodes since ``marks``; None before ``seconds`` have passed."""
-    spans = [(mark, pulses[node]) for node, mark in marks.items()]
-    if min(after.clock - before.clock for before, after in spans) < seconds:
-        return None
-    return sum((b.received - a.received) / (b.clock - a.clock) for a, b in spans)
+    def _begin(self, since: float) -> None:
+        """Start measuring again."""
+        if self._bursts.seen:
+            seconds = BURSTY_MEASURE_SECONDS
+        elif self.state is State.FEWER:
+            seconds = FEWER_MEASURE_SECONDS
+        else:
+            seconds = SHORT_SECONDS if len(self._gauge) == 1 else FLEET_MEASURE_SECONDS
+        self._measured = self._gauge.begin(since, seconds)

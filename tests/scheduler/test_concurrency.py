@@ -1,11 +1,14 @@
 """The tuner against origins and links that behave in simple ways; time is simulated."""
 
+import itertools
 import random
 from collections import Counter
 
 import pytest
 
-from raydl.scheduler.concurrency import FIRST_LANES, MOST_IN_ALL, MOST_LANES, Tuner
+from raydl.scheduler.ceiling import FIRST_LANES, MOST_IN_ALL, MOST_LANES
+from raydl.scheduler.concurrency import State, Tuner
+from raydl.scheduler.gauge import Gauge
 from raydl.workers.lane import Pulse
 
 
@@ -14,11 +17,13 @@ class World:
 
     def __init__(self, speed, nodes=1, fixed=None, noise=0.0, parts=0.1):
         self.speed, self.nodes, self.noise = speed, nodes, noise
-        self.tuner = Tuner(fixed)
+        self.gauge = Gauge()
+        self.tuner = Tuner(self.gauge, fixed)
         self.now = 0.0
-        self.got = {}
-        self.seen = []
-        self.busy, self.strained = True, False
+        self.got, self.there = {}, set()
+        self.seen, self.states = [], []
+        """Lanes and states after each look."""
+        self.busy, self.strained, self.may_try = True, False, True
         self.random = random.Random(1)
         self.parts = parts
         self.flights = []
@@ -34,12 +39,19 @@ class World:
                 speed = self.speed(len(self.flights), self.nodes)
                 speed *= 1 + self.random.uniform(-self.noise, self.noise)
                 self.got[node] = self.got.get(node, 0) + int(speed * 0.1)
-            pulses = {
-                n: Pulse(self.now, self.now, self.got[n], {}, None) for n in range(self.nodes)
-            }
-            flying = len(self.flights) * self.nodes
-            self.tuner.look(self.now, pulses, flying, self.busy, self.strained)
+                pulse = Pulse(self.now, self.now, self.got[node], {}, None)
+                tell = self.gauge.heard if node in self.there else self.gauge.joined
+                tell(node, pulse)
+                self.there.add(node)
+            self.tuner.look(
+                self.now,
+                flying=len(self.flights) * self.nodes,
+                busy=self.busy,
+                strained=self.strained,
+                may_try=self.may_try,
+            )
             self.seen.append(self.tuner.lanes)
+            self.states.append(self.tuner.state)
         return self.tuner.lanes
 
 
@@ -167,19 +179,6 @@ def test_lanes_with_nothing_to_do_go():
     assert world.run(9.0) == FIRST_LANES
 
 
-def test_downloads_that_share_a_process_share_its_lanes():
-    world = World(lambda lanes, nodes: lanes * 5e6)
-    world.run(3.0)
-    world.tuner.share(2)
-    assert world.run(30.0) == MOST_LANES // 2
-    world.tuner.share(1)
-    assert world.run(60.0) == MOST_LANES
-    fixed = Tuner(9)
-    for downloads, lanes in ((2, 4), (20, 1), (1, 9)):
-        fixed.share(downloads)
-        assert fixed.lanes == lanes
-
-
 def test_an_origin_that_complains_gets_fewer_and_the_fleet_grows_back_slowly():
     world = World(lambda lanes, nodes: lanes * 5e6)
     world.run(3.0)
@@ -210,3 +209,178 @@ def test_what_is_given_shrinks_while_the_origin_refuses_it():
     assert world.run(70.0) == 2
     assert world.run(15.0) == 20
     assert not world.tuner.refused
+
+
+# --- states ---
+
+
+def entered(world):
+    """The states that it went through, each once in a row."""
+    return [state for state, _ in itertools.groupby(world.states)]
+
+
+def test_it_settles_first_and_then_tries():
+    world = World(lambda lanes, nodes: lanes * 5e6)
+    world.run(0.2)
+    assert set(world.states) == {State.SETTLING}
+    world.run(0.2)
+    assert entered(world) == [State.SETTLING, State.MORE]
+
+
+def test_more_that_bring_nothing_are_given_up_and_it_holds():
+    world = World(lambda lanes, nodes: 25e6)
+    world.run(10.0)
+    assert entered(world) == [State.SETTLING, State.MORE, State.HOLDING]
+    world.run(20.0)
+    assert entered(world)[3:] == [State.MORE, State.HOLDING]
+
+
+def test_the_most_are_doubted_by_trying_fewer():
+    world = World(lambda lanes, nodes: lanes * 5e6)
+    world.run(2.0)
+    assert world.tuner.state is State.HOLDING
+    world.run(5.0)
+    assert entered(world)[-3:] == [State.HOLDING, State.FEWER, State.HOLDING]
+    assert world.tuner.lanes == MOST_LANES
+
+
+def test_fewer_are_measured_once_the_others_have_landed():
+    world = World(lambda lanes, nodes: lanes * 5e6)
+    while world.tuner.state is not State.FEWER:
+        world.run(0.1)
+    world.flights = [world.now + 3.0] * MOST_LANES
+    world.run(3.9)
+    assert world.tuner.state is State.FEWER
+    world.run(0.4)
+    assert world.tuner.state is State.HOLDING
+
+
+def test_it_backs_off_when_the_origin_complains_and_comes_back():
+    world = World(lambda lanes, nodes: lanes * 5e6)
+    world.run(3.0)
+    world.tuner.complained(world.now)
+    assert world.tuner.state is State.BACKING_OFF
+    world.run(79.0)
+    assert set(world.states[30:]) == {State.BACKING_OFF}
+    world.run(3.0)
+    came_back = [State.BACKING_OFF, State.SETTLING, State.MORE, State.HOLDING]
+    assert entered(world)[-4:] == came_back
+    assert world.tuner.lanes == MOST_LANES
+
+
+def test_what_idleness_took_comes_back_before_a_complaint_is_forgotten():
+    world = World(lambda lanes, nodes: lanes * 5e6)
+    world.run(3.0)
+    world.tuner.complained(world.now)
+    world.busy = False
+    world.run(10.0)
+    assert (world.tuner.state, world.tuner.lanes) == (State.BACKING_OFF, FIRST_LANES)
+    world.busy = True
+    assert world.run(25.0) == MOST_LANES // 2
+    assert world.tuner.refused
+
+
+def test_a_complaint_ends_a_trial():
+    world = World(lambda lanes, nodes: lanes * 5e6)
+    world.run(0.4)
+    assert world.tuner.is_trying
+    world.tuner.complained(world.now)
+    assert (world.tuner.is_trying, world.tuner.lanes) == (False, FIRST_LANES)
+
+
+def test_what_is_fixed_stays_so():
+    world = World(lambda lanes, nodes: lanes * 5e6, fixed=9)
+    world.run(2.0)
+    world.tuner.complained(world.now)
+    world.tuner.reset(world.now)
+    world.nodes = 3
+    world.run(2.0)
+    assert set(world.states) == {State.FIXED}
+    assert world.tuner.is_fixed
+
+
+@pytest.mark.parametrize("begin", [0.4, 5.3])
+def test_nodes_that_come_or_go_and_a_lull_end_a_trial(begin):
+    for change in ("nodes", "busy", "reset"):
+        world = World(lambda lanes, nodes: lanes * 5e6)
+        world.run(begin)
+        assert world.tuner.is_trying
+        before = world.tuner._before.lanes
+        if change == "nodes":
+            world.nodes = 2
+        elif change == "busy":
+            world.busy = False
+        else:
+            world.tuner.reset(world.now)
+        world.run(0.1)
+        assert (world.tuner.is_trying, world.tuner.lanes) == (False, before)
+
+
+def test_other_downloads_that_come_or_go_shorten_no_hold():
+    world = World(lambda lanes, nodes: 25e6)
+    world.run(3.0)
+    for _ in range(10):
+        world.tuner.reset(world.now)
+        world.run(1.0)
+    assert entered(world)[3:] == [State.SETTLING, State.HOLDING] * 10
+
+
+# --- several tuners ---
+
+
+def test_no_trial_begins_while_it_may_not():
+    world = World(lambda lanes, nodes: lanes * 5e6)
+    world.may_try = False
+    assert world.run(5.0) == FIRST_LANES
+    world.may_try = True
+    world.run(0.3)
+    assert world.tuner.is_trying
+    world.may_try = False
+    world.run(1.0)
+    assert (world.tuner.is_trying, world.tuner.lanes) == (False, 2 * FIRST_LANES)
+
+
+def test_tuners_that_share_a_gauge_try_in_turn():
+    """Each by what both bring: two origins, either with a cap on each connection."""
+    gauge, now, received = Gauge(), 0.0, 0
+    gauge.joined("a", Pulse(0.0, 0.0, 0, {}, None))
+    tuners = [Tuner(gauge), Tuner(gauge)]
+    for _ in range(300):
+        now += 0.1
+        received += int(sum(min(tuner.lanes * 2e6, 32e6) for tuner in tuners) * 0.1)
+        gauge.heard("a", Pulse(now, now, received, {}, None))
+        for tuner, other in (tuners, tuners[::-1]):
+            may = not other.is_trying
+            tuner.look(now, flying=tuner.lanes, busy=True, strained=False, may_try=may)
+        assert not all(tuner.is_trying for tuner in tuners)
+    assert [tuner.lanes for tuner in tuners] == [16, 16]
+
+
+# --- origins ---
+
+
+def share(world, *lanes):
+    """The share of the time in which there were so many lanes, but for the first ten seconds."""
+    return sum(seen in lanes for seen in world.seen[100:]) / len(world.seen[100:])
+
+
+@pytest.mark.parametrize("nodes", [1, 4])
+def test_a_cap_on_each_connection_in_noise(nodes):
+    world = World(lambda lanes, nodes: lanes * 2e6, nodes=nodes, noise=0.4)
+    world.run(60.0)
+    assert share(world, MOST_LANES, MOST_LANES // 2) > 0.9
+
+
+@pytest.mark.parametrize("nodes", [1, 4])
+def test_a_cap_on_each_address_in_noise(nodes):
+    """Lanes of a node take from each other what they bring."""
+    world = World(lambda lanes, nodes: 25e6, nodes=nodes, noise=0.4)
+    world.run(60.0)
+    assert share(world, FIRST_LANES) > 0.8
+
+
+def test_an_origin_that_collapses_above_some_connections():
+    world = World(lambda lanes, nodes: lanes * 2e6 if lanes * nodes <= 32 else 1e6 / nodes, nodes=2)
+    world.run(60.0)
+    assert share(world, 16) > 0.9
+    assert not world.tuner.capped
