@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import signal
@@ -9,12 +10,13 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import pytest
 
 import raydl
+from raydl.download.machines import machines
 from tests.scripted import Origin
 
 for _number in (signal.SIGINT, signal.SIGQUIT):
@@ -66,16 +68,27 @@ def make_origin() -> Iterator[Callable[..., Origin]]:
         origin.__exit__(None, None, None)
 
 
+def threads_end(before: Collection[threading.Thread] = ()) -> bool:
+    """Whether every thread of raydl but those ends by itself."""
+    left = [t for t in threading.enumerate() if t not in before and t.name.startswith("raydl")]
+    for thread in left:
+        thread.join(5)
+    return not any(t.is_alive() for t in left)
+
+
 @pytest.fixture
 def no_leaks() -> Iterator[None]:
     """Every thread that a test starts has ended when it is over."""
     before = set(threading.enumerate())
     yield
     raydl.disconnect()
-    left = [t for t in threading.enumerate() if t not in before and t.name.startswith("raydl")]
-    for thread in left:
-        thread.join(5)
-    assert not [t.name for t in left if t.is_alive()]
+    assert threads_end(before)
+
+
+@pytest.fixture(autouse=True)
+def nothing_learned() -> None:
+    """What another test's origin bore says nothing of one that has its port now."""
+    machines.scheduler._origins.forget(math.inf)
 
 
 @pytest.fixture(scope="session")

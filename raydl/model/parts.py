@@ -25,8 +25,8 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """How what is not ``kept`` of ``size`` bytes is divided: into ``count`` parts, as even as can be,
-    or, where ``count`` is None, as it goes. One request is for up to ``largest`` bytes.
+    """How what is not ``kept`` of ``size`` bytes is divided: into ``count`` parts, as even as can
+    be, or, where ``count`` is None, as it goes. One request is for up to ``largest`` bytes.
 
     Parts are computed, not stored: a plan of a 1 TiB file is as small as one of 1 MiB.
     """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from raydl.model.parts import Part
@@ -69,6 +68,10 @@ class Searched(NamedTuple):
     note: str
 
 
+class Gone(NamedTuple):
+    """A pool is closed."""
+
+
 JobMessage = Began | Closed | Held | Pulled | Taken | Resolved | Searched
 
 
@@ -76,17 +79,13 @@ class Inbox:
     """Where lanes, fleets and destinations post what happened, from any thread."""
 
     def __init__(self) -> None:
-        self.queue: queue.SimpleQueue[tuple[Job, JobMessage] | tuple[str, Message]] = (
+        self.queue: queue.SimpleQueue[tuple[Job, JobMessage] | tuple[str, Message | Gone]] = (
             queue.SimpleQueue()
         )
 
-    def post(self, message: Message, pool: str = THREADS) -> None:
+    def post(self, message: Message | Gone, pool: str = THREADS) -> None:
         """Leave what a lane or a fleet has to say."""
         self.queue.put((pool, message))
-
-    def poster(self, pool: str) -> Callable[[Message], None]:
-        """The same for one pool."""
-        return partial(self.post, pool=pool)
 
     def tell(self, job: Job, message: JobMessage) -> None:
         """Leave what concerns one download."""

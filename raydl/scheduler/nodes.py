@@ -64,6 +64,10 @@ class Nodes:
     def __len__(self) -> int:
         return sum(len(pool) for pool in self._pools.values())
 
+    def has(self, pool: str, name: str) -> bool:
+        """Whether that pool has a node of that name."""
+        return name in self._pools.get(pool, ())
+
     def of(self, job: Job) -> tuple[NodeState, ...]:
         """The nodes that may fetch for a download, in the order in which they came."""
         pools = dict.fromkeys((THREADS, job.reach.pool))

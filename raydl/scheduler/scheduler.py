@@ -14,15 +14,14 @@ import time
 from collections.abc import Callable, Iterator
 
 from raydl.model.errors import ClusterError
-from raydl.model.events import ClusterChosen, Continued, LanesJoined, LanesLeft, Notice, Paused
-from raydl.model.units import counted
+from raydl.model.events import Continued, Paused
 from raydl.scheduler.arrivals import Arrivals, call_off
 from raydl.scheduler.dispatcher import TICK_SECONDS, Dispatcher
 from raydl.scheduler.hedging import Hedging
 from raydl.scheduler.inbox import (
-    THREADS,
     Began,
     Closed,
+    Gone,
     Held,
     Inbox,
     JobMessage,
@@ -34,20 +33,13 @@ from raydl.scheduler.inbox import (
 from raydl.scheduler.job import Job
 from raydl.scheduler.lanes import LaneGroup
 from raydl.scheduler.nodes import Nodes
-from raydl.scheduler.nodestate import NodeState
 from raydl.scheduler.origins import Origins
+from raydl.scheduler.pools import Pools
 from raydl.scheduler.storage import StoreBudget
 from raydl.scheduler.throttle import Throttles
 from raydl.scheduler.watch import Watch
 from raydl.workers.lane import (
-    HERE,
-    Connected,
-    ConnectFailed,
-    Disconnected,
     Fetched,
-    Heard,
-    Joined,
-    Left,
     Message,
 )
 
@@ -71,10 +63,10 @@ class Scheduler:
         self._nodes = Nodes(self._origins)
         self._hedging = Hedging(self._nodes)
         self._dispatcher = Dispatcher(self._nodes, self._hedging)
-        self._arrivals = Arrivals(self._nodes, self._dispatcher)
         self._watch = Watch(self._nodes, self._hedging)
+        self._arrivals = Arrivals(self._nodes, self._dispatcher)
         self._jobs: list[Job] = []
-        self._connected: dict[str, Connected] = {}
+        self._pools = Pools(self._nodes, self._jobs, self.store, self._arrivals, self._answering)
         self._next_tick = self._turned_at = clock()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -83,22 +75,22 @@ class Scheduler:
 
     def begin(self, job: Job) -> None:
         """Fetch a file: ``job.destination`` gets it, and is told of the end."""
-        self._post(job, Began())
+        self._see_to(lambda: self.inbox.tell(job, Began()))
 
     def close(self, job: Job, seconds: float) -> None:
         """Have done with a file, whether it is whole or not; waits ``seconds`` at most."""
         done = threading.Event()
-        self._post(job, Closed(done.set))
+        self._see_to(lambda: self.inbox.tell(job, Closed(done.set)))
         done.wait(seconds)
 
     def leave(self, pool: str) -> None:
         """A fleet is closed: none of its nodes is there any more."""
-        self._post(pool, None)
+        self._see_to(lambda: self.inbox.post(Gone(), pool))
 
-    def _post(self, to: Job | str, message: JobMessage | None) -> None:
-        """Leave a message, and see that somebody reads it."""
+    def _see_to(self, leave_message: Callable[[], None]) -> None:
+        """See that somebody reads a message."""
         with self._lock:
-            self.inbox.queue.put((to, message))
+            leave_message()
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=self._work, name="raydl-scheduler", daemon=True
@@ -175,12 +167,12 @@ class Scheduler:
         for flight in list(job.flights.values()):
             call_off(flight)
         job.delivery.drop(self._clock())
-        self._share()
+        self._came_or_went(self._clock())
         job.destination.end(error)
 
     # --- messages ---
 
-    def _handle(self, to: Job | str, message: JobMessage | Message | None) -> None:
+    def _handle(self, to: Job | str, message: JobMessage | Message | Gone) -> None:
         now = self._clock()
         if isinstance(message, Fetched):
             self._fetched(message, now)
@@ -188,7 +180,8 @@ class Scheduler:
             with self._answering(to):
                 self._tell_job(to, message, now)  # type: ignore[arg-type]
         else:
-            self._tell_pool(to, message, now)  # type: ignore[arg-type]
+            for node in self._pools.handle(to, message, now):  # type: ignore[arg-type]
+                self._hedging.heard(node)
 
     def _tell_job(self, job: Job, message: JobMessage, now: float) -> None:
         match message:
@@ -220,7 +213,7 @@ class Scheduler:
             case Held(paused):
                 job.is_held = paused
                 job.emit(Paused() if paused else Continued())
-        if not job.is_over:
+        if job in self._jobs:  # what was said before it began is kept in mind
             job.group.wake(job)
 
     def _began(self, job: Job, now: float) -> None:
@@ -236,119 +229,18 @@ class Scheduler:
         job.group.jobs.add(job)
         job.alone_since = now
         self._jobs.append(job)
-        self._share()
-        connected = self._connected.get(job.reach.pool)
-        if connected is not None:
-            self._greet(job, connected)
-        job.has_actor_here = job.reach.actor_here and any(
-            node.name == HERE and node.pool == job.reach.pool != THREADS for node in self._nodes
-        )
-        for node in self._nodes.of(job):
-            self._say_joined(job, node)
+        self._came_or_went(now)
+        self._pools.introduce(job)
         self._deliver(job)
 
-    def _tell_pool(self, pool: str, message: Message | None, now: float) -> None:
-        match message:
-            case None:
-                self._connected.pop(pool, None)
-                self._left_pool(pool, now)
-            case Joined(team, store):
-                self._joined(self._nodes.join(team, pool, now), store)
-            case Left():
-                self._left(pool, message, now)
-            case Heard(team, pulse):
-                node = self._nodes.find(team)
-                if node is not None and self._nodes.hear(node, pulse, now):
-                    self._hedging.heard(node)
-            case Connected():
-                self._connected[pool] = message
-                self._meet_store(message.store)
-                for job in self._jobs_in(pool):
-                    with self._answering(job):
-                        self._greet(job, message)
-            case ConnectFailed(error) | Disconnected(error):
-                what = error.message if isinstance(message, Disconnected) else str(error)
-                for job in self._jobs_in(pool):
-                    with self._answering(job):
-                        if not self._nodes.has_any(job):  # else those that are there go on
-                            raise error
-                        job.emit(Notice(f"going on without the cluster: {what}"))
-
-    def _left_pool(self, pool: str, now: float) -> None:
-        for node in self._nodes.leave(pool):
-            for flight in list(node.flights.values()):
-                with self._answering(flight.job):
-                    self._arrivals.lost(flight, Left(node.name, node.team, "it is closed"), now)
-        if not self._connected:
-            self.store.forget()
-
-    def _jobs_in(self, pool: str) -> list[Job]:
-        return [job for job in self._jobs if job.reach.pool == pool]
-
-    def _greet(self, job: Job, message: Connected) -> None:
-        nodes = counted(message.nodes, "node")
-        job.emit(ClusterChosen(message.address, f"connected to {message.address}: {nodes}"))
-        if message.others == 0 and not self._nodes.has_any(job):
-            raise ClusterError(
-                "no node to fetch with: the cluster has only this machine",
-                "start Ray on another machine, or leave out --no-fetch-here",
-            )
-
-    def _meet_store(self, size: int) -> None:
-        self.store.meet(size)
-        self._share()
-
-    def _share(self) -> None:
-        """Each download gets an even part of the memory that it may use."""
-        for job in self._jobs:
-            job.window.limit = self.store.window(job.wants.limit) // len(self._jobs)
-
-    def _joined(self, node: NodeState, store: int) -> None:
-        self._meet_store(store)
-        for job in self._jobs:
-            if node.name == HERE and node.pool == job.reach.pool != THREADS:
-                job.has_actor_here = job.reach.actor_here
-            if job.uses(node):
-                self._say_joined(job, node)
-                job.group.wake(job)
-
-    def _say_joined(self, job: Job, node: NodeState) -> None:
-        lanes = min(job.group.tuner.lanes, node.team.most)
-        job.meter.joined(node.name, lanes)
-        job.emit(LanesJoined(node.name, lanes))
-
-    def _left(self, pool: str, message: Left, now: float) -> None:
-        node = self._nodes.find(message.team)
-        told = node is not None and not node.gone
-        jobs = [job for job in self._jobs if node is not None and job.uses(node)]
-        if node is not None:
-            self._nodes.dismiss(node)
-            for flight in list(node.flights.values()):
-                with self._answering(flight.job):
-                    self._arrivals.lost(flight, message, now)
-        for job in jobs if node is not None else self._jobs_in(pool):
-            with self._answering(job):
-                self._say_left(job, message, told, now)
-                job.group.wake(job)
-
-    def _say_left(self, job: Job, message: Left, told: bool, now: float) -> None:
-        if message.unreachable:
-            job.delivery.lose(message.node, message.reason, now)
-        if told:
-            lanes = job.meter.lanes(message.node)
-            job.emit(LanesLeft(message.node, lanes, message.reason))
-        elif message.team is None and message.node not in job.unfit:
-            job.unfit.add(message.node)
-            job.emit(Notice(f"{message.node} cannot fetch: {message.reason}"))
+    def _came_or_went(self, now: float) -> None:
+        """There is one download more or less: what all share is divided anew."""
+        self._pools.share()
+        if self._jobs:  # what lanes bring now says nothing of what is being tried
+            for group in self._origins.groups():
+                group.tuner.reset(now)
 
     # --- requests ---
-
-    def _give_out(self, now: float) -> None:
-        """Let every free lane have something to do."""
-        self._nodes.end_rests(now)
-        self._dispatcher.wake_due(now)
-        for group in self._origins.groups():
-            self._dispatcher.give_out(group, now, self._answering)
 
     def _fetched(self, message: Fetched, now: float) -> None:
         flight = self._dispatcher.get(message.ticket)

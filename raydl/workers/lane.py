@@ -77,12 +77,14 @@ class Team(Protocol):
     node: str
     most: int
     """Requests that it can have in flight at once."""
-    memory: Memory
-    """Where what it fetches lies. A part that the output waits for is never turned away."""
     reports: bool
     """Whether it posts Heard messages; else it is asked by ``look``."""
     period: float
     """Seconds between two of its reports."""
+
+    @property
+    def memory(self) -> Memory:
+        """Where what it fetches lies. A part that the output waits for is never turned away."""
 
     def start(self, ticket: int, part: Part, source: Source) -> None:
         """Fetch it from there; returns at once, and a Fetched message follows."""

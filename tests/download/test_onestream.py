@@ -1,4 +1,3 @@
-import contextlib
 import threading
 import time
 
@@ -11,7 +10,6 @@ from raydl.model.events import PartFailed, Progress
 from raydl.model.failure import Failure
 from raydl.model.remote import Source
 from raydl.scheduler.throttle import Throttle
-from raydl.workers import company
 from tests import scripted
 from tests.conftest import random_bytes
 from tests.scripted import begin, cut_off, get
@@ -239,19 +237,22 @@ def test_a_reader_that_takes_its_time_is_not_taken_for_a_slow_connection(large, 
 
 
 def test_downloads_of_a_process_share_the_rate(make_origin):
-    """While there is another, half of it."""
+    """Those that set the same one."""
     origin = make_origin(random_bytes(600_000), ranges=False)
+    source = Source(origin.url(), 600_000, '"v1"', None)
+
+    def read(throttle):
+        one = OneStream(source, lambda event: None, retries=0, memory=1 << 20, throttle=throttle)
+        assert sum(len(view) for _, view in one.chunks()) == 600_000
+        one.close()
 
     def seconds(downloads):
-        source = Source(origin.url(), 600_000, '"v1"', None)
-        throttle = Throttle(1_000_000, None)
-        one = OneStream(source, lambda event: None, retries=0, memory=1 << 20, throttle=throttle)
-        with contextlib.ExitStack() as others:
-            for _ in range(downloads):
-                others.enter_context(company.joined())
-            began = time.monotonic()
-            assert sum(len(view) for _, view in one.chunks()) == 600_000
-            one.close()
-            return time.monotonic() - began
+        throttle, began = Throttle(1_000_000), time.monotonic()
+        threads = [threading.Thread(target=read, args=(throttle,)) for _ in range(downloads)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return time.monotonic() - began
 
     assert seconds(3) > 2 * seconds(1)

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 import raydl
 from raydl.download import reader
 from raydl.model.errors import HttpError, OriginChangedError
-from tests.conftest import random_bytes
+from tests.conftest import random_bytes, threads_end
 from tests.download.test_download import ALONE
 from tests.scripted import Origin, changed, cut_off, status
 
@@ -76,10 +76,10 @@ def test_reading_on_reads_ahead(origin, file, size):
 def test_a_far_seek_ends_reading_ahead(origin, file):
     file.read(4096)
     file.read(1)
-    assert any(t.name == "raydl-coordinator" for t in threading.enumerate())
+    assert any(t.name == "raydl-scheduler" for t in threading.enumerate())
     file.seek(-10, os.SEEK_END)
     assert file.read() == origin.data[-10:]
-    assert not any(t.name == "raydl-coordinator" for t in threading.enumerate())
+    assert threads_end()
 
 
 def test_a_short_skip_reads_on(origin, file):
@@ -132,7 +132,7 @@ def test_an_interrupted_read_is_not_the_end(origin, file, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("raydl.scheduler.coordinator.next_item", interrupt)
+        patch.setattr("raydl.download.handover.next_item", interrupt)
         with pytest.raises(KeyboardInterrupt):
             file.readall()
     at = file.tell()

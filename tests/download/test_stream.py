@@ -3,14 +3,13 @@
 import hashlib
 import io
 import tarfile
-import threading
 import time
 
 import pytest
 
 import raydl
 from raydl.model.errors import ChecksumError, OriginChangedError, RangesIgnoredError, UsageError
-from tests.conftest import random_bytes
+from tests.conftest import random_bytes, threads_end
 from tests.download.test_download import ALONE
 from tests.scripted import changed, cut_off, ignore_range, status
 
@@ -66,7 +65,7 @@ def test_leaving_the_loop_ends_it(make_origin):
     origin = make_origin(random_bytes(20_000_000))
     for _ in raydl.stream(origin.url(), max_memory="2MiB", **SMALL):
         break
-    assert not [t for t in threading.enumerate() if t.name.startswith("raydl")]
+    assert threads_end()
     assert sum(s.range[1] + 1 - s.range[0] for s in origin.parts) < 10_000_000
 
 

@@ -15,15 +15,15 @@ from tests import scripted
 def test_buffers_are_used_again_and_counted():
     pool = BufferPool(25)
     first = pool.take(10)
-    assert pool.has_room(10)
+    assert pool.has_room(10, 0.0)
     second = pool.take(10)
-    assert not pool.has_room(10)
+    assert not pool.has_room(10, 0.0)
     third = pool.take(10)  # the part that the output waits for always gets one
     for buffer in (first, second, third):
         pool.give(buffer)
-    assert pool.has_room(25)
+    assert pool.has_room(25, 0.0)
     assert any(pool.take(9) is buffer for buffer in (second, third))
-    assert not pool.has_room(16)
+    assert not pool.has_room(16, 0.0)
 
 
 def test_a_small_part_does_not_take_a_large_buffer():
@@ -52,7 +52,7 @@ def test_a_payload_is_the_prefix_that_arrived():
     assert payload.here
     assert payload.view() == b"abc"
     payload.release()
-    assert pool.has_room(10)
+    assert pool.has_room(10, 0.0)
 
 
 @pytest.fixture
@@ -95,9 +95,8 @@ def test_a_failure_gives_the_buffer_back(origin, source, team):
     team.start(1, Part(0, 0, 10), source)
     done = inbox.get(timeout=5)
     assert (done.got, done.payload, done.failure.status) == (0, None, 404)
-    assert team.accepts(4000, urgent=False)
-    assert not team.accepts(4001, urgent=False)
-    assert team.accepts(4001, urgent=True)
+    assert team.memory.has_room(4000, 0.0)
+    assert not team.memory.has_room(4001, 0.0)
 
 
 def test_closing_cuts_off_what_waits(origin, source, team):
