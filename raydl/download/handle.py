@@ -67,6 +67,11 @@ class Download:
         self._thread.start()
 
     @property
+    def id(self) -> str:
+        """What its events call it, in ``download``."""
+        return self._control.id
+
+    @property
     def progress(self) -> Progress | None:
         """How far it is: the latest Progress event, None before the first."""
         return self._progress
