@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 
 from raydl.model.errors import CancelledError
+from raydl.model.state import DownloadState
 from raydl.model.units import format_size
 
 
@@ -27,6 +28,13 @@ class Control:
         self.id = os.urandom(4).hex()
         self.kept = 0
         self.why_nothing = ""
+
+    @property
+    def state(self) -> DownloadState:
+        """What was asked of a download that has not ended."""
+        if self._cancelled.is_set():
+            return DownloadState.CANCELLING
+        return DownloadState.PAUSED if self.is_paused else DownloadState.RUNNING
 
     def cancel(self) -> None:
         """Let the download end with CancelledError, if it has not ended."""
