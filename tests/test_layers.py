@@ -99,6 +99,9 @@ def test_shipped_code_imports_nothing_of_ours_inside_a_function():
         "model/weburl.py",
         "model/errors.py",
         "origin/client.py",
+        "origin/redirects.py",
+        "origin/body.py",
+        "origin/remotes.py",
         "origin/session.py",
         "origin/answers.py",
     ):
