@@ -1,4 +1,3 @@
-from raydl.model.control import Control
 from raydl.model.errors import CancelledError, NetworkError
 from raydl.model.events import Failed
 from raydl.model.state import DownloadState
@@ -24,15 +23,3 @@ def test_each_state_is_before_under_way_or_over():
     assert [s for s in DownloadState if s.can_go_on] == [
         DownloadState.STOPPED, DownloadState.FAILED
     ]  # fmt: skip
-
-
-def test_what_was_asked_of_a_download():
-    control = Control()
-    assert control.state is DownloadState.RUNNING
-    control.pause()
-    assert control.state is DownloadState.PAUSED
-    control.pause(False)
-    assert control.state is DownloadState.RUNNING
-    control.pause()
-    control.cancel()
-    assert control.state is DownloadState.CANCELLING
