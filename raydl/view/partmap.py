@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
+from raydl.model.coverage import Coverage
 from raydl.model.events import (
     Event,
     PartFailed,
@@ -49,7 +50,7 @@ class PartMap:
 
     def __init__(self, count: int = 200, file: int = 0) -> None:
         self._count, self._file = count, file
-        self._size = self._written = 0
+        self._size = 0
         self.changed: set[int] = set()
         """Cells that may look different since this was last cleared."""
         self._reset(0)
@@ -70,23 +71,22 @@ class PartMap:
                 self._mark(start, stop, node, CellState.FAILED)
             case PartFetched(_, start, stop, node):
                 self._mark(start, stop, node, CellState.FETCHED)
-            case PartWritten(_, _, stop):
-                before, self._written = self._written, max(self._written, stop)
-                self.changed.update(self._touched(before, self._written))
+            case PartWritten(_, start, stop):
+                self._written.add(start, stop)
+                self.changed.update(self._touched(start, stop))
 
     def cell(self, number: int) -> Cell:
         """How cell ``number`` is now."""
-        stop = self._size * (number + 1) // self._count
-        if not self._size or stop <= self._written:
-            return Cell(CellState.WRITTEN if self._size else CellState.WAITING, self._nodes[number])
-        return Cell(self._states[number], self._nodes[number])
+        start, stop = (self._size * n // self._count for n in (number, number + 1))
+        is_written = self._written.covers(start, max(stop, start + 1))
+        return Cell(CellState.WRITTEN if is_written else self._states[number], self._nodes[number])
 
     def cells(self) -> list[Cell]:
         """All of them."""
         return [self.cell(number) for number in range(self._count)]
 
     def _reset(self, written: int) -> None:
-        self._written = written
+        self._written = Coverage([(0, written)])
         self._states = [CellState.WAITING] * self._count
         self._nodes = [""] * self._count
         self.changed.update(range(self._count))

@@ -73,6 +73,21 @@ def test_what_was_there_before_is_written():
     assert states(strip) == [CellState.WRITTEN] * 5 + [CellState.WAITING] * 5
 
 
+def test_what_is_written_may_be_anywhere(strip):
+    """A cell is written once all of its bytes are, in whichever order."""
+    for start, stop, written in ((500, 650, {5}), (800, 1000, {5, 8, 9}), (650, 700, {5, 6, 8, 9})):
+        strip.take(PartWritten(0, start, stop))
+        assert {n for n in range(10) if strip.cell(n).state is CellState.WRITTEN} == written
+
+
+def test_fewer_bytes_than_cells():
+    strip = PartMap(10)
+    strip.take(Planned(0, 4, None, 100, ""))
+    assert states(strip) == [CellState.WAITING] * 10
+    strip.take(PartWritten(0, 0, 4))
+    assert states(strip) == [CellState.WRITTEN] * 10
+
+
 def test_a_fresh_start_forgets(strip):
     strip.take(PartFetched(0, 0, 500, "a", 0.1))
     strip.take(Planned(0, 2000, None, 100, ""))
