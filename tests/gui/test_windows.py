@@ -38,7 +38,7 @@ from tests import servers
 from tests.conftest import RAYDL, random_bytes
 from tests.display import display, drive, why_not
 from tests.download.test_handle import Gate
-from tests.rayhome import free_port, processes, ray_home
+from tests.rayhome import free_port, processes
 from tests.scripted import anything, status
 
 pytestmark = [
@@ -60,11 +60,10 @@ def screen():
 
 
 @pytest.fixture
-def home(monkeypatch, screen):
+def home(home, monkeypatch, screen):
     monkeypatch.setenv("DISPLAY", screen)
-    with ray_home(monkeypatch) as home:
-        (home / "Downloads").mkdir()
-        yield home
+    (home / "Downloads").mkdir()
+    return home
 
 
 @pytest.fixture
