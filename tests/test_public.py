@@ -2,15 +2,15 @@
 
 import hashlib
 import json
-import os
 import re
-import subprocess
 
 import pytest
+from typer.testing import CliRunner
 
 import raydl
+from raydl.cli.main import app
 from raydl.model.errors import exit_codes
-from tests.conftest import RAYDL, random_bytes, run_raydl
+from tests.conftest import random_bytes, run_raydl
 from tests.scripted import status
 
 NAMES = """
@@ -77,11 +77,8 @@ def test_names():
 
 @pytest.mark.parametrize("command", FLAGS)
 def test_flags(command):
-    done = subprocess.run(
-        [*RAYDL, command, "--help"], capture_output=True, text=True, check=True,
-        env={**os.environ, "COLUMNS": "200"},
-    )  # fmt: skip
-    shown = set(re.findall(r"(?<![\w-])--?[a-zA-Z][a-z-]*", done.stdout))
+    done = CliRunner().invoke(app, [command, "--help"])
+    shown = set(re.findall(r"(?<![\w-])--?[a-zA-Z][a-z-]*", done.output))
     assert set(FLAGS[command].split()) <= shown
 
 

@@ -304,17 +304,20 @@ class TestInterrupted:
 
 
 @pytest.mark.parametrize(
-    ("args", "code", "says"),
+    ("how", "args", "code", "says"),
     [
-        (["URL", "--checksum", "md5:12"], 2, "--checksum: "),
-        (["URL", "--pats", "3"], 2, "No such option: --pats"),
-        ([], 2, "Missing argument 'URL'"),
-        (["example.org/x"], 2, "example.org/x has no scheme"),
-        (["MISSING"], 4, "answered 404"),
-        (["URL", "-o", "-", "--json"], 2, "--json and -o - both want standard output"),
+        ("flag", ["URL", "--checksum", "md5:12"], 2, "--checksum: "),
+        ("flag", ["URL", "--pats", "3"], 2, "No such option: --pats"),
+        ("flag", [], 2, "Missing argument 'URL'"),
+        ("flag", ["example.org/x"], 2, "example.org/x has no scheme"),
+        ("flag", ["MISSING"], 4, "answered 404"),
+        ("flag", ["URL", "-o", "-", "--json"], 2, "--json and -o - both want standard output"),
+        ("variable", ["URL", "--pats", "3"], 2, "No such option: --pats"),
+        ("variable", ["MISSING"], 4, "answered 404"),
+        ("file", ["URL", "--pats", "3"], 2, "No such option: --pats"),
+        ("file", ["MISSING"], 4, "answered 404"),
     ],
 )
-@pytest.mark.parametrize("how", ["flag", "variable", "file"])
 def test_with_json_lines_every_failure_is_one(origin, here, args, code, says, how):
     origin.on(status(404), None, lambda seen: seen.path == "/missing")
     args = [{"URL": origin.url(), "MISSING": origin.url("/missing")}.get(a, a) for a in args]

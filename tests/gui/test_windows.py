@@ -804,19 +804,19 @@ def test_credentials_are_for_one_file(coordinator, origin):
     assert window.form.more_button.cget("text") == "More (1) …"
 
 
-@pytest.mark.parametrize("name", ["user", "header", "proxy"])
-def test_passwords_are_dots_and_are_not_kept(coordinator, home, name):
+def test_passwords_are_dots_and_are_not_kept(coordinator, home):
     app, window = coordinator
-    text = {"user": "u:word", "header": "X: word", "proxy": "http://u:word@127.0.0.1:1"}[name]
-    window.form.fields[name].set(text)
+    secrets = {"user": "u:word", "header": "X: word", "proxy": "http://u:word@127.0.0.1:1"}
+    for name, text in secrets.items():
+        window.form.fields[name].set(text)
     window.form.more_button.invoke()
     app.root.update()
-    (entry,) = (
-        w for w in everything(window.form.more_dialog)
-        if isinstance(w, ttk.Entry) and str(w.cget("textvariable")) == str(window.form.fields[name])
-    )  # fmt: skip
-    assert entry.winfo_ismapped()
-    assert entry.cget("show") == "•"
+    entries = [w for w in everything(window.form.more_dialog) if isinstance(w, ttk.Entry)]
+    for name in secrets:
+        variable = str(window.form.fields[name])
+        (entry,) = (w for w in entries if str(w.cget("textvariable")) == variable)
+        assert entry.winfo_ismapped()
+        assert entry.cget("show") == "•"
     window.form.more_dialog.done()
     window.form.put_url("http://127.0.0.1:1/f")
     window.form.submit()
@@ -927,8 +927,8 @@ def test_ten_thousand_events_a_second_and_a_hundred_thousand_parts(coordinator):
         if batch:
             take(*batch, Progress(number[0] * 1000, number[0] * 1000, size, 4, 2, 0))
 
-    busy = lively(app, feed, 3.0)
-    assert number[0] * 4 > 25_000
+    busy = lively(app, feed, 1.5)
+    assert number[0] * 4 > 12_500
     assert busy[-1] < 0.15, busy[-5:]
     assert busy[len(busy) * 95 // 100] < 0.05
     assert len(drawn) > 10
