@@ -95,8 +95,8 @@ def main(folder):
         window.form.submit()
         window.form.put_url("http://127.0.0.1/other.iso")
         window.form.submit()
-        window.select(window.lineup.items[0])
-        item = window.lineup.items[0]
+        window.select(window.queue.items[0])
+        item = window.queue.items[0]
         drive(app.root, lambda: both() or (item.share or 0) > 0.45, 90)
         worker.root.lower()
         app.root.lift()
@@ -123,8 +123,8 @@ def main(folder):
         origin.on(status(404), None, anything)
         window.form.put_url(origin.url("/gone.iso"))
         window.form.submit()
-        last = window.lineup.items[-1]
-        drive(app.root, lambda: last.is_over, 60)
+        last = window.queue.items[-1]
+        drive(app.root, lambda: last.state.is_over, 60)
         shoot(app, folder, "coordinator-error")
     app.quit()
     worker.quit()

@@ -17,6 +17,7 @@ import pytest
 
 import raydl
 from raydl.download.machines import machines
+from tests.rayhome import ray_home
 from tests.scripted import Origin
 
 for _number in (signal.SIGINT, signal.SIGQUIT):
@@ -45,6 +46,13 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A home directory, and a place for Ray, that are the test's own."""
+    with ray_home(monkeypatch) as home:
+        yield home
 
 
 @pytest.fixture

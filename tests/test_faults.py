@@ -203,7 +203,7 @@ def test_a_worker_that_never_starts(own_nodes, origin, tmp_path, in_tmp, monkeyp
         pytest.param("probe", marks=pytest.mark.patient),
         pytest.param("connect", marks=pytest.mark.slow),
         pytest.param("hire", marks=pytest.mark.patient),
-        "transfer",
+        pytest.param("transfer", marks=pytest.mark.slow),
     ],
 )
 def test_ctrl_c_in_any_phase(own_nodes, origin, tmp_path, monkeypatch, phase):

@@ -2,15 +2,15 @@
 
 import hashlib
 import json
-import os
 import re
-import subprocess
 
 import pytest
+from typer.testing import CliRunner
 
 import raydl
+from raydl.cli.main import app
 from raydl.model.errors import exit_codes
-from tests.conftest import RAYDL, random_bytes, run_raydl
+from tests.conftest import random_bytes, run_raydl
 from tests.scripted import status
 
 NAMES = """
@@ -47,6 +47,8 @@ FLAGS = {
 
 EXIT_CODES = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 130, 143}
 
+OF_EVERY_EVENT = {"event", "time", "download", "file"}
+
 EVENTS = {
     "cluster_chosen": "address note",
     "probed": "digest etag final_url last_modified name ranges schema size url why_no_ranges",
@@ -63,7 +65,8 @@ EVENTS = {
         transfer_seconds url wasted
     """,
 }
-"""Recorded from a download that meets a 503, each with its fields beside ``event`` and ``time``."""
+"""Recorded from a download that meets a 503, each with its fields beside those of
+every event."""
 
 REPORT = EVENTS["finished"].split()
 
@@ -74,11 +77,8 @@ def test_names():
 
 @pytest.mark.parametrize("command", FLAGS)
 def test_flags(command):
-    done = subprocess.run(
-        [*RAYDL, command, "--help"], capture_output=True, text=True, check=True,
-        env={**os.environ, "COLUMNS": "200"},
-    )  # fmt: skip
-    shown = set(re.findall(r"(?<![\w-])--?[a-zA-Z][a-z-]*", done.stdout))
+    done = CliRunner().invoke(app, [command, "--help"])
+    shown = set(re.findall(r"(?<![\w-])--?[a-zA-Z][a-z-]*", done.output))
     assert set(FLAGS[command].split()) <= shown
 
 
@@ -99,5 +99,8 @@ def test_events(make_origin, tmp_path):
         event = json.loads(line)
         seen.setdefault(event["event"], event)
     for kind, fields in EVENTS.items():
-        assert {"event", "time", *fields.split()} <= set(seen[kind]), kind
+        assert OF_EVERY_EVENT | set(fields.split()) <= set(seen[kind]), kind
+    (download,) = {event["download"] for event in seen.values()}
+    assert re.fullmatch("[0-9a-f]{8}", download)
+    assert {event["file"] for event in seen.values()} == {0}
     assert set(REPORT) <= set(json.loads(done.stdout))

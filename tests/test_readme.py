@@ -12,7 +12,7 @@ import pytest
 
 from raydl.model.errors import exit_codes
 from tests.conftest import run_raydl
-from tests.rayhome import free_port, ray_home
+from tests.rayhome import free_port
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
@@ -24,15 +24,14 @@ def test_the_table_of_exit_codes():
 
 
 @pytest.fixture
-def home(monkeypatch):
-    with ray_home(monkeypatch) as home:
-        yield home
-        for process in psutil.process_iter():  # that `ray start` left
-            try:
-                if process.environ().get("RAY_TMPDIR") == str(home):
-                    process.kill()
-            except psutil.Error:
-                continue
+def home(home):
+    yield home
+    for process in psutil.process_iter():  # that `ray start` left
+        try:
+            if process.environ().get("RAY_TMPDIR") == str(home):
+                process.kill()
+        except psutil.Error:
+            continue
 
 
 @pytest.mark.cluster

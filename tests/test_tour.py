@@ -18,6 +18,7 @@ TOUR = Path(__file__).parent.parent / "docs" / "raydl.ipynb"
 
 pytestmark = [
     pytest.mark.cluster,
+    pytest.mark.slow,
     pytest.mark.timeout(180),
     pytest.mark.filterwarnings("ignore"),  # jupyter_client's own
 ]

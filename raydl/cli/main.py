@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import json
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import Field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from raydl import __version__
+from raydl.cli.flags import Address, Json, Url, options_of, settings_of, with_options
 from raydl.cli.guard import ends_in_order, stand_by
 from raydl.cli.outcome import StandardOutput, raise_on_signals, run
 from raydl.cluster.address import may_be_cluster
 from raydl.model.errors import ClusterError, OutputError, UsageError, exit_codes
 from raydl.model.events import Notice
-from raydl.model.units import format_size, printable
-from raydl.settings.config import Setting, config_files, options_from, settings
-from raydl.settings.options import IN_BYTES, Options, option_fields
+from raydl.settings.config import options_from
+from raydl.settings.options import Options
 from raydl.view.progress import renderer
 
 # A lone \b keeps the lines of the paragraph after it as they are.
@@ -37,92 +35,9 @@ app = typer.Typer(
     help="Download one file with every machine of a Ray cluster at once.",
 )
 
-Url = Annotated[str, typer.Argument(metavar="URL", help="An http or https URL.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to standard output.")]
-Address = Annotated[
-    str | None,
-    typer.Option(metavar="ADDRESS", help="auto, none, local, HOST:PORT or ray://HOST:PORT."),
-]
-
-
-def _with_options(*about: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the flags of the options of these kinds, or of all.
-
-    The ones given arrive in its ``flags`` argument.
-    """
-
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        names = {
-            name: field
-            for name, field in option_fields().items()
-            if not about or field.metadata["of"] in about or name in about
-        }
-
-        def wrapped(**given: Any) -> None:
-            flags = {name: given.pop(name) for name in names if name in given}
-            command(**given, flags={k: v for k, v in flags.items() if v not in (None, [])})
-
-        parameters = [
-            p
-            for p in inspect.signature(command, eval_str=True).parameters.values()
-            if p.name != "flags"
-        ]
-        parameters += [_parameter(name, field) for name, field in names.items()]
-        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
-        wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
-        wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
-        return wrapped
-
-    return decorate
-
-
-def _parameter(name: str, field: Field[Any]) -> inspect.Parameter:
-    """The flag of an option, as typer wants to have it."""
-    flag = "--" + name.replace("_", "-")
-    is_switch = isinstance(field.default, bool)
-    default = _default_text(name, field.default)
-    kind: Any = bool if is_switch else list[str] if field.metadata["many"] else str
-    option = typer.Option(
-        *filter(None, [field.metadata["short"]]),
-        f"{flag}/--no-{flag[2:]}" if is_switch else flag,
-        help=field.metadata["help"] + (f" [default: {default}]" if default else ""),
-        metavar=None if is_switch else field.metadata["metavar"],
-        show_default=False,
-    )
-    return inspect.Parameter(
-        name,
-        inspect.Parameter.KEYWORD_ONLY,
-        default=None,
-        annotation=Annotated[kind | None, option],
-    )
-
-
-def _default_text(name: str, default: Any) -> str:
-    if default is None or isinstance(default, bool | tuple):
-        return ""
-    if name in IN_BYTES:
-        return format_size(default).replace(" ", "")
-    return f"{default:g}s" if isinstance(default, float) else str(default)
-
-
-def _options(flags: dict[str, Any]) -> Options:
-    return options_from(_settings(flags))
-
-
-def _settings(flags: dict[str, Any]) -> dict[str, Setting]:
-    """The values in force; a line tells of the files that they are from, in the style of all."""
-    files = config_files()
-    notes = [f"settings: {' and '.join(map(str, files))}"] if files else []
-    found = settings(flags, files=files, tell=notes.append)
-    with renderer(found["progress"].value) as render:
-        for note in notes:
-            render(Notice(note))
-    return found
-
 
 @app.command(epilog=EXIT_CODES)
-@_with_options()
+@with_options()
 def fetch(
     url: Url,
     flags: dict[str, Any],
@@ -151,7 +66,7 @@ def fetch(
         raise UsageError("the output has no name", "leave -o out for the origin's name")
     if output == "-" and sys.stdout is not None and sys.stdout.isatty():
         raise UsageError("standard output is a terminal", "pipe it on, or save with -o PATH")
-    options = _options(flags)
+    options = options_of(flags)
     if may_be_cluster(options.address) and stand_by():
         options = _alone(options, output)
     report = download(url, output, options)
@@ -175,36 +90,16 @@ def _alone(options: Options, output: str | None) -> Options:
 
 
 @app.command()
-@_with_options("access", "timeout", "retries")
+@with_options("access", "timeout", "retries")
 def probe(url: Url, flags: dict[str, Any], as_json: Json = False) -> None:
     """Show what the origin offers.
 
     That is size, byte ranges, version and file name.
     """
     from raydl.api.functions import ask
+    from raydl.cli.tables import show_remote
 
-    remote = ask(url, _options(flags))
-    record = remote.to_dict()
-    if as_json:
-        print(json.dumps(record))
-        return
-    size = (
-        "not told" if remote.size is None else f"{format_size(remote.size)} ({remote.size:,} bytes)"
-    )
-    ranges = "yes: many parts at once" if remote.ranges else f"no: {remote.why_no_ranges}"
-    rows = [
-        ("name", remote.name),
-        ("size", size),
-        ("byte ranges", ranges),
-        ("ETag", remote.etag or "none that proves anything"),
-        ("Last-Modified", remote.last_modified or "none"),
-        ("resume", "yes" if remote.ranges and remote.validator else "only with --checksum"),
-        ("final URL", record["final_url"]),
-    ]
-    if not remote.ranges:
-        rows[5] = ("resume", "no")
-    for label, text in rows:
-        print(f"{label:<14} {printable(text)}")
+    show_remote(ask(url, options_of(flags)), as_json=as_json)
 
 
 @app.command()
@@ -214,36 +109,11 @@ def nodes(address: Address = None, as_json: Json = False) -> None:
     And what raydl would use of each.
     """
     from raydl.api.functions import nodes as list_nodes
+    from raydl.cli.tables import show_nodes
 
     flags = {} if address is None else {"address": address}
-    options = _options(flags)
-    found = list_nodes(options.address)
-    lanes = "measured" if options.connections is None else options.connections
-    records: list[dict[str, Any]] = [
-        {
-            "node": node.name,
-            "host": node.host,
-            "this_machine": node.is_driver,
-            "head": node.is_head,
-            "lanes": lanes if options.fetch_here or not node.is_driver else 0,
-            "object_store": node.object_store,
-        }
-        for node in found
-    ]
-    if as_json:
-        print(json.dumps(records))
-        return
-    if not records:
-        print("no Ray cluster: raydl uses this machine alone")
-        print("start one with `raydl coordinator`, or give --address HOST:PORT")
-        return
-    width = max(len(str(r["node"])) for r in records)
-    print(f"{'node':<{width}}  {'lanes':>8}  object store  role")
-    for record in records:
-        roles = [word for word in ("head", "this_machine") if record[word]]
-        role = ", ".join(roles).replace("_", " ") or "worker"
-        store = format_size(record["object_store"])
-        print(f"{record['node']:<{width}}  {record['lanes']:>8}  {store:>12}  {role}")
+    options = options_of(flags)
+    show_nodes(list_nodes(options.address), options, as_json=as_json)
 
 
 @app.command()
@@ -336,26 +206,11 @@ def tls(
 @app.command()
 def config(as_json: Json = False) -> None:
     """Print the options in force, and why they are."""
-    found = _settings({})
+    from raydl.cli.tables import show_settings
+
+    found = settings_of({})
     options_from(found)
-    if as_json:
-        plain = {k: {"value": _shown(k, s.value), "where": s.where} for k, s in found.items()}
-        print(json.dumps(plain))
-        return
-    width = max(map(len, found))
-    for name, setting in found.items():
-        value = _shown(name, setting.value)
-        shown = _default_text(name, value) or ("unset" if value is None else str(value).lower())
-        print(f"{name:<{width}}  {shown:<10}  {setting.where}")
-
-
-def _shown(name: str, value: Any) -> Any:
-    """An option's value as plain data; not the value of one that may hold a secret."""
-    if option_fields()[name].metadata["secret"] and value:
-        return "(not shown)"
-    if value == ():
-        return None
-    return value if value is None or isinstance(value, bool | int | float) else str(value)
+    show_settings(found, as_json=as_json)
 
 
 @app.command()

@@ -82,7 +82,7 @@ def run(command: Callable[[], Any], arguments: Sequence[str]) -> int:
         _say(said)
     if "--json" in arguments:
         with contextlib.suppress(OSError, OutputError):
-            print(json.dumps(_record(error)), flush=True)
+            print(json.dumps(Failed.of(error).details()), flush=True)
     return error.exit_code
 
 
@@ -109,13 +109,6 @@ def _misused(raised: Any, arguments: Sequence[str]) -> tuple[UsageError, str]:
         hint = f"write: raydl fetch {redact(arguments[0])}"
         said += f"\n{hint}"
     return UsageError(message, hint), said
-
-
-def _record(error: RaydlError) -> dict[str, Any]:
-    """What --json prints: the fields of a ``failed`` event."""
-    record = Failed.of(error).to_dict()
-    del record["event"]
-    return record
 
 
 def _tell_as_event(error: RaydlError) -> None:

@@ -76,6 +76,7 @@ def run(
     with renderer(options.progress) as render:
 
         def emit(event: Event) -> None:
+            event = replace(event, download=control.id)
             note(event)
             # A listener may block for as long as it wants: a cancel does not wait for that.
             while not lock.acquire(timeout=EMIT_SECONDS):

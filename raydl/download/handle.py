@@ -13,6 +13,7 @@ from raydl.model.control import Control
 from raydl.model.ending import before_exit
 from raydl.model.events import Event, Progress
 from raydl.model.report import Report
+from raydl.model.state import DownloadState
 from raydl.model.units import format_size
 from raydl.model.waiting import next_item
 from raydl.model.weburl import redact
@@ -65,6 +66,11 @@ class Download:
         self._thread = threading.Thread(target=work, name="raydl-download")
         before_exit(self)
         self._thread.start()
+
+    @property
+    def id(self) -> str:
+        """What its events call it, in ``download``."""
+        return self._control.id
 
     @property
     def progress(self) -> Progress | None:
@@ -153,14 +159,20 @@ class Download:
         if self._on_event is not None:
             self._on_event(event)
 
-    def __repr__(self) -> str:
+    @property
+    def _state(self) -> DownloadState:
         if self._future.done():
+            return DownloadState.after(self._future.exception())
+        return self._control.state
+
+    def __repr__(self) -> str:
+        state = self._state
+        how = state.value
+        if state.can_go_on:
             error = self._future.exception()
-            state = f"{type(error).__name__}: {error}" if error else "done"
-        else:
-            state = "paused" if self.paused else "running"
-            if self._progress is not None:
-                state += f", {format_size(self._progress.fetched)}"
-                if self._progress.size:
-                    state += f" of {format_size(self._progress.size)}"
-        return f"<Download {self.url}: {state}>"
+            how = f"{type(error).__name__}: {error}"
+        elif self._progress is not None and not state.is_over:
+            how += f", {format_size(self._progress.fetched)}"
+            if self._progress.size:
+                how += f" of {format_size(self._progress.size)}"
+        return f"<Download {self.url}: {how}>"

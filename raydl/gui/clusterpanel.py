@@ -10,14 +10,14 @@ from typing import Literal
 from raydl.cluster.address import DEFAULT_PORT
 from raydl.cluster.authtoken import find_token
 from raydl.cluster.session import Node
-from raydl.gui.errand import Errand
+from raydl.gui.backgroundtask import BackgroundTask
 from raydl.gui.look import Look
 from raydl.gui.pump import Pump
 from raydl.gui.widgets import Card, CopyRow, SecretRow, Trouble, Wrapped
 from raydl.model.errors import RaydlError, UsageError
 from raydl.model.units import format_size
 from raydl.node.roles import Head, find_head, start_head
-from raydl.view.status import NodeTally, Tally
+from raydl.view.status import DownloadStatus, NodeStatus
 from raydl.view.theme import blend, colour
 
 INK = 0.5
@@ -38,10 +38,10 @@ class ClusterPanel(Card):
         super().__init__(parent, look, "Cluster")
         self._look, self._pump, self._changed = look, pump, changed
         self.head: Head | None = None
-        self._errand = Errand()
+        self._task = BackgroundTask()
         self._ending: Head | None = None
         self._nodes: list[Node] = []
-        self._tally: Tally | None = None
+        self._status: DownloadStatus | None = None
         self._make()
         self._show()
 
@@ -88,7 +88,7 @@ class ClusterPanel(Card):
 
     def start(self) -> None:
         """Find the head of this machine, or start one."""
-        if self._errand.is_busy or self.head is not None:
+        if self._task.is_busy or self.head is not None:
             return
         self.trouble.clear()
         try:
@@ -96,32 +96,32 @@ class ClusterPanel(Card):
         except UsageError as error:
             self.trouble.show(error)
             return
-        self._errand.begin()
+        self._task.begin()
         self._show("starting Ray's head …")
         self._pump.run(
-            lambda: find_head() or start_head(None, port, cancelled=self._errand.is_cancelled),
+            lambda: find_head() or start_head(None, port, cancelled=self._task.is_cancelled),
             self._started,
             self._failed,
         )
 
     def stop(self) -> None:
         """End the head that was started, or let go of the one that was found."""
-        if self._errand.is_busy:
-            self._errand.cancel()
+        if self._task.is_busy:
+            self._task.cancel()
         else:
             self.close(lambda: None)
 
     def close(self, then: Callable[[], None]) -> None:
         """Stop, and call ``then``."""
-        if self._errand.is_busy:
-            self._errand.cancel(then)
+        if self._task.is_busy:
+            self._task.cancel(then)
             return
         head, self.head = self.head, None
         if head is None:
             then()
             return
         self._changed("")
-        self._errand.begin()
+        self._task.begin()
         self._ending = head
         self._show("ending Ray's head …" if head.node else "")
 
@@ -133,13 +133,13 @@ class ClusterPanel(Card):
 
     def _rest(self, then: Callable[[], None] = lambda: None) -> None:
         """Nothing is being done any more: now comes ``then``, or what was asked for meanwhile."""
-        then, self._ending = self._errand.end() or then, None
+        then, self._ending = self._task.end() or then, None
         self._show()
         then()
 
     def hurry(self) -> None:
         """Give up what is being started."""
-        self._errand.cancel()
+        self._task.cancel()
 
     def kill(self) -> None:
         """End what was started, now."""
@@ -170,20 +170,20 @@ class ClusterPanel(Card):
         self._nodes = found
         self.draw()
 
-    def show_tally(self, tally: Tally | None) -> None:
+    def show_status(self, status: DownloadStatus | None) -> None:
         """The download whose speeds stand in the list."""
-        self._tally = tally
+        self._status = status
         self.draw()
 
     def draw(self) -> None:
         """Fill the table: nodes of the cluster, and what they do for the download."""
-        working: dict[str, NodeTally] = dict(self._tally.nodes) if self._tally else {}
+        working: dict[str, NodeStatus] = dict(self._status.nodes) if self._status else {}
         rows: dict[str, tuple[str, ...]] = {}
         for node in self._nodes:
             name = "this machine" if node.is_driver else node.name
             rows[name] = _row(working.pop(name, None), "ready")
-        for name, tally in working.items():
-            rows[name] = _row(tally, "")
+        for name, status in working.items():
+            rows[name] = _row(status, "")
         for name in set(self.table.get_children()) - set(rows):
             self.table.delete(name)
         for name, values in rows.items():
@@ -191,7 +191,7 @@ class ClusterPanel(Card):
                 self.table.insert("", "end", iid=name, text=name)
             if self.table.item(name, "values") != values:
                 self.table.item(name, values=values)
-            known = self._tally.nodes.get(name) if self._tally else None
+            known = self._status.nodes.get(name) if self._status else None
             tag = f"node{known.number}" if known else ""
             if known:
                 ink = blend(colour(known.number), self._look.palette.text, INK)
@@ -199,7 +199,7 @@ class ClusterPanel(Card):
             self.table.item(name, tags=(tag,) if tag else ())
 
     def _started(self, head: Head) -> None:
-        self.head, then = head, self._errand.end()
+        self.head, then = head, self._task.end()
         if then is not None:
             self.close(then)
             return
@@ -211,18 +211,18 @@ class ClusterPanel(Card):
         self._changed(head.address)
 
     def _failed(self, error: RaydlError) -> None:
-        if not self._errand.is_cancelled():
+        if not self._task.is_cancelled():
             self.trouble.show(error)
         self._rest()
 
     def _show(self, state: str = "") -> None:
         px, head = self._look.px, self.head
-        idle = not self._errand.is_busy and head is None
+        idle = not self._task.is_busy and head is None
         self.start_button.state(["!disabled" if idle else "disabled"])
         self.port.state(["!disabled" if idle else "disabled"])
         self.stop_button.state(["disabled" if idle else "!disabled"])
         if head is None:
-            self.stop_button.configure(text="Cancel" if self._errand.is_busy else "Stop")
+            self.stop_button.configure(text="Cancel" if self._task.is_busy else "Stop")
             self.invitation.pack_forget()
             self.token.hide()
             text = state or "No cluster: this machine downloads alone. Start one, and others join."
@@ -242,14 +242,14 @@ class ClusterPanel(Card):
         self.draw()
 
 
-def _row(tally: NodeTally | None, otherwise: str) -> tuple[str, ...]:
-    if tally is None:
+def _row(status: NodeStatus | None, otherwise: str) -> tuple[str, ...]:
+    if status is None:
         return (otherwise, "", "", "")
     return (
-        tally.state,
-        str(tally.lanes) if tally.lanes else "",
-        f"{format_size(tally.speed)}/s" if tally.speed else "",
-        format_size(tally.bytes) if tally.bytes else "",
+        status.state,
+        str(status.lanes) if status.lanes else "",
+        f"{format_size(status.speed)}/s" if status.speed else "",
+        format_size(status.bytes) if status.bytes else "",
     )
 
 

@@ -11,11 +11,12 @@ from raydl.gui.backend import Backend, Message
 from raydl.gui.clusterpanel import ClusterPanel
 from raydl.gui.detail import Detail
 from raydl.gui.downloadform import DownloadForm
-from raydl.gui.lineup import Item, Lineup, Stage
+from raydl.gui.downloadqueue import DownloadQueue, Item
 from raydl.gui.look import Look
 from raydl.gui.memory import Memory, Unfinished
 from raydl.gui.pump import Pump
 from raydl.gui.widgets import Card, Dialog, Trouble
+from raydl.model.state import DownloadState
 from raydl.settings.config import config_files, options_from, settings
 
 DRAW_MS = 100
@@ -34,7 +35,7 @@ class CoordinatorWindow(ttk.Frame):
         found = settings({}, files=config_files())
         options_from(found)
         self.backend = Backend(lambda batch: pump.post(self._take, batch))
-        self.lineup = Lineup(self.backend, self._changed)
+        self.queue = DownloadQueue(self.backend, self._changed)
         px = look.px
         self.columnconfigure(0, weight=5, uniform="halves")
         self.columnconfigure(1, weight=7, uniform="halves")
@@ -51,9 +52,9 @@ class CoordinatorWindow(ttk.Frame):
         )
         self.detail.pack(fill="both", expand=True, pady=(px(12), 0))
         for url, target, checksum, name in memory.unfinished:
-            self.lineup.offer(url, target, self.form.in_force(checksum), name)
-        if self.lineup.items:
-            self.select(self.lineup.items[0])
+            self.queue.offer(url, target, self.form.in_force(checksum), name)
+        if self.queue.items:
+            self.select(self.queue.items[0])
         self.form.url.focus_set()
         self._timer = self.after(DRAW_MS, self._draw)
 
@@ -97,40 +98,40 @@ class CoordinatorWindow(ttk.Frame):
     def toggle(self) -> None:
         """Pause or resume the one that is looked at."""
         if self.item is not None:
-            self.lineup.toggle(self.item)
+            self.queue.toggle(self.item)
 
     def cancel(self) -> None:
         """End the one that is looked at."""
         if self.item is not None:
-            self.lineup.cancel(self.item)
+            self.queue.cancel(self.item)
 
     def overwrite(self) -> None:
         """Replace the file that is in the way of the one that is looked at."""
         if self.item is not None:
-            self.lineup.overwrite(self.item)
+            self.queue.overwrite(self.item)
 
     def move(self, target: str) -> None:
         """Save the one that is looked at there."""
         if self.item is not None:
             self._memory.finished(self.item.url, self.item.target)
-            self.lineup.move(self.item, target)
+            self.queue.move(self.item, target)
 
     def remove(self) -> None:
         """Take the one that is looked at off the list, if it has ended."""
         item = self.item
-        if item is not None and item.is_over:
-            self.lineup.remove(item)
+        if item is not None and item.state.is_over:
+            self.queue.remove(item)
             self._memory.finished(item.url, item.target)
             self.list.delete(str(item.key))
             self.detail.show(None)
-            if self.lineup.items:
-                self.select(self.lineup.items[-1])
+            if self.queue.items:
+                self.select(self.queue.items[-1])
 
     def close(self, then: Callable[[], None]) -> None:
         """End it all, and call ``then``; asks first while something is downloaded."""
         self._then = then  # the last wish counts
-        running = self.lineup.running
-        if self.lineup.is_closed:
+        running = self.queue.running
+        if self.queue.is_closed:
             return
         if running is None:
             self._end()
@@ -144,7 +145,7 @@ class CoordinatorWindow(ttk.Frame):
 
     def _end(self) -> None:
         self._remember()
-        self.lineup.is_closed = True
+        self.queue.is_closed = True
 
         def after(_: object) -> None:
             self.cluster.close(lambda: self._then())
@@ -158,9 +159,9 @@ class CoordinatorWindow(ttk.Frame):
 
     def hurry(self) -> None:
         """Give up what is being started."""
-        if not self.lineup.is_closed:
+        if not self.queue.is_closed:
             self._remember()
-        self.lineup.is_closed = True
+        self.queue.is_closed = True
         self.cluster.hurry()
 
     def kill(self) -> None:
@@ -171,21 +172,21 @@ class CoordinatorWindow(ttk.Frame):
 
     def _remember(self) -> None:
         """What is not finished can go on at the next start."""
-        for item in self.lineup.items:
-            if item.stage is not Stage.DONE:
+        for item in self.queue.items:
+            if item.state is not DownloadState.DONE:
                 self._keep(item)
 
     def _keep(self, item: Item) -> None:
         checksum = str(item.options.get("checksum") or "")
-        self._memory.interrupted(Unfinished(item.url, item.target, checksum, item.tally.name))
+        self._memory.interrupted(Unfinished(item.url, item.target, checksum, item.status.name))
 
     # What happens.
 
     def _submit(self, url: str, target: str, options: dict[str, Any]) -> None:
-        self.select(self.lineup.add(url, target, options))
+        self.select(self.queue.add(url, target, options))
 
     def _use_cluster(self, address: str) -> None:
-        self.lineup.address = address or "none"
+        self.queue.address = address or "none"
         self.backend.watch(address)
 
     def _take(self, batch: list[Message]) -> None:
@@ -193,7 +194,7 @@ class CoordinatorWindow(ttk.Frame):
             if message[0] == "nodes":
                 self.cluster.take_nodes(message[1])
             else:
-                self.lineup.take(message)
+                self.queue.take(message)
 
     def _changed(self, item: Item) -> None:
         key = str(item.key)
@@ -201,31 +202,31 @@ class CoordinatorWindow(ttk.Frame):
             self.list.insert("", "end", iid=key)
         self._fill(item)
         self.list.see(key)
-        if item.stage is Stage.DONE:
+        if item.state is DownloadState.DONE:
             self._memory.finished(item.url, item.target)
-        elif item.can_go_on and item.left.kept and item.process:  # not one that is only offered
+        elif item.state.can_go_on and item.left.kept and item.process:  # not one only offered
             self._keep(item)
         if item is self.detail.item:
             self.detail.show(item)
-            self.cluster.show_tally(item.tally)
+            self.cluster.show_status(item.status)
 
     def _selected(self) -> None:
         chosen = self.list.selection()
-        item = next((i for i in self.lineup.items if str(i.key) in chosen), None)
+        item = next((i for i in self.queue.items if str(i.key) in chosen), None)
         if item is not self.detail.item:
             self.detail.show(item)
-            self.cluster.show_tally(item.tally if item else None)
+            self.cluster.show_status(item.status if item else None)
 
     def _fill(self, item: Item) -> None:
         share = "" if item.share is None else f"{100 * item.share:.0f} %"
-        key, values = str(item.key), (item.stage.value, share)
+        key, values = str(item.key), (item.state.value, share)
         if self.list.item(key, "values") != values or self.list.item(key, "text") != item.name:
             self.list.item(key, text=item.name, values=values)
 
     def _draw(self) -> None:
         """What moves, ten times a second, however many events there were."""
         self._timer = self.after(DRAW_MS, self._draw)  # first: whatever goes wrong below
-        running = self.lineup.running
+        running = self.queue.running
         if running is not None:
             self._fill(running)
         if running is not None and running is self.detail.item:

@@ -1,4 +1,4 @@
-"""The download that is looked at: its phases, its part map, what became of it."""
+"""The download that is looked at: its steps, its part map, what became of it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 from tkinter import filedialog, ttk
 
-from raydl.gui.lineup import CELLS, Item, Stage
+from raydl.gui.downloadqueue import CELLS, Item
 from raydl.gui.look import Look
 from raydl.gui.strip import Legend, Strip
 from raydl.gui.widgets import Card, Trouble, Wrapped
 from raydl.gui.words import in_windows
+from raydl.model.state import DownloadState
 from raydl.model.units import format_size
-from raydl.view.status import Phase
+from raydl.view.status import Step
 
-PHASES = (("fetched", "Fetched"), ("assembled", "Assembled"), ("verified", "Verified"))
+STEPS = (("fetched", "Fetched"), ("assembled", "Assembled"), ("verified", "Verified"))
 
 
 class Detail(Card):
@@ -62,13 +63,13 @@ class Detail(Card):
         bars.columnconfigure(1, weight=1)
         self.bars: dict[str, ttk.Progressbar] = {}
         self.bar_texts: dict[str, ttk.Label] = {}
-        for row, (phase, word) in enumerate(PHASES):
+        for row, (step, word) in enumerate(STEPS):
             ttk.Label(bars, text=word, style="Small.TLabel").grid(row=row, column=0, sticky="w")
             bar = ttk.Progressbar(bars, maximum=1000, mode="determinate")
             bar.grid(row=row, column=1, sticky="ew", padx=px(10), pady=px(3))
             text = ttk.Label(bars, style="Small.TLabel", width=9, anchor="e")
             text.grid(row=row, column=2, sticky="e")
-            self.bars[phase], self.bar_texts[phase] = bar, text
+            self.bars[step], self.bar_texts[step] = bar, text
         self.strip = Strip(body, look, CELLS)
         self.strip.pack(fill="x", pady=(px(10), 0))
         self.legend = Legend(body, look)
@@ -81,8 +82,8 @@ class Detail(Card):
     def show(self, item: Item | None) -> None:
         """Look at that one from now on."""
         self.item = item
-        self.strip.show(item.parts if item else None, item.tally if item else None)
-        self.legend.show(item.tally if item else None)
+        self.strip.show(item.parts if item else None, item.status if item else None)
+        self.legend.show(item.status if item else None)
         self.refresh()
 
     def repaint(self) -> None:
@@ -91,13 +92,14 @@ class Detail(Card):
         self.show(self.item)
 
     def refresh(self) -> None:
-        """The stage may have changed: update buttons, result, error."""
+        """The state may have changed: update buttons, result, error."""
         item = self.item
-        stage = item.stage if item else None
-        can_toggle = stage in (Stage.RUNNING, Stage.PAUSED, Stage.STOPPED, Stage.FAILED)
+        state = item.state if item else None
+        is_going = state in (DownloadState.RUNNING, DownloadState.PAUSED)
+        can_toggle = is_going or (state is not None and state.can_go_on)
         self.toggle_button.state(["!disabled" if can_toggle else "disabled"])
         self.toggle_button.configure(text=_toggle(item))
-        can_cancel = stage in (Stage.RUNNING, Stage.PAUSED, Stage.QUEUED)
+        can_cancel = is_going or state is DownloadState.QUEUED
         self.cancel_button.state(["!disabled" if can_cancel else "disabled"])
         self.trouble.clear()
         for widget in (self.result, self.folder_button):
@@ -106,7 +108,7 @@ class Detail(Card):
             self.result.configure(text=_result(item))
             self.result.pack(fill="x", pady=(self._look.px(6), 0), before=self._bars_frame)
             self.folder_button.pack(side="right")
-        elif item is not None and item.error is not None and stage is Stage.FAILED:
+        elif item is not None and item.error is not None and state is DownloadState.FAILED:
             self.trouble.show(item.error, self._cures(item))
         self.draw()
 
@@ -116,32 +118,32 @@ class Detail(Card):
         if item is None:
             self.name.configure(text="Nothing yet")
             self.summary.configure(text="Paste a URL above, and press Enter.")
-            for phase in self.bars:
-                self._bar(phase, 0.0, "")
+            for step in self.bars:
+                self._bar(step, 0.0, "")
             self.notes.configure(text="")
             return
-        tally = item.tally
+        status = item.status
         self.name.configure(text=item.name)
         self.summary.configure(text=_summary(item))
-        size, done = tally.size, item.stage is Stage.DONE
-        progress = None if item.can_go_on else tally.progress
+        size, done = status.size, item.state is DownloadState.DONE
+        progress = None if item.state.can_go_on else status.progress
         written = progress.written if progress else item.fetched
-        for phase, count in (("fetched", item.fetched), ("assembled", written)):
+        for step, count in (("fetched", item.fetched), ("assembled", written)):
             share = 1.0 if done else count / size if size else 0.0
             known = size or done
-            self._bar(phase, share, f"{100 * share:.0f} %" if known else _size(count))
-        verifying = tally.phase is Phase.VERIFYING
+            self._bar(step, share, f"{100 * share:.0f} %" if known else _size(count))
+        verifying = not item.state.is_over and status.step is Step.VERIFYING
         is_proven = item.report is not None and bool(item.report.digests)
         word = "no digest" if done else "…" if verifying else ""
         self._bar("verified", float(is_proven), "100 %" if is_proven else word)
         self.strip.draw()
-        self.legend.show(tally)
-        told = [] if item.is_over else list(tally.notes)[-3:]
+        self.legend.show(status)
+        told = [] if item.state.is_over else list(status.notes)[-3:]
         self.notes.configure(text="\n".join(in_windows(note) for note in told))
 
-    def _bar(self, phase: str, share: float, text: str) -> None:
-        self.bars[phase].configure(value=round(1000 * share))
-        self.bar_texts[phase].configure(text=text)
+    def _bar(self, step: str, share: float, text: str) -> None:
+        self.bars[step].configure(value=round(1000 * share))
+        self.bar_texts[step].configure(text=text)
 
     def _cures(self, item: Item) -> dict[str, Callable[[], None]]:
         cures: dict[str, Callable[[], None]] = {}
@@ -169,25 +171,25 @@ class Detail(Card):
 
 
 def _toggle(item: Item | None) -> str:
-    if item is not None and item.can_go_on:
+    if item is not None and item.state.can_go_on:
         return "Resume" if item.left.kept else "Try again"
-    return "Resume" if item is not None and item.stage is Stage.PAUSED else "Pause"
+    return "Resume" if item is not None and item.state is DownloadState.PAUSED else "Pause"
 
 
 def _summary(item: Item) -> str:
-    match item.stage:
-        case Stage.QUEUED:
+    match item.state:
+        case DownloadState.QUEUED:
             return "waits for its turn"
-        case Stage.STOPPED | Stage.FAILED:
-            how = "stopped" if item.stage is Stage.STOPPED else "not finished"
+        case DownloadState.STOPPED | DownloadState.FAILED:
+            how = "stopped" if item.state is DownloadState.STOPPED else "not finished"
             if not item.left.kept:
                 return f"{how}; nothing is kept"
-            of = f" of {format_size(item.tally.size)}" if item.tally.size else ""
+            of = f" of {format_size(item.status.size)}" if item.status.size else ""
             return f"{how}; {format_size(item.left.kept)}{of} kept, Resume goes on from there"
-        case Stage.CANCELLING:
+        case DownloadState.CANCELLING:
             return "stopping …"
         case _:
-            return item.tally.summary()
+            return item.status.summary()
 
 
 def _result(item: Item) -> str:

@@ -8,8 +8,8 @@ from tkinter import ttk
 
 from raydl.gui.look import Look
 from raydl.model.units import format_size
-from raydl.view.partmap import STRENGTH, Cell, PartMap, State
-from raydl.view.status import Tally
+from raydl.view.partmap import STRENGTH, Cell, CellState, PartMap
+from raydl.view.status import DownloadStatus
 from raydl.view.theme import TROUBLE, blend, colour
 
 
@@ -22,16 +22,16 @@ class Strip(tk.Canvas):
         )
         self._look, self._count = look, cells
         self._cells = [self.create_rectangle(0, 0, 0, 0, width=0) for _ in range(cells)]
-        self._source: tuple[PartMap, Tally] | None = None
+        self._source: tuple[PartMap, DownloadStatus] | None = None
         self.word = tk.StringVar(self)
         """What is under the pointer."""
         self.bind("<Configure>", lambda _: self._place())
         self.bind("<Motion>", self._point)
         self.bind("<Leave>", lambda _: self.word.set(""))
 
-    def show(self, parts: PartMap | None, tally: Tally | None) -> None:
+    def show(self, parts: PartMap | None, status: DownloadStatus | None) -> None:
         """Draw that map from now on."""
-        self._source = (parts, tally) if parts is not None and tally is not None else None
+        self._source = (parts, status) if parts is not None and status is not None else None
         self.configure(background=self._look.palette.empty)
         for number in range(self._count):
             self.itemconfigure(self._cells[number], fill=self._colour(number))
@@ -59,13 +59,13 @@ class Strip(tk.Canvas):
         empty = self._look.palette.empty
         if self._source is None:
             return empty
-        parts, tally = self._source
+        parts, status = self._source
         cell: Cell = parts.cell(number)
-        if cell.state is State.WAITING:
+        if cell.state is CellState.WAITING:
             return empty
-        if cell.state is State.FAILED:
+        if cell.state is CellState.FAILED:
             return TROUBLE
-        known = tally.nodes.get(cell.node)
+        known = status.nodes.get(cell.node)
         return blend(colour(known.number if known else 0), empty, STRENGTH[cell.state])
 
     def _point(self, event: tk.Event[tk.Canvas]) -> None:
@@ -84,9 +84,9 @@ class Legend(ttk.Frame):
         self._look = look
         self._shown: tuple[str, ...] | None = None
 
-    def show(self, tally: Tally | None) -> None:
+    def show(self, status: DownloadStatus | None) -> None:
         """For the nodes of that download."""
-        names = tuple(tally.nodes) if tally else ()
+        names = tuple(status.nodes) if status else ()
         if names == self._shown:
             return
         self._shown = names
@@ -94,9 +94,9 @@ class Legend(ttk.Frame):
             child.destroy()
         empty, first = self._look.palette.empty, colour(0)
         words = [
-            (empty, State.WAITING.value),
+            (empty, CellState.WAITING.value),
             *((blend(first, empty, strength), state.value) for state, strength in STRENGTH.items()),
-            (TROUBLE, State.FAILED.value),
+            (TROUBLE, CellState.FAILED.value),
         ]
         self._row(words)
         if len(names) > 1:

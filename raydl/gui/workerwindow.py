@@ -8,7 +8,7 @@ from collections.abc import Callable
 from tkinter import filedialog, ttk
 
 from raydl.cluster.authtoken import parse_token, read_token
-from raydl.gui.errand import Errand
+from raydl.gui.backgroundtask import BackgroundTask
 from raydl.gui.look import Look
 from raydl.gui.machine import Machine
 from raydl.gui.memory import Memory
@@ -36,7 +36,7 @@ class WorkerWindow(ttk.Frame):
         super().__init__(parent, style="Window.TFrame")
         self._look, self._pump, self._memory = look, pump, memory
         self._joined: Joined | None = None
-        self._errand = Errand()
+        self._task = BackgroundTask()
         self._lanes = 0
         self._asked: tuple[str, str | None] = ("", None)
         self._token_is_new = True
@@ -97,7 +97,7 @@ class WorkerWindow(ttk.Frame):
 
     def join(self) -> None:
         """Check the coordinator and become its worker."""
-        if self._errand.is_busy or self._joined is not None or self._waits:
+        if self._task.is_busy or self._joined is not None or self._waits:
             return
         self.trouble.clear()
         address = self.address.get().strip()
@@ -115,8 +115,8 @@ class WorkerWindow(ttk.Frame):
     def leave(self) -> None:
         """End the node that was started; asks first while parts are in flight."""
         waited = self._wait_no_more()
-        if self._errand.is_busy:
-            self._errand.cancel()
+        if self._task.is_busy:
+            self._task.cancel()
         elif waited:
             self.trouble.clear()
             self._show()
@@ -126,14 +126,14 @@ class WorkerWindow(ttk.Frame):
     def close(self, then: Callable[[], None]) -> None:
         """Leave, and call ``then``."""
         self._wait_no_more()
-        if self._errand.is_busy:
-            self._errand.cancel(then)
+        if self._task.is_busy:
+            self._task.cancel(then)
         else:
             self._leave_asking("Leave and close", then)
 
     def hurry(self) -> None:
         """Give up what is being started."""
-        self._errand.cancel()
+        self._task.cancel()
 
     def kill(self) -> None:
         """End what was started, now, without questions."""
@@ -148,11 +148,11 @@ class WorkerWindow(ttk.Frame):
 
     def _ask(self) -> None:
         address, token = self._asked
-        self._errand.begin()
+        self._task.begin()
         self._show(f"asking {address} …")
 
         def job() -> Joined:
-            return join(address, token, cancelled=self._errand.is_cancelled)
+            return join(address, token, cancelled=self._task.is_cancelled)
 
         self._pump.run(job, self._has_joined, self._has_failed)
 
@@ -191,7 +191,7 @@ class WorkerWindow(ttk.Frame):
         if joined is None:
             then()
             return
-        self._errand.begin()
+        self._task.begin()
         self.after_cancel(self._timer)
         self._show("leaving …")
 
@@ -204,13 +204,13 @@ class WorkerWindow(ttk.Frame):
 
     def _rest(self, then: Callable[[], None] = _nothing) -> None:
         """Nothing is being done any more: now comes ``then``, or what was asked for meanwhile."""
-        then, self._leaving = self._errand.end() or then, None
+        then, self._leaving = self._task.end() or then, None
         self._show()
         then()
 
     def _has_joined(self, joined: Joined) -> None:
         # Where Cancel came too late, it leaves again.
-        then = self._errand.end() or (_nothing if self._errand.is_cancelled() else None)
+        then = self._task.end() or (_nothing if self._task.is_cancelled() else None)
         self._joined, self._is_silent = joined, False
         self._waits = self._token_is_new = False
         self.trouble.clear()
@@ -224,7 +224,7 @@ class WorkerWindow(ttk.Frame):
             self._look_after()
 
     def _has_failed(self, error: RaydlError) -> None:
-        if self._errand.is_cancelled():
+        if self._task.is_cancelled():
             self.trouble.clear()
             self.machine.note("joining was cancelled")
         else:
@@ -264,7 +264,7 @@ class WorkerWindow(ttk.Frame):
 
     def _show(self, state: str = "") -> None:
         here = self._joined
-        idle = not self._errand.is_busy and here is None and not self._waits
+        idle = not self._task.is_busy and here is None and not self._waits
         self.join_button.state(["!disabled" if idle else "disabled"])
         self.leave_button.state(["disabled" if idle else "!disabled"])
         self.leave_button.configure(text="Leave" if here is not None else "Cancel")
@@ -272,7 +272,7 @@ class WorkerWindow(ttk.Frame):
             entry.state(["!disabled" if idle else "disabled"])
         if here is not None:
             state = state or f"connected to {here.address}, as {here.node_address}"
-            how = "Dim" if self._errand.is_busy else "Bad" if self._is_silent else "Good"
+            how = "Dim" if self._task.is_busy else "Bad" if self._is_silent else "Good"
             self.state_label.configure(style=f"{how}.TLabel")
         else:
             self._lanes = 0

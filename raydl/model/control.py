@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 
 from raydl.model.errors import CancelledError
+from raydl.model.state import DownloadState
 from raydl.model.units import format_size
 
 
 class Control:
     """Lets another thread cancel a download, or hold it for a while.
 
-    ``kept`` is the number of bytes that the next run can go on from, once it has ended, and
-    ``why_nothing`` says why that will always be none, where it will.
+    ``id`` is what its events call the download. ``kept`` is the number of bytes that the next run
+    can go on from, once it has ended, and ``why_nothing`` says why that will always be none, where
+    it will.
     """
 
     def __init__(self) -> None:
@@ -22,8 +25,16 @@ class Control:
         self._cancel: Callable[[], None] = _no_cancel
         self._hold: Callable[[bool], None] = _no_hold
         self.is_paused = False
+        self.id = os.urandom(4).hex()
         self.kept = 0
         self.why_nothing = ""
+
+    @property
+    def state(self) -> DownloadState:
+        """What was asked of a download that has not ended."""
+        if self._cancelled.is_set():
+            return DownloadState.CANCELLING
+        return DownloadState.PAUSED if self.is_paused else DownloadState.RUNNING
 
     def cancel(self) -> None:
         """Let the download end with CancelledError, if it has not ended."""

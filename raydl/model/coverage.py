@@ -47,8 +47,12 @@ class Coverage:
 
     def has(self, position: int) -> bool:
         """Whether the byte at that position is there."""
-        index = bisect_right(self._starts, position) - 1
-        return index >= 0 and position < self._stops[index]
+        return self.covers(position, position + 1)
+
+    def covers(self, start: int, stop: int) -> bool:
+        """Whether all of ``[start, stop)`` is there."""
+        index = bisect_right(self._starts, start) - 1
+        return index >= 0 and stop <= self._stops[index]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Coverage) and list(self) == list(other)

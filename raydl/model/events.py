@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from raydl.model.errors import RaydlError
@@ -26,9 +26,16 @@ Emit = Callable[["Event"], None]
 
 @dataclass(frozen=True)
 class Event:
-    """Base of all events. ``level`` says how loud: ``info``, ``warning`` or ``detail``."""
+    """Base of all events. ``level`` says how loud: ``info``, ``warning`` or ``detail``.
+
+    ``download`` is the id of the download, empty before there is one, and ``file`` the number of
+    the file in it: a part is known by its file and its first byte.
+    """
 
     level: ClassVar[str] = "detail"
+    _: KW_ONLY
+    download: str = ""
+    file: int = 0
 
     @classmethod
     def kind(cls) -> str:
@@ -36,8 +43,15 @@ class Event:
         return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data: ``event`` and the fields."""
-        return {"event": self.kind(), **asdict(self)}
+        """Plain data: ``event``, whose it is, and what happened."""
+        ids = {"download": self.download, "file": self.file}
+        return {"event": self.kind(), **ids, **self.details()}
+
+    def details(self) -> dict[str, Any]:
+        """What happened, as plain data."""
+        record = asdict(self)
+        del record["download"], record["file"]
+        return record
 
 
 @dataclass(frozen=True)
@@ -47,9 +61,9 @@ class Probed(Event):
     remote: Remote
     level: ClassVar[str] = "info"
 
-    def to_dict(self) -> dict[str, Any]:
+    def details(self) -> dict[str, Any]:
         """The remote's fields, flat."""
-        return {"event": self.kind(), "schema": SCHEMA, **self.remote.to_dict()}
+        return {"schema": SCHEMA, **self.remote.to_dict()}
 
     def __str__(self) -> str:
         size = "size unknown" if self.remote.size is None else format_size(self.remote.size)
@@ -223,9 +237,9 @@ class Progress(Event):
     retries: int
     by_node: tuple[NodeNow, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
+    def details(self) -> dict[str, Any]:
         """With an object for each node."""
-        return {**super().to_dict(), "by_node": [node._asdict() for node in self.by_node]}
+        return {**super().details(), "by_node": [node._asdict() for node in self.by_node]}
 
     def __str__(self) -> str:
         of = f" of {format_size(self.size)}" if self.size else ""
@@ -284,9 +298,9 @@ class Finished(Event):
     report: Report
     level: ClassVar[str] = "info"
 
-    def to_dict(self) -> dict[str, Any]:
+    def details(self) -> dict[str, Any]:
         """The report's fields, flat."""
-        return {"event": self.kind(), **self.report.to_dict()}
+        return self.report.to_dict()
 
     def __str__(self) -> str:
         line, limit = self.report.summary(), self.report.limit

@@ -29,9 +29,8 @@ OURS = "_raydl_error"
 def note(event: Event) -> None:
     """Log an event; not those that come many times a second and say little."""
     if log.isEnabledFor(logging.DEBUG) and not isinstance(event, Progress | PartWritten):
-        record = event.to_dict()
-        kind = record.pop("event")
-        log.debug("%s: %s", kind, " ".join(f"{name}={value!r}" for name, value in record.items()))
+        details = event.details().items()
+        log.debug("%s: %s", event.kind(), " ".join(f"{name}={value!r}" for name, value in details))
 
 
 def note_quietly(event: Event) -> None:

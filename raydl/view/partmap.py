@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
+from raydl.model.coverage import Coverage
 from raydl.model.events import (
     Event,
     PartFailed,
@@ -16,7 +17,7 @@ from raydl.model.events import (
 )
 
 
-class State(Enum):
+class CellState(Enum):
     """Of the bytes of a cell; of several parts in it, what happened last."""
 
     WAITING = "waiting"
@@ -27,63 +28,70 @@ class State(Enum):
     WRITTEN = "written"
 
 
-STRENGTH = {State.FLYING: 0.33, State.HEDGED: 0.5, State.FETCHED: 0.7, State.WRITTEN: 1.0}
+STRENGTH = {
+    CellState.FLYING: 0.33,
+    CellState.HEDGED: 0.5,
+    CellState.FETCHED: 0.7,
+    CellState.WRITTEN: 1.0,
+}
 """How strong its node's colour is in a picture of a cell: the more, the nearer to the file."""
 
 
 class Cell(NamedTuple):
     """``node`` is the one that had to do with it last, empty for none."""
 
-    state: State
+    state: CellState
     node: str
 
 
 class PartMap:
-    """``count`` cells, whatever the number of parts; an event costs what it touches of them."""
+    """``count`` cells of one ``file``, whatever the number of parts; an event costs what it touches
+    of them, and one about another file of the download changes nothing."""
 
-    def __init__(self, count: int = 200) -> None:
-        self._count = count
-        self._size = self._written = 0
+    def __init__(self, count: int = 200, file: int = 0) -> None:
+        self._count, self._file = count, file
+        self._size = 0
         self.changed: set[int] = set()
         """Cells that may look different since this was last cleared."""
         self._reset(0)
 
     def take(self, event: Event) -> None:
         """Take in what happened."""
+        if event.file != self._file:
+            return
         match event:
             case Planned(start, size):
                 self._size = size
                 self._reset(start)
             case PartStarted(_, start, stop, node):
-                self._mark(start, stop, node, State.FLYING)
+                self._mark(start, stop, node, CellState.FLYING)
             case PartHedged(_, start, stop, node):
-                self._mark(start, stop, node, State.HEDGED)
+                self._mark(start, stop, node, CellState.HEDGED)
             case PartFailed(_, start, stop, node):
-                self._mark(start, stop, node, State.FAILED)
+                self._mark(start, stop, node, CellState.FAILED)
             case PartFetched(_, start, stop, node):
-                self._mark(start, stop, node, State.FETCHED)
-            case PartWritten(_, _, stop):
-                before, self._written = self._written, max(self._written, stop)
-                self.changed.update(self._touched(before, self._written))
+                self._mark(start, stop, node, CellState.FETCHED)
+            case PartWritten(_, start, stop):
+                self._written.add(start, stop)
+                self.changed.update(self._touched(start, stop))
 
     def cell(self, number: int) -> Cell:
         """How cell ``number`` is now."""
-        stop = self._size * (number + 1) // self._count
-        if not self._size or stop <= self._written:
-            return Cell(State.WRITTEN if self._size else State.WAITING, self._nodes[number])
-        return Cell(self._states[number], self._nodes[number])
+        start, stop = (self._size * n // self._count for n in (number, number + 1))
+        is_written = self._written.covers(start, max(stop, start + 1))
+        return Cell(CellState.WRITTEN if is_written else self._states[number], self._nodes[number])
 
     def cells(self) -> list[Cell]:
         """All of them."""
         return [self.cell(number) for number in range(self._count)]
 
     def _reset(self, written: int) -> None:
-        self._written = written
-        self._states = [State.WAITING] * self._count
+        self._written = Coverage([(0, written)])
+        self._states = [CellState.WAITING] * self._count
         self._nodes = [""] * self._count
         self.changed.update(range(self._count))
 
-    def _mark(self, start: int, stop: int, node: str, state: State) -> None:
+    def _mark(self, start: int, stop: int, node: str, state: CellState) -> None:
         for number in self._touched(start, stop):
             self._states[number], self._nodes[number] = state, node
             self.changed.add(number)

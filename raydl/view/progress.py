@@ -25,7 +25,7 @@ from raydl.model.events import (
 )
 from raydl.model.log import warn
 from raydl.model.units import format_duration, format_size
-from raydl.view.status import Tally
+from raydl.view.status import DownloadStatus
 
 PLAIN_SECONDS = 5.0
 
@@ -103,12 +103,12 @@ class Plain(Silent):
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
-        self._tally = Tally()
+        self._status = DownloadStatus()
         self._shown_at = time.monotonic()
 
     def __call__(self, event: Event) -> None:
         """Write a line if the event is worth one."""
-        self._tally.take(event)
+        self._status.take(event)
         if isinstance(event, Progress):
             now = time.monotonic()
             if now - self._shown_at >= PLAIN_SECONDS:
@@ -118,13 +118,13 @@ class Plain(Silent):
             self._line(str(event))
 
     def _progress(self, event: Progress) -> None:
-        tally = self._tally
-        line = tally.amount
+        status = self._status
+        line = status.amount
         if event.size:
             line = f"{100 * event.fetched / event.size:3.0f} %, {line}"
-        if tally.seconds_left is not None:
-            line += f", {format_duration(tally.seconds_left)} left"
-        self._line(f"{line}, {format_size(tally.speed)}/s, {tally.at_work}")
+        if status.seconds_left is not None:
+            line += f", {format_duration(status.seconds_left)} left"
+        self._line(f"{line}, {format_size(status.speed)}/s, {status.at_work}")
 
 
 class Bar(Silent):
@@ -133,17 +133,17 @@ class Bar(Silent):
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
         self._bar: Any = None
-        self._tally = Tally()
+        self._status = DownloadStatus()
 
     def __call__(self, event: Event) -> None:
         """Move the bar, or write a line above it."""
-        self._tally.take(event)
+        self._status.take(event)
         match event:
             case Progress():
-                self._draw(event, _fields(self._tally, _width(self._stream)))
+                self._draw(event, _fields(self._status, _width(self._stream)))
             case Verifying():
-                if self._tally.progress is not None:
-                    self._draw(self._tally.progress, "verifying")
+                if self._status.progress is not None:
+                    self._draw(self._status.progress, "verifying")
             case Finished() | Failed():
                 self.close()
                 if isinstance(event, Finished):
@@ -195,17 +195,17 @@ WITHOUT_BAR = ((44, "{fetched}, {speed}, {lanes}"), (22, "{fetched}, {speed}"), 
 """The same where the size is not known."""
 
 
-def _fields(tally: Tally, width: int) -> str:
+def _fields(status: DownloadStatus, width: int) -> str:
     """How it stands, in as many fields as there is room for."""
-    layouts = BESIDE_BAR if tally.size else WITHOUT_BAR
+    layouts = BESIDE_BAR if status.size else WITHOUT_BAR
     layout = next(layout for least, layout in layouts if width >= least)
-    left = tally.seconds_left
+    left = status.seconds_left
     return layout.format(
-        amount=tally.amount,
-        fetched=format_size(tally.fetched),
-        speed=f"{format_size(tally.speed)}/s",
+        amount=status.amount,
+        fetched=format_size(status.fetched),
+        speed=f"{format_size(status.speed)}/s",
         left=f"{'?' if left is None else format_duration(left)} left",
-        lanes=tally.at_work,
+        lanes=status.at_work,
     )
 
 

@@ -26,26 +26,23 @@ from raydl.model.events import (
     Verifying,
 )
 from raydl.model.report import Report
+from raydl.model.state import DownloadState
 from raydl.model.units import counted, format_duration, format_size
 
 SPEED_SECONDS = 2.0
 """A speed is averaged over this long."""
 
 
-class Phase(Enum):
-    """Where a download is."""
+class Step(Enum):
+    """What a download that runs is about."""
 
     ASKING = "asking"
     FETCHING = "fetching"
-    PAUSED = "paused"
     VERIFYING = "verifying"
-    DONE = "done"
-    STOPPED = "stopped"
-    FAILED = "failed"
 
 
 @dataclass
-class NodeTally:
+class NodeStatus:
     """What a node has brought: ``number`` counts nodes in the order in which they came.
 
     ``bytes`` of whole parts, ``lanes`` at work, ``speed`` in bytes a second over the last seconds.
@@ -59,7 +56,7 @@ class NodeTally:
     state: str = "joins"
     _speeds: deque[tuple[float, float]] = field(default_factory=deque, repr=False)
 
-    def saw(self, speed: float, now: float) -> None:
+    def observe(self, speed: float, now: float) -> None:
         """Record the current speed."""
         self._speeds.append((now, speed))
         while self._speeds[0][0] < now - SPEED_SECONDS:
@@ -72,7 +69,7 @@ class NodeTally:
         self._speeds.clear()
 
 
-class Mark(NamedTuple):
+class Sample(NamedTuple):
     """How far it was at a time."""
 
     time: float
@@ -80,31 +77,32 @@ class Mark(NamedTuple):
     lanes: int
 
 
-class Tally:
-    """Takes in events, one after the other."""
+class DownloadStatus:
+    """Takes in events, one after the other. Whoever asks for a pause or an end sets ``state``."""
 
-    def __init__(self) -> None:
+    def __init__(self, state: DownloadState = DownloadState.RUNNING) -> None:
         self.name = ""
         self.size: int | None = None
-        self.phase = Phase.ASKING
+        self.state = state
+        self.step = Step.ASKING
         self.progress: Progress | None = None
-        self.nodes: dict[str, NodeTally] = {}
+        self.nodes: dict[str, NodeStatus] = {}
         self.notes: deque[str] = deque(maxlen=100)
         """Lines that a person should know, the last ones."""
         self.report: Report | None = None
-        self._marks: deque[Mark] = deque()
+        self._samples: deque[Sample] = deque()
 
     def take(self, event: Event) -> None:
         """Take in what happened."""
         match event:
             case Probed(remote):
                 self.name, self.size = remote.name, remote.size
-                self._marks.clear()
+                self._samples.clear()
             case Planned(_, size):
-                self.size, self.phase = size, Phase.FETCHING
+                self.size, self.step = size, Step.FETCHING
                 for node in self.nodes.values():  # it may have begun again
                     node.bytes = 0
-                self._marks.clear()
+                self._samples.clear()
             case LanesJoined(name):
                 self.node(name).state = "fetches"
             case LanesLeft(name):
@@ -114,25 +112,25 @@ class Tally:
             case Progress():
                 self._take_progress(event)
             case Verifying():
-                self.phase = Phase.VERIFYING
+                self.step = Step.VERIFYING
             case Paused():
-                self.phase = Phase.PAUSED
+                self._turn(DownloadState.PAUSED)
             case Continued():
-                self.phase = Phase.FETCHING
-                self._marks.clear()
+                self._turn(DownloadState.RUNNING)
+                self._samples.clear()
             case Finished(report):
-                self.report, self.phase = report, Phase.DONE
+                self.report, self.state = report, DownloadState.DONE
                 self._rest("done")
-            case Failed():
-                self.phase = Phase.FAILED
+            case Failed(error):
+                self.state = DownloadState.after(error)
                 self._rest("stopped")
         if isinstance(event, Notice | ClusterChosen | Resumed | LanesLeft | Failed):
             self.notes.append(str(event))
 
-    def node(self, name: str) -> NodeTally:
+    def node(self, name: str) -> NodeStatus:
         """The node of that name, which may be new."""
         if name not in self.nodes:
-            self.nodes[name] = NodeTally(name, len(self.nodes))
+            self.nodes[name] = NodeStatus(name, len(self.nodes))
         return self.nodes[name]
 
     @property
@@ -143,9 +141,9 @@ class Tally:
     @property
     def speed(self) -> float:
         """Bytes a second, over the last seconds."""
-        if self.phase is not Phase.FETCHING or len(self._marks) < 2:
+        if not self._is_fetching or len(self._samples) < 2:
             return 0.0
-        first, last = self._marks[0], self._marks[-1]
+        first, last = self._samples[0], self._samples[-1]
         seconds = last.time - first.time
         return max(0.0, (last.fetched - first.fetched) / seconds) if seconds > 0 else 0.0
 
@@ -154,7 +152,7 @@ class Tally:
         """The lanes and nodes at work. Under a rate most moments have no lane at work, so they are
         the most of the last seconds."""
         nodes = counted(self.progress.nodes if self.progress else 0, "node")
-        lanes = max((mark.lanes for mark in self._marks), default=0)
+        lanes = max((sample.lanes for sample in self._samples), default=0)
         return f"{counted(lanes, 'lane')} on {nodes}" if lanes else nodes
 
     @property
@@ -174,8 +172,10 @@ class Tally:
         if self.report is not None:
             return self.report.summary().partition(": ")[2] or self.report.summary()
         text = self.amount
-        if self.phase is not Phase.FETCHING:
-            return f"{text}, {self.phase.value}" if self.progress else f"{self.phase.value} …"
+        if not self._is_fetching:
+            running = self.state is DownloadState.RUNNING
+            word = self.step.value if running else self.state.value
+            return f"{text}, {word}" if self.progress else f"{word} …"
         text += f", {format_size(self.speed)}/s"
         left = self.seconds_left
         if left is not None:
@@ -186,18 +186,27 @@ class Tally:
                 text += f", {counted(self.progress.retries, 'retry', 'retries')}"
         return text
 
+    @property
+    def _is_fetching(self) -> bool:
+        return self.state is DownloadState.RUNNING and self.step is Step.FETCHING
+
+    def _turn(self, state: DownloadState) -> None:
+        """What was said before it was cancelled may come after that."""
+        if self.state is not DownloadState.CANCELLING:
+            self.state = state
+
     def _take_progress(self, event: Progress) -> None:
         self.progress, self.size = event, event.size
-        if self.phase is Phase.ASKING:
-            self.phase = Phase.FETCHING
+        if self.step is Step.ASKING:
+            self.step = Step.FETCHING
         now = time.monotonic()
-        self._marks.append(Mark(now, event.fetched, event.lanes))
-        while len(self._marks) > 2 and self._marks[1].time <= now - SPEED_SECONDS:
-            self._marks.popleft()
+        self._samples.append(Sample(now, event.fetched, event.lanes))
+        while len(self._samples) > 2 and self._samples[1].time <= now - SPEED_SECONDS:
+            self._samples.popleft()
         for seen in event.by_node:
             node = self.node(seen.node)
             node.lanes = seen.lanes
-            node.saw(seen.speed, now)
+            node.observe(seen.speed, now)
             node.state = "silent" if seen.silent else "fetches" if seen.lanes else "idle"
 
     def _rest(self, state: str) -> None:

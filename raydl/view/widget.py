@@ -10,8 +10,8 @@ from typing import Any
 from raydl.model.events import Event, Failed, Paused, Verifying
 from raydl.model.units import format_size
 from raydl.view import html
-from raydl.view.partmap import STRENGTH, Cell, PartMap, State
-from raydl.view.status import Tally
+from raydl.view.partmap import STRENGTH, Cell, CellState, PartMap
+from raydl.view.status import DownloadStatus
 from raydl.view.theme import TROUBLE, colour
 
 DRAW_SECONDS = 0.25
@@ -45,16 +45,16 @@ class Widget:
         from IPython.display import display
 
         self._html: Any = ipywidgets.HTML()
-        self._map, self._tally = PartMap(CELLS), Tally()
+        self._map, self._status = PartMap(CELLS), DownloadStatus()
         self._drawn_at = 0.0
         display(self._html)  # type: ignore[no-untyped-call]
 
     def __call__(self, event: Event) -> None:
         """Take it in; draw a few times a second."""
         self._map.take(event)
-        self._tally.take(event)
-        if self._tally.report is not None:
-            self._show(self._tally.report._repr_html_())
+        self._status.take(event)
+        if self._status.report is not None:
+            self._show(self._status.report._repr_html_())
             return
         now = time.monotonic()
         if now - self._drawn_at >= DRAW_SECONDS or isinstance(event, Failed | Paused | Verifying):
@@ -70,12 +70,12 @@ class Widget:
             self._html.value = text
 
     def _draw(self) -> None:
-        tally = self._tally
-        parts = [html.line(tally.summary())]
-        if tally.size and tally.progress:
-            parts += [html.bar(tally.fetched / tally.size)]
+        status = self._status
+        parts = [html.line(status.summary())]
+        if status.size and status.progress:
+            parts += [html.bar(status.fetched / status.size)]
             parts += [html.strip([self._drawn(cell) for cell in self._map.cells()])]
-        nodes = list(tally.nodes.values())
+        nodes = list(status.nodes.values())
         most = max((node.speed for node in nodes), default=0.0) or 1.0
         if len(nodes) > 1:
             parts += [
@@ -89,14 +89,14 @@ class Widget:
                     for node in nodes
                 )
             ]
-        parts += [html.line(note) for note in list(tally.notes)[-NOTES:]]
-        self._show(html.block(tally.name, *parts))
+        parts += [html.line(note) for note in list(status.notes)[-NOTES:]]
+        self._show(html.block(status.name, *parts))
 
     def _drawn(self, cell: Cell) -> tuple[str, float, str]:
         word = f"{cell.state.value}, {cell.node}" if cell.node else cell.state.value
-        if cell.state is State.FAILED:
+        if cell.state is CellState.FAILED:
             return TROUBLE, 0.8, word
-        if cell.state is State.WAITING:
+        if cell.state is CellState.WAITING:
             return html.EMPTY, 1.0, word
-        node = self._tally.nodes.get(cell.node)
+        node = self._status.nodes.get(cell.node)
         return colour(node.number if node else 0), STRENGTH[cell.state], word

@@ -15,7 +15,7 @@ from raydl.cluster.address import may_be_cluster
 from raydl.model.errors import ClusterError
 from raydl.node.raynode import RayNode
 from tests.conftest import RAYDL, random_bytes
-from tests.rayhome import free_port, ray_home
+from tests.rayhome import free_port
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only there")
 
@@ -151,12 +151,6 @@ def test_where_a_cluster_may_be(monkeypatch, tmp_path):
     (tmp_path / "ray").mkdir()
     (tmp_path / "ray" / "ray_current_cluster").write_text("192.0.2.1:6379")
     assert may_be_cluster("auto")
-
-
-@pytest.fixture
-def home(monkeypatch):
-    with ray_home(monkeypatch) as home:
-        yield home
 
 
 @pytest.fixture

@@ -21,7 +21,6 @@ from raydl.workers.fleet import ClusterFleet
 from raydl.workers.worker import NodeWorker
 from tests.cluster.test_session import outcome, worker_node
 from tests.conftest import random_bytes, run_raydl
-from tests.rayhome import ray_home
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
 
@@ -45,12 +44,6 @@ def session(choice):
 @pytest.fixture
 def secret():
     return "".join(PIECES)
-
-
-@pytest.fixture
-def home(monkeypatch):
-    with ray_home(monkeypatch) as home:
-        yield home
 
 
 def run_python(code, *args, **env):

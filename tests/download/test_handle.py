@@ -119,6 +119,14 @@ def test_a_result_that_is_not_there_yet(origin, in_tmp):
     download.result(30)
 
 
+def test_its_events_have_its_id(origin, in_tmp):
+    one, two = (raydl.start(origin.url(), name, **QUIET) for name in ("one", "two"))
+    for download in (one, two):
+        download.result(30)
+        assert {event.download for event in download.events()} == {download.id}
+    assert one.id != two.id
+
+
 def test_it_fails(origin, in_tmp):
     origin.on(status(404), None)
     download = raydl.start(origin.url(), **QUIET)

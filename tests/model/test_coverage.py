@@ -1,7 +1,7 @@
 """Intervals of a file, against a set of its bytes."""
 
 import random
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import pytest
 
@@ -25,6 +25,8 @@ def test_any_order_of_intervals_is_what_a_set_of_bytes_is():
             there |= set(range(start, stop))
             assert coverage.size == len(there)
             assert [at for at in range(50) if coverage.has(at)] == sorted(there)
+            for at, end in combinations(range(0, 50, 3), 2):
+                assert coverage.covers(at, end) == there.issuperset(range(at, end))
             intervals = list(coverage)
             assert all(a < b for a, b in intervals)
             assert all(b < c for (_, b), (c, _) in pairwise(intervals))

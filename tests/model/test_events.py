@@ -56,8 +56,23 @@ def test_the_schema_is_documented(kind):
     text = (Path(__file__).parents[2] / "docs" / "events.md").read_text()
     match = re.search(rf"^### `{kind.kind()}`\n(.*?)(?=^### |^## |\Z)", text, re.M | re.S)
     assert match, kind.kind()
-    fields = set(sample(kind).to_dict()) - {"event"}
-    assert fields == set(re.findall(r"^\| `(\w+)` \|", match[1], re.M))
+    assert set(sample(kind).details()) == set(re.findall(r"^\| `(\w+)` \|", match[1], re.M))
+    of_all = re.search(r"^## Every record$(.*?)^## ", text, re.M | re.S)[1]
+    others = set(sample(kind).to_dict()) - set(sample(kind).details())
+    assert others | {"time"} == set(re.findall(r"^\| `(\w+)` \|", of_all, re.M))
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.__name__)
+def test_every_event_says_whose_it_is(kind):
+    event = sample(kind)
+    mine = dataclasses.replace(event, download="0123abcd", file=2)
+    assert (mine.download, mine.file) == ("0123abcd", 2)
+    record = mine.to_dict()
+    assert (record["download"], record["file"]) == ("0123abcd", 2)
+    assert str(mine) == str(event)
+    assert mine.details() == event.details()
+    assert kind.__match_args__ == tuple(inspect.signature(kind).parameters)[:-2]
+    assert mine != event
 
 
 def test_some_lines():

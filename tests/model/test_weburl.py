@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raydl.model.errors import UsageError
-from raydl.model.weburl import check_url
+from raydl.model.weburl import check_url, redact
 
 
 def says(url):
@@ -71,3 +71,9 @@ def test_a_password_is_never_shown(start, before, after):
 
 def test_what_can_be_fetched():
     assert check_url(" HTTPS://[::1]:8000/x ").port == 8000
+
+
+def test_redacted_urls_hold_no_secret():
+    secret = "https://anna:hunter2@example.org:8443/a/b.bin?X-Signature=hunter3#hunter4"
+    assert redact(secret) == "https://example.org:8443/a/b.bin?…"
+    assert redact("http://[::1]:80/x") == "http://[::1]:80/x"

@@ -16,15 +16,9 @@ from raydl.model.errors import ClusterError, UsageError
 from raydl.node.raynode import RayNode
 from raydl.node.roles import Head, find_head, is_here, join, start_head
 from tests.conftest import RAYDL, random_bytes, run_raydl
-from tests.rayhome import free_port, processes, ray_home
+from tests.rayhome import free_port, processes
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
-
-
-@pytest.fixture
-def home(monkeypatch):
-    with ray_home(monkeypatch) as home:
-        yield home
 
 
 @pytest.fixture

@@ -17,8 +17,9 @@ from raydl.model.events import (
 )
 from raydl.model.remote import Remote
 from raydl.model.report import Report
+from raydl.model.state import DownloadState
 from raydl.view import status as module
-from raydl.view.status import Phase, Tally
+from raydl.view.status import DownloadStatus, Step
 
 REMOTE = Remote("http://h/f", "http://h/f", 1000, True, None, None, "f")
 
@@ -34,84 +35,85 @@ def clock(monkeypatch):
     return now
 
 
-def take(tally, *events):
+def take(status, *events):
     for event in events:
-        tally.take(event)
+        status.take(event)
 
 
 def test_from_the_first_question_to_the_file(clock):
-    tally = Tally()
-    assert tally.summary() == "asking …"
-    take(tally, Probed(REMOTE), Planned(0, 1000, None, 100, ""), LanesJoined("a", 4))
-    assert (tally.name, tally.size, tally.phase) == ("f", 1000, Phase.FETCHING)
-    assert tally.nodes["a"].state == "fetches"
-    take(tally, progress(0, NodeNow("a", 4, 0.0, False)))
+    status = DownloadStatus()
+    assert status.summary() == "asking …"
+    take(status, Probed(REMOTE), Planned(0, 1000, None, 100, ""), LanesJoined("a", 4))
+    assert (status.name, status.size, status.step) == ("f", 1000, Step.FETCHING)
+    assert status.nodes["a"].state == "fetches"
+    take(status, progress(0, NodeNow("a", 4, 0.0, False)))
     clock[0] += 1
-    take(tally, PartFetched(0, 0, 200, "a", 1.0), progress(250, NodeNow("a", 4, 200.0, False)))
-    assert tally.speed == 250
-    assert tally.seconds_left == 3
-    assert tally.nodes["a"].bytes == 200
-    assert tally.nodes["a"].speed == 100
-    assert tally.summary() == "250 B of 1000 B, 250 B/s, 3.0s left, 4 lanes on 1 node"
-    take(tally, Verifying())
-    assert tally.summary() == "250 B of 1000 B, verifying"
-    take(tally, Finished(Report("http://h/f", "f", 1000, seconds=2.0)))
-    assert tally.phase is Phase.DONE
-    assert tally.summary() == "1000 B in 2.0s"
-    assert (tally.nodes["a"].lanes, tally.nodes["a"].state) == (0, "done")
+    take(status, PartFetched(0, 0, 200, "a", 1.0), progress(250, NodeNow("a", 4, 200.0, False)))
+    assert status.speed == 250
+    assert status.seconds_left == 3
+    assert status.nodes["a"].bytes == 200
+    assert status.nodes["a"].speed == 100
+    assert status.summary() == "250 B of 1000 B, 250 B/s, 3.0s left, 4 lanes on 1 node"
+    take(status, Verifying())
+    assert status.summary() == "250 B of 1000 B, verifying"
+    take(status, Finished(Report("http://h/f", "f", 1000, seconds=2.0)))
+    assert status.state is DownloadState.DONE
+    assert status.summary() == "1000 B in 2.0s"
+    assert (status.nodes["a"].lanes, status.nodes["a"].state) == (0, "done")
 
 
 def test_nodes_in_their_states(clock):
-    tally = Tally()
-    take(tally, Planned(0, 1000, None, 100, ""))
+    status = DownloadStatus()
+    take(status, Planned(0, 1000, None, 100, ""))
     busy, idle = NodeNow("a", 2, 9.0, False), NodeNow("b", 0, 0.0, False)
-    take(tally, progress(1, busy, idle, NodeNow("c", 1, 0.0, True)), LanesLeft("d", 4, "gone"))
-    states = {name: node.state for name, node in tally.nodes.items()}
+    take(status, progress(1, busy, idle, NodeNow("c", 1, 0.0, True)), LanesLeft("d", 4, "gone"))
+    states = {name: node.state for name, node in status.nodes.items()}
     assert states == {"a": "fetches", "b": "idle", "c": "silent", "d": "left"}
-    assert [node.number for node in tally.nodes.values()] == [0, 1, 2, 3]
-    assert list(tally.notes) == ["d is lost: gone; its parts go to others"]
-    take(tally, Failed("E", "no", "", 4))
-    assert {n: node.state for n, node in tally.nodes.items()}["a"] == "stopped"
-    assert tally.nodes["d"].state == "left"
+    assert [node.number for node in status.nodes.values()] == [0, 1, 2, 3]
+    assert list(status.notes) == ["d is lost: gone; its parts go to others"]
+    take(status, Failed("E", "no", "", 4))
+    assert status.state is DownloadState.FAILED
+    assert {n: node.state for n, node in status.nodes.items()}["a"] == "stopped"
+    assert status.nodes["d"].state == "left"
 
 
 def test_a_pause_does_not_slow_the_speed(clock):
-    tally = Tally()
-    take(tally, Planned(0, 1000, None, 100, ""), progress(0))
+    status = DownloadStatus()
+    take(status, Planned(0, 1000, None, 100, ""), progress(0))
     clock[0] += 1
-    take(tally, progress(100), Paused())
-    assert (tally.phase, tally.speed) == (Phase.PAUSED, 0)
-    assert "paused" in tally.summary()
+    take(status, progress(100), Paused())
+    assert (status.state, status.speed) == (DownloadState.PAUSED, 0)
+    assert "paused" in status.summary()
     clock[0] += 1000
-    take(tally, Continued(), progress(100))
+    take(status, Continued(), progress(100))
     clock[0] += 1
-    take(tally, progress(300))
-    assert tally.speed == 200
+    take(status, progress(300))
+    assert status.speed == 200
 
 
 def test_only_the_last_seconds_count(clock):
-    tally = Tally()
-    take(tally, Planned(0, 1000, None, 100, ""))
+    status = DownloadStatus()
+    take(status, Planned(0, 1000, None, 100, ""))
     for second in range(10):
-        take(tally, progress(second * 10 if second < 5 else 500 + second))
+        take(status, progress(second * 10 if second < 5 else 500 + second))
         clock[0] += 1
-    assert tally.speed == pytest.approx(1)
+    assert status.speed == pytest.approx(1)
 
 
 def test_a_node_that_brings_bytes_in_bursts(clock):
-    tally = Tally()
-    take(tally, Planned(0, 1000, None, 100, ""))
+    status = DownloadStatus()
+    take(status, Planned(0, 1000, None, 100, ""))
     for tick in range(40):
         clock[0] += 0.1
-        take(tally, progress(tick, NodeNow("a", 4, 50.0 if tick % 5 == 0 else 0.0, False)))
-    assert tally.nodes["a"].speed == pytest.approx(10, rel=0.1)
-    take(tally, LanesLeft("a", 4, "gone"))
-    assert tally.nodes["a"].speed == 0
+        take(status, progress(tick, NodeNow("a", 4, 50.0 if tick % 5 == 0 else 0.0, False)))
+    assert status.nodes["a"].speed == pytest.approx(10, rel=0.1)
+    take(status, LanesLeft("a", 4, "gone"))
+    assert status.nodes["a"].speed == 0
 
 
 def test_notes_are_not_kept_without_end():
-    tally = Tally()
+    status = DownloadStatus()
     for number in range(1000):
-        tally.take(Notice(f"{number}"))
-    assert len(tally.notes) == 100
-    assert tally.notes[-1] == "999"
+        status.take(Notice(f"{number}"))
+    assert len(status.notes) == 100
+    assert status.notes[-1] == "999"

@@ -5,33 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from raydl.gui.backend import Backend, Message
 from raydl.gui.leftover import Leftover, leftover
-from raydl.model.errors import CancelledError, OutputError, RaydlError, TargetError
-from raydl.model.events import Event, Failed, Planned
+from raydl.model.errors import OutputError, RaydlError, TargetError
+from raydl.model.events import Event, Failed, Finished, Planned
 from raydl.model.naming import file_name
 from raydl.model.report import Report
+from raydl.model.state import DownloadState
 from raydl.model.weburl import redact
 from raydl.view.partmap import PartMap
-from raydl.view.status import Phase, Tally
+from raydl.view.status import DownloadStatus
 
 CELLS = 240
-
-
-class Stage(Enum):
-    """What may be done with a download now."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    PAUSED = "paused"
-    CANCELLING = "stopping"
-    DONE = "done"
-    STOPPED = "stopped"
-    FAILED = "failed"
 
 
 @dataclass(eq=False)
@@ -42,8 +30,7 @@ class Item:
     url: str = field(repr=False)
     target: str
     options: dict[str, Any] = field(repr=False)
-    stage: Stage = Stage.QUEUED
-    tally: Tally = field(default_factory=Tally)
+    status: DownloadStatus = field(default_factory=lambda: DownloadStatus(DownloadState.QUEUED))
     parts: PartMap = field(default_factory=lambda: PartMap(CELLS))
     report: Report | None = None
     error: RaydlError | None = None
@@ -69,7 +56,7 @@ class Item:
         """Where the file is to be; None while its name is not known."""
         if self.target and not self.target.endswith(("/", "\\")):
             return Path(self.target)
-        return Path(self.target, self.tally.name) if self.tally.name else None
+        return Path(self.target, self.status.name) if self.status.name else None
 
     @property
     def is_in_the_way(self) -> bool:
@@ -84,39 +71,34 @@ class Item:
         return isinstance(self.error, TargetError | OutputError)
 
     @property
-    def can_go_on(self) -> bool:
-        """Whether it ended without the file."""
-        return self.stage in (Stage.STOPPED, Stage.FAILED)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it has ended, in whatever way."""
-        return self.can_go_on or self.stage is Stage.DONE
+    def state(self) -> DownloadState:
+        """Which decides what may be done with it now."""
+        return self.status.state
 
     @property
     def fetched(self) -> int:
         """Bytes that have arrived, or that are left where it has ended without the file."""
-        return self.left.kept if self.can_go_on else self.tally.fetched
+        return self.left.kept if self.state.can_go_on else self.status.fetched
 
     @property
     def share(self) -> float | None:
         """How much of it that is, 0 to 1; None while unknown."""
-        if self.stage is Stage.DONE:
+        if self.state is DownloadState.DONE:
             return 1.0
-        return self.fetched / self.tally.size if self.tally.size else None
+        return self.fetched / self.status.size if self.status.size else None
 
     def look_what_is_left(self) -> None:
         """The download ended without the file: find out what the next run resumes, and show it."""
         path = self.path
         self.left = Leftover() if path is None else leftover(path, self.url)
-        self.tally.size = self.tally.size or self.left.size
+        self.status.size = self.status.size or self.left.size
         self.parts = PartMap(CELLS)
-        if self.tally.size:
-            self.parts.take(Planned(self.left.kept, self.tally.size, None, 0, ""))
+        if self.status.size:
+            self.parts.take(Planned(self.left.kept, self.status.size, None, 0, ""))
 
 
-class Lineup:
-    """The list. ``changed`` is called with an item whose stage is another than before."""
+class DownloadQueue:
+    """The list of them. ``changed`` is called with an item whose state is another than before."""
 
     def __init__(self, backend: Backend, changed: Callable[[Item], None]) -> None:
         self._backend, self._changed = backend, changed
@@ -130,8 +112,7 @@ class Lineup:
     @property
     def running(self) -> Item | None:
         """The one whose turn it is."""
-        mine = (Stage.RUNNING, Stage.PAUSED, Stage.CANCELLING)
-        return next((item for item in self.items if item.stage in mine), None)
+        return next((item for item in self.items if item.state.is_under_way), None)
 
     def add(self, url: str, target: str, options: dict[str, Any]) -> Item:
         """One more; it begins when its turn comes."""
@@ -143,7 +124,7 @@ class Lineup:
     def offer(self, url: str, target: str, options: dict[str, Any], name: str = "") -> Item:
         """An earlier download, to be resumed; ``name`` is what the origin called it, if known."""
         item = self._append(url, target, options)
-        item.tally.name, item.stage = name, Stage.STOPPED
+        item.status.name, item.status.state = name, DownloadState.STOPPED
         item.look_what_is_left()
         self._changed(item)
         return item
@@ -160,29 +141,30 @@ class Lineup:
 
     def toggle(self, item: Item) -> None:
         """Pause what runs, resume what is paused or had ended."""
-        if item.stage is Stage.RUNNING:
+        if item.state is DownloadState.RUNNING:
             self._backend.pause(item.key)
-            self._set(item, Stage.PAUSED)
-        elif item.stage is Stage.PAUSED:
+            self._set(item, DownloadState.PAUSED)
+        elif item.state is DownloadState.PAUSED:
             self._backend.resume(item.key)
-            self._set(item, Stage.RUNNING)
-        elif item.can_go_on:
-            item.error, item.tally, item.parts = None, Tally(), PartMap(CELLS)
-            item.left = Leftover()
-            self._set(item, Stage.QUEUED)
+            self._set(item, DownloadState.RUNNING)
+        elif item.state.can_go_on:
+            item.status = DownloadStatus(DownloadState.QUEUED)
+            item.error, item.parts, item.left = None, PartMap(CELLS), Leftover()
+            self._changed(item)
             self._advance()
 
     def cancel(self, item: Item) -> None:
         """End it; what had arrived is kept."""
-        if item.stage is Stage.QUEUED:
-            self._end(item, Stage.STOPPED)
-        elif item.stage in (Stage.RUNNING, Stage.PAUSED):
+        if item.state is DownloadState.QUEUED:
+            item.status.state = DownloadState.STOPPED
+            self._ended(item)
+        elif item.state in (DownloadState.RUNNING, DownloadState.PAUSED):
             self._backend.cancel(item.key)
-            self._set(item, Stage.CANCELLING)
+            self._set(item, DownloadState.CANCELLING)
 
     def remove(self, item: Item) -> None:
         """Take it off the list; files stay."""
-        if item.is_over:
+        if item.state.is_over:
             self.items.remove(item)
 
     def take(self, message: Message) -> Item | None:
@@ -190,18 +172,17 @@ class Lineup:
         match message:
             case ("event", int(key), Event() as event):
                 item = self._find(key)
-                if item is not None:
-                    item.tally.take(event)
+                # It has not ended before "ended" comes.
+                if item is not None and not isinstance(event, Finished | Failed):
+                    item.status.take(event)
                     item.parts.take(event)
                 return item
             case ("ended", int(key), report, error):
                 item = self._find(key)
                 if item is not None:
                     item.report, item.error = report, error
-                    if isinstance(error, CancelledError):
-                        item.tally.phase = Phase.STOPPED
-                    stopped = Stage.STOPPED if isinstance(error, CancelledError) else Stage.FAILED
-                    self._end(item, Stage.DONE if report is not None else stopped)
+                    item.status.take(Finished(report) if error is None else Failed.of(error))
+                    self._ended(item)
                 return item
             case ("died", number):
                 item = self.running
@@ -210,8 +191,8 @@ class Lineup:
                 item.error = RaydlError(
                     "the process that downloads has ended", "Resume goes on from what is kept"
                 )
-                item.tally.take(Failed("RaydlError", item.error.message, "", 1))
-                self._end(item, Stage.FAILED)
+                item.status.take(Failed.of(item.error))
+                self._ended(item)
                 return item
         return None
 
@@ -221,24 +202,24 @@ class Lineup:
         self.items.append(item)
         return item
 
-    def _end(self, item: Item, stage: Stage) -> None:
-        if stage is not Stage.DONE:
+    def _ended(self, item: Item) -> None:
+        if item.state.can_go_on:
             item.look_what_is_left()
-        self._set(item, stage)
+        self._changed(item)
         self._advance()
 
     def _find(self, key: int) -> Item | None:
         return next((item for item in self.items if item.key == key), None)
 
-    def _set(self, item: Item, stage: Stage) -> None:
-        item.stage = stage
+    def _set(self, item: Item, state: DownloadState) -> None:
+        item.status.state = state
         self._changed(item)
 
     def _advance(self) -> None:
         if self.running is not None or self.is_closed:
             return
-        item = next((item for item in self.items if item.stage is Stage.QUEUED), None)
+        item = next((item for item in self.items if item.state is DownloadState.QUEUED), None)
         if item is not None:
             options = {"address": self.address, **item.options}
             item.process = self._backend.start(item.key, item.url, item.target or None, options)
-            self._set(item, Stage.RUNNING)
+            self._set(item, DownloadState.RUNNING)

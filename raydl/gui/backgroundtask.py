@@ -1,4 +1,4 @@
-"""One thing at a time: joining, starting, leaving."""
+"""What a window does in the background, one thing at a time: joining, starting, leaving."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 
-class Errand:
+class BackgroundTask:
     """What a window is busy with, and what it was asked to do after that."""
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Errand:
         self._wish = then or self._wish
 
     def end(self) -> Callable[[], None] | None:
-        """The errand is done, or given up; returns what comes now, if that was asked for."""
+        """It is done, or given up; returns what comes now, if that was asked for."""
         self.is_busy = False
         wish, self._wish = self._wish, None
         return wish

@@ -1,0 +1,92 @@
+"""What commands print of what they found, for people and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from raydl.cli.flags import default_text
+from raydl.model.remote import Remote
+from raydl.model.units import format_size, printable
+from raydl.settings.config import Setting
+from raydl.settings.options import Options, option_fields
+
+if TYPE_CHECKING:
+    from raydl.cluster.session import Node
+
+
+def show_remote(remote: Remote, as_json: bool) -> None:
+    """Print what an origin offers."""
+    record = remote.to_dict()
+    if as_json:
+        print(json.dumps(record))
+        return
+    size = (
+        "not told" if remote.size is None else f"{format_size(remote.size)} ({remote.size:,} bytes)"
+    )
+    ranges = "yes: many parts at once" if remote.ranges else f"no: {remote.why_no_ranges}"
+    resume = "yes" if remote.validator else "only with --checksum"
+    rows = [
+        ("name", remote.name),
+        ("size", size),
+        ("byte ranges", ranges),
+        ("ETag", remote.etag or "none that proves anything"),
+        ("Last-Modified", remote.last_modified or "none"),
+        ("resume", resume if remote.ranges else "no"),
+        ("final URL", record["final_url"]),
+    ]
+    for label, text in rows:
+        print(f"{label:<14} {printable(text)}")
+
+
+def show_nodes(found: Sequence[Node], options: Options, as_json: bool) -> None:
+    """Print a cluster's nodes, and what would be used of each."""
+    lanes = "measured" if options.connections is None else options.connections
+    records: list[dict[str, Any]] = [
+        {
+            "node": node.name,
+            "host": node.host,
+            "this_machine": node.is_driver,
+            "head": node.is_head,
+            "lanes": lanes if options.fetch_here or not node.is_driver else 0,
+            "object_store": node.object_store,
+        }
+        for node in found
+    ]
+    if as_json:
+        print(json.dumps(records))
+        return
+    if not records:
+        print("no Ray cluster: raydl uses this machine alone")
+        print("start one with `raydl coordinator`, or give --address HOST:PORT")
+        return
+    width = max(len(str(r["node"])) for r in records)
+    print(f"{'node':<{width}}  {'lanes':>8}  object store  role")
+    for record in records:
+        roles = [word for word in ("head", "this_machine") if record[word]]
+        role = ", ".join(roles).replace("_", " ") or "worker"
+        store = format_size(record["object_store"])
+        print(f"{record['node']:<{width}}  {record['lanes']:>8}  {store:>12}  {role}")
+
+
+def show_settings(found: Mapping[str, Setting], as_json: bool) -> None:
+    """Print the options in force, and why they are."""
+    if as_json:
+        plain = {k: {"value": _shown(k, s.value), "where": s.where} for k, s in found.items()}
+        print(json.dumps(plain))
+        return
+    width = max(map(len, found))
+    for name, setting in found.items():
+        value = _shown(name, setting.value)
+        shown = default_text(name, value) or ("unset" if value is None else str(value).lower())
+        print(f"{name:<{width}}  {shown:<10}  {setting.where}")
+
+
+def _shown(name: str, value: Any) -> Any:
+    """An option's value as plain data; not the value of one that may hold a secret."""
+    if option_fields()[name].metadata["secret"] and value:
+        return "(not shown)"
+    if value == ():
+        return None
+    return value if value is None or isinstance(value, bool | int | float) else str(value)

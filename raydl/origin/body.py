@@ -1,0 +1,79 @@
+"""Bodies of answers: read into buffers as they come, or as a text."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import requests
+
+from raydl.model.failure import Failure
+from raydl.model.units import format_size
+from raydl.origin.answers import check_framing
+from raydl.origin.faults import OriginFailure
+from raydl.origin.headers import content_coding, content_length
+from raydl.origin.redirects import Requester
+from raydl.origin.wire import answer_of
+
+LARGEST_READ = 4 << 20
+SMALLEST_READ = 16 << 10
+QUICK_READ, SLOW_READ = 0.0125, 0.05
+"""Seconds. A speed is seen, and a request is cut off, in steps of one read."""
+
+
+def fill(
+    requester: Requester, response: requests.Response, view: memoryview, may_end: bool = False
+) -> Iterator[int]:
+    """Read until ``view`` is full, and yield the size of each read.
+
+    The reads adapt to the speed: large ones cost least, but what a broken connection had
+    delivered of the read under way is lost, so a slow connection gets small ones.
+    """
+    amount, position = SMALLEST_READ * 4, 0
+    body = answer_of(response)
+    while position < view.nbytes:
+        if requester.aborted:
+            raise OriginFailure(Failure("cancelled", "cancelled"))
+        began = time.monotonic()
+        with requester.translated():
+            count = body.readinto(view[position : position + amount])
+        if not count:
+            if requester.aborted:
+                continue
+            if may_end and not body.is_cut_off:
+                return
+            how = "ended TLS without a word" if may_end else "closed the connection early"
+            raise OriginFailure(Failure("broken", f"the origin {how}"))
+        position += count
+        yield count
+        took = time.monotonic() - began
+        if took < QUICK_READ:
+            amount = min(amount * 4, LARGEST_READ)
+        elif took > SLOW_READ:
+            amount = max(amount // 2, SMALLEST_READ)
+
+
+def settle(requester: Requester, response: requests.Response) -> None:
+    """After the last byte that was wanted: keep the connection, if nothing follows."""
+    if content_length(response.headers) is None:
+        with requester.translated():
+            if answer_of(response).read(1):
+                raise OriginFailure(Failure("wrong", "the origin sent more than it said"))
+    response.raw.release_conn()
+
+
+def read_text(requester: Requester, response: requests.Response, limit: int) -> str:
+    """All of it, in one timeout. Raises OriginFailure, also beyond ``limit`` bytes."""
+    check_framing(response)
+    if content_coding(response.headers):
+        raise OriginFailure(Failure("wrong", "the origin sent a text packed"))
+    answer, length = answer_of(response), content_length(response.headers)
+    answer.bound(requester.timeout, 2 * limit + SMALLEST_READ)  # with the framing of chunks
+    with requester.translated():
+        data = answer.read(limit + 1)
+    if len(data) > limit:
+        much = f"more than {format_size(limit)}"
+        raise OriginFailure(Failure("wrong", f"no list of digests, but {much} came"))
+    if answer.is_cut_off or len(data) < (length or 0):
+        raise OriginFailure(Failure("broken", "the origin closed the connection early"))
+    return data.decode(errors="replace")

@@ -1,0 +1,251 @@
+"""The queue of the coordinator's window, without a window."""
+
+import os
+
+import pytest
+
+from raydl.gui.downloadqueue import DownloadQueue
+from raydl.model.errors import CancelledError, ChecksumError, NetworkError, OutputError, TargetError
+from raydl.model.events import Continued, Failed, Finished, Paused, Planned, Probed, Progress
+from raydl.model.remote import Remote
+from raydl.model.report import Report
+from raydl.model.state import DownloadState
+from raydl.output.journal import Journal
+from raydl.view.partmap import CellState
+
+URL = "https://h/path/file.bin?signature=secret"
+
+
+class Backend:
+    def __init__(self):
+        self.asked, self.number = [], 1
+
+    def __getattr__(self, name):
+        def ask(*args):
+            self.asked.append((name, *args))
+            return self.number
+
+        return ask
+
+
+def make():
+    backend, changed = Backend(), []
+    queue = DownloadQueue(backend, lambda item: changed.append((item.key, item.state)))
+    return queue, backend, changed
+
+
+def ended(item, error=None):
+    report = Report(item.url, "out/there.bin", 10) if error is None else None
+    return ("ended", item.key, report, error)
+
+
+def leave(folder, name, length, url="http://h/a", size=100):
+    """What an interrupted download leaves."""
+    remote = Remote(url, url, size, True, '"v1"', None, name)
+    (folder / f"{name}.part").write_bytes(b"x" * length)
+    Journal.of(remote).with_synced(length).save(folder / f"{name}.part.journal")
+    return remote
+
+
+def test_one_after_the_other():
+    queue, backend, changed = make()
+    queue.address = "h:1"
+    first, second = queue.add("http://h/a", "", {"parts": 3}), queue.add("http://h/b", "x/", {})
+    assert (first.state, second.state) == (DownloadState.RUNNING, DownloadState.QUEUED)
+    assert backend.asked == [("start", 1, "http://h/a", None, {"address": "h:1", "parts": 3})]
+    queue.take(ended(first))
+    assert (first.state, second.state) == (DownloadState.DONE, DownloadState.RUNNING)
+    assert backend.asked[-1] == ("start", 2, "http://h/b", "x/", {"address": "h:1"})
+    assert first.share == 1.0
+    assert changed == [
+        (1, DownloadState.QUEUED),
+        (1, DownloadState.RUNNING),
+        (2, DownloadState.QUEUED),
+        (1, DownloadState.DONE),
+        (2, DownloadState.RUNNING),
+    ]
+
+
+def test_pause_resume_cancel_and_on_again(tmp_path):
+    queue, backend, _ = make()
+    item = queue.add("http://h/a", str(tmp_path / "a"), {})
+    queue.toggle(item)
+    assert item.state is DownloadState.PAUSED
+    queue.toggle(item)
+    assert item.state is DownloadState.RUNNING
+    queue.cancel(item)
+    assert item.state is DownloadState.CANCELLING
+    queue.toggle(item)
+    queue.cancel(item)
+    assert [name for name, *_ in backend.asked] == ["start", "pause", "resume", "cancel"]
+    leave(tmp_path, "a", 7)
+    queue.take(ended(item, CancelledError("cancelled")))
+    assert (item.state, item.left.kept) == (DownloadState.STOPPED, 7)
+    queue.toggle(item)
+    assert (item.state, item.error) == (DownloadState.RUNNING, None)
+    queue.take(ended(item, NetworkError("gone")))
+    assert item.state is DownloadState.FAILED
+    assert item.state.can_go_on
+
+
+@pytest.mark.parametrize("late", [Paused(), Continued(), Progress(50, 0, 100, 1, 1, 0)])
+def test_what_was_said_before_a_cancel_changes_nothing(late):
+    queue, *_ = make()
+    item = queue.add("http://h/a", "", {})
+    queue.cancel(item)
+    queue.take(("event", item.key, late))
+    assert item.state is DownloadState.CANCELLING
+
+
+def test_a_pause_lasts_until_it_is_told_to_go_on():
+    queue, *_ = make()
+    item = queue.add("http://h/a", "", {})
+    queue.toggle(item)
+    for event in (Planned(0, 100, None, 10, ""), Progress(50, 0, 100, 1, 1, 0), Paused()):
+        queue.take(("event", item.key, event))
+        assert item.state is DownloadState.PAUSED
+        assert "paused" in item.status.summary()
+
+
+def test_it_ends_when_the_backend_is_done_with_it():
+    """The last event comes before that: begun again by then, the backend would end it twice."""
+    queue, *_ = make()
+    first, second = queue.add("http://h/a", "", {}), queue.add("http://h/b", "", {})
+    error = NetworkError("gone")
+    for event in (Failed.of(error), Finished(Report("http://h/a", "a", 10))):
+        queue.take(("event", first.key, event))
+        assert (first.state, second.state) == (DownloadState.RUNNING, DownloadState.QUEUED)
+    queue.take(ended(first, error))
+    assert (first.state, second.state) == (DownloadState.FAILED, DownloadState.RUNNING)
+
+
+def test_a_queued_one_is_taken_off():
+    queue, backend, _ = make()
+    first, second = queue.add("http://h/a", "", {}), queue.add("http://h/b", "", {})
+    queue.remove(first)
+    assert len(queue.items) == 2
+    queue.cancel(second)
+    assert second.state is DownloadState.STOPPED
+    queue.remove(second)
+    assert queue.items == [first]
+    assert len(backend.asked) == 1
+
+
+@pytest.mark.parametrize("name", ["a.iso", ""])
+def test_one_of_before_waits_to_be_resumed(tmp_path, name):
+    """It shows what is left of it, where the origin's name for it is known."""
+    queue, backend, _ = make()
+    leave(tmp_path, "a.iso", 40)
+    old = queue.offer("http://h/a", f"{tmp_path}/", {}, name)
+    assert not backend.asked
+    if name:
+        assert (old.name, old.left.kept, old.share) == ("a.iso", 40, 0.4)
+        assert old.parts.cell(10).state is CellState.WRITTEN
+        assert old.parts.cell(200).state is CellState.WAITING
+    else:
+        assert (old.name, old.left.kept, old.share) == ("a", 0, None)
+    queue.toggle(old)
+    assert old.state is DownloadState.RUNNING
+    assert old.left.kept == 0
+
+
+def test_what_is_left_is_what_is_on_the_disk(tmp_path):
+    queue, _, _ = make()
+    item = queue.add("http://h/a", str(tmp_path / "a"), {})
+    for error, length, url, kept in (
+        (ChecksumError("wrong"), None, "http://h/a", 0),  # all of it was dropped
+        (NetworkError("gone"), 60, "http://h/a", 60),
+        (TargetError("taken"), 100, "http://h/a", 100),
+        (NetworkError("gone"), 60, "http://h/another", 0),
+    ):
+        remote = leave(tmp_path, "a", length or 0, url)
+        if length is None:
+            os.unlink(tmp_path / "a.part")
+        for event in (
+            Probed(remote),
+            Planned(0, 100, None, 10, ""),
+            Progress(90, 80, 100, 1, 1, 0),
+        ):
+            queue.take(("event", item.key, event))
+        assert item.share == 0.9
+        queue.take(ended(item, error))
+        assert (item.state, item.left.kept, item.share) == (DownloadState.FAILED, kept, kept / 100)
+        queue.toggle(item)
+
+
+def test_a_file_in_the_way(tmp_path):
+    queue, backend, _ = make()
+    item = queue.add("http://h/a", f"{tmp_path}/", {"skip_existing": False, "parts": 3})
+    queue.take(("event", item.key, Probed(leave(tmp_path, "a.iso", 0))))
+    queue.take(ended(item, TargetError("another raydl is writing it")))
+    assert (item.is_in_the_way, item.wants_another_place) == (False, True)
+    (tmp_path / "a.iso").write_text("old")
+    assert item.is_in_the_way
+    queue.overwrite(item)
+    assert item.state is DownloadState.RUNNING
+    options = backend.asked[-1][-1]
+    assert (options["overwrite"], options["skip_existing"], options["parts"]) == (True, False, 3)
+    queue.take(ended(item, OutputError("no permission")))
+    assert (item.is_in_the_way, item.wants_another_place) == (False, True)
+    queue.move(item, str(tmp_path / "b.iso"))
+    assert backend.asked[-1][3] == str(tmp_path / "b.iso")
+    assert item.name == "b.iso"
+    queue.take(ended(item, NetworkError("gone")))
+    assert (item.is_in_the_way, item.wants_another_place) == (False, False)
+
+
+def test_what_is_kept_of_another_url_is_in_the_way(tmp_path):
+    queue, _, _ = make()
+    item = queue.add("http://h/a", str(tmp_path / "a"), {})
+    leave(tmp_path, "a", 60, "http://h/another")
+    queue.take(ended(item, TargetError("of another URL")))
+    assert (item.is_in_the_way, item.wants_another_place, item.left.kept) == (True, True, 0)
+    queue.overwrite(item)
+    leave(tmp_path, "a", 60, "http://h/a")
+    queue.take(ended(item, TargetError("another raydl is writing it")))
+    assert (item.is_in_the_way, item.left.kept) == (False, 60)
+    queue.toggle(item)
+    leave(tmp_path, "a", 60, "http://h/a?id=2")
+    queue.take(ended(item, TargetError("of another URL")))
+    assert (item.is_in_the_way, item.left.kept) == (True, 0)
+
+
+def test_events_reach_their_item_and_no_other():
+    queue, _, _ = make()
+    item = queue.add(URL, "", {})
+    assert item.name == "file.bin"
+    assert "secret" not in repr(item)
+    assert item.share is None
+    remote = Remote(URL, URL, 100, True, None, None, "better.bin")
+    for event in (Probed(remote), Planned(0, 100, None, 10, ""), Progress(50, 0, 100, 1, 1, 0)):
+        assert queue.take(("event", item.key, event)) is item
+    assert (item.name, item.share) == ("better.bin", 0.5)
+    assert queue.take(("event", 99, Progress(1, 1, 1, 1, 1, 1))) is None
+    queue.take(ended(item))
+    assert item.name == "there.bin"
+
+
+def test_the_process_died():
+    queue, _, _ = make()
+    assert queue.take(("died", 1)) is None
+    first, second = queue.add("http://h/a", "", {}), queue.add("http://h/b", "", {})
+    queue.take(("died", 0))  # one of before
+    assert first.state is DownloadState.RUNNING
+    queue.take(("died", 1))
+    assert first.state is DownloadState.FAILED
+    assert "has ended" in first.error.message
+    assert second.state is DownloadState.RUNNING
+
+
+def test_once_it_is_closed_nothing_begins():
+    queue, backend, _ = make()
+    first, second = queue.add("http://h/a", "", {}), queue.add("http://h/b", "", {})
+    queue.is_closed = True
+    queue.take(ended(first, CancelledError("cancelled")))
+    assert (first.state, second.state) == (DownloadState.STOPPED, DownloadState.QUEUED)
+    assert len(backend.asked) == 1
+
+
+def test_a_name_for_anything():
+    queue, _, _ = make()
+    assert queue.add("http://[bad/f", "", {}).name
