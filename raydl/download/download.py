@@ -43,9 +43,12 @@ from raydl.model.report import Report
 from raydl.model.units import format_size
 from raydl.model.weburl import redact
 from raydl.origin import PAGE, split_auth
+from raydl.origin.identity import Identity
 from raydl.origin.lookup import probe_origin, text_at
 from raydl.origin.proof import given_proof, is_asked_for, proof_of, read_list
-from raydl.output.sink import FileSink, Sink, StdoutSink
+from raydl.output.filesink import FileSink
+from raydl.output.sink import Sink
+from raydl.output.stdoutsink import StdoutSink
 from raydl.output.target import STDOUT, check_target, planned_path, target_path, verify_target
 from raydl.settings.options import Options
 
@@ -223,7 +226,7 @@ def _noting_left(sink: Sink, path: Path | None, remote: Remote, control: Control
         control.why_nothing = "what is out on standard output cannot be gone on with"
     elif not remote.ranges:
         control.why_nothing = f"{remote.why_no_ranges}, so every run starts from the first byte"
-    log.debug("%s: open, %d bytes are kept", path or "the output", sink.kept)
+    log.debug("%s: open, %d bytes are kept", path or "the output", sink.kept.size)
     try:
         yield
     finally:
@@ -260,6 +263,7 @@ def _file_sink(
     return FileSink(
         path,
         remote,
+        Identity.of(remote.url),
         proof=proof,
         resume=options.resume,
         overwrite=options.overwrite,
@@ -280,12 +284,12 @@ def _transfer(
 ) -> Report:
     """Fetch everything that the sink has not yet, and let it finish."""
     if sink.note:
-        emit(Resumed(sink.kept, sink.note))
+        emit(Resumed(sink.kept.size, sink.note))
     if remote.ranges and remote.validator is None and not sink.is_proven:
         emit(Notice(NO_VALIDATOR))
     if remote.coding:
         emit(Notice(f"the file lies packed on the origin ({remote.coding}): it is saved like that"))
-    with transfer(url, remote, choice, options, emit, start=sink.kept) as fetching:
+    with transfer(url, remote, choice, options, emit, start=sink.kept.prefix) as fetching:
         began = time.monotonic()
         control.watch(fetching.cancel, fetching.hold)
         for _, data in fetching.chunks():
@@ -298,8 +302,8 @@ def _transfer(
             url=redact(remote.url),
             path=None,
             size=sink.written,
-            fetched=sink.written - sink.kept,
-            resumed=sink.kept,
+            fetched=sink.written - sink.kept.size,
+            resumed=sink.kept.size,
             transfer_seconds=transferred - began,
             parts=fetching.parts,
             retries=fetching.meter.retried,

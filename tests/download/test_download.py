@@ -29,7 +29,7 @@ from raydl.model.events import (
     Resumed,
 )
 from raydl.model.units import format_size
-from raydl.output import sink
+from raydl.output import filesink
 from raydl.settings.options import Options
 from tests import scripted
 from tests.conftest import random_bytes
@@ -358,7 +358,7 @@ class TestResume:
     def test_who_interrupts_it_waits_for_no_disk(self, origin, in_tmp, monkeypatch, raised, ends):
         ended = []
 
-        class Closed(sink.FileSink):
+        class Closed(filesink.FileSink):
             def close(self):
                 try:
                     self._check()
@@ -386,7 +386,7 @@ class TestResume:
             control.cancel()
 
         monkeypatch.setattr(RunningDigest, "take", take)
-        monkeypatch.setattr(sink, "_READ_SIZE", 100_000)
+        monkeypatch.setattr(filesink, "_READ_SIZE", 100_000)
         options = Options.of({**ALONE, "checksum": "sha256:" + "0" * 64})
         with pytest.raises(raydl.CancelledError):
             run(origin.url(), None, options, None, control)
