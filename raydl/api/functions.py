@@ -23,7 +23,7 @@ from raydl.model.log import note, note_quietly
 from raydl.model.parts import PartRef
 from raydl.model.remote import Remote
 from raydl.model.report import Report
-from raydl.origin.lookup import probe_origin
+from raydl.origin.resolver import resolve
 from raydl.output.pipe import Pipe
 from raydl.scheduler.coordinator import Coordinator
 from raydl.settings.options import OptionKeywords, Options, Unpack, describe_options
@@ -245,7 +245,7 @@ def probe(url: str, **options: Unpack[OptionKeywords]) -> Remote:
 
 def ask(url: str, options: Options) -> Remote:
     """The same with options that are parsed already."""
-    remote = probe_origin(url, options, note_quietly, Control())
+    remote = resolve(url, options, note_quietly, Control()).remote
     note(Probed(remote))
     return remote
 

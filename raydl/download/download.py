@@ -41,11 +41,11 @@ from raydl.model.log import error_of, log, note, note_failure
 from raydl.model.remote import Remote
 from raydl.model.report import Report
 from raydl.model.units import format_size
-from raydl.model.weburl import redact
-from raydl.origin import PAGE, split_auth
+from raydl.model.weburl import check_url, redact
+from raydl.origin import PAGE
 from raydl.origin.identity import Identity
-from raydl.origin.lookup import probe_origin, text_at
 from raydl.origin.proof import given_proof, is_asked_for, proof_of, read_list
+from raydl.origin.resolver import resolve, text_at
 from raydl.output.filesink import FileSink
 from raydl.output.sink import Sink
 from raydl.output.stdoutsink import StdoutSink
@@ -107,7 +107,7 @@ def run(
 
 def _download(url: str, output: Output, options: Options, emit: Emit, control: Control) -> Report:
     began = time.monotonic()
-    split_auth(url)
+    check_url(url)
     make_sink = output if callable(output) else StdoutSink if output == STDOUT else None
     place = None if callable(output) else _into(output, options)
     path = planned_path(place) if make_sink is None else None
@@ -121,7 +121,7 @@ def _download(url: str, output: Output, options: Options, emit: Emit, control: C
         raise UsageError(f"no machine is left to fetch: {choice.note}", "give --address HOST:PORT")
     emit(ClusterChosen(choice.address, choice.note))
 
-    remote = probe_origin(url, options, emit, control)
+    remote = resolve(url, options, emit, control).remote
     for last_chance in (False, True):
         emit(Probed(remote))
         is_there = False
@@ -136,7 +136,7 @@ def _download(url: str, output: Output, options: Options, emit: Emit, control: C
             sink = make_sink(proof)
         else:
             assert path is not None
-            sink = _file_sink(path, remote, proof, options, control)
+            sink = _file_sink(url, path, remote, proof, options, control)
         try:
             with (
                 _noting_left(sink, path, remote, control),
@@ -175,13 +175,13 @@ def _second_look(url: str, first: Remote, options: Options, emit: Emit, control:
     Raises WrongAnswerError where what comes is not what is promised: a login page, for one.
     """
     how = "byte" if first.ranges else "whole"
-    remote = probe_origin(url, options, emit, control, how, is_known=True)
+    remote = resolve(url, options, emit, control, how, is_known=True).remote
     if remote.size == first.size:
         return remote
     if _shape(remote) != _shape(first) and (remote.media_type == PAGE or not remote.ranges):
         raise _contradiction(first, remote)
     if first.ranges and not remote.ranges:
-        promised = probe_origin(url, options, emit, control, is_known=True)
+        promised = resolve(url, options, emit, control, is_known=True).remote
         if promised.size != remote.size:
             raise _contradiction(promised, remote)
     if not first.ranges and not remote.ranges:
@@ -258,12 +258,12 @@ def _skipped(url: str, path: Path, proof: Proof | None, emit: Emit, control: Con
 
 
 def _file_sink(
-    path: Path, remote: Remote, proof: Proof | None, options: Options, control: Control
+    url: str, path: Path, remote: Remote, proof: Proof | None, options: Options, control: Control
 ) -> Sink:
     return FileSink(
         path,
         remote,
-        Identity.of(remote.url),
+        Identity.of(url),
         proof=proof,
         resume=options.resume,
         overwrite=options.overwrite,

@@ -15,7 +15,8 @@ from raydl.model.remote import Remote, Source
 from raydl.model.units import format_duration
 from raydl.model.weburl import redact
 from raydl.origin import Origin
-from raydl.origin.lookup import probe_origin, source_of
+from raydl.origin.lookup import source_of
+from raydl.origin.resolver import Located, resolve
 from raydl.scheduler.inbox import Searched
 from raydl.scheduler.mirrors import Mirror, agrees, objection
 from raydl.settings.options import Options
@@ -32,14 +33,13 @@ LATE = 2.0
 def mirror_of(url: str, owner: str, remote: Remote, options: Options, emit: Emit) -> Mirror:
     """The mirror that was found at ``url``, and how to look it up again.
 
-    The options were given for ``owner``; see ``probe_origin``.
+    The options were given for ``owner``; see ``resolve``.
     """
+    return _mirror(Located(url, remote, options, emit, owner))
 
-    def ask() -> Source:
-        found = probe_origin(url, options, emit, Control(), owner=owner, is_known=True)
-        return source_of(found, options)
 
-    return Mirror(source_of(remote, options), ask)
+def _mirror(found: Located) -> Mirror:
+    return Mirror(found.source, found.again)
 
 
 class MirrorSearch:
@@ -87,12 +87,12 @@ class MirrorSearch:
         late.daemon = True
         try:
             late.start()
-            remote = probe_origin(other, self._options, _told_before, control, owner=self._url)
-            why = objection(self._first, remote)
-            if not why and not agrees(self._first, remote):
-                why = self._spots.compare(source_of(remote, self._options), control)
+            found = resolve(other, self._options, _told_before, control, owner=self._url)
+            why = objection(self._first, found.remote)
+            if not why and not agrees(self._first, found.remote):
+                why = self._spots.compare(found.source, control)
             if not why:
-                mirror = mirror_of(other, self._url, remote, self._options, _told_before)
+                mirror = _mirror(found)
         except CancelledError:
             why = f"it has not answered in {format_duration(limit)}"
         except RaydlError as error:
