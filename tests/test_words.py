@@ -42,6 +42,7 @@ def test_flags_and_commands(said, shown):
         "output/partfile",
         "model/failure",
         "download/download",
+        "download/recovery",
         "scheduler/bottleneck",
     ],
 )

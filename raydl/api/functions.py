@@ -12,7 +12,8 @@ from typing import TypeVar
 from raydl.cluster.address import Choice, choose
 from raydl.cluster.connection import disconnect as disconnect
 from raydl.cluster.session import Node, connect
-from raydl.download.download import Output, run
+from raydl.download.download import run
+from raydl.download.goal import Output
 from raydl.download.handle import Download
 from raydl.download.reader import RemoteFile
 from raydl.download.transfer import transfer

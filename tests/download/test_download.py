@@ -12,7 +12,7 @@ from email.utils import format_datetime
 import pytest
 
 import raydl
-from raydl.download import download
+from raydl.download import goal
 from raydl.download.download import run
 from raydl.model import backoff
 from raydl.model.control import Control
@@ -371,7 +371,7 @@ class TestResume:
             if type(event).__name__ == "PartFetched":
                 raise raised("here")
 
-        monkeypatch.setattr(download, "FileSink", Closed)
+        monkeypatch.setattr(goal, "FileSink", Closed)
         with pytest.raises(raised):
             raydl.fetch(origin.url(), on_event=on_event, **ALONE)
         assert ended == [ends]

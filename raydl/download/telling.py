@@ -1,0 +1,32 @@
+"""Events of a download, one at a time, from whichever thread they come."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from raydl.model.control import Control
+from raydl.model.events import Emit, Event
+from raydl.model.log import note
+
+EMIT_SECONDS = 0.5
+"""Interval for checking cancellation while a listener blocks."""
+
+
+def one_at_a_time(render: Emit, on_event: Callable[[Event], None] | None, control: Control) -> Emit:
+    """What hands each event to the log, to ``render`` and to the listener ``on_event``."""
+    lock = threading.Lock()
+
+    def emit(event: Event) -> None:
+        note(event)
+        # A listener may block for as long as it wants: a cancel does not wait for that.
+        while not lock.acquire(timeout=EMIT_SECONDS):
+            control.wait(0)
+        try:
+            render(event)
+            if on_event is not None:
+                on_event(event)
+        finally:
+            lock.release()
+
+    return emit
