@@ -295,6 +295,20 @@ def test_more_than_was_synced_is_dropped_after_a_crash_of_the_machine(tmp_path):
         sink.finish()
 
 
+FIRST_JOURNAL = """{"url": "http://h/f", "query": "", "size": 10240, "etag": "\\"v1\\"",
+"last_modified": null, "boot": "another", "synced": 1000, "version": 1}"""
+
+
+def test_it_goes_on_from_what_the_first_version_left(tmp_path):
+    (tmp_path / "f.part").write_bytes(DATA[:1000] + bytes(3000))
+    (tmp_path / "f.part.journal").write_text(FIRST_JOURNAL)
+    with closing(open_sink(tmp_path / "f")) as sink:
+        assert list(sink.kept) == [(0, 1000)]
+        put(sink, DATA[1000:])
+        sink.finish()
+    assert (tmp_path / "f").read_bytes() == DATA
+
+
 @pytest.mark.parametrize(("first", "kept"), [([(0, 1000)], 1000), ([], 0)])
 @pytest.mark.parametrize("checksum", [None, SHA])
 def test_what_is_behind_a_gap_does_not_count(tmp_path, first, kept, checksum):
