@@ -36,10 +36,13 @@ def test_flags_and_commands(said, shown):
     "module",
     [
         "output/target",
-        "output/sink",
+        "output/filesink",
+        "output/takeover",
+        "output/stdoutsink",
         "output/partfile",
         "model/failure",
         "download/download",
+        "download/recovery",
         "scheduler/bottleneck",
     ],
 )

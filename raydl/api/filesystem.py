@@ -47,7 +47,7 @@ def _errors_of_files(url: str) -> Iterator[None]:
 
 class _File(RemoteFile):
     def readinto(self, buffer: Any, /) -> int:
-        with _errors_of_files(self._url):
+        with _errors_of_files(self._found.name):
             return super().readinto(buffer)
 
 

@@ -12,7 +12,8 @@ from typing import TypeVar
 from raydl.cluster.address import Choice, choose
 from raydl.cluster.connection import disconnect as disconnect
 from raydl.cluster.session import Node, connect
-from raydl.download.download import Output, run
+from raydl.download.download import run
+from raydl.download.goal import Output
 from raydl.download.handle import Download
 from raydl.download.reader import RemoteFile
 from raydl.download.transfer import Transfer, transfer
@@ -23,7 +24,7 @@ from raydl.model.log import note, note_quietly
 from raydl.model.parts import PartRef
 from raydl.model.remote import Remote
 from raydl.model.report import Report
-from raydl.origin.lookup import probe_origin
+from raydl.origin.resolver import Located, resolve
 from raydl.output.pipe import Pipe
 from raydl.settings.options import OptionKeywords, Options, Unpack, describe_options
 
@@ -180,7 +181,7 @@ def open_as(kind: type[File], url: str, **options: Unpack[OptionKeywords]) -> Fi
     """The same as a file object of that kind."""
     chosen = _quiet(options)
     choice = choose(chosen.address)
-    return kind(url, ask(url, chosen), choice, chosen, note_quietly)
+    return kind(_look(url, chosen), choice, chosen, note_quietly)
 
 
 def refs(url: str, **options: Unpack[OptionKeywords]) -> Iterator[PartRef]:
@@ -214,14 +215,15 @@ def refs(url: str, **options: Unpack[OptionKeywords]) -> Iterator[PartRef]:
 
 
 def _refs(url: str, choice: Choice, options: Options) -> Iterator[PartRef]:
-    remote = ask(url, options)
+    found = _look(url, options)
+    remote = found.remote
     if not remote.ranges:
         why = remote.why_no_ranges
         raise RangesIgnoredError(f"no parts for the nodes: {why}", "raydl.stream works without")
     session = connect(choice)
     session.give()
     session.close()
-    with transfer(url, remote, choose("auto"), options, note_quietly, stay=True) as fetching:
+    with transfer(found, choose("auto"), options, note_quietly, stay=True) as fetching:
         assert isinstance(fetching, Transfer)
         for part, payload in fetching.payloads():
             yield PartRef(payload.ref, part.start, part.stop)
@@ -244,9 +246,13 @@ def probe(url: str, **options: Unpack[OptionKeywords]) -> Remote:
 
 def ask(url: str, options: Options) -> Remote:
     """The same with options that are parsed already."""
-    remote = probe_origin(url, options, note_quietly, Control())
-    note(Probed(remote))
-    return remote
+    return _look(url, options).remote
+
+
+def _look(url: str, options: Options) -> Located:
+    found = resolve(url, options, note_quietly, Control())
+    note(Probed(found.remote))
+    return found
 
 
 def nodes(address: str = "auto") -> list[Node]:

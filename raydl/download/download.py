@@ -1,31 +1,26 @@
 """One download, from URL to file: the only module that knows every stage.
 
-``probe → plan → coordinator (or one stream) → sink``, with the fleets beside them and one
+``resolve → plan → scheduler (or one stream) → sink``, with the fleets beside them and one
 stream of events out of all of them.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from raydl.cluster.address import Choice, choose
+from raydl.download.goal import Goal, Output
+from raydl.download.recovery import recover
+from raydl.download.telling import one_at_a_time
 from raydl.download.transfer import transfer
 from raydl.model.control import Control
 from raydl.model.digests import Proof
-from raydl.model.errors import (
-    OriginChangedError,
-    RangesIgnoredError,
-    UsageError,
-    WrongAnswerError,
-)
+from raydl.model.errors import UsageError, WrongAnswerError
 from raydl.model.events import (
     ClusterChosen,
     Emit,
@@ -37,28 +32,20 @@ from raydl.model.events import (
     Resumed,
     Verifying,
 )
-from raydl.model.log import error_of, log, note, note_failure
+from raydl.model.log import error_of, log, note_failure
 from raydl.model.remote import Remote
 from raydl.model.report import Report
-from raydl.model.units import format_size
-from raydl.model.weburl import redact
-from raydl.origin import PAGE, split_auth
-from raydl.origin.lookup import probe_origin, text_at
+from raydl.model.weburl import check_url, redact
 from raydl.origin.proof import given_proof, is_asked_for, proof_of, read_list
-from raydl.output.sink import FileSink, Sink, StdoutSink
-from raydl.output.target import STDOUT, check_target, planned_path, target_path, verify_target
+from raydl.origin.resolver import Located, resolve, text_at
+from raydl.output.sink import Sink
+from raydl.output.target import check_target, verify_target
 from raydl.settings.options import Options
 
 NO_VALIDATOR = (
     "the origin gives neither a strong ETag nor a date that is old enough to prove anything: a "
     "change of the file might go unnoticed; --checksum would prove the bytes"
 )
-
-EMIT_SECONDS = 0.5
-"""Interval for checking cancellation while a listener blocks."""
-
-Output = str | os.PathLike[str] | Callable[[Proof | None], Sink] | None
-"""A path, a directory, ``-``, None for the origin's name here, or what makes a sink."""
 
 
 def run(
@@ -71,25 +58,11 @@ def run(
     """Download ``url`` to ``output``; see ``raydl.fetch``. Every event goes to ``on_event``."""
     from raydl.view.progress import renderer
 
-    lock = threading.Lock()
     control = control or Control()
     with renderer(options.progress) as render:
-
-        def emit(event: Event) -> None:
-            event = replace(event, download=control.id)
-            note(event)
-            # A listener may block for as long as it wants: a cancel does not wait for that.
-            while not lock.acquire(timeout=EMIT_SECONDS):
-                control.wait(0)
-            try:
-                render(event)
-                if on_event is not None:
-                    on_event(event)
-            finally:
-                lock.release()
-
+        emit = one_at_a_time(render, on_event, control)
         try:
-            report = _download(url, output, options, emit, control)
+            report = _Download(url, output, options, emit, control).run()
         except BaseException as raised:
             error = error_of(raised, control.how_to_go_on())
             if not isinstance(raised, Exception):
@@ -103,118 +76,86 @@ def run(
         return report
 
 
-def _download(url: str, output: Output, options: Options, emit: Emit, control: Control) -> Report:
-    began = time.monotonic()
-    split_auth(url)
-    make_sink = output if callable(output) else StdoutSink if output == STDOUT else None
-    place = None if callable(output) else _into(output, options)
-    path = planned_path(place) if make_sink is None else None
-    listed = read_list(options)
-    if path is not None and check_target(path, options):
-        given = given_proof(options)
-        if given or not is_asked_for(options):
-            return _skipped(url, path, given, emit, control)
-    choice = choose(options.address)
-    if choice.how == "none" and not options.fetch_here:
-        raise UsageError(f"no machine is left to fetch: {choice.note}", "give --address HOST:PORT")
-    emit(ClusterChosen(choice.address, choice.note))
+class _Download:
+    """One download: prepare, attempt, and recover once where an answer did not fit."""
 
-    remote = probe_origin(url, options, emit, control)
-    for last_chance in (False, True):
+    def __init__(
+        self, url: str, output: Output, options: Options, emit: Emit, control: Control
+    ) -> None:
+        self._url, self._options, self._emit, self._control = url, options, emit, control
+        self._began = time.monotonic()
+        self._goal = Goal(output, options)
+        self._choice: Choice
+        self._listed: str | None = None
+        self._is_out = False
+
+    def run(self) -> Report:
+        """All of it. Raises RaydlError."""
+        found = self._prepare()
+        if isinstance(found, Report):
+            return found
+        try:
+            return self._attempt(found)
+        except WrongAnswerError as error:
+            if self._is_out:
+                raise
+            # What is in the .part file stays only if its journal fits what is there now.
+            found = recover(error, found, self._control)
+        return self._attempt(found)
+
+    def _prepare(self) -> Located | Report:
+        """Find out who fetches, and what there is; a report where the file is here already."""
+        check_url(self._url)
+        options, path = self._options, self._goal.planned_path()
+        self._listed = read_list(options)
+        if path is not None and check_target(path, options):
+            given = given_proof(options)
+            if given or not is_asked_for(options):
+                return self._skip(path, given)
+        self._choice = choose(options.address)
+        if self._choice.how == "none" and not options.fetch_here:
+            why = f"no machine is left to fetch: {self._choice.note}"
+            raise UsageError(why, "give --address HOST:PORT")
+        self._emit(ClusterChosen(self._choice.address, self._choice.note))
+        return resolve(self._url, options, self._emit, self._control)
+
+    def _attempt(self, found: Located) -> Report:
+        """Fetch what was found, from what is kept of it on."""
+        options, emit, control = self._options, self._emit, self._control
+        remote = found.remote
         emit(Probed(remote))
-        is_there = False
-        if make_sink is None:
-            path = target_path(place, remote)
-            is_there = check_target(path, options)
-        proof = proof_of(remote, options, partial(text_at, url, options, emit, control), listed)
+        path = self._goal.path(remote)
+        is_there = path is not None and check_target(path, options)
+        get_text = partial(text_at, self._url, options, emit, control)
+        proof = proof_of(remote, options, get_text, self._listed)
         if is_there and path is not None:
-            wanted = proof if is_asked_for(options) else None
-            return _skipped(url, path, wanted, emit, control)
-        if make_sink is not None:
-            sink = make_sink(proof)
-        else:
-            assert path is not None
-            sink = _file_sink(path, remote, proof, options, control)
+            return self._skip(path, proof if is_asked_for(options) else None)
+        sink = self._goal.open(found, proof, control)
         try:
             with (
                 _noting_left(sink, path, remote, control),
                 contextlib.closing(sink),
                 _interrupts_cancel(control),
             ):
-                report = _transfer(url, remote, sink, choice, options, emit, control)
-        except WrongAnswerError as error:
+                report = _transfer(found, sink, self._choice, options, emit, control)
+        finally:
             # What is out on standard output cannot be taken back, so there is no second start.
-            if last_chance or (path is None and sink.written):
-                raise
-            if isinstance(error, RangesIgnoredError):
-                emit(Notice(f"{error.message}: one stream, from the start"))
-                why = "the origin ignores byte ranges"
-                remote = replace(remote, ranges=False, why_no_ranges=why)
-            elif isinstance(error, OriginChangedError):
-                emit(Notice(f"{error.message}: looking at it again"))
-                remote = _second_look(url, remote, options, emit, control)
-            else:
-                raise
-            # What is in the .part file stays only if its journal fits what is there now.
-        else:
-            seconds = time.monotonic() - began
-            return replace(
-                report,
-                path=None if path is None else str(path),
-                seconds=seconds,
-                proof=proof.where if proof else "",
-            )
-    raise AssertionError("unreachable")
+            self._is_out = path is None and sink.written > 0
+        return replace(
+            report,
+            path=None if path is None else str(path),
+            seconds=time.monotonic() - self._began,
+            proof=proof.where if proof else "",
+        )
 
-
-def _second_look(url: str, first: Remote, options: Options, emit: Emit, control: Control) -> Remote:
-    """What the origin offers, now that an answer did not fit what it said ``first``.
-
-    Raises WrongAnswerError where what comes is not what is promised: a login page, for one.
-    """
-    how = "byte" if first.ranges else "whole"
-    remote = probe_origin(url, options, emit, control, how, is_known=True)
-    if remote.size == first.size:
-        return remote
-    if _shape(remote) != _shape(first) and (remote.media_type == PAGE or not remote.ranges):
-        raise _contradiction(first, remote)
-    if first.ranges and not remote.ranges:
-        promised = probe_origin(url, options, emit, control, is_known=True)
-        if promised.size != remote.size:
-            raise _contradiction(promised, remote)
-    if not first.ranges and not remote.ranges:
-        # A page that is generated for each request: what one answer brings is whole in itself, and
-        # need not fit in what differs each time.
-        promises = ("size", "etag", "last_modified", "weak_etag", "weak_date", "digests")
-        differing = [name for name in promises if getattr(first, name) != getattr(remote, name)]
-        nothing: dict[str, Any] = {name: () if name == "digests" else None for name in differing}
-        return replace(remote, **nothing)
-    return remote
-
-
-def _shape(remote: Remote) -> tuple[object, ...]:
-    """What stays the same in a page that is generated for each request."""
-    return (remote.media_type, bool(remote.etag or remote.weak_etag), bool(remote.digests))
-
-
-def _contradiction(promised: Remote, came: Remote) -> WrongAnswerError:
-    def told(remote: Remote) -> str:
-        size = "unknown size" if remote.size is None else format_size(remote.size)
-        return f"{remote.media_type or 'a file'} of {size}"
-
-    return WrongAnswerError(
-        f"the origin promised {told(promised)} and sends {told(came)}",
-        "look at the URL in a browser: it may want a login",
-    )
-
-
-def _into(output: str | os.PathLike[str] | None, options: Options) -> str | os.PathLike[str] | None:
-    """The output with the directory that the options name."""
-    if options.output_dir is None or output == STDOUT:
-        return output
-    if output is None:
-        return os.path.join(options.output_dir, "")  # noqa: PTH118 - says that it is a directory
-    return os.path.join(options.output_dir, output)  # noqa: PTH118 - keeps a slash at the end
+    def _skip(self, path: Path, proof: Proof | None) -> Report:
+        """What is there already, held against the digest where one was asked for."""
+        report = Report(redact(self._url), str(path), path.stat().st_size, skipped=True)
+        if proof is None:
+            return report
+        self._emit(Verifying())
+        digests = verify_target(path, proof, lambda: self._control.wait(0))
+        return replace(report, digests=digests, proof=proof.where)
 
 
 @contextlib.contextmanager
@@ -224,7 +165,7 @@ def _noting_left(sink: Sink, path: Path | None, remote: Remote, control: Control
         control.why_nothing = "what is out on standard output cannot be gone on with"
     elif not remote.ranges:
         control.why_nothing = f"{remote.why_no_ranges}, so every run starts from the first byte"
-    log.debug("%s: open, %d bytes are kept", path or "the output", sink.kept)
+    log.debug("%s: open, %d bytes are kept", path or "the output", sink.kept.size)
     try:
         yield
     finally:
@@ -244,35 +185,8 @@ def _interrupts_cancel(control: Control) -> Iterator[None]:
         raise
 
 
-def _skipped(url: str, path: Path, proof: Proof | None, emit: Emit, control: Control) -> Report:
-    """What is there already, held against the digest where one was asked for."""
-    report = Report(redact(url), str(path), path.stat().st_size, skipped=True)
-    if proof is None:
-        return report
-    emit(Verifying())
-    return replace(
-        report, digests=verify_target(path, proof, lambda: control.wait(0)), proof=proof.where
-    )
-
-
-def _file_sink(
-    path: Path, remote: Remote, proof: Proof | None, options: Options, control: Control
-) -> Sink:
-    return FileSink(
-        path,
-        remote,
-        proof=proof,
-        resume=options.resume,
-        overwrite=options.overwrite,
-        check=lambda: control.wait(0),
-        # A statement of the origin's alone is no reason to throw a whole file away.
-        keep_bad=options.keep_bad or (proof is not None and proof is remote.digest),
-    )
-
-
 def _transfer(
-    url: str,
-    remote: Remote,
+    found: Located,
     sink: Sink,
     choice: Choice,
     options: Options,
@@ -280,13 +194,14 @@ def _transfer(
     control: Control,
 ) -> Report:
     """Fetch everything that the sink has not yet, and let it finish."""
+    remote = found.remote
     if sink.note:
-        emit(Resumed(sink.kept, sink.note))
+        emit(Resumed(sink.kept.size, sink.note))
     if remote.ranges and remote.validator is None and not sink.is_proven:
         emit(Notice(NO_VALIDATOR))
     if remote.coding:
         emit(Notice(f"the file lies packed on the origin ({remote.coding}): it is saved like that"))
-    with transfer(url, remote, choice, options, emit, start=sink.kept) as fetching:
+    with transfer(found, choice, options, emit, kept=sink.kept) as fetching:
         began = time.monotonic()
         control.watch(fetching.cancel, fetching.hold)
         for _, data in fetching.chunks():
@@ -299,8 +214,8 @@ def _transfer(
             url=redact(remote.url),
             path=None,
             size=sink.written,
-            fetched=sink.written - sink.kept,
-            resumed=sink.kept,
+            fetched=sink.written - sink.kept.size,
+            resumed=sink.kept.size,
             transfer_seconds=transferred - began,
             parts=fetching.parts,
             retries=fetching.meter.retried,

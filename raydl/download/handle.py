@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 
-from raydl.download.download import Output, run
+from raydl.download.download import run
+from raydl.download.goal import Output
 from raydl.model.control import Control
 from raydl.model.ending import before_exit
 from raydl.model.events import Event, Progress

@@ -9,13 +9,13 @@ from dataclasses import replace
 
 from raydl.model.control import Control
 from raydl.model.errors import CancelledError, RaydlError
-from raydl.model.events import Emit, Event
+from raydl.model.events import Event
 from raydl.model.failure import Failure
-from raydl.model.remote import Remote, Source
+from raydl.model.remote import Source
 from raydl.model.units import format_duration
 from raydl.model.weburl import redact
 from raydl.origin import Origin
-from raydl.origin.lookup import probe_origin, source_of
+from raydl.origin.resolver import Located, resolve
 from raydl.scheduler.inbox import Searched
 from raydl.scheduler.mirrors import Mirror, agrees, objection
 from raydl.settings.options import Options
@@ -29,39 +29,25 @@ LATE = 2.0
 """Times the timeout: when a mirror that has not shown by then what it has is left out."""
 
 
-def mirror_of(url: str, owner: str, remote: Remote, options: Options, emit: Emit) -> Mirror:
-    """The mirror that was found at ``url``, and how to look it up again.
-
-    The options were given for ``owner``; see ``probe_origin``.
-    """
-
-    def ask() -> Source:
-        found = probe_origin(url, options, emit, Control(), owner=owner, is_known=True)
-        return source_of(found, options)
-
-    return Mirror(source_of(remote, options), ask)
-
-
 class MirrorSearch:
     """Asks every mirror in a thread of its own, and posts what became of each.
 
-    ``first`` is what was found at ``url``; a mirror that is not shown to have the same file is
-    left out, with a reason, and so is one that takes ``LATE``.
+    ``first`` is what was found where the download was told to look; a mirror that is not shown to
+    have the same file is left out, with a reason, and so is one that takes ``LATE``.
     """
 
     def __init__(
         self,
-        url: str,
-        first: Remote,
+        first: Located,
         options: Options,
         post: Callable[[Searched], None],
     ) -> None:
-        self._url, self._first, self._post = url, first, post
+        self._url, self._first, self._post = first.name, first.remote, post
         self._options = replace(options, retries=0)
-        self._spots = _Spots(source_of(first, options))
+        self._spots = _Spots(first.source)
         self._controls: list[Control] = []
         self._is_closed = False
-        self._others = [other for other in options.mirror if other != url]
+        self._others = [other for other in options.mirror if other != first.name]
         self.count = len(self._others)
 
     def start(self) -> None:
@@ -87,12 +73,12 @@ class MirrorSearch:
         late.daemon = True
         try:
             late.start()
-            remote = probe_origin(other, self._options, _told_before, control, owner=self._url)
-            why = objection(self._first, remote)
-            if not why and not agrees(self._first, remote):
-                why = self._spots.compare(source_of(remote, self._options), control)
+            found = resolve(other, self._options, _told_before, control, owner=self._url)
+            why = objection(self._first, found.remote)
+            if not why and not agrees(self._first, found.remote):
+                why = self._spots.compare(found.source, control)
             if not why:
-                mirror = mirror_of(other, self._url, remote, self._options, _told_before)
+                mirror = Mirror(found.source, found.again)
         except CancelledError:
             why = f"it has not answered in {format_duration(limit)}"
         except RaydlError as error:

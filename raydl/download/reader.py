@@ -13,12 +13,12 @@ from typing import Any
 from raydl.cluster.address import Choice
 from raydl.download.transfer import transfer
 from raydl.model import backoff
+from raydl.model.coverage import Coverage
 from raydl.model.errors import OriginChangedError
 from raydl.model.events import Emit
 from raydl.model.failure import Failure
-from raydl.model.remote import Remote
 from raydl.origin import Origin
-from raydl.origin.lookup import source_of
+from raydl.origin.resolver import Located
 from raydl.settings.options import Options
 
 BLOCK = 256 << 10
@@ -41,20 +41,18 @@ class RemoteFile(io.RawIOBase):
     for several threads at once.
     """
 
-    def __init__(
-        self, url: str, remote: Remote, choice: Choice, options: Options, emit: Emit
-    ) -> None:
+    def __init__(self, found: Located, choice: Choice, options: Options, emit: Emit) -> None:
         super().__init__()
-        self._url, self._remote = url, remote
+        self._found, self._remote = found, found.remote
         self._choice, self._options, self._emit = choice, options, emit
-        self._origin = Origin(remote.access, options.timeout)
+        self._origin = Origin(found.remote.access, options.timeout)
         self._position = 0
         self._block, self._block_start = memoryview(b""), 0
         self._ahead: contextlib.ExitStack | None = None
         self._chunks: Iterator[Any] = iter(())
         self._chunk, self._ahead_at = memoryview(b""), -1
-        self.size = remote.size
-        self.name = remote.name
+        self.size = found.remote.size
+        self.name = found.remote.name
 
     def __repr__(self) -> str:
         size = "size unknown" if self.size is None else f"{self.size:,} bytes"
@@ -160,8 +158,8 @@ class RemoteFile(io.RawIOBase):
         stack = contextlib.ExitStack()
         fetching = stack.enter_context(
             transfer(
-                self._url, self._remote, self._choice, self._options, self._emit,
-                start=self._position,
+                self._found, self._choice, self._options, self._emit,
+                kept=Coverage([(0, self._position)]),
             )
         )  # fmt: skip
         self._ahead, self._chunks = stack, fetching.chunks()
@@ -180,7 +178,7 @@ class RemoteFile(io.RawIOBase):
         start = self._position
         stop = min(self.size, start + max(wanted, BLOCK))
         buffer = bytearray(stop - start)
-        source, got = source_of(self._remote, self._options), 0
+        source, got = self._found.source, 0
         for tries in count(1):
             view = memoryview(buffer)[got:]
             more, failure = self._origin.read_part(source, start + got, stop, view)

@@ -9,16 +9,16 @@ from functools import partial
 from raydl.cluster.address import Choice
 from raydl.download.handover import Announcer, Handover
 from raydl.download.machines import machines
-from raydl.download.mirrorsearch import MirrorSearch, mirror_of
+from raydl.download.mirrorsearch import MirrorSearch
 from raydl.download.onestream import OneStream
 from raydl.model.coverage import Coverage
 from raydl.model.events import Emit, Planned
 from raydl.model.parts import Part, Plan
-from raydl.model.remote import Remote
-from raydl.origin.lookup import source_of
+from raydl.origin.resolver import Located
 from raydl.scheduler.inbox import THREADS, Held
 from raydl.scheduler.job import Job, Reach, Wants
 from raydl.scheduler.meter import Meter
+from raydl.scheduler.mirrors import Mirror
 from raydl.scheduler.plan import make_plan
 from raydl.settings.options import Options
 from raydl.workers.lane import Payload
@@ -99,16 +99,15 @@ class _Announced:
 
 @contextlib.contextmanager
 def transfer(
-    url: str,
-    remote: Remote,
+    found: Located,
     choice: Choice,
     options: Options,
     emit: Emit,
     *,
-    start: int = 0,
+    kept: Coverage | None = None,
     stay: bool = False,
 ) -> Iterator[Transfer | OneStream]:
-    """The file's bytes from ``start`` on, to be taken from ``chunks`` of what this yields.
+    """The bytes that are not ``kept`` of the file found, in order: ``chunks`` of what this yields.
 
     Without byte ranges it is one stream of the whole file. With ``stay`` the bytes stay in the
     object stores of the nodes that fetched them, and ``payloads`` is what to take from. Leaving
@@ -116,13 +115,14 @@ def transfer(
     """
     with contextlib.ExitStack() as stack:
         fetching: Transfer | OneStream
+        remote = found.remote
         if remote.ranges and remote.size is not None:
-            plan = _plan(start, remote.size, choice, options)
+            plan = _plan(kept, remote.size, choice, options)
             emit(Planned.of(plan))
-            fetching = _transfer(url, remote, plan, choice, options, emit, stack, stay)
+            fetching = _transfer(found, plan, choice, options, emit, stack, stay)
         else:
             fetching = OneStream(
-                source_of(remote, options),
+                found.source,
                 emit,
                 retries=options.retries,
                 memory=options.max_memory // 2,
@@ -133,10 +133,10 @@ def transfer(
         yield fetching
 
 
-def _plan(start: int, size: int, choice: Choice, options: Options) -> Plan:
+def _plan(kept: Coverage | None, size: int, choice: Choice, options: Options) -> Plan:
     return make_plan(
         size,
-        kept=Coverage([(0, start)]),
+        kept=kept,
         parts=options.parts,
         part_size=options.part_size,
         window=_window_limit(choice, options),
@@ -149,8 +149,7 @@ def _window_limit(choice: Choice, options: Options) -> int:
 
 
 def _transfer(
-    url: str,
-    remote: Remote,
+    found: Located,
     plan: Plan,
     choice: Choice,
     options: Options,
@@ -179,10 +178,10 @@ def _transfer(
             return stay or not options.fetch_here or is_long
 
         pool = stack.enter_context(machines.cluster(choice, actor_here, pays))
-    search = MirrorSearch(url, remote, options, lambda found: scheduler.inbox.tell(job, found))
+    search = MirrorSearch(found, options, lambda other: scheduler.inbox.tell(job, other))
     job = Job(
         plan,
-        [mirror_of(url, url, remote, options, announcer.emit)],
+        [Mirror(found.source, found.again)],
         _Announced(handover, announcer),
         scheduler.inbox,
         announcer.emit,

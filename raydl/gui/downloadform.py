@@ -14,7 +14,7 @@ from raydl.gui.memory import Memory
 from raydl.gui.moreoptions import MoreOptions, Variables
 from raydl.gui.widgets import Card, Trouble, Wrapped
 from raydl.model.errors import RaydlError, UsageError
-from raydl.origin import split_auth
+from raydl.model.weburl import check_url
 from raydl.settings.config import Setting
 from raydl.settings.options import Options, option_fields, parse_option
 
@@ -98,7 +98,7 @@ class DownloadForm(Card):
         try:
             if not url:
                 raise UsageError("there is no URL", "paste one: https://host/path")
-            split_auth(url)
+            check_url(url)
             options = self._chosen()
             target = self._place(target) if target else ""
         except RaydlError as error:

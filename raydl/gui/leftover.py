@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from raydl.origin.identity import Identity
 from raydl.output.journal import Journal
 
 
@@ -30,4 +31,6 @@ def leftover(target: Path, url: str) -> Leftover:
     if journal is None:
         return Leftover()
     kept = journal.kept(length)
-    return Leftover(kept, journal.size) if journal.is_of(url) else Leftover(is_anothers=kept > 0)
+    if journal.identity == Identity.of(url):
+        return Leftover(kept.prefix, journal.size)
+    return Leftover(is_anothers=kept.size > 0)

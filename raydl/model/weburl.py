@@ -9,6 +9,7 @@ from raydl.model.errors import UsageError
 from raydl.model.units import printable
 
 SCHEMES = ("http", "https")
+"""What a name can begin with; ``origin/resolver`` has what it means."""
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 """RFC 3986, section 3.1. What has another form may be a password."""
@@ -17,7 +18,7 @@ _EXAMPLE = "write https://host/path"
 
 
 def check_url(url: str) -> SplitResult:
-    """The parts of an absolute http or https URL.
+    """The parts of an absolute URL with a scheme that can be fetched.
 
     Raises UsageError, which says what is wrong with it and shows it without its secrets.
     """
@@ -42,7 +43,7 @@ def _problem(url: str) -> str:
     """Why this cannot be fetched; empty where it can be tried."""
     scheme = url.partition("://")[0].lower()
     if scheme not in SCHEMES:
-        return f"the scheme {printable(scheme)} is not supported, http and https are"
+        return f"the scheme {printable(scheme)} is not supported, {' and '.join(SCHEMES)} are"
     try:
         parts = urlsplit(url)
     except ValueError:

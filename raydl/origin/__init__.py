@@ -4,6 +4,5 @@ from raydl.origin.answers import PAGE
 from raydl.origin.client import Origin
 from raydl.origin.faults import OriginFailure
 from raydl.origin.session import USER_AGENT
-from raydl.origin.urls import split_auth
 
-__all__ = ["PAGE", "USER_AGENT", "Origin", "OriginFailure", "split_auth"]
+__all__ = ["PAGE", "USER_AGENT", "Origin", "OriginFailure"]

@@ -1,4 +1,4 @@
-"""What the driver itself asks of origins: the probe, and a list of digests."""
+"""What the driver itself asks of origins: how long it waits, how often, and what is said."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from raydl.model.events import Emit, Notice, Unanswered
 from raydl.model.failure import Failure
 from raydl.model.remote import Access, Remote, Source
 from raydl.model.units import format_duration
-from raydl.model.weburl import redact
-from raydl.origin import Origin, OriginFailure, split_auth
+from raydl.origin import Origin, OriginFailure
 from raydl.origin.access import access_of
 from raydl.settings.options import Options
 
@@ -38,28 +37,6 @@ MOST_WAITS = 2.0
 T = TypeVar("T")
 
 
-def probe_origin(
-    url: str,
-    options: Options,
-    emit: Emit,
-    control: Control,
-    how: str = "head",
-    *,
-    owner: str | None = None,
-    is_known: bool = False,
-) -> Remote:
-    """Probe, again and again while that may help. Raises RaydlError.
-
-    ``how`` is that of ``Origin.probe``. The options were given for ``owner``, where that is another
-    URL. ``is_known``: the origin has answered before, so wait longer.
-    """
-    asking = _Asking(url, options, emit, control, owner, None if is_known else FIRST_BUDGET)
-    remote = asking.ask(lambda origin: origin.probe(asking.url, how))
-    if remote.is_downgraded:
-        emit(Notice("the origin redirects from https to http: who is on the way can change it"))
-    return remote
-
-
 def source_of(remote: Remote, options: Options) -> Source:
     """What lanes need to ask for byte ranges of it."""
     return Source(
@@ -76,15 +53,6 @@ def source_of(remote: Remote, options: Options) -> Source:
     )
 
 
-def text_at(near: str, options: Options, emit: Emit, control: Control, url: str, limit: int) -> str:
-    """The text at ``url``, ``limit`` bytes at most; the options were given for ``near``.
-
-    Raises RaydlError.
-    """
-    asking = _Asking(url, options, emit, control, near, FIRST_BUDGET, f" for {redact(url)}")
-    return asking.ask(lambda origin: origin.text(asking.url, limit))
-
-
 @contextlib.contextmanager
 def _after(seconds: float, call: Callable[[], None]) -> Iterator[None]:
     """Call ``call`` where what is within takes longer than that."""
@@ -97,27 +65,31 @@ def _after(seconds: float, call: Callable[[], None]) -> Iterator[None]:
         timer.cancel()
 
 
-class _Asking:
-    """A question to an origin that a person waits for: asked again while that may help."""
+class Asking:
+    """A question to an origin that a person waits for: asked again while that may help.
+
+    ``auth`` is the user and password that were in ``url``, and the options were given for the URL
+    ``owner``. ``budget`` is in seconds, and ``what`` is said with an error.
+    """
 
     def __init__(
         self,
         url: str,
+        auth: tuple[str, str] | None,
+        owner: str,
         options: Options,
         emit: Emit,
         control: Control,
-        owner: str | None,
         budget: float | None,
-        what: str = "",
+        what: str,
     ) -> None:
         self._options, self._emit, self._control = options, emit, control
         self._what = what
-        self.url, auth = split_auth(url)
-        near = None if owner is None else split_auth(owner)[0]
+        self.url = url
         self._access: Access
         self._cookies: CookieJar
         self._access, self._cookies = access_of(
-            self.url, auth, options, lambda text: emit(Notice(text)), owner=near
+            url, auth, options, lambda text: emit(Notice(text)), owner=owner
         )
         chosen = (options.retries, options.timeout) != (Options.retries, Options.timeout)
         self._until = None if budget is None or chosen else time.monotonic() + budget

@@ -1,66 +1,62 @@
-"""The record beside a ``.part`` file: what it is a prefix of, and how much of it is safe.
+"""The record beside a ``.part`` file: which file it is of, and which of its bytes are safe.
 
-The ``.part`` file only ever grows, in order, so its length says how much was written. After a
-crash of the process alone (kill -9) all of that is still there; after a crash of the machine
-only what had been synced is certain. The journal tells the two apart by the boot it was
-written in, and names none while what was written is in doubt. A ``.part`` file without a
-journal is not raydl's.
+A ``.part`` file that grows in order says by its length how much was written. After a crash of the
+process alone (kill -9) all of that is still there; after a crash of the machine only what had been
+synced is certain. The journal tells the two apart by the boot it was written in, and names none
+while what was written is in doubt. A ``.part`` file without a journal is not raydl's.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
+from typing import Any
 
+from raydl.model.coverage import Coverage
 from raydl.model.errors import TargetError
 from raydl.model.remote import Remote
 from raydl.model.units import printable
-from raydl.model.weburl import redact
-from raydl.origin.signing import without_signature
+from raydl.origin.identity import Identity
 from raydl.settings.ownfile import make_own, open_own
 
-VERSION = 1
+VERSION = 2
 LARGEST = 1 << 20
 """Bytes of a journal that are read; ours have some hundred, and the URL's path."""
 
 _DIGEST_ETAG = re.compile(r'"[0-9a-f]{32,128}(-[0-9]+)?"', re.IGNORECASE)
 """An ETag that is made from the content, as object stores make them."""
 
+_NONSENSE = (AttributeError, LookupError, TypeError, ValueError)
+"""What comes of taking a record apart that is none of ours."""
+
 
 @dataclass(frozen=True)
 class Journal:
-    """What a ``.part`` file holds. ``synced`` is in bytes; ``url`` has no secrets in it.
+    """What a ``.part`` file holds. ``synced`` are the bytes that are safe on the disk.
 
-    ``query`` is a digest of what names the file in the URL's query: ``?id=1`` and ``?id=2`` are
-    two files. What only signs the request is left out, for it is new each time. ``size`` is None
-    where the origin does not tell it: nothing of such a file is ever gone on from. ``media_type``
-    is None in the journals of earlier versions, which did not note it.
+    ``size`` is None where the origin does not tell it: nothing of such a file is ever gone on from.
+    ``media_type`` is None in the journals of earlier versions, which did not note it.
     """
 
-    url: str
-    query: str
+    identity: Identity
     size: int | None
     etag: str | None
     last_modified: str | None
     boot: str
-    synced: int = 0
-    version: int = VERSION
+    synced: Coverage = field(default_factory=Coverage)
     weak_etag: str | None = None
     weak_date: str | None = None
     media_type: str | None = None
 
     @classmethod
-    def of(cls, remote: Remote) -> Journal:
+    def of(cls, remote: Remote, identity: Identity) -> Journal:
         """The journal of a download of ``remote`` that starts now."""
         return cls(
-            url=redact(remote.url),
-            query=query_digest(remote.url),
+            identity=identity,
             size=remote.size,
             etag=remote.etag,
             last_modified=remote.last_modified,
@@ -75,19 +71,16 @@ class Journal:
         """The journal at ``path``, or None where there is none of ours that can be understood."""
         try:
             with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
-                journal = cls(**json.loads(file.read(LARGEST)))
-        except (OSError, TargetError, ValueError, TypeError, RecursionError):
+                journal = cls(**_fields(json.loads(file.read(LARGEST))))
+        except (OSError, TargetError, RecursionError, *_NONSENSE):
             return None
         return journal if journal._is_sound() else None
 
     def _is_sound(self) -> bool:
-        marks = (self.etag, self.last_modified, self.weak_etag, self.weak_date)
-        texts = (self.url, self.query, self.boot, self.media_type or "", *(m or "" for m in marks))
-        numbers = (self.synced, self.size or 0, self.version)
-        return (
-            all(type(text) is str for text in texts)
-            and all(type(number) is int and number >= 0 for number in numbers)
-            and self.version == VERSION
+        marks = (self.etag, self.last_modified, self.weak_etag, self.weak_date, self.media_type)
+        texts = (self.identity.place, self.identity.query, self.boot)
+        return all(type(text) is str for text in (*texts, *(mark or "" for mark in marks))) and (
+            self.size is None or _is_count(self.size)
         )
 
     def save(self, path: Path) -> None:
@@ -97,7 +90,7 @@ class Journal:
             # A new file, so that nothing that lies there, or that it links to, is written into.
             fresh.unlink(missing_ok=True)
             with os.fdopen(make_own(fresh, os.O_WRONLY, 0o600), "w") as file:
-                json.dump(asdict(self), file)
+                json.dump(self._record(), file)
                 file.flush()
                 os.fsync(file.fileno())
             fresh.replace(path)
@@ -106,18 +99,25 @@ class Journal:
                 fresh.unlink()
             raise
 
-    def with_synced(self, synced: int) -> Journal:
-        """The same with the first ``synced`` bytes safe on the disk."""
+    def _record(self) -> dict[str, Any]:
+        texts = {"identity": str(self.identity), "synced": str(self.synced)}
+        return {"version": VERSION, **vars(self), **texts}
+
+    def with_synced(self, synced: Coverage) -> Journal:
+        """The same with these bytes safe on the disk, and no others."""
         return replace(self, synced=synced, boot=boot_id())
 
     def doubted(self) -> Journal:
         """The same, but what was written and not synced does not count, whatever the boot."""
         return replace(self, boot="")
 
-    def kept(self, length: int) -> int:
-        """How many of the ``length`` bytes in the ``.part`` file can be relied on."""
-        same_boot = self.boot != "" and self.boot == boot_id()
-        return min(length, self.size or 0, length if same_boot else self.synced)
+    def kept(self, length: int) -> Coverage:
+        """Which bytes can be relied on where the ``.part`` file has ``length``."""
+        end = min(length, self.size or 0)
+        grew_in_order = self.synced.size == self.synced.prefix
+        if grew_in_order and self.boot != "" and self.boot == boot_id():
+            return Coverage([(0, end)])
+        return Coverage((start, min(stop, end)) for start, stop in self.synced)
 
     def _same_content(self, remote: Remote) -> bool:
         """Whether size and ETag say so. Others than digests may be the same for two files."""
@@ -126,21 +126,18 @@ class Journal:
             return False
         return bool(_DIGEST_ETAG.fullmatch(etag))
 
-    def is_of(self, url: str) -> bool:
-        """Whether that URL names the same file as the one that the ``.part`` file is of."""
-        return (self.url, self.query) == (redact(url), query_digest(url))
-
-    def another_url(self, remote: Remote, proven: bool) -> str:
+    def another_url(self, remote: Remote, identity: Identity, proven: bool) -> str:
         """The URL that the ``.part`` file is of, where that is no prefix of ``remote`` for it.
 
         Empty if it is the same, or the content is. ``proven`` says whether a checksum will
         prove the bytes: then the query may be another one.
         """
-        if self.is_of(remote.url) or self._same_content(remote):
+        if self.identity == identity or self._same_content(remote):
             return ""
-        if self.url != redact(remote.url):
-            return printable(self.url)
-        return "" if proven else f"{printable(self.url)} (its query is another)"
+        place = printable(self.identity.place)
+        if self.identity.place != identity.place:
+            return place
+        return "" if proven else f"{place} (its query is another)"
 
     def objection(self, remote: Remote, proven: bool) -> str:
         """Why a ``.part`` file of this URL is no prefix of ``remote``; empty if it is.
@@ -162,10 +159,25 @@ class Journal:
         return ""
 
 
-def query_digest(url: str) -> str:
-    """SHA-256 of the part of the query that says which file is meant; empty without one."""
-    naming = without_signature(parse_qsl(urlsplit(url).query, keep_blank_values=True))
-    return hashlib.sha256(repr(naming).encode()).hexdigest() if naming else ""
+def _fields(record: dict[str, Any]) -> dict[str, Any]:
+    """What a Journal is made of, from its record. Raises ``_NONSENSE``."""
+    version = record.pop("version")
+    if version == 1:
+        # It had a URL and its query's digest, and how many of the file's first bytes were safe.
+        identity = Identity(record.pop("url"), record.pop("query"))
+        if not _is_count(record["synced"]):
+            raise ValueError("no number of bytes")
+        synced = Coverage([(0, record["synced"])])
+    elif version == VERSION:
+        identity = Identity.parse(record["identity"])
+        synced = Coverage.parse(record["synced"])
+    else:
+        raise ValueError("a version of a later raydl")
+    return {**record, "identity": identity, "synced": synced}
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 0
 
 
 def boot_id() -> str:

@@ -6,6 +6,7 @@ import queue
 import threading
 from collections.abc import Iterator
 
+from raydl.model.coverage import Coverage
 from raydl.model.digests import Proof, RunningDigest
 from raydl.model.ending import before_exit
 from raydl.model.errors import CancelledError
@@ -18,9 +19,10 @@ class Pipe:
     ``open`` is called by the download to begin, and makes this the sink.
     """
 
-    kept, note, left = 0, "", 0
+    note, left = "", 0
 
     def __init__(self) -> None:
+        self.kept = Coverage()
         self._chunks: queue.SimpleQueue[memoryview | None] = queue.SimpleQueue()
         self._taken = threading.Semaphore(0)
         self._closed = threading.Event()

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from raydl.model.coverage import Coverage
 from raydl.model.errors import CancelledError
 from raydl.output.journal import Journal
 from raydl.output.partfile import PartFile
@@ -39,7 +40,7 @@ def sync(part: PartFile, journal: Journal, path: Path, written: int) -> Journal:
     part.must_be_in_place()
     journal.doubted().save(path)
     _to_disk(part.fd)
-    journal = journal.with_synced(written)
+    journal = journal.with_synced(Coverage([(0, written)]))
     part.must_be_in_place()
     journal.save(path)
     return journal

@@ -18,6 +18,17 @@ from raydl.settings.options import Options
 STDOUT = "-"
 
 
+def in_directory(
+    output: str | os.PathLike[str] | None, directory: str | None
+) -> str | os.PathLike[str] | None:
+    """``output``, within ``directory`` where there is one."""
+    if directory is None:
+        return output
+    if output is None:
+        return os.path.join(directory, "")  # noqa: PTH118 - says that it is a directory
+    return os.path.join(directory, output)  # noqa: PTH118 - keeps a slash at the end
+
+
 def planned_path(output: str | os.PathLike[str] | None) -> Path | None:
     """The target path where it is known before the probe: not for None or a directory."""
     if output is None:

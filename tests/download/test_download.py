@@ -12,7 +12,7 @@ from email.utils import format_datetime
 import pytest
 
 import raydl
-from raydl.download import download
+from raydl.download import goal
 from raydl.download.download import run
 from raydl.model import backoff
 from raydl.model.control import Control
@@ -29,7 +29,7 @@ from raydl.model.events import (
     Resumed,
 )
 from raydl.model.units import format_size
-from raydl.output import sink
+from raydl.output import filesink
 from raydl.settings.options import Options
 from tests import scripted
 from tests.conftest import random_bytes
@@ -358,7 +358,7 @@ class TestResume:
     def test_who_interrupts_it_waits_for_no_disk(self, origin, in_tmp, monkeypatch, raised, ends):
         ended = []
 
-        class Closed(sink.FileSink):
+        class Closed(filesink.FileSink):
             def close(self):
                 try:
                     self._check()
@@ -371,7 +371,7 @@ class TestResume:
             if type(event).__name__ == "PartFetched":
                 raise raised("here")
 
-        monkeypatch.setattr(download, "FileSink", Closed)
+        monkeypatch.setattr(goal, "FileSink", Closed)
         with pytest.raises(raised):
             raydl.fetch(origin.url(), on_event=on_event, **ALONE)
         assert ended == [ends]
@@ -386,7 +386,7 @@ class TestResume:
             control.cancel()
 
         monkeypatch.setattr(RunningDigest, "take", take)
-        monkeypatch.setattr(sink, "_READ_SIZE", 100_000)
+        monkeypatch.setattr(filesink, "_READ_SIZE", 100_000)
         options = Options.of({**ALONE, "checksum": "sha256:" + "0" * 64})
         with pytest.raises(raydl.CancelledError):
             run(origin.url(), None, options, None, control)

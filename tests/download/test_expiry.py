@@ -5,9 +5,9 @@ import threading
 import pytest
 
 import raydl
-from raydl.download import mirrorsearch
 from raydl.model.errors import HttpError, OriginChangedError
 from raydl.model.events import Notice, PartFailed
+from raydl.origin import resolver
 from tests.conftest import random_bytes
 from tests.download.test_download import ALONE
 from tests.scripted import anything, status
@@ -145,9 +145,9 @@ def test_another_file_by_then(store, in_tmp):
 def test_what_is_raised_while_it_is_asked_anew_ends_it(store, in_tmp, monkeypatch, no_leaks):
     """A listener's exception as well as a bug."""
     store = store(1_000_000, serves=20)
-    ask = mirrorsearch.probe_origin
+    ask = resolver.resolve
 
-    def probe(url, options, emit, control, **rest):
+    def look(url, options, emit, control, **rest):
         emit(Notice("asked"))
         return ask(url, options, emit, control, **rest)
 
@@ -155,6 +155,6 @@ def test_what_is_raised_while_it_is_asked_anew_ends_it(store, in_tmp, monkeypatc
         if isinstance(event, Notice) and event.text == "asked":
             raise RuntimeError("listener")
 
-    monkeypatch.setattr(mirrorsearch, "probe_origin", probe)
+    monkeypatch.setattr(resolver, "resolve", look)
     with pytest.raises(RuntimeError, match="listener"):
         raydl.fetch(store.front.url(), part_size=20_000, on_event=told, **ALONE)

@@ -5,11 +5,13 @@ import os
 import pytest
 
 from raydl.gui.downloadqueue import DownloadQueue
+from raydl.model.coverage import Coverage
 from raydl.model.errors import CancelledError, ChecksumError, NetworkError, OutputError, TargetError
 from raydl.model.events import Continued, Failed, Finished, Paused, Planned, Probed, Progress
 from raydl.model.remote import Remote
 from raydl.model.report import Report
 from raydl.model.state import DownloadState
+from raydl.origin.identity import Identity
 from raydl.output.journal import Journal
 from raydl.view.partmap import CellState
 
@@ -43,7 +45,8 @@ def leave(folder, name, length, url="http://h/a", size=100):
     """What an interrupted download leaves."""
     remote = Remote(url, url, size, True, '"v1"', None, name)
     (folder / f"{name}.part").write_bytes(b"x" * length)
-    Journal.of(remote).with_synced(length).save(folder / f"{name}.part.journal")
+    journal = Journal.of(remote, Identity.of(url)).with_synced(Coverage([(0, length)]))
+    journal.save(folder / f"{name}.part.journal")
     return remote
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from raydl.model.errors import UsageError
 from raydl.model.remote import Access, Source
-from raydl.origin import USER_AGENT, Origin, OriginFailure, split_auth
+from raydl.origin import USER_AGENT, Origin, OriginFailure
 from raydl.origin.headers import (
     content_coding,
     content_length,
@@ -26,6 +26,7 @@ from raydl.origin.headers import (
     strong_etag,
     wait_asked,
 )
+from raydl.origin.urls import split_auth
 from tests import scripted
 from tests.scripted import anything, changed, cut_off, get, head, redirect, status
 

@@ -1,10 +1,13 @@
 import dataclasses
+import hashlib
 import json
 import os
 
 import pytest
 
+from raydl.model.coverage import Coverage
 from raydl.model.remote import Remote
+from raydl.origin.identity import Identity
 from raydl.output import journal as module
 from raydl.output.journal import Journal, boot_id
 
@@ -22,15 +25,61 @@ def remote(**changes):
     return Remote(**{**fields, **changes})
 
 
-def test_saved_and_loaded(tmp_path):
-    journal = Journal.of(remote()).with_synced(40)
+def journal_of(remote, synced=()):
+    journal = Journal.of(remote, Identity.of(remote.url))
+    return journal.with_synced(Coverage(synced)) if synced else journal
+
+
+def record_of(remote, folder):
+    """The journal of ``remote`` as plain data."""
+    journal_of(remote).save(folder / "j")
+    return json.loads((folder / "j").read_text())
+
+
+FIRST = [(0, 40)]
+
+
+@pytest.mark.parametrize("synced", [(), FIRST, [(0, 40), (60, 61), (80, 100)], [(60, 61)]])
+def test_saved_and_loaded(tmp_path, synced):
+    journal = journal_of(remote(), synced)
     journal.save(tmp_path / "j")
     assert Journal.load(tmp_path / "j") == journal
     assert [p.name for p in tmp_path.iterdir()] == ["j"]
 
 
+def test_what_is_in_one(tmp_path):
+    """Later versions read it: what changes here needs another version."""
+    journal = dataclasses.replace(journal_of(remote(), [(0, 40), (60, 61)]), boot="b")
+    journal.save(tmp_path / "j")
+    query = hashlib.sha256(repr([("sig", "hunter3")]).encode()).hexdigest()
+    assert json.loads((tmp_path / "j").read_text()) == {
+        "version": 2,
+        "identity": f"https://h/f?…#{query}",
+        "size": 100,
+        "etag": '"v1"',
+        "last_modified": "then",
+        "boot": "b",
+        "synced": "0-40,60-61",
+        "weak_etag": None,
+        "weak_date": None,
+        "media_type": "",
+    }
+
+
+VERSION_1 = """{"url": "https://h/f?\\u2026", "query": "%s", "size": 100, "etag": "\\"v1\\"",
+"last_modified": "then", "boot": "b", "synced": 40, "version": 1, "weak_etag": null,
+"weak_date": null, "media_type": ""}"""
+
+
+def test_one_of_the_first_version(tmp_path):
+    query = hashlib.sha256(repr([("sig", "hunter3")]).encode()).hexdigest()
+    (tmp_path / "j").write_text(VERSION_1 % query)
+    expected = dataclasses.replace(journal_of(remote(), FIRST), boot="b")
+    assert Journal.load(tmp_path / "j") == expected
+
+
 def test_no_secret_is_written(tmp_path):
-    Journal.of(remote()).save(tmp_path / "j")
+    journal_of(remote()).save(tmp_path / "j")
     assert "hunter" not in (tmp_path / "j").read_text()
 
 
@@ -44,26 +93,36 @@ def test_what_cannot_be_understood_counts_as_none(tmp_path, text):
 
 
 def test_another_version_counts_as_none(tmp_path):
-    record = dataclasses.asdict(Journal.of(remote()))
-    (tmp_path / "j").write_text(json.dumps({**record, "version": 2}))
-    assert Journal.load(tmp_path / "j") is None
+    record = record_of(remote(), tmp_path)
+    for version in (0, 3, None, "2"):
+        (tmp_path / "j").write_text(json.dumps({**record, "version": version}))
+        assert Journal.load(tmp_path / "j") is None
 
 
 def test_after_a_crash_of_the_process_all_that_was_written_is_kept():
-    journal = Journal.of(remote()).with_synced(40)
-    assert journal.kept(70) == 70
-    assert journal.kept(30) == 30
-    assert journal.kept(300) == 100
+    journal = journal_of(remote(), FIRST)
+    assert list(journal.kept(70)) == [(0, 70)]
+    assert list(journal.kept(30)) == [(0, 30)]
+    assert list(journal.kept(300)) == [(0, 100)]
+
+
+@pytest.mark.parametrize("synced", [[(0, 40), (60, 80)], [(60, 80)]])
+def test_where_there_are_gaps_the_length_says_nothing(synced):
+    """Whatever wrote that did not write in order."""
+    journal = journal_of(remote(), synced)
+    assert list(journal.kept(100)) == synced
+    assert list(journal.kept(70)) == [*synced[:-1], (60, 70)]
+    assert list(journal.kept(60)) == synced[:-1]
 
 
 def test_after_a_crash_of_the_machine_only_what_was_synced(monkeypatch):
-    journal = Journal.of(remote()).with_synced(40)
+    journal = journal_of(remote(), FIRST)
     for other in ("another boot", ""):
         monkeypatch.setattr(module, "boot_id", lambda other=other: other)
-        assert journal.kept(70) == 40
+        assert list(journal.kept(70)) == FIRST
     monkeypatch.undo()
     nowhere = dataclasses.replace(journal, boot="")
-    assert nowhere.kept(70) == 40
+    assert list(nowhere.kept(70)) == FIRST
     assert isinstance(boot_id(), str)
 
 
@@ -78,7 +137,7 @@ def test_after_a_crash_of_the_machine_only_what_was_synced(monkeypatch):
     ],
 )
 def test_what_fits_and_what_does_not(changes, proven, objection):
-    journal = Journal.of(remote())
+    journal = journal_of(remote())
     found = journal.objection(remote(**changes), proven)
     assert objection in found
     assert bool(objection) == bool(found)
@@ -95,58 +154,68 @@ def test_what_fits_and_what_does_not(changes, proven, objection):
     ],
 )
 def test_whose_it_is(url, proven, theirs):
-    assert Journal.of(remote()).another_url(remote(url=url), proven) == theirs
+    other = remote(url=url)
+    assert journal_of(remote()).another_url(other, Identity.of(url), proven) == theirs
 
 
 def test_size_and_date_and_none_of_them():
-    assert "had 100 bytes and has 101" in Journal.of(remote()).objection(remote(size=101), False)
+    assert "had 100 bytes and has 101" in journal_of(remote()).objection(remote(size=101), False)
     dated = remote(etag=None)
-    assert Journal.of(dated).objection(remote(etag=None, last_modified="now"), False)
+    assert journal_of(dated).objection(remote(etag=None, last_modified="now"), False)
     bare = remote(etag=None, last_modified=None)
-    assert "no way to tell" in Journal.of(bare).objection(bare, False)
-    assert Journal.of(bare).objection(bare, True) == ""
+    assert "no way to tell" in journal_of(bare).objection(bare, False)
+    assert journal_of(bare).objection(bare, True) == ""
 
 
 def test_what_proves_nothing_may_show_a_change():
     dated = remote(etag=None, weak_etag='"a"')
-    assert Journal.of(dated).objection(dated, False) == ""
-    assert "changed" in Journal.of(dated).objection(remote(etag=None, weak_etag='"b"'), True)
+    assert journal_of(dated).objection(dated, False) == ""
+    assert "changed" in journal_of(dated).objection(remote(etag=None, weak_etag='"b"'), True)
     fresh = remote(etag=None, last_modified=None, weak_date="then")
     later = remote(etag=None, last_modified="then")
-    assert "no way to tell" in Journal.of(fresh).objection(later, False)
-    assert Journal.of(fresh).objection(later, True) == ""
+    assert "no way to tell" in journal_of(fresh).objection(later, False)
+    assert journal_of(fresh).objection(later, True) == ""
 
 
 def test_what_an_earlier_version_did_not_note_is_no_difference(tmp_path):
     weak = remote(etag=None, weak_etag='"a"')
-    record = dataclasses.asdict(Journal.of(weak))
+    record = record_of(weak, tmp_path)
     for later in ("weak_etag", "weak_date", "media_type"):
         del record[later]
     (tmp_path / "j").write_text(json.dumps(record))
     assert Journal.load(tmp_path / "j").objection(weak, False) == ""
-    assert "changed" in Journal.of(weak).objection(remote(etag=None), False)
+    assert "changed" in journal_of(weak).objection(remote(etag=None), False)
 
 
 @pytest.mark.parametrize(
     "nonsense",
     [
-        *({"synced": synced} for synced in (None, 1.5, -5, "9", True)),
+        *({"synced": synced} for synced in (None, 9, "9", "9-5", ["0-5"], True)),
         {"size": "100"},
         {"size": -1},
         {"etag": ["v1"]},
         {"boot": None},
-        {"url": {}},
+        {"identity": {}},
+        {"identity": None},
     ],
 )
 def test_a_journal_that_makes_no_sense_counts_as_none(tmp_path, nonsense):
-    record = dataclasses.asdict(Journal.of(remote()))
+    record = record_of(remote(), tmp_path)
     (tmp_path / "j").write_text(json.dumps({**record, **nonsense}))
+    assert Journal.load(tmp_path / "j") is None
+
+
+@pytest.mark.parametrize(
+    "nonsense", [*({"synced": n} for n in (None, 1.5, -5, "9", True)), {"url": {}}, {"query": None}]
+)
+def test_nor_does_one_of_the_first_version(tmp_path, nonsense):
+    (tmp_path / "j").write_text(json.dumps({**json.loads(VERSION_1), **nonsense}))
     assert Journal.load(tmp_path / "j") is None
 
 
 def test_a_huge_one_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "LARGEST", 100)
-    Journal.of(remote()).save(tmp_path / "j")
+    journal_of(remote()).save(tmp_path / "j")
     assert Journal.load(tmp_path / "j") is None
 
 
@@ -154,7 +223,7 @@ def test_what_lies_under_its_name_is_not_followed(tmp_path):
     """Nor is what lies where it is made: whoever may write here could have put it there."""
     (tmp_path / "precious").write_text("precious")
     (tmp_path / "j~").symlink_to(tmp_path / "precious")
-    Journal.of(remote()).save(tmp_path / "j")
+    journal_of(remote()).save(tmp_path / "j")
     assert (tmp_path / "precious").read_text() == "precious"
     assert Journal.load(tmp_path / "j") is not None
     (tmp_path / "link").symlink_to(tmp_path / "j")
@@ -164,16 +233,16 @@ def test_what_lies_under_its_name_is_not_followed(tmp_path):
 
 
 def test_while_it_is_in_doubt_what_was_written_does_not_count():
-    journal = Journal.of(remote()).with_synced(40)
-    assert journal.doubted().kept(70) == 40
-    assert journal.doubted().with_synced(60).kept(70) == 70
+    journal = journal_of(remote(), FIRST)
+    assert list(journal.doubted().kept(70)) == FIRST
+    assert list(journal.doubted().with_synced(Coverage([(0, 60)])).kept(70)) == [(0, 70)]
 
 
 @pytest.mark.parametrize("url", ["https://h/f?id=1", "https://mirror/g"])
 def test_a_digest_for_an_etag_names_the_file_whatever_the_url(url):
     def another(etag, size=100):
         old, new = remote(etag=etag, url=url), remote(etag=etag, size=size)
-        return Journal.of(old).another_url(new, False)
+        return journal_of(old).another_url(new, Identity.of(new.url), False)
 
     assert another('"0123456789abcdef0123456789ABCDEF-12"') == ""
     assert another('"0123456789abcdef0123456789ABCDEF-12"', 101)

@@ -12,8 +12,9 @@ import pytest
 from raydl.model.digests import Checksum, Proof
 from raydl.model.errors import ChecksumError, OutputError
 from raydl.model.remote import Remote
+from raydl.origin.identity import Identity
 from raydl.output import journal
-from raydl.output.sink import FileSink
+from raydl.output.filesink import FileSink
 from tests.filesteps import Killed, Steps
 
 pytestmark = pytest.mark.skipif(
@@ -37,7 +38,7 @@ def sink_at(folder, data, *, ranges=True, **kwargs):
     etag = '"old"' if data is OLD else '"new"'
     remote = Remote("http://h/f", "http://h/f", SIZE, ranges, etag, None, "f")
     usual = {"proof": None, "resume": True, "overwrite": False, "check": lambda: None}
-    return FileSink(folder / "f", remote, **{**usual, **kwargs})
+    return FileSink(folder / "f", remote, Identity.of(remote.url), **{**usual, **kwargs})
 
 
 def download(folder, data, **kwargs):

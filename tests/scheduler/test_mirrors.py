@@ -16,6 +16,7 @@ from raydl.model.errors import HttpError, UsageError
 from raydl.model.events import Notice, PartFailed
 from raydl.model.failure import Failure
 from raydl.model.remote import Remote, Source
+from raydl.origin.resolver import Located
 from raydl.scheduler.mirrors import PATIENCE, Mirror, Mirrors, agrees, objection
 from raydl.settings.options import Options
 from tests import scripted
@@ -330,7 +331,8 @@ def test_a_search_that_cannot_begin_keeps_nobody(two, monkeypatch):
     first, second = two
     monkeypatch.setattr("threading.Timer.start", lambda timer: 1 / 0)
     posted = queue.SimpleQueue()
-    search = MirrorSearch(first.url(), remote(), Options(mirror=(second.url(),)), posted.put)
+    found = Located(first.url(), remote(), Options(), id, first.url())
+    search = MirrorSearch(found, Options(mirror=(second.url(),)), posted.put)
     search.start()
     message = posted.get(timeout=5)
     assert message.mirror is None

@@ -1,0 +1,226 @@
+"""A file as a sink: ``NAME.part``, which becomes ``NAME`` once it is whole and verified."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from raydl.model.coverage import Coverage
+from raydl.model.digests import Proof, RunningDigest
+from raydl.model.errors import ChecksumError, OutputError
+from raydl.model.remote import Remote
+from raydl.model.units import format_size
+from raydl.origin.identity import Identity
+from raydl.output.journal import Journal
+from raydl.output.partfile import PartFile
+from raydl.output.sink import write_hashed
+from raydl.output.syncer import Syncer
+from raydl.output.takeover import journal_of, why_start_over
+from raydl.output.target import check_space, output_error
+
+_READ_SIZE = 8 << 20
+
+_READ_AND_WRITE = 0o600
+"""The permissions that the owner needs to resume a ``.part`` file."""
+
+
+class FileSink:
+    """``NAME.part`` with its journal; renamed to ``NAME`` when it is whole and verified.
+
+    The target path is not touched before. It writes in order, so ``kept``, what is taken over from
+    an earlier run, is one interval from the first byte on: whatever the journal has behind a gap
+    does not count, and is fetched again. ``note`` is the line that says so. ``identity`` is that of
+    the file that is fetched. ``check`` is called while what is kept is read or the disk is waited
+    for, and may end that with CancelledError.
+
+    Raises TargetError while another raydl writes the same target, and where what is there is of
+    others or of another URL, OutputError for what the file system refuses, WrongAnswerError where
+    a web page has come in place of what was kept.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        remote: Remote,
+        identity: Identity,
+        *,
+        proof: Proof | None,
+        resume: bool,
+        overwrite: bool,
+        check: Callable[[], None],
+        keep_bad: bool = False,
+    ) -> None:
+        self._target, self._check = target, check
+        self._journal_path = target.with_name(target.name + ".part.journal")
+        self._overwrite, self._keep_bad = overwrite, keep_bad
+        self._size = remote.size
+        # Without ranges nothing can be resumed: the journal only identifies the file.
+        self._can_resume = remote.size is not None and remote.ranges
+        self._began = self._ended = False
+        self.note, self.left = "", 0
+        with contextlib.ExitStack() as on_error:
+            self._digest = RunningDigest(proof)
+            on_error.callback(self._digest.close)
+            try:
+                self._part = PartFile(target)
+                on_error.callback(self._let_go)
+                self.written = self._take_over(remote, identity, resume, proof is not None)
+            except OSError as error:
+                raise output_error(error, target) from None
+            on_error.pop_all()
+        self.kept = Coverage([(0, self.written)])
+        self.is_proven = proof is not None
+        self._journal = Journal.of(remote, identity).with_synced(self.kept)
+        recorded = self._journal if self._can_resume else None
+        self._syncer = Syncer(self._part, recorded, self._journal_path, self.written, check)
+
+    def write(self, data: memoryview) -> None:
+        """Append the next bytes. Raises OutputError; what was written before stays."""
+        try:
+            self._begin()
+            write_hashed(self._part.fd, data, self._digest)
+            self.written += data.nbytes
+            self._syncer.wrote(self.written)
+        except OSError as error:
+            raise output_error(error, self._part.path, self._how_to_go_on()) from None
+
+    def finish(self) -> dict[str, str]:
+        """Check length and digest, sync, and rename onto the target.
+
+        Raises ChecksumError (the bytes are dropped, or kept as ``NAME.bad``: they would only fail
+        again), TargetError when the target has come into being meanwhile, OutputError.
+        """
+        path = self._part.path
+        if self._size is not None and self.written != self._size:
+            raise OutputError(f"{path} has {self.written} bytes instead of {self._size}")
+        try:
+            self._syncer.settle()
+            self._begin()
+            if self._part.length != self.written:
+                raise OutputError(f"{path} was changed by someone else", "run it again")
+            try:
+                digests = self._digest.verify(str(self._target))
+            except ChecksumError as error:
+                if self._keep_bad:
+                    error.hint = f"{error.hint}; the bytes are in {self._set_aside()}"
+                else:
+                    self._drop()
+                    error.hint = f"{error.hint}; the bytes were discarded, --keep-bad keeps them"
+                raise
+            self._syncer.bring(self.written)
+            self._part.move(self._overwrite)
+            self._journal_path.unlink(missing_ok=True)
+            _sync_directory(self._target.parent)
+        except OSError as error:
+            raise output_error(error, self._target, self._how_to_go_on()) from None
+        self._ended = True
+        return digests
+
+    def close(self) -> None:
+        """Sync and record what there is, so that the next run goes on from it."""
+        try:
+            if not self._ended and self._can_resume:
+                # Where that fails or takes long, the journal stays behind what was written: less
+                # is left.
+                with contextlib.suppress(OSError, OutputError):
+                    self._syncer.close()
+                self.left = self._syncer.synced if self._part.is_in_place() else 0
+        finally:
+            self._digest.close()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        with contextlib.suppress(OSError):
+            is_of_use = self._part.length and (self._can_resume or not self._began)
+            if not self._ended and not is_of_use:
+                self._drop()
+        self._part.close()
+
+    def _take_over(self, remote: Remote, identity: Identity, resume: bool, proven: bool) -> int:
+        """How many bytes of an earlier run stay; ``note`` says so, and the digest has them."""
+        length, kept = self._part.length, 0
+        if length:
+            old = journal_of(self._part, self._journal_path)
+            self.note = why_start_over(
+                self._part, old, remote, identity,
+                resume=resume, overwrite=self._overwrite, proven=proven,
+            )  # fmt: skip
+            if not self.note:
+                kept = self._synced(old, old.kept(length).prefix)
+                self.note = self._told(kept)
+        if self._size is not None:
+            # What is cut off makes room for what comes in its place.
+            check_space(self._target, self._size - length)
+        self._rehash(kept)
+        return kept
+
+    def _told(self, kept: int) -> str:
+        if not kept or not self._size:
+            return f"starting over: nothing in {self._part.path.name} is certain"
+        percent = 100 * kept / self._size
+        return f"going on from {format_size(kept)} ({percent:.0f} %) kept from before"
+
+    def _begin(self) -> None:
+        """Cut off what does not stay, now that something comes in its place.
+
+        After each step the journal fits the file: what it does not vouch for is cut off before
+        it is replaced, and no byte changes before the new one is there to stay.
+        """
+        if self._began:
+            return
+        self._part.cut(self.kept.size)
+        if self._overwrite:  # whoever may not read what is there may not read what replaces it
+            self._part.take_mode(_READ_AND_WRITE)
+        self._journal.save(self._journal_path)
+        _sync_directory(self._target.parent)
+        os.lseek(self._part.fd, self.kept.size, os.SEEK_SET)
+        self._began = True
+
+    def _synced(self, old: Journal, kept: int) -> int:
+        """How many of the ``kept`` bytes reach the disk: the run that wrote them may not know."""
+        safe = old.synced.prefix
+        syncer = Syncer(self._part, old, self._journal_path, safe, self._check)
+        with contextlib.suppress(OSError):
+            syncer.bring(kept)
+            return kept
+        return safe
+
+    def _rehash(self, kept: int) -> None:
+        """Bring the digest up to the bytes that are kept: its state cannot be stored."""
+        left = kept if self._digest.wanted else 0
+        while left:
+            data = os.read(self._part.fd, min(left, _READ_SIZE))
+            if not data:
+                raise OutputError(f"{self._part.path} became shorter while it was read")
+            self._digest.take(memoryview(data))
+            left -= len(data)
+            self._check()
+
+    def _drop(self) -> None:
+        """Remove the part file and its journal."""
+        self._ended = True
+        if self._part.is_in_place():
+            self._part.drop()
+            self._journal_path.unlink(missing_ok=True)
+
+    def _set_aside(self) -> Path:
+        """Keep what is wrong under a name that nobody takes for the file."""
+        bad = self._part.set_aside()
+        self._ended = True
+        self._journal_path.unlink(missing_ok=True)
+        return bad
+
+    def _how_to_go_on(self) -> str:
+        return "run the same command again to go on" if self._can_resume else ""
+
+
+def _sync_directory(path: Path) -> None:
+    """Make the rename itself durable, where directories can be synced."""
+    with contextlib.suppress(OSError):
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
