@@ -9,10 +9,10 @@ from types import ModuleType
 
 from raydl.cluster.actors import Actor
 from raydl.cluster.address import Choice, hold, session_id
+from raydl.cluster.authentication import drop_token
+from raydl.cluster.importing import import_ray
 from raydl.cluster.opening import open_connection
 from raydl.cluster.preflight import check_head, require_client
-from raydl.cluster.seam import import_ray
-from raydl.cluster.token import drop_token
 from raydl.model.errors import CancelledError, ClusterError
 
 WARM_SECONDS = 30.0

@@ -12,6 +12,7 @@ from typing import Any
 
 from raydl.cluster.actors import CONTROL, MOST_LANES, Actor, shipped_by_value
 from raydl.cluster.address import Choice, check_listener, parse_address
+from raydl.cluster.authentication import sends_token
 from raydl.cluster.connection import (
     Connection,
     abandon,
@@ -20,9 +21,8 @@ from raydl.cluster.connection import (
     disconnect,
     give,
 )
+from raydl.cluster.importing import ray_module
 from raydl.cluster.preflight import accepts_no_token
-from raydl.cluster.seam import ray_module
-from raydl.cluster.token import sends_token
 from raydl.model.errors import ClusterError
 
 

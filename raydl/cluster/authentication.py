@@ -7,8 +7,8 @@ import os
 import secrets
 from collections.abc import Iterator
 
-from raydl.cluster.authtoken import MODE_VARIABLE, VARIABLE
-from raydl.cluster.seam import ray_module
+from raydl.cluster.importing import ray_module
+from raydl.cluster.tokenstore import MODE_VARIABLE, VARIABLE
 
 
 class _Token:
