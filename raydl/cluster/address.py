@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from raydl.cluster.process import PROCESS
 from raydl.model.errors import ClusterError, UsageError
 from raydl.settings.ownfile import NotOwnError, read_own
 
@@ -265,17 +266,6 @@ def _address_file() -> Path:
     return Path(base) / "ray" / "ray_current_cluster"
 
 
-_held: list[str] = [""]
-
-
-def hold(session: str) -> None:
-    """Tell which Ray session of this process is one that raydl keeps for the next download.
-
-    Nobody else chose it, so it does not count as the session of this process. Empty: none.
-    """
-    _held[0] = session
-
-
 def session_id(ray: ModuleType) -> str:
     """Names the session to which this process is connected."""
     try:
@@ -290,4 +280,4 @@ def _session_is_open() -> bool:
     is_initialized = getattr(ray, "is_initialized", None)
     if ray is None or is_initialized is None or not is_initialized():
         return False
-    return session_id(ray) != _held[0]
+    return not PROCESS.is_kept(session_id(ray))

@@ -13,16 +13,11 @@ from typing import Any
 from raydl.cluster.actors import CONTROL, MOST_LANES, Actor, shipped_by_value
 from raydl.cluster.address import Choice, check_listener, parse_address
 from raydl.cluster.authentication import sends_token
-from raydl.cluster.connection import (
-    Connection,
-    abandon,
-    attach,
-    detach,
-    disconnect,
-    give,
-)
+from raydl.cluster.connection import abandon, attach, detach, disconnect, give
 from raydl.cluster.importing import ray_module
 from raydl.cluster.preflight import accepts_no_token
+from raydl.cluster.process import PROCESS
+from raydl.cluster.tokenstore import MODE_VARIABLE, VARIABLE
 from raydl.model.errors import ClusterError
 
 
@@ -104,10 +99,9 @@ class Session:
 
         A new one is not ready yet.
         """
-        with Connection.lock:
-            idle = Connection.idle.get(node.id)
-            if idle:
-                return idle.pop(), True
+        idle = PROCESS.wake(node.id)
+        if idle is not None:
+            return idle, True
         affinity = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
         with shipped_by_value(self._ray):
             if self._actor_class is None:  # pickled once, for all nodes
@@ -125,8 +119,7 @@ class Session:
     def dismiss(self, node: Node, actor: Actor) -> None:
         """Give back a worker that is not needed any more; the next download may want it."""
         actor.rest()
-        with Connection.lock:
-            Connection.idle.setdefault(node.id, []).append(actor)
+        PROCESS.rest(node.id, actor)
 
     def stillborn(self) -> ClusterError | None:
         """The error for workers that ended before they started, where the reason is known.
@@ -156,10 +149,13 @@ def several_nodes(count: int) -> Iterator[Session]:
     """A cluster of ``count`` Ray nodes, all on this machine and out of the way of any other."""
     import tempfile
 
-    with tempfile.TemporaryDirectory(prefix="raydl", ignore_cleanup_errors=True) as temp:
-        os.environ["RAY_TMPDIR"] = temp
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    with (
+        tempfile.TemporaryDirectory(prefix="raydl", ignore_cleanup_errors=True) as temp,
+        contextlib.ExitStack() as opened,
+    ):
+        token = {MODE_VARIABLE: "token", VARIABLE: secrets.token_hex(32)}
+        own = {name: value for name, value in token.items() if name not in os.environ}
+        opened.enter_context(PROCESS.variables(RAY_TMPDIR=temp, **own))
         node = {"num_cpus": 1, "object_store_memory": 256 << 20, "include_dashboard": False}
         cluster = ray_module("cluster_utils").Cluster(initialize_head=True, head_node_args=node)
         try:

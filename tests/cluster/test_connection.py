@@ -12,8 +12,8 @@ import pytest
 
 import raydl
 from raydl.cluster.address import Choice
-from raydl.cluster.connection import Connection
 from raydl.cluster.opening import open_connection
+from raydl.cluster.process import PROCESS
 from raydl.cluster.session import connect
 from raydl.model.errors import CancelledError
 from raydl.model.remote import Access, Source
@@ -216,9 +216,9 @@ def test_a_warm_connection_stays_warm_when_another_download_is_over_too_early(ch
     connect(choice).close()
     with pytest.raises(CancelledError):
         connect(choice, lambda: False)
-    assert Connection.timer is not None
+    assert PROCESS.is_waiting
     raydl.disconnect()
-    assert Connection.timer is None
+    assert not PROCESS.is_waiting
 
 
 FETCH = """
