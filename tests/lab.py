@@ -99,6 +99,16 @@ class Asked(NamedTuple):
     source: Source
 
 
+class Room:
+    """There is some, unless the team is full."""
+
+    def __init__(self, team: FakeTeam) -> None:
+        self._team = team
+
+    def has_room(self, size: int, now: float) -> bool:
+        return not self._team.full
+
+
 @dataclass(eq=False)
 class FakeTeam:
     """Answers after ``seconds`` with what ``behave`` makes of a task: (got, failure, payload)."""
@@ -117,8 +127,12 @@ class FakeTeam:
     coming: dict[int, int] = field(default_factory=dict)
     """Bytes so far of requests that have not ended, by ticket."""
 
-    def accepts(self, size: int, urgent: bool) -> bool:
-        return urgent or not self.full
+    reports: bool = False
+    period: float = 0.0
+
+    @property
+    def memory(self) -> Any:
+        return self.bench.coordinator.store if self.in_store else Room(self)
 
     def look(self) -> Pulse:
         now = self.bench.world.now
@@ -312,7 +326,14 @@ class NetTeam:
     received: float = 0.0
     flights: dict[int, NetFlight] = field(default_factory=dict)
 
-    def accepts(self, size: int, urgent: bool) -> bool:
+    reports: bool = False
+    period: float = 0.0
+
+    @property
+    def memory(self) -> Any:
+        return self
+
+    def has_room(self, size: int, now: float) -> bool:
         return True
 
     def look(self) -> Pulse:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 from raydl.cluster.actors import CONTROL, MOST_LANES, Actor, shipped_by_value
-from raydl.cluster.address import Choice, check_listener, parse_address
+from raydl.cluster.address import Choice, parse_address
 from raydl.cluster.authentication import sends_token
 from raydl.cluster.connection import abandon, attach, detach, disconnect, give
+from raydl.cluster.head import HeadLink
 from raydl.cluster.importing import ray_module
 from raydl.cluster.preflight import accepts_no_token
 from raydl.cluster.process import PROCESS
@@ -59,15 +61,14 @@ class Session:
     def nodes(self) -> list[Node]:
         """The nodes that are alive now."""
         alive = [n for n in self._ray.nodes() if n["Alive"]]
-        addresses = [n["NodeManagerAddress"] for n in alive]
+        sharing = Counter(n["NodeManagerAddress"] for n in alive)
         nodes = []
         for entry in alive:
             address, resources = entry["NodeManagerAddress"], entry["Resources"]
-            unique = addresses.count(address) == 1
             nodes.append(
                 Node(
                     id=entry["NodeID"],
-                    name=address if unique else f"{address}#{entry['NodeID'][:4]}",
+                    name=address if sharing[address] == 1 else f"{address}#{entry['NodeID'][:4]}",
                     host=entry["NodeManagerHostname"],
                     is_driver=entry["NodeID"] == self._here,
                     is_head="node:__internal_head__" in resources,
@@ -77,18 +78,12 @@ class Session:
             )
         return nodes
 
-    def head_problem(self) -> ClusterError | None:
-        """Why the head does not answer; None where it does, or that cannot be asked.
+    def head(self) -> HeadLink | None:
+        """What shows whether the head lives; None where that cannot be asked.
 
-        To be asked before ``nodes`` and its like: Ray's calls would wait for it.
+        To be asked beside ``nodes`` and its like, which wait for the head for ever.
         """
-        if self._is_client:
-            return None
-        try:
-            check_listener(*parse_address(self._gcs))
-        except ClusterError as error:
-            return error
-        return None
+        return None if self._is_client else HeadLink(*parse_address(self._gcs))
 
     def abandon(self) -> None:
         """The head is gone: whatever would ask it is left undone."""

@@ -118,10 +118,11 @@ def _coordinate(
         cluster = ClusterFleet(
             choice,
             inbox.post,
+            memory=coordinator.store,
             # This machine's threads do what an actor here would do, without a copy through the
             # object store. An actor is for bytes that stay there, and for a user who asks for a
             # separate Ray on one machine.
-            here=options.fetch_here and (stay or choice.how == "local"),
+            here=lambda: options.fetch_here and (stay or choice.how == "local"),
             pays=lambda: (
                 stay
                 or not options.fetch_here

@@ -8,13 +8,13 @@ from collections.abc import Callable
 
 from raydl.cluster import tokenstore
 from raydl.cluster.address import (
-    check_listener,
     forget,
     how_to_start,
     is_here,
     left_by_ray_start,
     parse_address,
 )
+from raydl.cluster.head import check_listener
 from raydl.cluster.preflight import Answer, examine
 from raydl.model.errors import ClusterError, RaydlError
 from raydl.node import monitor

@@ -17,7 +17,6 @@ from typing import Any
 from raydl.cluster import tokenstore
 from raydl.cluster.address import (
     DEFAULT_PORT,
-    check_listener,
     forget,
     is_here,
     join_address,
@@ -25,6 +24,7 @@ from raydl.cluster.address import (
     own_addresses,
     parse_address,
 )
+from raydl.cluster.head import check_listener
 from raydl.cluster.preflight import examine
 from raydl.model.errors import ClusterError, RaydlError, UsageError
 from raydl.node.membership import Joined

@@ -54,6 +54,7 @@ from raydl.workers.lane import (
     ConnectFailed,
     Disconnected,
     Fetched,
+    Heard,
     Joined,
     Left,
     Message,
@@ -116,7 +117,7 @@ class Coordinator:
         self._flights = Flights()
         self._tuner = Tuner(connections)
         self._nodes = Roster(self._places, self._retries, self._flights, self._tuner)
-        self._store = StoreBudget()
+        self.store = StoreBudget()
         self._bottleneck = Bottleneck()
         self._unfit: set[str] = set()
         self._transit = Transit()
@@ -225,7 +226,7 @@ class Coordinator:
                 self._fetched(message)
             case Wrote(part, payload):
                 if payload.in_store:
-                    self._store.released(part.size, self._clock())
+                    self.store.released(part.size, self._clock())
                 payload.release()
                 self._window.wrote(part.size)
                 self._emit(PartWritten(*part))
@@ -237,6 +238,10 @@ class Coordinator:
                 self._joined(message)
             case Left():
                 self._left(message)
+            case Heard(team, pulse):
+                node = self._nodes.find(team)
+                if node is not None:
+                    node.hear(pulse, self._clock())
             case Connected():
                 self._connected(message)
             case ConnectFailed(error):
@@ -270,8 +275,8 @@ class Coordinator:
             )
 
     def _meet_store(self, size: int) -> None:
-        self._store.meet(size)
-        self._window.limit = min(self._window.limit, self._store.window(self._limit))
+        self.store.meet(size)
+        self._window.limit = min(self._window.limit, self.store.window(self._limit))
 
     def _joined(self, message: Joined) -> None:
         self._meet_store(message.store)
@@ -330,9 +335,11 @@ class Coordinator:
             )
 
     def _has_memory(self, node: NodeState, size: int, urgent: bool, now: float) -> bool:
-        if node.team.in_store and not urgent:
-            return self._store.has_room(self._window.given - self._window.written, now)
-        return node.team.accepts(size, urgent)
+        if urgent:
+            return True
+        if node.team.in_store:
+            size = self._window.given - self._window.written
+        return node.team.memory.has_room(size, now)
 
     def _wish(self, node: NodeState, now: float) -> int:
         """Bytes of a part that fits this node's lanes."""
@@ -501,7 +508,7 @@ class Coordinator:
 
     def _share(self, downloads: int) -> None:
         """Leave the other downloads of this process their part of what there is."""
-        self._window.limit = self._store.window(self._limit) // downloads
+        self._window.limit = self.store.window(self._limit) // downloads
         self._tuner.share(downloads)
         self._throttle.share(downloads)
 

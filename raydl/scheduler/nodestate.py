@@ -153,7 +153,8 @@ class NodeState:
 
     def is_silent(self, now: float) -> bool:
         """Whether it was not heard from for too long."""
-        return now - self._heard_at > max(SILENCE_SECONDS, 3 * self._slowest_answer)
+        patience = max(SILENCE_SECONDS, 3 * self.team.period, 3 * self._slowest_answer)
+        return now - self._heard_at > patience
 
     def delivered(self, got: int, seconds: float, now: float) -> None:
         """A lane of it brought ``got`` bytes in ``seconds``."""
@@ -176,8 +177,12 @@ class NodeState:
         return NodeNow(self.name, len(self.flights), self.rate, self.is_silent(now))
 
     def look(self, now: float) -> None:
+        """See how its team is doing, unless that is what it reports."""
+        if not self.team.reports:
+            self.hear(self.team.look(), now)
+
+    def hear(self, pulse: Pulse | None, now: float) -> None:
         """Take in how its team is doing."""
-        pulse = self.team.look()
         if pulse is None or (self.pulse is not None and pulse.at <= self.pulse.at):
             return
         if self.pulse is not None and not self.is_silent(now):

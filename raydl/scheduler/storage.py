@@ -31,14 +31,17 @@ class StoreBudget:
         """How large a window of at most ``limit`` bytes may be."""
         return min(limit, self.size // SHARE) if self.size else limit
 
-    def released(self, count: int, now: float) -> None:
-        """``count`` bytes in the stores are no longer needed."""
-        if self.size:
-            self._late.append((now + LAG_SECONDS, count))
-            self._late_bytes += count
+    def took(self, size: int) -> None:
+        """Counted by the window."""
 
-    def has_room(self, count: int, now: float) -> bool:
-        """Whether ``count`` bytes of the window may be in the stores beside those freed late."""
+    def released(self, size: int, now: float) -> None:
+        """``size`` bytes in the stores are no longer needed."""
+        if self.size:
+            self._late.append((now + LAG_SECONDS, size))
+            self._late_bytes += size
+
+    def has_room(self, size: int, now: float) -> bool:
+        """Whether ``size`` bytes of the window may be in the stores beside those freed late."""
         while self._late and self._late[0][0] <= now:
             self._late_bytes -= self._late.popleft()[1]
-        return not self.size or count + self._late_bytes <= 2 * self.size // SHARE
+        return not self.size or size + self._late_bytes <= 2 * self.size // SHARE

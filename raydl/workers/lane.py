@@ -58,6 +58,19 @@ class Pulse(NamedTuple):
     cpu: tuple[float, float] | None
 
 
+class Memory(Protocol):
+    """The bytes that may be under way at once in one place: this process, or a node's store."""
+
+    def has_room(self, size: int, now: float) -> bool:
+        """Whether ``size`` more bytes fit."""
+
+    def took(self, size: int) -> None:
+        """``size`` bytes are under way."""
+
+    def released(self, size: int, now: float) -> None:
+        """``size`` bytes are not needed any more."""
+
+
 class Team(Protocol):
     """The lanes of one node."""
 
@@ -66,9 +79,16 @@ class Team(Protocol):
     """Requests that it can have in flight at once."""
     in_store: bool
     """Whether what it fetches goes to the object store."""
+    reports: bool
+    """Whether it posts ``Heard`` itself; else it is asked by ``look``."""
 
-    def accepts(self, size: int, urgent: bool) -> bool:
-        """Whether there is memory for ``size`` bytes; an ``urgent`` part is never turned away."""
+    @property
+    def memory(self) -> Memory:
+        """Where the bytes of its parts are, until the output has them."""
+
+    @property
+    def period(self) -> float:
+        """Seconds from one report of it to the next."""
 
     def start(self, ticket: int, part: Part, source: Source) -> None:
         """Fetch it from there; returns at once, and a Fetched message follows."""
@@ -100,6 +120,13 @@ class Left(NamedTuple):
     team: Team | None
     reason: str
     unreachable: bool = False
+
+
+class Heard(NamedTuple):
+    """A team reported how it is doing."""
+
+    team: Team
+    pulse: Pulse
 
 
 class Fetched(NamedTuple):
@@ -136,5 +163,5 @@ class Disconnected(NamedTuple):
     error: RaydlError
 
 
-Message = Joined | Left | Fetched | Connected | ConnectFailed | Disconnected
+Message = Joined | Left | Heard | Fetched | Connected | ConnectFailed | Disconnected
 Post = Callable[[Message], None]

@@ -33,9 +33,15 @@ class BufferPool:
         self._bytes = 0
         self._out = 0
 
-    def has_room(self, size: int) -> bool:
+    def has_room(self, size: int, now: float = 0.0) -> bool:  # noqa: ARG002 - as every Memory
         """Whether ``size`` more bytes stay within the limit."""
         return self._out + size <= self._limit // company.size()
+
+    def took(self, size: int) -> None:
+        """Counted by ``take``."""
+
+    def released(self, size: int, now: float) -> None:
+        """Counted by ``give``."""
 
     def take(self, size: int) -> mmap:
         """A buffer of at least ``size`` bytes; whether it fits is for the caller to ask first."""
@@ -93,9 +99,13 @@ class LocalTeam:
     node = HERE
     most = MOST_THREADS
     in_store = False
+    reports = False
+    period = 0.0
+    """It is looked at whenever that is wanted."""
 
     def __init__(self, pool: BufferPool, post: Post) -> None:
-        self._pool, self._post = pool, post
+        self.memory = self._pool = pool
+        self._post = post
         self._worker = Worker()
         self._tasks: queue.SimpleQueue[tuple[int, Part, Source, mmap] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -103,10 +113,6 @@ class LocalTeam:
         """Threads without a part; below 0, parts without a thread."""
         self._threads: list[threading.Thread] = []
         post(Joined(self))
-
-    def accepts(self, size: int, urgent: bool) -> bool:
-        """Whether a buffer is free. The part the output waits for always gets one."""
-        return urgent or self._pool.has_room(size)
 
     def start(self, ticket: int, part: Part, source: Source) -> None:
         """Hand the part to a thread; where there can be no more, to the first that is free.

@@ -17,7 +17,6 @@ from raydl.cluster.process import PROCESS
 from raydl.cluster.session import connect
 from raydl.model.errors import CancelledError
 from raydl.model.remote import Access, Source
-from raydl.workers.fleet import ClusterFleet
 from raydl.workers.worker import NodeWorker
 from tests.cluster.test_session import outcome, worker_node
 from tests.conftest import random_bytes, run_raydl
@@ -179,7 +178,7 @@ def until_there(path):
 
 
 def test_disconnect_waits_for_a_connection_that_is_being_made(choice, gate, in_tmp, monkeypatch):
-    monkeypatch.setattr(ClusterFleet, "CLOSE_SECONDS", 0.01)
+    monkeypatch.setattr("raydl.workers.fleet.CLOSE_SECONDS", 0.01)
     gate.fetch(choice.address)
     disconnecting = threading.Thread(target=raydl.disconnect)
     disconnecting.start()

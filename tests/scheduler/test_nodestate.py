@@ -13,6 +13,7 @@ MIRROR = Mirror(Source("http://o/f", 1000, None, None))
 
 class Team:
     node, most, in_store = "n", 8, False
+    reports, period = False, 0.0
     pulse = None
 
     def look(self):

@@ -95,9 +95,8 @@ def test_a_failure_gives_the_buffer_back(origin, source, team):
     team.start(1, Part(0, 0, 10), source)
     done = inbox.get(timeout=5)
     assert (done.got, done.payload, done.failure.status) == (0, None, 404)
-    assert team.accepts(4000, urgent=False)
-    assert not team.accepts(4001, urgent=False)
-    assert team.accepts(4001, urgent=True)
+    assert team.memory.has_room(4000)
+    assert not team.memory.has_room(4001)
 
 
 def test_closing_cuts_off_what_waits(origin, source, team):
