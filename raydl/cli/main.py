@@ -155,7 +155,7 @@ def worker(
     with a check before and a status line.
     """
     from raydl.cli.console import work
-    from raydl.cluster.authtoken import read_token
+    from raydl.cluster.tokenstore import read_token
 
     work(address, read_token(token_file) if token_file else None, as_json=as_json)
 

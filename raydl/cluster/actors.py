@@ -104,8 +104,6 @@ class ObjectPayload:
     copy, and pins it until ``release``.
     """
 
-    in_store = True
-
     def __init__(self, ref: Any) -> None:
         self._ref = ref
         self._data: memoryview | None = None

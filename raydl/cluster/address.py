@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
 import re
 import socket
 import sys
 import tempfile
-import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from raydl.cluster.head import check_listener
+from raydl.cluster.process import PROCESS
 from raydl.model.errors import ClusterError, UsageError
 from raydl.settings.ownfile import NotOwnError, read_own
 
 DEFAULT_PORT = 6379
 CLIENT_SCHEME = "ray://"
 CLIENT_PORT = 10001
-CONNECT_SECONDS = 3.0
-
-_HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
-"""The client's connection preface with an empty SETTINGS frame (RFC 9113, section 3.4)."""
 
 
 @dataclass(frozen=True)
@@ -128,83 +123,6 @@ def how_to_start(port: int) -> str:
     return f"start one there with: raydl coordinator --port {port}"
 
 
-def check_listener(host: str, port: int, start: str = "") -> None:
-    """Raise ClusterError unless something that speaks HTTP/2, as Ray's head does, listens.
-
-    ``start`` says how to start one. Ray itself tries a dead address for 20 seconds; this takes
-    milliseconds.
-    """
-    where = f"{host}:{port}"
-    try:
-        with _connect(host, port) as link:
-            if os.environ.get("RAY_USE_TLS", "").lower() in ("1", "true"):
-                return
-            link.sendall(_HTTP2_HELLO)
-            answer = _receive(link, 9)
-    except ConnectionRefusedError:
-        raise ClusterError(f"no Ray cluster at {where}: nothing listens there", start) from None
-    except socket.gaierror:
-        raise ClusterError(
-            f"no Ray cluster at {where}: the name {host} cannot be resolved",
-            "give the head's address, as `ray start --head` printed it",
-        ) from None
-    except TimeoutError:
-        raise ClusterError(
-            f"no Ray cluster at {where}: no answer in {CONNECT_SECONDS:g}s",
-            "check the address, that its name is found, and that no firewall is between",
-        ) from None
-    except OSError as error:
-        raise ClusterError(f"no Ray cluster at {where}: {error.strerror or error}", start) from None
-    # Length (3), type (1): the first frame of a server is SETTINGS, type 4.
-    if len(answer) < 9 or answer[3] != 4:
-        raise ClusterError(
-            f"what listens at {where} is no Ray head",
-            "give the head's address, as `ray start --head` printed it; "
-            "or it wants TLS: set RAY_USE_TLS=1 and its certificates",
-        )
-
-
-def _connect(host: str, port: int) -> socket.socket:
-    """A connection; TimeoutError where there is none in time, finding the name included."""
-    outcome: queue.SimpleQueue[socket.socket | OSError] = queue.SimpleQueue()
-    too_late = threading.Event()
-
-    def connect() -> None:
-        try:
-            link = socket.create_connection((host, port), timeout=CONNECT_SECONDS)
-        except OSError as error:
-            outcome.put(error)
-            return
-        outcome.put(link)
-        if too_late.is_set():
-            link.close()
-
-    # Nothing else ends a look-up that a name server does not answer.
-    threading.Thread(target=connect, name="raydl-connect", daemon=True).start()
-    try:
-        found = outcome.get(timeout=CONNECT_SECONDS)
-    except queue.Empty:
-        too_late.set()
-        raise TimeoutError from None
-    if isinstance(found, OSError):
-        raise found
-    return found
-
-
-def _receive(link: socket.socket, count: int) -> bytes:
-    answer, until = b"", time.monotonic() + CONNECT_SECONDS
-    while len(answer) < count:
-        link.settimeout(max(0.001, until - time.monotonic()))
-        try:
-            more = link.recv(count - len(answer))
-        except ConnectionResetError:
-            break
-        if not more:
-            break
-        answer += more
-    return answer
-
-
 def is_here(host: str) -> bool:
     """Whether that is an address of this machine."""
     try:
@@ -265,17 +183,6 @@ def _address_file() -> Path:
     return Path(base) / "ray" / "ray_current_cluster"
 
 
-_held: list[str] = [""]
-
-
-def hold(session: str) -> None:
-    """Tell which Ray session of this process is one that raydl keeps for the next download.
-
-    Nobody else chose it, so it does not count as the session of this process. Empty: none.
-    """
-    _held[0] = session
-
-
 def session_id(ray: ModuleType) -> str:
     """Names the session to which this process is connected."""
     try:
@@ -290,4 +197,4 @@ def _session_is_open() -> bool:
     is_initialized = getattr(ray, "is_initialized", None)
     if ray is None or is_initialized is None or not is_initialized():
         return False
-    return session_id(ray) != _held[0]
+    return not PROCESS.is_kept(session_id(ray))

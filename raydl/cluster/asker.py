@@ -11,9 +11,9 @@ import json
 import os
 import sys
 
-from raydl.cluster.authtoken import MODE_VARIABLE, VARIABLE
+from raydl.cluster.authentication import take_token
 from raydl.cluster.preflight import ask_head, refusal
-from raydl.cluster.token import take_token
+from raydl.cluster.tokenstore import MODE_VARIABLE, VARIABLE
 
 
 def main() -> None:

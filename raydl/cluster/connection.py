@@ -3,36 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable
 from types import ModuleType
 
-from raydl.cluster.actors import Actor
-from raydl.cluster.address import Choice, hold, session_id
+from raydl.cluster.address import Choice, session_id
+from raydl.cluster.authentication import drop_token
+from raydl.cluster.importing import import_ray
 from raydl.cluster.opening import open_connection
 from raydl.cluster.preflight import check_head, require_client
-from raydl.cluster.seam import import_ray
-from raydl.cluster.token import drop_token
+from raydl.cluster.process import PROCESS
 from raydl.model.errors import CancelledError, ClusterError
 
 WARM_SECONDS = 30.0
 """How long workers, and a connection that raydl made, stay after the last download."""
-
-
-class Connection:
-    """What all downloads of this process share. Its state is guarded by ``lock``.
-
-    ``idle`` has the workers, by node, that rest until the next download. ``ours`` says whether
-    raydl made the connection and so may end it, and ``lost`` whether its head is gone.
-    """
-
-    lock = threading.RLock()
-    users = 0
-    ours = lost = False
-    choice: Choice | None = None
-    identity = ""
-    idle: dict[str, list[Actor]] = {}  # noqa: RUF012 - there is one connection a process
-    timer: threading.Timer | None = None
 
 
 def attach(choice: Choice, wanted: Callable[[], bool] = lambda: True) -> ModuleType:
@@ -44,19 +27,19 @@ def attach(choice: Choice, wanted: Callable[[], bool] = lambda: True) -> ModuleT
     """
     if choice.how == "client":
         require_client()
-    with Connection.lock:
-        _stop_timer()
+    with PROCESS.lock:
+        PROCESS.stop_waiting()
         try:
             ray = import_ray()
-            if Connection.ours and Connection.users == 0 and not _is_same(choice, ray):
+            if PROCESS.choice and PROCESS.users == 0 and not _is_same(choice, ray):
                 _end()
             if ray.is_initialized():
                 _check_same(choice, ray)
                 _check_wanted(wanted)
-                _recognise(ray)
+                PROCESS.connected(_identity(ray))
             else:
                 _make(choice, ray, wanted)
-            Connection.users += 1
+            PROCESS.users += 1
         finally:
             _stay_warm()
         return ray
@@ -73,9 +56,7 @@ def _make(choice: Choice, ray: ModuleType, wanted: Callable[[], bool]) -> None:
     except BaseException:
         drop_token()
         raise
-    Connection.ours, Connection.users, Connection.choice = True, 0, choice
-    hold(_identity(ray))
-    _recognise(ray)
+    PROCESS.made(choice, _identity(ray))
     try:
         _check_wanted(wanted)
     except CancelledError:
@@ -88,43 +69,31 @@ def _check_wanted(wanted: Callable[[], bool]) -> None:
         raise CancelledError("the download ended before the cluster was there")
 
 
-def _recognise(ray: ModuleType) -> None:
-    identity = _identity(ray)
-    if identity != Connection.identity:  # the workers of a session that is over are, too
-        Connection.identity, Connection.lost = identity, False
-        Connection.idle.clear()
-
-
 def detach(keep: bool) -> None:
     """One user less; after the last one everything stays for a while.
 
     Without ``keep`` a connection that raydl made goes at once, unless workers rest on it.
     """
-    with Connection.lock:
-        Connection.users -= 1
-        if Connection.users == 0 and (Connection.lost or not (keep or Connection.idle)):
+    with PROCESS.lock:
+        PROCESS.users -= 1
+        if PROCESS.users == 0 and (PROCESS.is_lost or not (keep or PROCESS.has_idle)):
             _end()
         _stay_warm()
 
 
 def _stay_warm() -> None:
-    if Connection.users == 0 and (Connection.ours or Connection.idle):
-        Connection.timer = threading.Timer(WARM_SECONDS, disconnect)
-        Connection.timer.daemon = True
-        Connection.timer.start()
+    if PROCESS.users == 0 and (PROCESS.choice or PROCESS.has_idle):
+        PROCESS.call_later(WARM_SECONDS, disconnect)
 
 
 def give() -> None:
     """The connection is the user's from now on."""
-    with Connection.lock:
-        Connection.ours = False
-        hold("")
+    PROCESS.given()
 
 
 def abandon() -> None:
     """The head is gone: after the last user nothing is kept, and nobody is asked for anything."""
-    with Connection.lock:
-        Connection.lost = True
+    PROCESS.is_lost = True
 
 
 def disconnect() -> None:
@@ -133,31 +102,24 @@ def disconnect() -> None:
     A connection that is being made is waited for, and ended if its download is over. Downloads
     that run keep theirs; where there are none, ``ray.init()`` works afterwards.
     """
-    with Connection.lock:
-        if not Connection.users:
+    with PROCESS.lock:
+        if not PROCESS.users:
             _end()
 
 
 def _end() -> None:
-    _stop_timer()
-    for actor in [actor for actors in Connection.idle.values() for actor in actors]:
-        if not Connection.lost:
+    PROCESS.stop_waiting()
+    for actor in PROCESS.dismiss_idle():
+        if not PROCESS.is_lost:
             actor.kill()
-    Connection.idle.clear()
-    if Connection.ours:
-        Connection.ours = False
-        hold("")
+    if PROCESS.choice:
         ray = import_ray()
-        if _identity(ray) == Connection.identity:  # not one that the user made meanwhile
+        is_kept = PROCESS.is_kept(_identity(ray))  # not one that the user made meanwhile
+        PROCESS.given()
+        if is_kept:
             with contextlib.suppress(Exception):
                 ray.shutdown()
         drop_token()
-
-
-def _stop_timer() -> None:
-    if Connection.timer is not None:
-        Connection.timer.cancel()
-        Connection.timer = None
 
 
 def _identity(ray: ModuleType) -> str:
@@ -167,9 +129,9 @@ def _identity(ray: ModuleType) -> str:
 
 def _is_same(choice: Choice, ray: ModuleType) -> bool:
     """Whether the connection that raydl made is what ``choice`` means."""
-    before = Connection.choice
+    before = PROCESS.choice
     known = before is not None and (before.how, before.address) == (choice.how, choice.address)
-    return known and _identity(ray) == Connection.identity
+    return known and PROCESS.is_kept(_identity(ray))
 
 
 def _check_same(choice: Choice, ray: ModuleType) -> None:
@@ -177,7 +139,7 @@ def _check_same(choice: Choice, ray: ModuleType) -> None:
     if choice.how not in ("cluster", "client"):
         return
     theirs = str(ray.get_runtime_context().gcs_address)
-    made = Connection.choice.address if Connection.ours and Connection.choice else theirs
+    made = PROCESS.choice.address if PROCESS.choice else theirs
     if choice.address not in (theirs, made):
         raise ClusterError(
             f"this process is connected to the Ray cluster at {theirs}, not to {choice.address}",

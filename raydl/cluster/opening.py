@@ -9,9 +9,9 @@ from types import ModuleType
 from typing import Any
 
 from raydl.cluster.address import Choice
+from raydl.cluster.authentication import own_token, sends_token
+from raydl.cluster.importing import ray_module
 from raydl.cluster.preflight import token_error
-from raydl.cluster.seam import ray_module
-from raydl.cluster.token import own_token, sends_token
 from raydl.model.errors import ClusterError, RaydlError
 
 NAMESPACE = "raydl"

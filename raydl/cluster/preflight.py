@@ -11,10 +11,10 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from raydl.cluster.authtoken import MODE_VARIABLE, VARIABLE, find_token, why_unused
+from raydl.cluster.authentication import drop_token, sends_token, take_token
+from raydl.cluster.importing import import_ray, ray_module
 from raydl.cluster.program import run_module
-from raydl.cluster.seam import import_ray, ray_module
-from raydl.cluster.token import drop_token, sends_token, take_token
+from raydl.cluster.tokenstore import MODE_VARIABLE, VARIABLE, find_token, why_unused
 from raydl.model.errors import ClusterError
 
 CHECK_SECONDS = 3.5

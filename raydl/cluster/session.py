@@ -5,24 +5,21 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 from raydl.cluster.actors import CONTROL, MOST_LANES, Actor, shipped_by_value
-from raydl.cluster.address import Choice, check_listener, parse_address
-from raydl.cluster.connection import (
-    Connection,
-    abandon,
-    attach,
-    detach,
-    disconnect,
-    give,
-)
+from raydl.cluster.address import Choice, parse_address
+from raydl.cluster.authentication import sends_token
+from raydl.cluster.connection import abandon, attach, detach, disconnect, give
+from raydl.cluster.head import HeadLink
+from raydl.cluster.importing import ray_module
 from raydl.cluster.preflight import accepts_no_token
-from raydl.cluster.seam import ray_module
-from raydl.cluster.token import sends_token
+from raydl.cluster.process import PROCESS
+from raydl.cluster.tokenstore import MODE_VARIABLE, VARIABLE
 from raydl.model.errors import ClusterError
 
 
@@ -64,15 +61,14 @@ class Session:
     def nodes(self) -> list[Node]:
         """The nodes that are alive now."""
         alive = [n for n in self._ray.nodes() if n["Alive"]]
-        addresses = [n["NodeManagerAddress"] for n in alive]
+        sharing = Counter(n["NodeManagerAddress"] for n in alive)
         nodes = []
         for entry in alive:
             address, resources = entry["NodeManagerAddress"], entry["Resources"]
-            unique = addresses.count(address) == 1
             nodes.append(
                 Node(
                     id=entry["NodeID"],
-                    name=address if unique else f"{address}#{entry['NodeID'][:4]}",
+                    name=address if sharing[address] == 1 else f"{address}#{entry['NodeID'][:4]}",
                     host=entry["NodeManagerHostname"],
                     is_driver=entry["NodeID"] == self._here,
                     is_head="node:__internal_head__" in resources,
@@ -82,18 +78,12 @@ class Session:
             )
         return nodes
 
-    def head_problem(self) -> ClusterError | None:
-        """Why the head does not answer; None where it does, or that cannot be asked.
+    def head(self) -> HeadLink | None:
+        """What shows whether the head lives; None where that cannot be asked.
 
-        To be asked before ``nodes`` and its like: Ray's calls would wait for it.
+        To be asked beside ``nodes`` and its like, which wait for the head for ever.
         """
-        if self._is_client:
-            return None
-        try:
-            check_listener(*parse_address(self._gcs))
-        except ClusterError as error:
-            return error
-        return None
+        return None if self._is_client else HeadLink(*parse_address(self._gcs))
 
     def abandon(self) -> None:
         """The head is gone: whatever would ask it is left undone."""
@@ -104,10 +94,9 @@ class Session:
 
         A new one is not ready yet.
         """
-        with Connection.lock:
-            idle = Connection.idle.get(node.id)
-            if idle:
-                return idle.pop(), True
+        idle = PROCESS.wake(node.id)
+        if idle is not None:
+            return idle, True
         affinity = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
         with shipped_by_value(self._ray):
             if self._actor_class is None:  # pickled once, for all nodes
@@ -125,8 +114,7 @@ class Session:
     def dismiss(self, node: Node, actor: Actor) -> None:
         """Give back a worker that is not needed any more; the next download may want it."""
         actor.rest()
-        with Connection.lock:
-            Connection.idle.setdefault(node.id, []).append(actor)
+        PROCESS.rest(node.id, actor)
 
     def stillborn(self) -> ClusterError | None:
         """The error for workers that ended before they started, where the reason is known.
@@ -156,10 +144,13 @@ def several_nodes(count: int) -> Iterator[Session]:
     """A cluster of ``count`` Ray nodes, all on this machine and out of the way of any other."""
     import tempfile
 
-    with tempfile.TemporaryDirectory(prefix="raydl", ignore_cleanup_errors=True) as temp:
-        os.environ["RAY_TMPDIR"] = temp
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    with (
+        tempfile.TemporaryDirectory(prefix="raydl", ignore_cleanup_errors=True) as temp,
+        contextlib.ExitStack() as opened,
+    ):
+        token = {MODE_VARIABLE: "token", VARIABLE: secrets.token_hex(32)}
+        own = {name: value for name, value in token.items() if name not in os.environ}
+        opened.enter_context(PROCESS.variables(RAY_TMPDIR=temp, **own))
         node = {"num_cpus": 1, "object_store_memory": 256 << 20, "include_dashboard": False}
         cluster = ray_module("cluster_utils").Cluster(initialize_head=True, head_node_args=node)
         try:

@@ -8,8 +8,8 @@ from tkinter import ttk
 from typing import Literal
 
 from raydl.cluster.address import DEFAULT_PORT
-from raydl.cluster.authtoken import find_token
 from raydl.cluster.session import Node
+from raydl.cluster.tokenstore import find_token
 from raydl.gui.backgroundtask import BackgroundTask
 from raydl.gui.look import Look
 from raydl.gui.pump import Pump

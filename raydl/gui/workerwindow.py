@@ -7,7 +7,7 @@ import tkinter as tk
 from collections.abc import Callable
 from tkinter import filedialog, ttk
 
-from raydl.cluster.authtoken import parse_token, read_token
+from raydl.cluster.tokenstore import parse_token, read_token
 from raydl.gui.backgroundtask import BackgroundTask
 from raydl.gui.look import Look
 from raydl.gui.machine import Machine

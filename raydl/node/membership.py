@@ -6,15 +6,15 @@ import threading
 import time
 from collections.abc import Callable
 
-from raydl.cluster import authtoken
+from raydl.cluster import tokenstore
 from raydl.cluster.address import (
-    check_listener,
     forget,
     how_to_start,
     is_here,
     left_by_ray_start,
     parse_address,
 )
+from raydl.cluster.head import check_listener
 from raydl.cluster.preflight import Answer, examine
 from raydl.model.errors import ClusterError, RaydlError
 from raydl.node import monitor
@@ -126,8 +126,8 @@ class Joined:
 
     def _enter(self, answer: Answer, cancelled: Callable[[], bool]) -> None:
         environment: dict[str, str | None] = {
-            authtoken.MODE_VARIABLE: "token" if answer.wants_token else "disabled",
-            authtoken.VARIABLE: self._token if answer.wants_token else None,
+            tokenstore.MODE_VARIABLE: "token" if answer.wants_token else "disabled",
+            tokenstore.VARIABLE: self._token if answer.wants_token else None,
             monitor.VARIABLE: str(self._monitor.path) if self._monitor else None,
         }
         with self._lock:

@@ -14,10 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from raydl.cluster import authtoken
+from raydl.cluster import tokenstore
 from raydl.cluster.address import (
     DEFAULT_PORT,
-    check_listener,
     forget,
     is_here,
     join_address,
@@ -25,6 +24,7 @@ from raydl.cluster.address import (
     own_addresses,
     parse_address,
 )
+from raydl.cluster.head import check_listener
 from raydl.cluster.preflight import examine
 from raydl.model.errors import ClusterError, RaydlError, UsageError
 from raydl.node.membership import Joined
@@ -61,8 +61,8 @@ class Head:
     @property
     def token_file(self) -> str | None:
         """Where the token is on this machine; None without one, or if it is in a variable."""
-        in_file = self.has_token and not os.environ.get(authtoken.VARIABLE)
-        return str(authtoken.token_file()) if in_file else None
+        in_file = self.has_token and not os.environ.get(tokenstore.VARIABLE)
+        return str(tokenstore.token_file()) if in_file else None
 
     @property
     def raydl_command(self) -> str:
@@ -75,7 +75,7 @@ class Head:
         """The same with Ray alone, the token being where Ray looks for it."""
         # Said either way: what Ray does by itself depends on the files that it finds.
         mode = "token" if self.has_token else "disabled"
-        variables = {**ELSEWHERE, authtoken.MODE_VARIABLE: mode}
+        variables = {**ELSEWHERE, tokenstore.MODE_VARIABLE: mode}
         words = "".join(f"{name}={value} " for name, value in variables.items())
         return f"{words}ray start --address={shlex.quote(self.address)}"
 
@@ -112,7 +112,7 @@ def find_head() -> Head | None:
         check_listener(host, port)
     except RaydlError:
         return None
-    wants_token = examine(left, authtoken.find_token()).check()
+    wants_token = examine(left, tokenstore.find_token()).check()
     open_to_all = "it has no token: anyone who reaches it can run code here"
     return Head(left, wants_token, None, [] if wants_token else [open_to_all])
 
@@ -131,7 +131,7 @@ def start_head(
     a head's, or it would be open to others without having been asked to; nothing has been started
     or written then. Raises ClusterError where it does not start.
     """
-    mode = os.environ.get(authtoken.MODE_VARIABLE, "").lower()
+    mode = os.environ.get(tokenstore.MODE_VARIABLE, "").lower()
     if auth and mode == "disabled":
         raise UsageError(
             "RAY_AUTH_MODE=disabled would let anyone who reaches this machine run code on it",
@@ -141,9 +141,9 @@ def start_head(
         require_own(host)
     require_free(port)
     notes: list[str] = []
-    environment: dict[str, str | None] = {authtoken.MODE_VARIABLE: "disabled"}
+    environment: dict[str, str | None] = {tokenstore.MODE_VARIABLE: "disabled"}
     if auth:
-        environment = {authtoken.MODE_VARIABLE: "token", authtoken.VARIABLE: _own_token(notes)}
+        environment = {tokenstore.MODE_VARIABLE: "token", tokenstore.VARIABLE: _own_token(notes)}
     else:
         notes.append("without a token: anyone who reaches this machine can run code on it")
     args = ["--head", f"--port={port}", *HEAD_ARGS]
@@ -152,7 +152,7 @@ def start_head(
     node = RayNode(args, environment)
     try:
         node.wait_ready(cancelled)
-        token = environment.get(authtoken.VARIABLE)
+        token = environment.get(tokenstore.VARIABLE)
         if token is not None:
             _require_enforced(_address_of(node, host, port), token)
     except BaseException:
@@ -178,12 +178,12 @@ def _require_enforced(address: str, token: str) -> None:
 
 def _own_token(notes: list[str]) -> str:
     """The token for a head of this machine. Where it is, unless in a variable, is noted."""
-    given = os.environ.get(authtoken.VARIABLE, "").strip()
+    given = os.environ.get(tokenstore.VARIABLE, "").strip()
     if given:
         return given
-    path = authtoken.token_file()
+    path = tokenstore.token_file()
     is_new = not path.exists()
-    token = authtoken.ensure_token()
+    token = tokenstore.ensure_token()
     notes.append(f"the token is in {path}" + (", made just now" if is_new else ""))
     return token
 
@@ -234,7 +234,7 @@ def join(address: str, token: str | None = None, *, cancelled: Cancelled = never
     except UsageError as error:
         hint = "write HOST or HOST:PORT, as the coordinator shows it"
         raise UsageError(error.message, hint) from None
-    mine = token if token is not None else authtoken.find_token()
+    mine = token if token is not None else tokenstore.find_token()
     joined = Joined(address, mine, token_given=token is not None)
     try:
         joined.enter(cancelled)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +10,7 @@ from raydl.cluster.actors import MOST_LANES, Actor, ActorLost, Outcome
 from raydl.cluster.session import Node
 from raydl.model.parts import Part
 from raydl.model.remote import Source
-from raydl.workers.lane import HERE, Fetched, Payload, Post, Pulse
+from raydl.workers.lane import HERE, Fetched, Heard, Memory, Payload, Post, Pulse
 
 
 def name_of(node: Node) -> str:
@@ -23,7 +22,7 @@ class ActorTeam:
     """The lanes of a worker on a node, from the moment it is asked for until it is dropped."""
 
     most = MOST_LANES
-    in_store = True
+    reports = True
 
     def __init__(
         self,
@@ -31,18 +30,25 @@ class ActorTeam:
         actor: Actor,
         post: Post,
         lost: Callable[[ActorTeam, str], None],
+        *,
+        memory: Memory,
+        period: Callable[[], float],
     ) -> None:
         self.node = name_of(node)
         self.place = node
         self.actor = actor
-        self.joined = self.asked = False
-        self.heard_at = time.monotonic()
-        self._post, self._lost = post, lost
+        self.memory = memory
+        self.joined = False
+        self.asked_at: float | None = None
+        """When it was asked what it has not answered yet."""
+        self.heard_at = 0.0
+        self._post, self._lost, self._period = post, lost, period
         self._pulse: Pulse | None = None
 
-    def accepts(self, size: int, urgent: bool) -> bool:  # noqa: ARG002 - the signature of teams
-        """The node's memory is bounded by the window alone."""
-        return True
+    @property
+    def period(self) -> float:
+        """Seconds from one report of it to the next: the more nodes, the longer."""
+        return self._period()
 
     def start(self, ticket: int, part: Part, source: Source) -> None:
         """Send the part to the actor."""
@@ -68,8 +74,14 @@ class ActorTeam:
         """What it answered last."""
         return self._pulse
 
-    def heard(self, answer: tuple[Any, ...]) -> None:
-        """Take in a status report of the worker."""
-        self.heard_at = time.monotonic()
-        self._pulse = Pulse(self.heard_at, *answer)
-        self.asked = False
+    def heard(self, answer: tuple[Any, ...], at: float) -> None:
+        """Take in a status report of the worker, and pass it on."""
+        self.heard_at, self.asked_at = at, None
+        self._pulse = Pulse(at, *answer)
+        self._post(Heard(self, self._pulse))
+
+    def stood_still(self, seconds: float) -> None:
+        """Exclude ``seconds`` in which this process was suspended."""
+        self.heard_at += seconds
+        if self.asked_at is not None:
+            self.asked_at += seconds

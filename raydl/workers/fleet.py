@@ -1,71 +1,71 @@
-"""The cluster's teams: a worker on each node, for as long as the node is there."""
+"""The cluster's teams: connected to in the background, tended until they are let go."""
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any
+from collections.abc import Callable
 
-from raydl.cluster.actors import Actor, ActorLost
 from raydl.cluster.address import Choice
-from raydl.cluster.session import Node, Session, connect
+from raydl.cluster.session import Session, connect
 from raydl.model.ending import before_exit
 from raydl.model.errors import ClusterError, RaydlError
-from raydl.workers.actor import ActorTeam, name_of
-from raydl.workers.lane import Connected, ConnectFailed, Disconnected, Joined, Left, Post
-from raydl.workers.worker import NodeWorker
+from raydl.workers.headwatch import HeadWatch
+from raydl.workers.lane import ConnectFailed, Disconnected, Memory, Message, Post
+from raydl.workers.supervisor import TURN_SECONDS, Supervisor
+
+LOOK_SECONDS = 0.05
+"""Between two looks whether a cluster pays."""
+
+VISIT_SECONDS = 0.25
+"""Between two turns in which Ray's head may be asked for something."""
+
+KNOCK_SECONDS = 1.0
+"""Between two looks whether the head lives."""
+
+CLOSE_SECONDS, HURRY_SECONDS = 5.0, 1.0
 
 
 class ClusterFleet:
     """Connects to a cluster in the background and keeps a worker on each of its nodes.
 
-    It does so as soon as it ``pays``: a file that is nearly there needs no cluster. ``here`` is
-    for a worker on the driver's node too.
+    It does so as soon as it ``pays``: a file that is nearly there needs no cluster. ``here`` says
+    whether the driver's node gets a worker too, from the next look on. ``memory`` bounds the bytes
+    that lie on the nodes, and ``clock`` tells the time, in seconds.
     Nodes that appear later get a worker too; those that go take their lanes with them. Each
-    worker is asked several times a second how it is doing: Ray needs 14 to 66 s to notice a node
-    that hangs or is cut off, and never notices a process that is frozen. A worker that is silent
-    for long is given up, and gets a successor. A head that does not answer for ``HEAD_SECONDS`` is
-    gone: Ray would wait for it, and end this process after a minute.
+    worker is asked again and again how it is doing: Ray needs 14 to 66 s to notice a node
+    that hangs or is cut off, and never notices a process that is frozen. What waits for Ray, what
+    asks the workers, and what watches the head are three threads: none holds up the others.
     """
-
-    LOOK_SECONDS = 0.05
-    PULSE_SECONDS = 0.25
-    NODES_SECONDS = 0.25
-    GIVE_UP_SECONDS = 15.0
-    REHIRE_SECONDS = 3.0
-    HEAD_SECONDS = 5.0
-    CLOSE_SECONDS = 5.0
-    HURRY_SECONDS = 1.0
-    STOPPED_SECONDS = 2.0
 
     def __init__(
         self,
         choice: Choice,
         post: Post,
         *,
-        here: bool,
+        memory: Memory,
+        here: Callable[[], bool],
         pays: Callable[[], bool],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._choice, self._here = choice, here
-        self._post, self._pays = post, pays
+        self._choice, self._here, self._pays = choice, here, pays
+        self._post, self._memory, self._clock = post, memory, clock
         self._stop = threading.Event()
+        """It is not wanted any more."""
+        self._over = threading.Event()
+        """It is not wanted, or the cluster is gone."""
         self._lock = threading.Lock()
-        self._teams: dict[str, ActorTeam] = {}
-        self._not_before: dict[str, float] = {}
-        self._to_kill: list[Actor] = []
-        self._bound = self._born = self._stillborn = False
+        self._bound = self._is_lost = False
         # Not a daemon: an interpreter that ends while Ray connects in a thread crashes.
         self._thread = threading.Thread(target=self._run, name="raydl-cluster")
         before_exit(self)
         self._thread.start()
 
     def cancel(self) -> None:
-        """Let its thread end, which lets the workers go; without waiting for that."""
+        """Let its threads end, which lets the workers go; without waiting for that."""
         with self._lock:
             self._stop.set()
+            self._over.set()
 
     def close(self, *, hurry: bool = False) -> None:
         """Let the workers go, and leave Ray as it was found.
@@ -76,7 +76,11 @@ class ClusterFleet:
         """
         self.cancel()
         if self._bound:
-            self._thread.join(self.HURRY_SECONDS if hurry else self.CLOSE_SECONDS)
+            self._thread.join(HURRY_SECONDS if hurry else CLOSE_SECONDS)
+
+    def _tell(self, message: Message) -> None:
+        if not self._stop.is_set():
+            self._post(message)
 
     def _is_wanted(self) -> bool:
         """Whether a connection is; from then on there is something to end."""
@@ -87,7 +91,7 @@ class ClusterFleet:
 
     def _run(self) -> None:
         while not self._pays():
-            if self._stop.wait(self.LOOK_SECONDS):
+            if self._stop.wait(LOOK_SECONDS):
                 return
         try:
             session = connect(self._choice, self._is_wanted)
@@ -98,159 +102,73 @@ class ClusterFleet:
             what = f"cannot use the cluster ({type(error).__name__})"
             self._post(ConnectFailed(ClusterError(what, "see `ray status`")))
             return
+        is_of_use = False
         try:
-            self._tend(session)
-        except ClusterError as error:
-            self._fail(error)
-            session.abandon()
-        except Exception as error:  # whatever Ray throws ends the cluster's part
-            what = f"the connection to the cluster broke ({type(error).__name__})"
-            self._fail(ClusterError(what, "see `ray status`"))
-            self._let_go(session)
-        else:
-            self._let_go(session)
+            is_of_use = self._tend(session)
         finally:
-            session.close(keep=self._born)  # a cluster that was of no use is not held on to
+            session.close(keep=is_of_use)  # a cluster that was of no use is not held on to
 
-    def _fail(self, error: ClusterError) -> None:
-        with self._lock:
-            teams = list(self._teams.values())
-        for team in teams:
-            self._drop(team, "the connection broke", unreachable=True)
-        if not self._stop.is_set():
-            self._post(Disconnected(error))
+    def _tend(self, session: Session) -> bool:
+        """Keep the workers until they are not wanted, or the cluster is gone.
 
-    def _let_go(self, session: Session) -> None:
-        """Keep the workers that are well for the next download, end the others."""
-        with self._lock:
-            teams = list(self._teams.values())
-            self._teams.clear()
-        for team in teams:
-            if team.joined and time.monotonic() - team.heard_at < 2 * self.PULSE_SECONDS + 1:
-                with contextlib.suppress(Exception):  # the connection to Ray has gone
-                    session.dismiss(team.place, team.actor)
-                    continue
-            self._to_kill.append(team.actor)
-        self._kill_dropped()
-
-    def _tend(self, session: Session) -> None:
-        told, look_at, head_heard_at = False, 0.0, time.monotonic()
-        problem: ClusterError | None = None
-        nodes: dict[str, Node] = {}
-        while not self._stop.is_set():
-            if self._stillborn and not self._born:
-                self._stillborn = False
-                error = session.stillborn()
-                if error is not None:
-                    self._post(ConnectFailed(error))
-                    return
-            now = time.monotonic()
-            if now >= look_at:
-                look_at = now + self.NODES_SECONDS
-                problem = session.head_problem()
-                if problem is None:
-                    head_heard_at = now
-                    nodes = {node.id: node for node in session.nodes()}
-                elif now - head_heard_at > self.HEAD_SECONDS:
-                    raise problem
-            wanted = [node for node in nodes.values() if self._wants(node)]
-            if not told:
-                told = True
-                store = min((n.object_store for n in nodes.values() if n.object_store), default=0)
-                self._post(Connected(session.address, len(nodes), len(wanted), store))
-            self._look_after(nodes)
-            if problem is None:
-                self._kill_dropped()
-                self._hire_on(wanted, session, now)
-            # With many nodes each is asked less often, so that asking stays cheap.
-            self._wait(max(self.PULSE_SECONDS, 0.005 * len(nodes)))
-
-    def _wait(self, seconds: float) -> None:
-        """Wait for the next turn. If this process was suspended meanwhile (Ctrl-Z), no worker could
-        be heard: silence during a suspension is ignored."""
-        began = time.monotonic()
-        self._stop.wait(seconds)
-        stopped = time.monotonic() - began - seconds
-        if stopped > self.STOPPED_SECONDS:
-            with self._lock:
-                for team in self._teams.values():
-                    team.heard_at += stopped
-
-    def _look_after(self, nodes: Mapping[str, Node]) -> None:
-        """Give up workers whose node has gone, or that are silent; ask the others."""
-        with self._lock:
-            teams = list(self._teams.values())
-        now = time.monotonic()
-        for team in teams:
-            if team.place.id not in nodes:
-                self._drop(team, "it left the cluster", unreachable=True)
-            elif team.joined and now - team.heard_at > self.GIVE_UP_SECONDS:
-                self._drop(team, "it does not answer", unreachable=True)
-            elif team.joined and not team.asked:
-                team.asked = True
-                team.actor.pulse(partial(self._heard, team))
-
-    def _heard(self, team: ActorTeam, answer: tuple[Any, ...] | ActorLost) -> None:
-        if isinstance(answer, ActorLost):
-            self._drop(team, answer.reason)
-        else:
-            team.heard(answer)
-
-    def _kill_dropped(self) -> None:
-        with self._lock:
-            actors, self._to_kill = self._to_kill, []
-        for actor in actors:
-            actor.kill()
-
-    def _wants(self, node: Node) -> bool:
-        return self._here or not node.is_driver
-
-    def _hire_on(self, nodes: list[Node], session: Session, now: float) -> None:
-        """A worker on each of them that has none."""
-        for node in nodes:
-            if node.id not in self._teams and now >= self._not_before.get(node.id, 0.0):
-                self._hire(session, node)
-
-    def _hire(self, session: Session, node: Node) -> None:
+        Returns whether any worker ever answered.
+        """
+        head = HeadWatch(session.head(), self._clock)
+        workers = Supervisor(
+            session, head, self._tell, self._post,
+            memory=self._memory, here=self._here, clock=self._clock,
+        )  # fmt: skip
+        asking = threading.Thread(target=self._ask, args=(workers,), name="raydl-pulse")
+        # It knows nothing of Ray, and may wait for a name server.
+        knocking = threading.Thread(
+            target=self._knock, args=(head,), name="raydl-knock", daemon=True
+        )
         try:
-            actor, is_warm = session.hire(node, NodeWorker)
-        except Exception as error:  # one node's trouble is not the others'
-            self._not_before[node.id] = time.monotonic() + self.REHIRE_SECONDS
-            self._post(Left(name_of(node), None, f"{type(error).__name__}"))
-            return
-        team = ActorTeam(node, actor, self._post, self._drop)
-        with self._lock:
-            self._teams[node.id] = team
-        actor.pulse(partial(self._ready, team, is_warm))
+            asking.start()
+            knocking.start()
+            self._visit(workers)
+        except Exception as error:
+            self._fail(workers, error)
+        self._over.set()
+        if asking.is_alive():
+            asking.join()
+        if self._is_lost:
+            session.abandon()
+        else:
+            workers.let_go()
+        return workers.has_borne
 
-    def _ready(self, team: ActorTeam, is_warm: bool, answer: tuple[Any, ...] | ActorLost) -> None:
-        if isinstance(answer, ActorLost):
-            self._stillborn = not is_warm
-            self._drop(team, answer.reason, again_after=0.0 if is_warm else None)
-            return
-        self._born = True
-        team.heard(answer)
-        with self._lock:
-            if self._teams.get(team.place.id) is not team:
-                return  # dropped before it answered: it will be killed
-            team.joined = True
-            self._post(Joined(team, team.place.object_store))
+    def _visit(self, workers: Supervisor) -> None:
+        while not self._over.is_set():
+            error = workers.stillborn()
+            if error is not None:
+                self._tell(ConnectFailed(error))
+                return
+            workers.visit()
+            self._over.wait(VISIT_SECONDS)
 
-    def _drop(
-        self,
-        team: ActorTeam,
-        reason: str,
-        unreachable: bool = False,
-        again_after: float | None = None,
-    ) -> None:
-        """Do without this worker; its node may get another one after a while."""
-        pause = self.REHIRE_SECONDS if again_after is None else again_after
+    def _ask(self, workers: Supervisor) -> None:
+        try:
+            while not self._over.wait(TURN_SECONDS):
+                workers.ask()
+        except Exception as error:
+            self._fail(workers, error)
+
+    def _knock(self, head: HeadWatch) -> None:
+        while not self._over.is_set():
+            head.knock()
+            self._over.wait(KNOCK_SECONDS)
+        head.close()
+
+    def _fail(self, workers: Supervisor, error: Exception) -> None:
+        """The cluster's part is over, at once, whatever Ray's calls still wait for."""
         with self._lock:
-            if self._teams.get(team.place.id) is not team:
-                return  # dropped before, perhaps with a successor
-            del self._teams[team.place.id]
-            self._not_before[team.place.id] = time.monotonic() + pause
-            # Killed by our own thread: on Ray's, where this may run, Ray would wait for itself.
-            self._to_kill.append(team.actor)
-            if not self._stop.is_set() and (team.joined or again_after is None):
-                self._post(Left(team.node, team if team.joined else None, reason, unreachable))
+            if self._over.is_set():
+                return
+            self._over.set()
+        self._is_lost = isinstance(error, ClusterError)  # the head, then
+        if not isinstance(error, ClusterError):  # whatever Ray throws
+            what = f"the connection to the cluster broke ({type(error).__name__})"
+            error = ClusterError(what, "see `ray status`")
+        workers.drop_all("the connection broke")
+        self._tell(Disconnected(error))

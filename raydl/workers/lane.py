@@ -79,8 +79,10 @@ class Team(Protocol):
     """Requests that it can have in flight at once."""
     reports: bool
     """Whether it posts Heard messages; else it is asked by ``look``."""
-    period: float
-    """Seconds between two of its reports."""
+
+    @property
+    def period(self) -> float:
+        """Seconds between two of its reports."""
 
     @property
     def memory(self) -> Memory:

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from raydl.cluster.address import check_listener, choose, forget, left_by_ray_start, parse_address
+from raydl.cluster.address import choose, forget, left_by_ray_start, parse_address
+from raydl.cluster.head import check_listener
 from raydl.model.errors import ClusterError, UsageError
 from tests.foreign import make_foreign
 
@@ -89,7 +90,7 @@ def test_an_unknown_host():
 
 def test_a_name_server_that_does_not_answer(monkeypatch, no_leaks):
     answer = threading.Event()
-    monkeypatch.setattr("raydl.cluster.address.CONNECT_SECONDS", 0.1)
+    monkeypatch.setattr("raydl.cluster.head.CONNECT_SECONDS", 0.1)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_: answer.wait() and [])
     with pytest.raises(ClusterError, match=r"no answer in 0\.1s") as caught:
         check_listener("slow.invalid", 1)
@@ -98,7 +99,7 @@ def test_a_name_server_that_does_not_answer(monkeypatch, no_leaks):
 
 
 def test_something_that_accepts_and_says_nothing(monkeypatch):
-    monkeypatch.setattr("raydl.cluster.address.CONNECT_SECONDS", 0.1)
+    monkeypatch.setattr("raydl.cluster.head.CONNECT_SECONDS", 0.1)
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,
         pytest.raises(ClusterError, match=r"no answer in 0\.1s"),
@@ -107,7 +108,7 @@ def test_something_that_accepts_and_says_nothing(monkeypatch):
 
 
 def test_something_that_sends_a_byte_now_and_then(monkeypatch):
-    monkeypatch.setattr("raydl.cluster.address.CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr("raydl.cluster.head.CONNECT_SECONDS", 0.3)
     ended = threading.Event()
 
     def drip(server):

@@ -12,12 +12,11 @@ import pytest
 
 import raydl
 from raydl.cluster.address import Choice
-from raydl.cluster.connection import Connection
 from raydl.cluster.opening import open_connection
+from raydl.cluster.process import PROCESS
 from raydl.cluster.session import connect
 from raydl.model.errors import CancelledError
 from raydl.model.remote import Access, Source
-from raydl.workers.fleet import ClusterFleet
 from raydl.workers.worker import NodeWorker
 from tests.cluster.test_session import outcome, worker_node
 from tests.conftest import random_bytes, run_raydl
@@ -172,7 +171,7 @@ def until_there(path):
 
 
 def test_disconnect_waits_for_a_connection_that_is_being_made(choice, gate, in_tmp, monkeypatch):
-    monkeypatch.setattr(ClusterFleet, "CLOSE_SECONDS", 0.01)
+    monkeypatch.setattr("raydl.workers.fleet.CLOSE_SECONDS", 0.01)
     gate.fetch(choice.address)
     disconnecting = threading.Thread(target=raydl.disconnect)
     disconnecting.start()
@@ -209,9 +208,9 @@ def test_a_warm_connection_stays_warm_when_another_download_is_over_too_early(ch
     connect(choice).close()
     with pytest.raises(CancelledError):
         connect(choice, lambda: False)
-    assert Connection.timer is not None
+    assert PROCESS.is_waiting
     raydl.disconnect()
-    assert Connection.timer is None
+    assert not PROCESS.is_waiting
 
 
 FETCH = """

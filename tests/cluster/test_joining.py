@@ -10,8 +10,9 @@ from raydl.cluster.address import Choice
 from raydl.cluster.session import Node
 from raydl.model.errors import ClusterError
 from raydl.workers import fleet as module
+from raydl.workers import supervisor
 from raydl.workers.fleet import ClusterFleet
-from raydl.workers.lane import Connected, ConnectFailed, Joined, Left
+from raydl.workers.lane import Connected, ConnectFailed, Disconnected, Heard, Joined, Left
 
 CHOICE = Choice("cluster", "h:1", "")
 PULSE = (1.0, 0, {}, None)
@@ -40,7 +41,7 @@ class FakeSession:
     def nodes(self):
         return list(self.alive)
 
-    def head_problem(self):
+    def head(self):
         return None
 
     def stillborn(self):
@@ -62,8 +63,10 @@ class FakeSession:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    for name in ("LOOK_SECONDS", "PULSE_SECONDS", "NODES_SECONDS", "REHIRE_SECONDS"):
-        monkeypatch.setattr(ClusterFleet, name, 0.01)
+    for name in ("LOOK_SECONDS", "VISIT_SECONDS", "TURN_SECONDS"):
+        monkeypatch.setattr(module, name, 0.01)
+    for name in ("PULSE_SECONDS", "NODES_SECONDS", "REHIRE_SECONDS"):
+        monkeypatch.setattr(supervisor, name, 0.01)
 
 
 @pytest.fixture
@@ -79,10 +82,13 @@ def begin(no_leaks):
 
     def start():
         posted = []
-        fleet = ClusterFleet(CHOICE, posted.append, here=False, pays=lambda: True)
+        fleet = ClusterFleet(
+            CHOICE, posted.append, memory=None, here=lambda: start.here, pays=lambda: True
+        )
         begun.append(fleet)
         return fleet, posted
 
+    start.here = False
     yield start
     for fleet in begun:
         fleet.close()
@@ -170,7 +176,7 @@ class Stuck:
 
 @pytest.mark.parametrize("hurry", [False, True])
 def test_closing_waits_for_ray_but_not_for_ever(monkeypatch, session, begin, hurry):
-    monkeypatch.setattr(ClusterFleet, "HURRY_SECONDS" if hurry else "CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr(module, "HURRY_SECONDS" if hurry else "CLOSE_SECONDS", 0.05)
     session.nodes = stuck = Stuck([])
     fleet, posted = begin()
     assert stuck.entered.wait(10)
@@ -213,3 +219,79 @@ def test_closing_waits_for_a_connection_that_is_being_made(monkeypatch, session,
     threading.Timer(0, closing.set).start()
     fleet.close()
     assert session.is_closed
+
+
+def test_what_an_answer_says_is_posted_after_the_worker_has_joined(session, begin):
+    _, posted = begin()
+    until(lambda: session.actors and session.actors[0].asked)
+    actor = session.actors[0]
+    actor.asked[0](PULSE)
+    until(lambda: len(actor.asked) == 2)
+    actor.asked[1]((2.0, 7, {}, None))
+    until(lambda: len(of(posted, Heard)) == 2)
+    assert [type(message) for message in posted][-3:] == [Joined, Heard, Heard]
+    assert [message.pulse.received for message in of(posted, Heard)] == [0, 7]
+    team = posted[-1].team
+    assert team.reports
+    assert team.look() is posted[-1].pulse
+
+
+def test_the_drivers_node_gets_a_worker_once_that_is_wanted(session, begin):
+    session.alive.append(Node("n2", "driver", "host", True, True, 1.0, 4000))
+    session.hired = []
+    hire = session.hire
+    session.hire = lambda node, worker: session.hired.append(node.id) or hire(node, worker)
+    _, posted = begin()
+    until(lambda: session.hired)
+    (connected,) = of(posted, Connected)
+    assert (connected.nodes, connected.others) == (2, 1)
+    begin.here = True
+    until(lambda: session.hired == ["n1", "n2"])
+
+
+class Head:
+    """Answers until it is ``gone``."""
+
+    gone, closed = False, False
+
+    def knock(self):
+        return (ClusterError("it is gone") if self.gone else None), False
+
+    def close(self):
+        self.closed = True
+
+
+def test_a_head_that_is_gone_ends_it_also_while_ray_waits_for_it(monkeypatch, session, begin):
+    """The thread that Ray holds is let go when Ray does."""
+    head = Head()
+    session.head = lambda: head
+    session.abandoned = threading.Event()
+    session.abandon = session.abandoned.set
+    monkeypatch.setattr(module, "KNOCK_SECONDS", 0.01)
+    monkeypatch.setattr("raydl.workers.headwatch.HEAD_SECONDS", 0.1)
+    _, posted = begin()
+    until(lambda: session.actors and session.actors[0].asked)
+    session.actors[0].asked[0](PULSE)
+    alive = session.alive
+    session.nodes = stuck = Stuck(alive)
+    assert stuck.entered.wait(10)
+    head.gone = True
+    until(lambda: of(posted, Disconnected))
+    assert [message.unreachable for message in of(posted, Left)] == [True]
+    assert not session.is_closed
+    stuck.release.set()
+    until(lambda: session.is_closed)
+    assert session.abandoned.is_set()
+    until(lambda: head.closed)
+
+
+def test_a_ray_that_breaks_ends_it(session, begin):
+    def fail():
+        raise OSError("broken")
+
+    _, posted = begin()
+    until(lambda: session.actors)
+    session.nodes = fail
+    until(lambda: of(posted, Disconnected))
+    assert "OSError" in of(posted, Disconnected)[0].error.message
+    until(lambda: session.is_closed)

@@ -15,8 +15,8 @@ from tkinter import ttk
 
 import pytest
 
-from raydl.cluster.authtoken import find_token
 from raydl.cluster.session import Node
+from raydl.cluster.tokenstore import find_token
 from raydl.gui.downloadqueue import CELLS
 from raydl.model.errors import ClusterError, RaydlError
 from raydl.model.events import (

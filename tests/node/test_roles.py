@@ -11,7 +11,7 @@ import time
 import pytest
 
 import raydl
-from raydl.cluster.authtoken import find_token
+from raydl.cluster.tokenstore import find_token
 from raydl.model.errors import ClusterError, UsageError
 from raydl.node.raynode import RayNode
 from raydl.node.roles import Head, find_head, is_here, join, start_head

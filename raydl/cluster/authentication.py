@@ -7,14 +7,9 @@ import os
 import secrets
 from collections.abc import Iterator
 
-from raydl.cluster.authtoken import MODE_VARIABLE, VARIABLE
-from raydl.cluster.seam import ray_module
-
-
-class _Token:
-    """``is_ours``: Ray cached the token that raydl set; ``set_mode``: raydl set the variable."""
-
-    is_ours = set_mode = False
+from raydl.cluster.importing import ray_module
+from raydl.cluster.process import PROCESS
+from raydl.cluster.tokenstore import MODE_VARIABLE, VARIABLE
 
 
 def take_token() -> bool:
@@ -23,11 +18,12 @@ def take_token() -> bool:
         loader = ray_module("_raylet").AuthenticationTokenLoader.instance()
         if not loader.has_token(ignore_auth_mode=True):
             return False
-        os.environ[MODE_VARIABLE] = "token"
+        PROCESS.set_variables(**{MODE_VARIABLE: "token"})
         _reread()
     except (ImportError, AttributeError, TypeError):
+        PROCESS.restore_variables(MODE_VARIABLE)
         return False
-    _Token.is_ours = _Token.set_mode = True
+    PROCESS.has_own_token = True
     return True
 
 
@@ -41,28 +37,20 @@ def own_token() -> Iterator[None]:
     if MODE_VARIABLE in os.environ:
         yield
         return
-    before = os.environ.get(VARIABLE)
-    os.environ.update({MODE_VARIABLE: "token", VARIABLE: secrets.token_hex(32)})
-    _Token.is_ours = True
-    try:
+    PROCESS.has_own_token = True
+    with PROCESS.variables(**{MODE_VARIABLE: "token", VARIABLE: secrets.token_hex(32)}):
         with contextlib.suppress(ImportError, AttributeError, TypeError):
             _reread()  # or Ray would keep what it found when it was imported
         yield
-    finally:
-        for name in (MODE_VARIABLE, VARIABLE):
-            os.environ.pop(name, None)
-        if before is not None:
-            os.environ[VARIABLE] = before
 
 
 def drop_token() -> None:
     """Undo that: other clusters, and programs that are started here, do not get it."""
-    if _Token.set_mode:
-        os.environ.pop(MODE_VARIABLE, None)
-    if _Token.is_ours:
+    if PROCESS.has_own_token:
+        PROCESS.restore_variables(MODE_VARIABLE)
         with contextlib.suppress(ImportError, AttributeError, TypeError):
             _reread()
-    _Token.is_ours = _Token.set_mode = False
+    PROCESS.has_own_token = False
 
 
 def _reread() -> None:

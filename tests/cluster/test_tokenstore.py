@@ -3,7 +3,7 @@ import stat
 
 import pytest
 
-from raydl.cluster.authtoken import (
+from raydl.cluster.tokenstore import (
     ensure_token,
     find_token,
     parse_token,
