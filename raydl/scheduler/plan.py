@@ -19,6 +19,10 @@ PART_SECONDS = 1.0
 """A part takes about this long at most, so that little is lost with the connection, the node or
 the process that fetches it."""
 
+PARTS_A_SECOND = 1500
+"""With so many lanes that parts of ``PART_SECONDS`` would be more than this, they get larger: each
+costs a call to a node, of which one process makes a few thousand a second."""
+
 TAIL_SECONDS = 0.2
 """Towards the end parts get smaller, down to what takes this long."""
 
@@ -73,7 +77,7 @@ def part_size(lane: float, fleet: float, lanes: int, *, window: int, left: int) 
     if lane <= 0 or fleet <= 0:
         return FIRST_PART
     seconds = min(
-        PART_SECONDS,
+        max(PART_SECONDS, lanes / PARTS_A_SECOND),
         window / (SHARES * fleet),
         max(TAIL_SECONDS, left / (TAIL_SHARES * fleet)),
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from raydl.model import events as module
+from raydl.model.coverage import Coverage
 from raydl.model.events import Event
 from raydl.model.parts import Plan
 from raydl.model.remote import Remote
@@ -78,7 +79,7 @@ def test_every_event_says_whose_it_is(kind):
 def test_some_lines():
     assert str(module.Probed(REMOTE)) == "http://h/f?…: 5 B; one stream, because it is old"
     assert str(module.Finished(REPORT)) == "f: 5 B in 1.0s, 5 B/s, 2 retries, md5 verified"
-    assert str(module.Planned.of(Plan(0, 10, 5, 2))) == "2 parts of up to 5 B"
+    assert str(module.Planned.of(Plan(Coverage(), 10, 5, 2))) == "2 parts of up to 5 B"
     assert str(module.PartWritten(3, 0, 5000)) == "part 3: bytes 0 to 4,999 are written"
     assert str(module.Progress(512, 0, 1024, 2, 1, 0)) == "512 B of 1 KiB, 2 lanes on 1 node"
     assert str(module.Verifying()) == "verifying"
