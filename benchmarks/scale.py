@@ -270,6 +270,7 @@ def measure(count: int, seconds: float) -> dict[str, float]:
 
 
 def main() -> None:
+    """Print a line for each fleet."""
     arguments = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     arguments.add_argument("--seconds", type=float, default=60.0, help="simulated, by fleet")
     arguments.add_argument("--nodes", type=int, nargs="*", default=NODES)

@@ -19,8 +19,8 @@ from raydl.download.reader import RemoteFile
 from raydl.download.transfer import Transfer, transfer
 from raydl.model.control import Control
 from raydl.model.errors import RangesIgnoredError, UsageError
+from raydl.model.eventlog import note, note_quietly
 from raydl.model.events import Event, Probed
-from raydl.model.log import note, note_quietly
 from raydl.model.parts import PartRef
 from raydl.model.remote import Remote
 from raydl.model.report import Report

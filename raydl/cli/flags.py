@@ -9,11 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from raydl.model.events import Notice
 from raydl.model.units import format_size
 from raydl.settings.config import Setting, config_files, options_from, settings
 from raydl.settings.options import IN_BYTES, Options, option_fields
-from raydl.view.progress import renderer
 
 Url = Annotated[str, typer.Argument(metavar="URL", help="An http or https URL.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to standard output.")]
@@ -95,7 +93,8 @@ def settings_of(flags: dict[str, Any]) -> dict[str, Setting]:
     files = config_files()
     notes = [f"settings: {' and '.join(map(str, files))}"] if files else []
     found = settings(flags, files=files, tell=notes.append)
-    with renderer(found["progress"].value) as render:
-        for note in notes:
-            render(Notice(note))
+    if notes:
+        from raydl.cli.notices import say
+
+        say(found["progress"].value, notes)
     return found

@@ -18,10 +18,8 @@ from raydl.cli.guard import ends_in_order, stand_by
 from raydl.cli.outcome import StandardOutput, raise_on_signals, run
 from raydl.cluster.address import may_be_cluster
 from raydl.model.errors import ClusterError, OutputError, UsageError, exit_codes
-from raydl.model.events import Notice
 from raydl.settings.config import options_from
 from raydl.settings.options import Options
-from raydl.view.progress import renderer
 
 # A lone \b keeps the lines of the paragraph after it as they are.
 EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"{c:>4}  {text}" for c, text in exit_codes().items())
@@ -84,8 +82,9 @@ def _alone(options: Options, output: str | None) -> Options:
     with contextlib.suppress(OSError):
         if sys.stderr is not None and sys.stderr.isatty():
             print(file=sys.stderr)  # the bar is still there
-    with renderer(options.progress) as render:
-        render(Notice(f"going on without the cluster: {what}"))
+    from raydl.cli.notices import say
+
+    say(options.progress, [f"going on without the cluster: {what}"])
     return replace(options, address="none")
 
 

@@ -13,12 +13,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from raydl.model.errors import OutputError, RaydlError, Signalled, UsageError
-from raydl.model.events import Failed
 from raydl.model.log import DEBUG, error_of, log, note_failure
 from raydl.model.weburl import redact
-from raydl.output.target import stdout_error
+from raydl.output.oserrors import stdout_error
 from raydl.settings.config import progress_style
-from raydl.view.progress import renderer
 
 CLEAR = "\x1b[K"
 """Ctrl-C leaves its ^C where the bar was."""
@@ -113,8 +111,9 @@ def _misused(raised: Any, arguments: Sequence[str]) -> tuple[UsageError, str]:
 
 def _tell_as_event(error: RaydlError) -> None:
     if not error.was_told:
-        with renderer("json") as render:
-            render(Failed.of(error))
+        from raydl.cli.notices import say_failed
+
+        say_failed(error)
 
 
 def _tell_what_is_done() -> None:

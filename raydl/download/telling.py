@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from raydl.model.control import Control
+from raydl.model.eventlog import note
 from raydl.model.events import Emit, Event
-from raydl.model.log import note
 
 EMIT_SECONDS = 0.5
 """Interval for checking cancellation while a listener blocks."""

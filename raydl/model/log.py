@@ -7,7 +7,6 @@ import os
 import traceback
 
 from raydl.model.errors import CancelledError, RaydlError, Signalled
-from raydl.model.events import Event, PartWritten, Progress, Unanswered
 
 log = logging.getLogger("raydl")
 
@@ -24,25 +23,6 @@ TOLD = "_raydl_has_told"
 
 OURS = "_raydl_error"
 """Attribute that holds the RaydlError reported for a foreign exception."""
-
-
-def note(event: Event) -> None:
-    """Log an event; not those that come many times a second and say little."""
-    if log.isEnabledFor(logging.DEBUG) and not isinstance(event, Progress | PartWritten):
-        details = event.details().items()
-        log.debug("%s: %s", event.kind(), " ".join(f"{name}={value!r}" for name, value in details))
-
-
-def note_quietly(event: Event) -> None:
-    """Log an event where none is shown: an origin that does not answer, as a warning."""
-    note(event)
-    warn(event)
-
-
-def warn(event: Event) -> None:
-    """What is shown of an event where nothing is: on standard error, or where logging leads."""
-    if isinstance(event, Unanswered):
-        log.warning("%s", event)
 
 
 def note_failure(error: BaseException) -> None:

@@ -14,11 +14,12 @@ from raydl.model.remote import Remote
 from raydl.model.units import format_size
 from raydl.origin.identity import Identity
 from raydl.output.journal import Journal
+from raydl.output.oserrors import output_error
 from raydl.output.partfile import PartFile
 from raydl.output.sink import write_hashed
 from raydl.output.syncer import Syncer
 from raydl.output.takeover import journal_of, why_start_over
-from raydl.output.target import check_space, output_error
+from raydl.output.target import check_space
 
 _READ_SIZE = 8 << 20
 

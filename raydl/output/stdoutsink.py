@@ -8,8 +8,8 @@ import sys
 
 from raydl.model.coverage import Coverage
 from raydl.model.digests import Proof, RunningDigest
+from raydl.output.oserrors import stdout_error
 from raydl.output.sink import write_hashed
-from raydl.output.target import stdout_error
 
 STDOUT_FD, STDERR_FD = 1, 2
 

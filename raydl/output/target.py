@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from raydl.model.errors import ChecksumError, OutputError, TargetError
 from raydl.model.naming import LONGEST_ENDING
 from raydl.model.remote import Remote
 from raydl.model.units import format_size
+from raydl.output.oserrors import output_error
 from raydl.settings.options import Options
 
 STDOUT = "-"
@@ -119,36 +119,3 @@ def check_space(path: Path, needed: int) -> None:
             f"{path.parent} has {format_size(free)} free, {format_size(needed)} are needed",
             "free some space, or save elsewhere with -o",
         )
-
-
-def output_error(error: OSError, path: Path, kept: str = "") -> OutputError:
-    """Our error for what the operating system said of a write to ``path``.
-
-    ``kept`` says how the same command goes on, which it does not where another place is needed.
-    """
-    elsewhere = "save elsewhere with -o"
-    is_there = os.path.isdir(path.parent)  # noqa: PTH112 - raises nothing
-    gone = "no file can be made there" if is_there else "its directory is gone"
-    unfit = {
-        errno.EFBIG: ("the file system takes no file that large", elsewhere),
-        errno.EACCES: ("no permission", elsewhere),
-        errno.EPERM: ("no permission", elsewhere),
-        errno.EROFS: ("the file system is read-only", elsewhere),
-        errno.ENOENT: (gone, elsewhere),
-        errno.ENAMETOOLONG: ("the name is too long", "give a shorter one with -o"),
-    }
-    full = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up"}
-    number = error.errno or 0
-    if number in unfit:
-        what, hint = unfit[number]
-    else:
-        what = full.get(number) or error.strerror or type(error).__name__
-        hint = ", ".join(part for part in ("free some space" * (number in full), kept) if part)
-    return OutputError(f"cannot write {path}: {what}", hint)
-
-
-def stdout_error(error: OSError) -> OutputError:
-    """The same for standard output."""
-    if error.errno == errno.EPIPE:
-        return OutputError("the reader of standard output has gone")
-    return output_error(error, Path("standard output"))

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
+from raydl.model.eventlog import warn
 from raydl.model.events import (
     ClusterChosen,
     Event,
@@ -23,7 +24,6 @@ from raydl.model.events import (
     Progress,
     Verifying,
 )
-from raydl.model.log import warn
 from raydl.model.units import format_duration, format_size
 from raydl.view.status import DownloadStatus
 

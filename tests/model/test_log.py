@@ -5,8 +5,9 @@ import pytest
 import requests
 
 import raydl
+from raydl.model.eventlog import note
 from raydl.model.events import PartFetched, PartWritten, Progress
-from raydl.model.log import describe, note, note_failure, whole_chain
+from raydl.model.log import describe, note_failure, whole_chain
 from tests import scripted
 
 SECRET = "the first, of http://anna:hunter2@h/f?key=hunter3"

@@ -7,7 +7,8 @@ import pytest
 
 from raydl.model.errors import OutputError, TargetError
 from raydl.model.remote import Remote
-from raydl.output.target import check_space, check_target, output_error, planned_path, target_path
+from raydl.output.oserrors import output_error
+from raydl.output.target import check_space, check_target, planned_path, target_path
 from raydl.settings.options import Options
 
 REMOTE = Remote("u", "u", 1, True, None, None, "name.bin")
