@@ -5,6 +5,7 @@ Not imported before there is one: most starts have none, and events take time to
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 from raydl.model.errors import RaydlError
@@ -23,3 +24,8 @@ def say_failed(error: RaydlError) -> None:
     """Show an error as a JSON line."""
     with renderer("json") as render:
         render(Failed.of(error))
+
+
+def failed_record(error: RaydlError) -> str:
+    """The same error as the JSON object of a command that prints one."""
+    return json.dumps(Failed.of(error).details())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import logging
 import os
 import signal
@@ -79,8 +78,10 @@ def run(command: Callable[[], Any], arguments: Sequence[str]) -> int:
     else:
         _say(said)
     if "--json" in arguments:
+        from raydl.cli.notices import failed_record
+
         with contextlib.suppress(OSError, OutputError):
-            print(json.dumps(Failed.of(error).details()), flush=True)
+            print(failed_record(error), flush=True)
     return error.exit_code
 
 
