@@ -6,8 +6,9 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from raydl.download.pace import SMALLEST, Pace
 from raydl.model import backoff
 from raydl.model.errors import CancelledError, RaydlError
 from raydl.model.events import Continued, Emit, PartFailed, Paused, Progress
@@ -24,12 +25,7 @@ from raydl.scheduler.throttle import Throttle
 from raydl.workers.lane import HERE
 
 BUFFER_SIZE = 4 << 20
-SMALLEST_BUFFER = 64 << 10
 BUFFERS = 4
-
-QUICK_SECONDS, SLOW_SECONDS = 0.05, 0.5
-"""A speed is seen in steps of what is read into a buffer: one that is filled sooner
-takes more the next time, one that takes longer less."""
 
 PROGRESS_SECONDS = 0.1
 WATCH_SECONDS = 0.5
@@ -53,18 +49,16 @@ class OneStream:
         memory: int,
         throttle: Throttle | None = None,
         lowest: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source, self._emit, self._retries = source, emit, retries
         self._throttle = throttle or Throttle(None)
-        self._buffer_size = max(SMALLEST_BUFFER, min(BUFFER_SIZE, memory // BUFFERS))
-        self._lowest = lowest
-        # A second's worth at most of what is just quick enough.
-        self._smallest = max(1, min(SMALLEST_BUFFER, lowest or SMALLEST_BUFFER))
-        self._amount = self._smallest
-        self._reading_since: float | None = None
-        self._so_far = self._marked = (0.0, 0)
+        self._clock = clock
+        self._buffer_size = max(SMALLEST, min(BUFFER_SIZE, memory // BUFFERS))
+        self._lowest = lowest or 0
+        self._pace = Pace(self._buffer_size, lowest)
         self._given_up: Failure | None = None
-        self._began = time.monotonic()
+        self._began = clock()
         self._waited = 0.0
         self._origin = Origin(source.access, source.timeout)
         self._free: queue.SimpleQueue[bytearray | None] = queue.SimpleQueue()
@@ -99,15 +93,15 @@ class OneStream:
             written += stop - start
             index += 1
             self._free.put(buffer)
-            if time.monotonic() - shown >= PROGRESS_SECONDS:
-                shown = time.monotonic()
+            if self._clock() - shown >= PROGRESS_SECONDS:
+                shown = self._clock()
                 self._show(written)
         self._show(written)
 
     @property
     def limit(self) -> str:
         """A line that says which limit was met; empty where that is not known."""
-        is_spent = self._waited > MOSTLY * (time.monotonic() - self._began)
+        is_spent = self._waited > MOSTLY * (self._clock() - self._began)
         return str(Holdup.RATE.value) if is_spent else ""
 
     def _next(self) -> tuple[bytearray, int, int] | Held | RaydlError | None:
@@ -119,17 +113,8 @@ class OneStream:
 
     def _give_up_slow(self) -> None:
         """Cut the connection off where it is slower than the user wants to bear."""
-        seconds, received = self._so_far
-        since = self._reading_since
-        if since is not None:
-            seconds += time.monotonic() - since
-        seconds_before, received_before = self._marked
-        if seconds - seconds_before < CRAWL_SECONDS:
-            return
-        self._marked = (seconds, received)
-        lowest = self._lowest or 0
-        if received - received_before < lowest * (seconds - seconds_before):
-            text = f"slower than {format_size(lowest)}/s for {CRAWL_SECONDS:g}s"
+        if self._pace.crawls(self._clock()):
+            text = f"slower than {format_size(self._lowest)}/s for {CRAWL_SECONDS:g}s"
             origin = self._origin  # once it is given up, the reader may go over to the next one
             self._given_up = Failure("broken", text)
             origin.abort()
@@ -172,7 +157,7 @@ class OneStream:
             before = self._delivered
             self._position = 0
             failure = self._origin.read_whole(self._source, self._take, self._give)
-            self._reading_since = None
+            self._pace.stop()
             if failure is not None and self._given_up is not None:
                 failure, self._given_up = self._given_up, None
                 self._origin.close()
@@ -208,7 +193,7 @@ class OneStream:
         return error
 
     def _take(self) -> memoryview:
-        now = time.monotonic()
+        now = self._clock()
         wait = max(0.0, self._throttle.next_at(now) - now)
         self._waited += wait
         self._stop.wait(wait)
@@ -218,18 +203,12 @@ class OneStream:
             self._origin.abort()
             buffer = bytearray(self._buffer_size)
         self._taken = buffer
-        self._reading_since = time.monotonic()
-        return memoryview(buffer)[: self._throttle.piece(self._amount)]
+        self._pace.begin(self._clock())
+        return memoryview(buffer)[: self._throttle.piece(self._pace.amount)]
 
     def _give(self, count: int) -> None:
         self._throttle.took(count)
-        took = time.monotonic() - (self._reading_since or 0.0)
-        self._reading_since = None
-        self._so_far = (self._so_far[0] + took, self._so_far[1] + count)
-        if took < QUICK_SECONDS:
-            self._amount = min(4 * self._amount, self._buffer_size)
-        elif took > SLOW_SECONDS:
-            self._amount = max(self._amount // 2, self._smallest)
+        self._pace.end(self._clock(), count)
         start = min(count, max(0, self._delivered - self._position))
         self._position += count
         if start == count:
