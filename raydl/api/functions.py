@@ -104,7 +104,8 @@ def start(
     """Begin to download in the background, like ``fetch``; returns a handle.
 
     Downloads that run at once in a process share its workers, its memory and the budgets of
-    their options evenly. Raises UsageError; other errors are what ``result`` of the handle raises.
+    their options, in turns by bytes. Raises UsageError; other errors are what ``result`` of the
+    handle raises.
 
         >>> download = raydl.start(url, "later.iso")
         >>> download.pause(); download.resume()

@@ -59,6 +59,13 @@ def actors():
     return found
 
 
+def until(condition, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def gone(processes):
     return not psutil.wait_procs(processes, timeout=10)[1]
 
@@ -81,6 +88,24 @@ def test_bytes_flow_before_the_actors_are_there(two_nodes, slow_origin, in_tmp):
     kinds = [(type(e).__name__, getattr(e, "node", "")) for e in events]
     joined = kinds.index(("LanesJoined", next(e.node for e in of(events, LanesJoined)[1:])))
     assert ("PartFetched", "this machine") in kinds[:joined]
+
+
+def test_downloads_at_once_share_the_workers(two_nodes, make_origin, in_tmp, no_leaks):
+    """One on each node, whoever is first or last; of each origin as many lanes as one would get."""
+    origins = [make_origin(random_bytes(12_000_000, seed)) for seed in range(2)]
+    for origin in origins:
+        origin.on(lambda handler, seen: bool(handler.origin.release.wait(0.1)) and False, None)
+    options = {"address": two_nodes.address, "fetch_here": False, "part_size": 200_000}
+    first = raydl.start(origins[0].url(), "0", progress="none", **options)
+    until(lambda: first.progress is not None and first.progress.fetched > 1_000_000)
+    second = raydl.start(origins[1].url(), "1", progress="none", connections=2, **options)
+    until(lambda: second.progress is not None and second.progress.fetched > 1_000_000)
+    assert len(actors()) == 1
+    for number, download in enumerate((first, second)):
+        assert len(download.result(60).nodes) == 1
+        assert (in_tmp / f"{number}").read_bytes() == origins[number].data
+    raydl.disconnect()
+    assert gone(actors())
 
 
 def test_not_here(two_nodes, slow_origin, in_tmp):
