@@ -289,6 +289,28 @@ class Bench:
         last: Progress = self.of(Progress)[-1]
         return last
 
+    def holds_nothing(self) -> None:
+        """Nothing is left of downloads that are over, once all they asked for has come."""
+        while self.world._later and self.world._later[0][0] < self.world.now + 10:
+            at, _, call = heapq.heappop(self.world._later)
+            self.world.now = max(self.world.now, at)
+            call()
+        self.scheduler.run()
+        dispatcher, nodes = self.scheduler._dispatcher, self.scheduler._nodes
+        assert not self.scheduler._jobs
+        assert not dispatcher._blocked
+        assert not any(flight.job.is_over for flight in dispatcher) or self._stuck()
+        for bench in self.benches:
+            assert not bench.job.window._ready
+            assert not bench.job.delivery._lies_in
+        for group in self.scheduler._origins.groups():
+            assert group.flying == sum(lanes.flying for lanes in group) or self._stuck()
+        assert not [node for node in nodes if node.gone]
+
+    def _stuck(self) -> bool:
+        """Whether teams hold back answers for ever, as some tests want."""
+        return any(flight for flight in self.scheduler._dispatcher)
+
     def of(self, kind: type) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]
 

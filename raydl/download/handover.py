@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -29,11 +30,14 @@ class Handover:
         self._out: queue.SimpleQueue[
             tuple[Part, Payload, Callable[[str], None]] | BaseException | None
         ] = queue.SimpleQueue()
-        self._cancelled = False
+        self._cancelled = self._closed = False
+        self._given: Payload | None = None
 
     def take(self, part: Part, payload: Payload, done: Callable[[str], None]) -> None:
         """Keep it for whoever iterates; it is done when the next one is asked for."""
         self._out.put((part, payload, done))
+        if self._closed:
+            self._drop()
 
     def end(self, error: BaseException | None) -> None:
         """Let the iteration end, or raise ``error``."""
@@ -51,9 +55,24 @@ class Handover:
                 raise item
             if self._cancelled:
                 raise CancelledError("the download was cancelled", "start it again to go on")
-            part, payload, done = item
-            yield part, payload
+            part, self._given, done = item
+            yield part, self._given
+            self._given = None
             done("")
+
+    def close(self) -> None:
+        """Nobody iterates any more: what is left goes back to the memory that it lies in."""
+        self._closed = True
+        if self._given is not None:
+            self._given.release()
+        self._drop()
+
+    def _drop(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                item = self._out.get_nowait()
+                if isinstance(item, tuple):
+                    item[1].release()
 
 
 class Announcer:
@@ -64,6 +83,7 @@ class Announcer:
 
     def __init__(self, emit: Emit, failed: Callable[[BaseException], None]) -> None:
         self._emit, self._failed = emit, failed
+        self._is_closed = False
         self._queue: queue.SimpleQueue[Event | Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="raydl-events", daemon=True)
         self._thread.start()
@@ -81,9 +101,11 @@ class Announcer:
         return self._queue.qsize() < MOST_EVENTS
 
     def close(self, seconds: float) -> None:
-        """Emit what is left, and nothing more; waits ``seconds`` at most for a listener."""
-        self._queue.put(None)
-        self._thread.join(seconds)
+        """Emit what is left, and nothing more; waits ``seconds`` at most for a listener, once."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._queue.put(None)
+            self._thread.join(seconds)
 
     def _run(self) -> None:
         try:

@@ -28,6 +28,10 @@ class Dispatcher:
     def __init__(self, nodes: Nodes, hedging: Hedging) -> None:
         self._nodes, self._hedging = nodes, hedging
         self._flights: dict[int, Flight] = {}
+        self.busy: dict[LaneGroup, None] = {}
+        """The lanes in which something may be started."""
+        self._blocked: set[Job] = set()
+        """Jobs that wait for what others have: memory, or requests to an origin."""
         self._later: list[tuple[float, int, Job]] = []
         self._order = count()
 
@@ -53,9 +57,19 @@ class Dispatcher:
             if not job.is_over:
                 job.group.wake(job)
 
+    def wake_blocked(self) -> None:
+        """What others had is free again: whoever waits for such gets a turn."""
+        for job in self._blocked:
+            if not job.is_over:
+                job.group.wake(job)
+        self._blocked.clear()
+
     def next_job(self, group: LaneGroup, now: float) -> Job | None:
         """Whose turn it is in these lanes; None where none is free, or nobody wants one."""
-        return group.next_job() if group.has_free(now) else None
+        job = group.next_job() if group.has_free(now) else None
+        if job is None:
+            self.busy.pop(group, None)
+        return job
 
     def serve(self, job: Job, group: LaneGroup, now: float) -> None:
         """Start a request for the job; where it has to wait for something, it is woken again.
@@ -67,7 +81,11 @@ class Dispatcher:
 
     def _serve(self, job: Job, group: LaneGroup, now: float) -> bool:
         """Start one request for the job; False when it has to wait for something."""
-        if job.is_held or not job.may_go_on() or job.places.is_full():
+        if job.is_held or not job.may_go_on():
+            job.is_idle = True
+            return False
+        if job.places.is_full():
+            self._blocked.add(job)
             return False
         at = job.throttle.next_at(now)
         if at > now:
@@ -88,6 +106,7 @@ class Dispatcher:
         wish = group.wish(first, window.limit, window.left, now)
         part = window.take(now, job.throttle.piece(wish))
         if part is None:
+            job.is_idle = True
             due = window.next_due()
             if due is not None:
                 self.wake_at(job, due)
@@ -95,6 +114,7 @@ class Dispatcher:
         urgent = window.is_urgent(part)
         if not (urgent or self._nodes.have_room(job, part.size, now)):
             window.put_back(part)
+            self._blocked.add(job)
             return False
         chosen = self._choose(job, part, first, group, passed, now, urgent)
         if chosen is None:
@@ -164,7 +184,7 @@ class Dispatcher:
         node.flights[flight.ticket] = job.flights[flight.ticket] = flight
         job.racing.setdefault(part.start, []).append(flight)
         job.lanes_at[node.name] += 1
-        job.served += part.size
+        group.charge(job, part.size)
         mirror.in_flight += 1
         mirror.host.in_flight += 1
         lanes.flying += 1
@@ -197,5 +217,6 @@ class Dispatcher:
         node.team.memory.spared(part.size - got)
         self._hedging.landed(flight)
         self._nodes.forget(node)
+        self.wake_blocked()
         if not job.is_over:
             job.places.landed(flight, job.flights.values())

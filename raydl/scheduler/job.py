@@ -103,6 +103,8 @@ class Job:
         self.lanes_at: Counter[str] = Counter()
         self.unfit: set[str] = set()
         self.served = 0.0
+        self.is_idle = True
+        """Whether it had nothing to ask for when it had its last turn."""
         self.is_ready = self.is_held = self.is_over = self.has_actor_here = False
         self.alone_since = 0.0
         self.show_at = 0.0

@@ -71,10 +71,14 @@ class LaneGroup:
     """All nodes' lanes at one origin, for the downloads that want the same number of them.
 
     The costs of finding a free lane and of sizing a part do not depend on the number of nodes:
-    free lanes are a heap, the fastest first, and sums are kept up to date.
+    free lanes are a heap, the fastest first, and sums are kept up to date. As long as lanes may be
+    free and a download may want one, the group is in ``busy``.
     """
 
-    def __init__(self, gauge: Gauge, connections: int | None) -> None:
+    def __init__(
+        self, gauge: Gauge, connections: int | None, busy: dict[LaneGroup, None] | None = None
+    ) -> None:
+        self._busy = {} if busy is None else busy
         self.tuner = Tuner(gauge, connections)
         self.jobs: set[Job] = set()
         self.flying = 0
@@ -111,6 +115,8 @@ class LaneGroup:
         """These lanes may have become free."""
         if not lanes.is_offered:
             lanes.is_offered = True
+            if self._ready:
+                self._busy[self] = None
             heapq.heappush(self._free, (-lanes.speed, lanes.order, lanes))
 
     def offer_all(self) -> None:
@@ -200,12 +206,19 @@ class LaneGroup:
         """The job may have something to ask for: it is given its turn.
 
         Turns go by bytes: who was given the least is next. Whoever had nothing to ask for meanwhile
-        does not make up for it.
+        does not make up for it; whoever had to wait for what others had does.
         """
         if not job.is_ready:
             job.is_ready = True
-            job.served = max(job.served, self._served)
+            self._busy[self] = None
+            if job.is_idle:
+                job.served, job.is_idle = max(job.served, self._served), False
             heapq.heappush(self._ready, (job.served, next(_order), job))
+
+    def charge(self, job: Job, size: int) -> None:
+        """The job was given ``size`` bytes to fetch."""
+        self._served = job.served
+        job.served += size
 
     def next_job(self) -> Job | None:
         """Whose turn it is; to be woken again when it can go on."""
@@ -213,6 +226,5 @@ class LaneGroup:
             job = heapq.heappop(self._ready)[2]
             job.is_ready = False
             if job in self.jobs:
-                self._served = job.served
                 return job
         return None

@@ -167,6 +167,7 @@ class Scheduler:
         for flight in list(job.flights.values()):
             call_off(flight)
         job.delivery.drop(self._clock())
+        self._dispatcher.wake_blocked()
         self._came_or_went(self._clock())
         job.destination.end(error)
 
@@ -191,10 +192,10 @@ class Scheduler:
             case Taken(_, payload):
                 if job.is_over:
                     payload.release()
-                    job.delivery.drop(now)
                 else:
                     job.delivery.taken(message, now)
                     self._deliver(job)
+                self._dispatcher.wake_blocked()
             case _ if job.is_over:
                 return
             case Began():
@@ -223,7 +224,7 @@ class Scheduler:
         host = next(iter(job.places.mirrors)).host
         wanted = job.wants.connections
         if wanted not in host.groups:
-            host.groups[wanted] = LaneGroup(self._nodes.gauge, wanted)
+            host.groups[wanted] = LaneGroup(self._nodes.gauge, wanted, self._dispatcher.busy)
             self._nodes.add_group(host.groups[wanted])
         job.group = host.groups[wanted]
         job.group.jobs.add(job)
@@ -268,7 +269,7 @@ class Scheduler:
         """Let every free lane have something to do."""
         self._nodes.end_rests(now)
         self._dispatcher.wake_due(now)
-        for group in self._origins.groups():
+        for group in list(self._dispatcher.busy):
             while (job := self._dispatcher.next_job(group, now)) is not None:
                 with self._answering(job):
                     self._dispatcher.serve(job, group, now)

@@ -92,7 +92,8 @@ class BufferPayload:
     ref = None
 
     def __init__(self, buffer: mmap, size: int, pool: BufferPool) -> None:
-        self._buffer, self._size, self._pool = buffer, size, pool
+        self._buffer: mmap | None = buffer
+        self._size, self._pool = size, pool
 
     def pull(self, done: Callable[[str], None]) -> None:
         """The bytes are here already."""
@@ -100,11 +101,15 @@ class BufferPayload:
 
     def view(self) -> memoryview:
         """The bytes."""
+        if self._buffer is None:
+            raise LookupError("the bytes were released")
         return memoryview(self._buffer)[: self._size]
 
     def release(self) -> None:
-        """The buffer goes back to the pool."""
-        self._pool.give(self._buffer)
+        """The buffer goes back to the pool, once."""
+        buffer, self._buffer = self._buffer, None
+        if buffer is not None:
+            self._pool.give(buffer)
 
 
 class LocalTeam:

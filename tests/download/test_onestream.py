@@ -128,7 +128,7 @@ def test_a_bug_ends_the_stream(large, no_leaks, monkeypatch):
 
 def test_a_connection_that_crawls_is_given_up(large, no_leaks, monkeypatch):
     """What had come is passed over in the next answer."""
-    monkeypatch.setattr("raydl.download.onestream.CRAWL_SECONDS", 0.3)
+    monkeypatch.setattr("raydl.download.pace.CRAWL_SECONDS", 0.3)
     monkeypatch.setattr("raydl.download.onestream.WATCH_SECONDS", 0.05)
 
     def crawl(handler, seen):
@@ -174,7 +174,7 @@ def brings(take, give):
 
 def test_who_is_given_up_is_cut_off_and_not_who_comes_next(monkeypatch, no_leaks):
     """The connection ends by itself just when it is given up, and the next one is made."""
-    monkeypatch.setattr("raydl.download.onestream.CRAWL_SECONDS", 0.01)
+    monkeypatch.setattr("raydl.download.pace.CRAWL_SECONDS", 0.01)
     monkeypatch.setattr("raydl.download.onestream.WATCH_SECONDS", 0.01)
     renewed, made = threading.Event(), []
 
@@ -224,7 +224,7 @@ def test_a_connection_that_nobody_cut_off_and_that_says_so_is_a_failure(monkeypa
 
 
 def test_a_reader_that_takes_its_time_is_not_taken_for_a_slow_connection(large, monkeypatch):
-    monkeypatch.setattr("raydl.download.onestream.CRAWL_SECONDS", 0.01)
+    monkeypatch.setattr("raydl.download.pace.CRAWL_SECONDS", 0.01)
     source = Source(large.url(), len(large.data), '"v1"', None)
     events = []
     one = OneStream(source, events.append, retries=0, memory=1 << 20, lowest=1000)

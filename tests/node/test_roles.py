@@ -41,6 +41,7 @@ def begin(tmp_path):
         process.communicate(timeout=30)
 
 
+@pytest.mark.slow
 def test_a_head_a_worker_and_a_download(home, begin, make_origin, tmp_path):
     port = free_port()
     coordinator = begin("coordinator", "--port", str(port), "--json")
