@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -128,3 +129,6 @@ class Machines:
 
 machines = Machines()
 """Those of this process."""
+
+if hasattr(os, "register_at_fork"):  # none of their threads is in a process that is forked off
+    os.register_at_fork(after_in_child=machines.__init__)  # type: ignore[misc]

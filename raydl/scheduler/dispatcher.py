@@ -50,6 +50,10 @@ class Dispatcher:
         """When a job that waits for a time may go on."""
         return self._later[0][0] if self._later else None
 
+    def forget(self) -> None:
+        """There is no download any more."""
+        self._later.clear()
+
     def wake_due(self, now: float) -> None:
         """Wake the jobs whose time has come."""
         while self._later and self._later[0][0] <= now:

@@ -208,12 +208,18 @@ class LaneGroup:
         Turns go by bytes: who was given the least is next. Whoever had nothing to ask for meanwhile
         does not make up for it; whoever had to wait for what others had does.
         """
-        if not job.is_ready:
+        if job in self.jobs and not job.is_ready:
             job.is_ready = True
             self._busy[self] = None
             if job.is_idle:
                 job.served, job.is_idle = max(job.served, self._served), False
             heapq.heappush(self._ready, (job.served, next(_order), job))
+
+    def remove(self, job: Job) -> None:
+        """A download is over: nothing of it is kept."""
+        self.jobs.discard(job)
+        self._ready = [entry for entry in self._ready if entry[2] is not job]
+        heapq.heapify(self._ready)
 
     def charge(self, job: Job, size: int) -> None:
         """The job was given ``size`` bytes to fetch."""
@@ -222,9 +228,8 @@ class LaneGroup:
 
     def next_job(self) -> Job | None:
         """Whose turn it is; to be woken again when it can go on."""
-        while self._ready:
-            job = heapq.heappop(self._ready)[2]
-            job.is_ready = False
-            if job in self.jobs:
-                return job
-        return None
+        if not self._ready:
+            return None
+        job = heapq.heappop(self._ready)[2]
+        job.is_ready = False
+        return job

@@ -61,7 +61,7 @@ class Scheduler:
         self._clock = clock
         self._origins = Origins()
         self._nodes = Nodes(self._origins)
-        self._hedging = Hedging(self._nodes)
+        self._hedging = Hedging(self._nodes, self._answering)
         self._dispatcher = Dispatcher(self._nodes, self._hedging)
         self._watch = Watch(self._nodes, self._hedging)
         self._arrivals = Arrivals(self._nodes, self._dispatcher)
@@ -123,6 +123,8 @@ class Scheduler:
             except BaseException as error:  # a bug: nobody shall wait for ever
                 for job in list(self._jobs):
                     self._end(job, error)
+        self._hedging.forget()
+        self._dispatcher.forget()
 
     def _read_inbox(self) -> None:
         """Wait for what is next, and read all that has come."""
@@ -163,7 +165,7 @@ class Scheduler:
         job.is_over = True
         if job in self._jobs:
             self._jobs.remove(job)
-            job.group.jobs.discard(job)
+            job.group.remove(job)
         for flight in list(job.flights.values()):
             call_off(flight)
         job.delivery.drop(self._clock())

@@ -1,5 +1,9 @@
 """Fleets that downloads share: begun with the first, closed with the last."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from raydl.cluster.address import Choice
@@ -7,6 +11,7 @@ from raydl.download import machines as module
 from raydl.download.machines import Machines
 from raydl.model.errors import ClusterError
 from raydl.workers.lane import ConnectFailed, Fetched
+from tests.conftest import random_bytes
 
 HERE, THERE = Choice("cluster", "here:1", ""), Choice("cluster", "there:1", "")
 
@@ -94,3 +99,23 @@ def test_buffers_are_for_whoever_wants_most(no_leaks):
             assert team.memory.limit == 300
         assert team.memory.limit == 100
     assert machines._local is None
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_process_that_is_forked_off_amid_a_download(make_origin, tmp_path):
+    """It has none of the threads, and downloads all the same."""
+    origin = make_origin(random_bytes(2_000_000))
+    code = f"""
+import os, sys, raydl
+options = dict(address="none", progress="none", part_size=50_000)
+download = raydl.start({origin.url()!r}, "first", **options)
+next(e for e in download.events() if type(e).__name__ == "PartWritten")
+child = os.fork()
+if child == 0:
+    os._exit(0 if raydl.fetch({origin.url()!r}, "second", **options).size == 2_000_000 else 1)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+download.result(30)
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, timeout=60, check=True)
+    for name in ("first", "second"):
+        assert (tmp_path / name).read_bytes() == origin.data

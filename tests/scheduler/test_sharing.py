@@ -10,7 +10,7 @@ from raydl.model.failure import Failure
 from raydl.model.remote import Source
 from raydl.scheduler.mirrors import Mirror
 from raydl.scheduler.throttle import Throttle
-from raydl.workers.lane import HERE, Left
+from raydl.workers.lane import HERE, Left, Pulse
 from tests.lab import BUSY, Bench, Bytes, Room
 
 GONE = Failure("status", "no", 404)
@@ -197,6 +197,26 @@ def test_what_is_in_the_air_when_one_ends_comes_to_nobody():
     finish(benches[1:])
     assert all(payload.released for payload in made[:-1])
     assert team.cancelled
+
+
+def test_what_lies_on_a_silent_node_is_fetched_again_though_nothing_flies_there():
+    benches = several(2, count=10, limit=10**6, connections=8)
+
+    class Stuck(Bytes):
+        def pull(self, done):
+            pass
+
+    def behave(team, task):
+        return task.part.size, None, Stuck(b"", remote=True)
+
+    def pulse(now):
+        return Pulse(1000.5, 1000.5, 0, {}, None)
+
+    far = benches[0].join("far", 64, behave, pulse=pulse)
+    benches[0].after(0.1, lambda: benches[0].join(HERE, 8, seconds=0.1))
+    finish(benches)
+    assert len(far.tasks) == 20
+    assert [bench.job.meter.retried for bench in benches] == [10, 10]
 
 
 def test_everybody_is_told_of_nodes():
