@@ -1,4 +1,4 @@
-"""What a part costs the coordinator, by the number of lanes and of parts; nothing else is slow.
+"""What a part costs the scheduler, by the number of lanes and of parts; nothing else is slow.
 
     python benchmarks/lanes.py [--save]
 

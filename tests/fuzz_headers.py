@@ -15,7 +15,7 @@ from collections.abc import Callable
 from raydl.model.digests import Checksum
 from raydl.model.errors import UsageError
 from raydl.model.naming import file_name
-from raydl.origin.digests import stated_digests
+from raydl.origin.digestheaders import stated_digests
 from raydl.origin.headers import (
     content_coding,
     content_length,

@@ -1,6 +1,6 @@
 """docs/cli.md is what the commands say of themselves.
 
-RAYDL_WRITE_CLI=1 pytest tests/test_cli_docs.py     writes it anew
+RAYDL_WRITE_CLI=1 pytest tests/test_cli_docs.py     writes it again
 """
 
 import os

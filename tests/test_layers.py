@@ -102,7 +102,7 @@ def test_shipped_code_imports_nothing_of_ours_inside_a_function():
         "origin/redirects.py",
         "origin/body.py",
         "origin/remotes.py",
-        "origin/session.py",
+        "origin/httpsession.py",
         "origin/answers.py",
     ):
         tree = ast.parse((HOME / name).read_text())

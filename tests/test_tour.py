@@ -1,6 +1,6 @@
 """docs/raydl.ipynb runs, against two nodes and an origin on this machine.
 
-RAYDL_WRITE_TOUR=1 pytest tests/test_tour.py     writes its outputs anew
+RAYDL_WRITE_TOUR=1 pytest tests/test_tour.py     writes its outputs again
 """
 
 import os

@@ -13,9 +13,9 @@ from raydl.cluster.address import Choice, choose
 from raydl.cluster.connection import disconnect as disconnect
 from raydl.cluster.session import Node, connect
 from raydl.download.download import run
-from raydl.download.goal import Output
 from raydl.download.handle import Download
 from raydl.download.reader import RemoteFile
+from raydl.download.sinkchoice import Output
 from raydl.download.transfer import Transfer, transfer
 from raydl.model.control import Control
 from raydl.model.errors import RangesIgnoredError, UsageError

@@ -10,7 +10,7 @@ import time
 from raydl.cluster.address import DEFAULT_PORT
 from raydl.model.errors import ClusterError
 from raydl.model.units import counted, format_age, format_size
-from raydl.node.roles import Head, Joined, find_head, join, start_head
+from raydl.node.roles import Head, Membership, find_head, join, start_head
 
 STATUS_SECONDS = 1.0
 PLAIN_SECONDS = 10.0
@@ -83,7 +83,7 @@ def work(address: str, token: str | None, *, as_json: bool) -> None:
         joined.leave()
 
 
-def describe(joined: Joined) -> str:
+def describe(joined: Membership) -> str:
     """How a worker fares, in a line."""
     activity = joined.activity()
     line = f"connected for {format_age(time.time() - joined.since)}"

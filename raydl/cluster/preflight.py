@@ -52,7 +52,7 @@ def check_head(address: str) -> None:
 
 
 @dataclass(frozen=True)
-class Answer:
+class HeadAnswer:
     """What a head said: whether it wants a token, and why this machine cannot use it, if so.
 
     ``session`` names the cluster: a head that is started again makes another one.
@@ -69,7 +69,7 @@ class Answer:
         return self.wants_token
 
 
-def examine(address: str, token: str | None) -> Answer:
+def examine(address: str, token: str | None) -> HeadAnswer:
     """Ask the head at ``address``, in a process of its own (``asker``), what it wants.
 
     ``token`` is what this machine has. Takes a second, five where the head does not answer.
@@ -90,12 +90,12 @@ def examine(address: str, token: str | None) -> Answer:
         record = json.loads(done.stdout.splitlines()[-1])
     except (OSError, subprocess.TimeoutExpired, ValueError, IndexError) as error:
         what = f"cannot ask the Ray head at {address}: this machine's Ray does not start"
-        return Answer(
+        return HeadAnswer(
             False, ClusterError(f"{what} ({type(error).__name__})", "try `ray --version`")
         )
     message, hint = record["message"], record["hint"]
     problem = ClusterError(message, hint) if message else None
-    return Answer(record["wants_token"], problem, record["session"])
+    return HeadAnswer(record["wants_token"], problem, record["session"])
 
 
 def ask_head(address: str) -> str | dict[str, Any] | None:

@@ -14,9 +14,9 @@ from functools import partial
 from pathlib import Path
 
 from raydl.cluster.address import Choice, choose
-from raydl.download.goal import Goal, Output
+from raydl.download.eventstream import event_stream
 from raydl.download.recovery import recover
-from raydl.download.telling import one_at_a_time
+from raydl.download.sinkchoice import Output, SinkChoice
 from raydl.download.transfer import transfer
 from raydl.model.control import Control
 from raydl.model.digests import Proof
@@ -60,7 +60,7 @@ def run(
 
     control = control or Control()
     with renderer(options.progress) as render:
-        emit = one_at_a_time(render, on_event, control)
+        emit = event_stream(render, on_event, control)
         try:
             report = _Download(url, output, options, emit, control).run()
         except BaseException as raised:
@@ -84,7 +84,7 @@ class _Download:
     ) -> None:
         self._url, self._options, self._emit, self._control = url, options, emit, control
         self._began = time.monotonic()
-        self._goal = Goal(output, options)
+        self._sinks = SinkChoice(output, options)
         self._choice: Choice
         self._listed: str | None = None
         self._is_out = False
@@ -106,7 +106,7 @@ class _Download:
     def _prepare(self) -> Located | Report:
         """Find out who fetches, and what there is; a report where the file is here already."""
         check_url(self._url)
-        options, path = self._options, self._goal.planned_path()
+        options, path = self._options, self._sinks.planned_path()
         self._listed = read_list(options)
         if path is not None and check_target(path, options):
             given = given_proof(options)
@@ -124,13 +124,13 @@ class _Download:
         options, emit, control = self._options, self._emit, self._control
         remote = found.remote
         emit(Probed(remote))
-        path = self._goal.path(remote)
+        path = self._sinks.path(remote)
         is_there = path is not None and check_target(path, options)
         get_text = partial(text_at, self._url, options, emit, control)
         proof = proof_of(remote, options, get_text, self._listed)
         if is_there and path is not None:
             return self._skip(path, proof if is_asked_for(options) else None)
-        sink = self._goal.open(found, proof, control)
+        sink = self._sinks.open(found, proof, control)
         try:
             with (
                 _noting_left(sink, path, remote, control),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 
 from raydl.download.download import run
-from raydl.download.goal import Output
+from raydl.download.sinkchoice import Output
 from raydl.model.control import Control
 from raydl.model.ending import before_exit
 from raydl.model.events import Event, Progress

@@ -32,7 +32,7 @@ WATCH_SECONDS = 0.5
 
 
 class OneStream:
-    """The file's bytes through one connection, in order; the counterpart of the coordinator.
+    """The file's bytes through one connection, in order; the counterpart of ``Transfer``.
 
     A thread reads ahead by a few buffers, ``memory`` bytes at most. When the connection breaks,
     the file is asked for again and what was there already is passed over, provided that the

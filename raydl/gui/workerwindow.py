@@ -16,7 +16,7 @@ from raydl.gui.pump import Pump
 from raydl.gui.widgets import Card, Dialog, Trouble
 from raydl.model.errors import RaydlError
 from raydl.model.units import counted
-from raydl.node.roles import Joined, join
+from raydl.node.roles import Membership, join
 
 LOOK_MS = 500
 REJOIN_SECONDS, REJOIN_AT_MOST = 5.0, 60.0
@@ -35,13 +35,13 @@ class WorkerWindow(ttk.Frame):
     def __init__(self, parent: tk.Misc, look: Look, pump: Pump, memory: Memory) -> None:
         super().__init__(parent, style="Window.TFrame")
         self._look, self._pump, self._memory = look, pump, memory
-        self._joined: Joined | None = None
+        self._joined: Membership | None = None
         self._task = BackgroundTask()
         self._lanes = 0
         self._asked: tuple[str, str | None] = ("", None)
         self._token_is_new = True
         self._waits, self._tries = False, 0
-        self._leaving: Joined | None = None
+        self._leaving: Membership | None = None
         self._is_silent = False
         self._then: Callable[[], None] = _nothing
         self.dialog: Dialog | None = None
@@ -151,7 +151,7 @@ class WorkerWindow(ttk.Frame):
         self._task.begin()
         self._show(f"asking {address} …")
 
-        def job() -> Joined:
+        def job() -> Membership:
             return join(address, token, cancelled=self._task.is_cancelled)
 
         self._pump.run(job, self._has_joined, self._has_failed)
@@ -208,7 +208,7 @@ class WorkerWindow(ttk.Frame):
         self._show()
         then()
 
-    def _has_joined(self, joined: Joined) -> None:
+    def _has_joined(self, joined: Membership) -> None:
         # Where Cancel came too late, it leaves again.
         then = self._task.end() or (_nothing if self._task.is_cancelled() else None)
         self._joined, self._is_silent = joined, False

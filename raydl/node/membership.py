@@ -15,13 +15,13 @@ from raydl.cluster.address import (
     parse_address,
 )
 from raydl.cluster.head import check_listener
-from raydl.cluster.preflight import Answer, examine
+from raydl.cluster.preflight import HeadAnswer, examine
 from raydl.model.errors import ClusterError, RaydlError
 from raydl.node import monitor
 from raydl.node.raynode import RayNode
 
 
-class Joined:
+class Membership:
     """This machine, a worker of a cluster until ``leave``.
 
     Whether the head is there is asked here: Ray's node needs a minute to notice that it is not, and
@@ -121,10 +121,10 @@ class Joined:
             self._enter(answer, self._has_left.is_set)
         self.trouble = ""
 
-    def _ask(self) -> Answer:
+    def _ask(self) -> HeadAnswer:
         return ask_cluster(self.address, self._token, token_given=self._token_given)
 
-    def _enter(self, answer: Answer, cancelled: Callable[[], bool]) -> None:
+    def _enter(self, answer: HeadAnswer, cancelled: Callable[[], bool]) -> None:
         environment: dict[str, str | None] = {
             tokenstore.MODE_VARIABLE: "token" if answer.wants_token else "disabled",
             tokenstore.VARIABLE: self._token if answer.wants_token else None,
@@ -144,7 +144,7 @@ def _said(error: Exception) -> str:
     return f"unexpected {type(error).__name__}: {error}"
 
 
-def ask_cluster(address: str, token: str | None, *, token_given: bool = False) -> Answer:
+def ask_cluster(address: str, token: str | None, *, token_given: bool = False) -> HeadAnswer:
     """What the head there says, where a worker can join it. Takes about 5 seconds at most.
 
     Raises ClusterError that says what is wrong: nothing listens, no or a wrong token, another

@@ -27,10 +27,10 @@ from raydl.cluster.address import (
 from raydl.cluster.head import check_listener
 from raydl.cluster.preflight import examine
 from raydl.model.errors import ClusterError, RaydlError, UsageError
-from raydl.node.membership import Joined
+from raydl.node.membership import Membership
 from raydl.node.raynode import ELSEWHERE, RayNode
 
-__all__ = ["Head", "Joined", "find_head", "join", "require_free", "start_head"]
+__all__ = ["Head", "Membership", "find_head", "join", "require_free", "start_head"]
 
 HEAD_ARGS = ["--include-dashboard=false"]
 
@@ -223,7 +223,7 @@ def require_free(port: int) -> None:
         ) from None
 
 
-def join(address: str, token: str | None = None, *, cancelled: Cancelled = never) -> Joined:
+def join(address: str, token: str | None = None, *, cancelled: Cancelled = never) -> Membership:
     """Make this machine a worker of the cluster at ``address``.
 
     ``token`` is what the user gave; else the machine's own is used where one is wanted. Raises
@@ -235,7 +235,7 @@ def join(address: str, token: str | None = None, *, cancelled: Cancelled = never
         hint = "write HOST or HOST:PORT, as the coordinator shows it"
         raise UsageError(error.message, hint) from None
     mine = token if token is not None else tokenstore.find_token()
-    joined = Joined(address, mine, token_given=token is not None)
+    joined = Membership(address, mine, token_given=token is not None)
     try:
         joined.enter(cancelled)
     except BaseException:

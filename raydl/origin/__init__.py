@@ -3,6 +3,6 @@
 from raydl.origin.answers import PAGE
 from raydl.origin.client import Origin
 from raydl.origin.faults import OriginFailure
-from raydl.origin.session import USER_AGENT
+from raydl.origin.httpsession import USER_AGENT
 
 __all__ = ["PAGE", "USER_AGENT", "Origin", "OriginFailure"]

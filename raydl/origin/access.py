@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from raydl.model.errors import UsageError
 from raydl.model.remote import Access
-from raydl.origin.shown import shown
+from raydl.origin.credentialscope import shown
 from raydl.origin.transport import as_file
 from raydl.settings.options import Options
 from raydl.settings.textfile import read_text, why

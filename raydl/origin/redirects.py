@@ -16,10 +16,10 @@ from requests.structures import CaseInsensitiveDict
 from raydl.model.failure import Failure
 from raydl.model.log import describe, log
 from raydl.model.remote import Access
+from raydl.origin.credentialscope import shown
 from raydl.origin.faults import FOREIGN, OriginFailure, chain, failure_of, host_of, in_circles
 from raydl.origin.headers import content_length
-from raydl.origin.session import Session
-from raydl.origin.shown import shown
+from raydl.origin.httpsession import HttpSession
 from raydl.origin.transport import Transport, as_file
 from raydl.origin.wire import answer_of
 
@@ -37,7 +37,7 @@ class Requester:
         self.timeout = timeout
         self.access = access
         self._transport = Transport(access.insecure)
-        self._session = Session()
+        self._session = HttpSession()
         if cookies is not None:
             self._session.cookies.update(cookies)
         for scheme in ("http://", "https://"):

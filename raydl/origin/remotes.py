@@ -12,7 +12,8 @@ from raydl.model.failure import Failure
 from raydl.model.naming import file_name
 from raydl.model.remote import Access, Remote
 from raydl.origin.answers import check_framing
-from raydl.origin.digests import stated_digests
+from raydl.origin.credentialscope import shown
+from raydl.origin.digestheaders import stated_digests
 from raydl.origin.faults import OriginFailure
 from raydl.origin.headers import (
     content_coding,
@@ -24,7 +25,6 @@ from raydl.origin.headers import (
     strong_etag,
     weak_etag,
 )
-from raydl.origin.shown import shown
 
 
 def remote_from_head(url: str, access: Access, response: requests.Response) -> Remote | None:

@@ -15,7 +15,7 @@ from raydl.model.remote import Remote, Source
 from raydl.model.weburl import check_url, redact
 from raydl.origin.identity import Identity
 from raydl.origin.lookup import FIRST_BUDGET, Asking, source_of
-from raydl.origin.urls import split_auth
+from raydl.origin.userinfo import split_auth
 from raydl.settings.options import Options
 
 UserPassword = tuple[str, str] | None

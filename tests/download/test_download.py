@@ -12,7 +12,6 @@ from email.utils import format_datetime
 import pytest
 
 import raydl
-from raydl.download import goal
 from raydl.download.download import run
 from raydl.model import backoff
 from raydl.model.control import Control
@@ -371,7 +370,7 @@ class TestResume:
             if type(event).__name__ == "PartFetched":
                 raise raised("here")
 
-        monkeypatch.setattr(goal, "FileSink", Closed)
+        monkeypatch.setattr(sinkchoice, "FileSink", Closed)
         with pytest.raises(raised):
             raydl.fetch(origin.url(), on_event=on_event, **ALONE)
         assert ended == [ends]

@@ -5,17 +5,17 @@ from types import SimpleNamespace
 
 import pytest
 
-from raydl.cluster.preflight import Answer
+from raydl.cluster.preflight import HeadAnswer
 from raydl.model.errors import ClusterError
 from raydl.node import membership
-from raydl.node.membership import Joined
+from raydl.node.membership import Membership
 from raydl.node.raynode import RayNode
 
 
 @pytest.fixture
 def world(monkeypatch):
     """A head and the nodes that are started, as a test wants them."""
-    world = SimpleNamespace(listens=True, answer=Answer(True, None, "first"), nodes=[], asked=0)
+    world = SimpleNamespace(listens=True, answer=HeadAnswer(True, None, "first"), nodes=[], asked=0)
     world.refusals = []
 
     class Node:
@@ -44,9 +44,9 @@ def world(monkeypatch):
     monkeypatch.setattr("raydl.node.membership.RayNode", Node)
     monkeypatch.setattr("raydl.node.membership.check_listener", check)
     monkeypatch.setattr("raydl.node.membership.examine", examine)
-    monkeypatch.setattr("raydl.node.membership.Joined.HEAD_SECONDS", 0.01)
-    monkeypatch.setattr("raydl.node.membership.Joined.REFUSED_SECONDS", 0.02)
-    world.joined = Joined("10.0.0.1:6379", "secret", token_given=True)
+    monkeypatch.setattr("raydl.node.membership.Membership.HEAD_SECONDS", 0.01)
+    monkeypatch.setattr("raydl.node.membership.Membership.REFUSED_SECONDS", 0.02)
+    world.joined = Membership("10.0.0.1:6379", "secret", token_given=True)
     world.joined.enter(lambda: False)
     yield world
     world.joined.leave()
@@ -65,7 +65,7 @@ def test_a_head_that_was_started_again(world):
     wait_until(lambda: world.joined.silence)
     assert world.joined.trouble == "nothing listens there"
     assert world.joined.is_running
-    world.answer = Answer(True, None, "second")
+    world.answer = HeadAnswer(True, None, "second")
     world.listens = True
     wait_until(lambda: not world.joined.silence)
     assert not world.joined.trouble
@@ -94,7 +94,7 @@ def test_a_node_that_the_silence_ended(world):
 
 def test_a_head_that_was_started_again_between_two_looks(world):
     """Ray gives such a node up after a minute."""
-    world.answer = Answer(True, None, "second")
+    world.answer = HeadAnswer(True, None, "second")
     world.nodes[0].is_running = False
     wait_until(lambda: len(world.nodes) == 2)
     assert world.joined.is_running
@@ -110,12 +110,12 @@ def test_a_node_that_somebody_ended_stays_ended(world):
 def test_a_head_that_refuses_now_is_asked_on(world):
     world.listens = False
     wait_until(lambda: world.joined.trouble)
-    world.answer = Answer(True, ClusterError("it refuses this machine's token"), "")
+    world.answer = HeadAnswer(True, ClusterError("it refuses this machine's token"), "")
     world.listens = True
     wait_until(lambda: world.joined.trouble == "it refuses this machine's token")
     asked = world.asked
     wait_until(lambda: world.asked > asked)
-    world.answer = Answer(True, None, "second")
+    world.answer = HeadAnswer(True, None, "second")
     wait_until(lambda: not world.joined.trouble)
     assert len(world.nodes) == 2
     assert world.joined.is_running
@@ -126,7 +126,7 @@ def test_a_node_that_cannot_be_started_is_tried_again(world, refusal):
     world.listens = False
     wait_until(lambda: world.joined.trouble)
     world.refusals.append(refusal)
-    world.answer = Answer(True, None, "second")
+    world.answer = HeadAnswer(True, None, "second")
     world.listens = True
     wait_until(lambda: len(world.nodes) == 2 and not world.joined.trouble)
     assert not world.refusals
@@ -159,14 +159,14 @@ def test_the_address_that_ray_leaves_goes_with_the_worker(world, monkeypatch, tm
     left = tmp_path / "ray" / "ray_current_cluster"
     left.parent.mkdir()
     left.write_text("192.0.2.249:6379")
-    Joined("10.0.0.1:6379", None, token_given=False).leave()
+    Membership("10.0.0.1:6379", None, token_given=False).leave()
     assert left.exists()
     for address, stays in (("192.0.2.250:6379", False), ("127.0.0.1:6379", True)):
         left.unlink(missing_ok=True)
-        joined = Joined(address, None, token_given=False)
+        joined = Membership(address, None, token_given=False)
         left.write_text(address)
         joined.leave()
         assert left.exists() == stays  # that of a head on this machine is the head's
     left.write_text("192.0.2.250:6379")
-    Joined("192.0.2.250:6379", None, token_given=False).leave()
+    Membership("192.0.2.250:6379", None, token_given=False).leave()
     assert left.exists()  # it was there before

@@ -149,7 +149,7 @@ def test_a_worker_sees_what_it_does(home, make_origin, tmp_path):
 @pytest.mark.patient
 def test_a_worker_notices_that_its_head_is_gone(home, monkeypatch):
     """Ray itself takes a minute; and never goes back to one that was started again."""
-    monkeypatch.setattr("raydl.node.roles.Joined.HEAD_SECONDS", 0.2)
+    monkeypatch.setattr("raydl.node.roles.Membership.HEAD_SECONDS", 0.2)
 
     def wait_until(state):
         end = time.monotonic() + 30

@@ -26,7 +26,7 @@ from raydl.origin.headers import (
     strong_etag,
     wait_asked,
 )
-from raydl.origin.urls import split_auth
+from raydl.origin.userinfo import split_auth
 from tests import scripted
 from tests.scripted import anything, changed, cut_off, get, head, redirect, status
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import raydl
 from raydl.model.digests import Checksum, new_hash
 from raydl.model.errors import ChecksumError, HttpError, UsageError
-from raydl.origin.digests import stated_digests
+from raydl.origin.digestheaders import stated_digests
 from raydl.origin.proof import find_digest
 from raydl.settings.options import Options
 from tests.conftest import random_bytes

@@ -1,4 +1,4 @@
-"""The coordinator over made-up lanes: order, bound, retries, lanes that come and go."""
+"""The scheduler over made-up lanes: order, bound, retries, lanes that come and go."""
 
 import itertools
 import random

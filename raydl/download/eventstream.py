@@ -14,7 +14,7 @@ EMIT_SECONDS = 0.5
 """Interval for checking cancellation while a listener blocks."""
 
 
-def one_at_a_time(render: Emit, on_event: Callable[[Event], None] | None, control: Control) -> Emit:
+def event_stream(render: Emit, on_event: Callable[[Event], None] | None, control: Control) -> Emit:
     """What marks each event as this download's, and hands it to the log and to both of these."""
     lock = threading.Lock()
 

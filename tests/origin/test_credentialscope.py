@@ -13,7 +13,7 @@ import pytest
 import raydl
 from raydl.download.mirrorsearch import SPOTS
 from raydl.model.remote import Access
-from raydl.origin.shown import is_same_origin, shown
+from raydl.origin.credentialscope import is_same_origin, shown
 from tests.conftest import random_bytes
 from tests.download.test_download import ALONE
 from tests.scripted import anything, redirect, secured, status

@@ -20,7 +20,7 @@ Output = str | os.PathLike[str] | Callable[[Proof | None], Sink] | None
 """A path, a directory, ``-``, None for the origin's name here, or what makes a sink."""
 
 
-class Goal:
+class SinkChoice:
     """What ``output`` means to a download with these options; no path where it is no file."""
 
     def __init__(self, output: Output, options: Options) -> None:

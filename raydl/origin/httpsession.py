@@ -12,7 +12,7 @@ from raydl import __version__
 USER_AGENT = f"raydl/{__version__}"
 
 
-class Session(requests.Session):
+class HttpSession(requests.Session):
     """Neither follows redirects, whose bodies it would read whole, nor looks into ~/.netrc."""
 
     def __init__(self) -> None:
