@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -14,6 +15,8 @@ from raydl.workers.lane import Payload
 
 MOST_EVENTS = 10_000
 """With more events than this that no listener has taken, nothing more is asked for."""
+
+UNTAKEN = "nobody took them"
 
 
 class Handover:
@@ -29,11 +32,17 @@ class Handover:
         self._out: queue.SimpleQueue[
             tuple[Part, Payload, Callable[[str], None]] | BaseException | None
         ] = queue.SimpleQueue()
-        self._cancelled = False
+        self._taken: Callable[[str], None] | None = None
+        self._lock = threading.Lock()
+        self._cancelled = self._is_closed = False
 
     def take(self, part: Part, payload: Payload, done: Callable[[str], None]) -> None:
         """Keep it for whoever iterates; it is done when the next one is asked for."""
-        self._out.put((part, payload, done))
+        with self._lock:
+            if not self._is_closed:
+                self._out.put((part, payload, done))
+                return
+        done(UNTAKEN)
 
     def end(self, error: BaseException | None) -> None:
         """Let the iteration end, or raise ``error``."""
@@ -49,11 +58,27 @@ class Handover:
         while (item := next_item(self._out)) is not None:
             if isinstance(item, BaseException):
                 raise item
+            part, payload, self._taken = item
             if self._cancelled:
                 raise CancelledError("the download was cancelled", "start it again to go on")
-            part, payload, done = item
             yield part, payload
-            done("")
+            self._done("")
+
+    def close(self) -> None:
+        """Give back what nobody took, and whatever still comes."""
+        with self._lock:
+            self._is_closed = True
+        self._done(UNTAKEN)
+        with contextlib.suppress(queue.Empty):
+            while True:
+                item = self._out.get_nowait()
+                if isinstance(item, tuple):
+                    item[2](UNTAKEN)
+
+    def _done(self, problem: str) -> None:
+        taken, self._taken = self._taken, None
+        if taken is not None:
+            taken(problem)
 
 
 class Announcer:

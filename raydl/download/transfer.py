@@ -82,6 +82,7 @@ class Transfer:
         A listener that blocks is not waited for long.
         """
         machines.scheduler.close(self._job, CLOSE_SECONDS)
+        self._handover.close()
         self._announcer.close(CLOSE_SECONDS)
 
 

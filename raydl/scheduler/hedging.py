@@ -55,7 +55,7 @@ class Hedging:
         """
         self._collect(now)
         for node in self._nodes.survey.silent:
-            self._replace_flights_of(node, now)
+            self._replace_flights_of(node)
         for group in groups:
             best = group.idle(now)
             if best is not None:
@@ -103,12 +103,11 @@ class Hedging:
             if foremost is not None and foremost.is_late(now, group.fastest, spare):
                 self.hedge(foremost, "it is late")
 
-    def _replace_flights_of(self, node: NodeState, now: float) -> None:
+    def _replace_flights_of(self, node: NodeState) -> None:
         """``node`` is silent: others get what it has in flight; whichever is first wins."""
         for flight in list(node.flights.values()):
             if not flight.replaced:
                 self.hedge(flight, f"{node.name} does not answer")
-            flight.job.delivery.lose(node.name, "it does not answer", now)
 
     def hedge(self, flight: Flight, reason: str) -> None:
         """Have the bytes of a request asked for once more."""
