@@ -235,8 +235,11 @@ class Bench:
             wants=Wants(limit, retries, patience, connections, most, lowest),
             **more,
         )
-        self.inbox.tell(self.job, Began())
+        self.begin()
         self.world.settle = self._consume_all
+
+    def begin(self) -> None:
+        self.inbox.tell(self.job, Began())
 
     # --- what a destination is ---
 

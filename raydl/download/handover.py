@@ -53,9 +53,9 @@ class Handover:
         while (item := next_item(self._out)) is not None:
             if isinstance(item, BaseException):
                 raise item
+            part, self._given, done = item
             if self._cancelled:
                 raise CancelledError("the download was cancelled", "start it again to go on")
-            part, self._given, done = item
             yield part, self._given
             self._given = None
             done("")

@@ -48,6 +48,7 @@ class Arrivals:
     def lost(self, flight: Flight, message: Left, now: float) -> None:
         """Its node is gone, with the request. Raises RaydlError where that ends its download."""
         job, name = flight.job, message.node
+        job.throttle.spared(flight.part.size)
         self._dispatcher.land(flight, 0)
         if not job.is_over and job.is_needed(flight):
             job.lose(flight.part, f"{name} is lost: {message.reason}", name, now)

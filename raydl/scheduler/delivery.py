@@ -48,8 +48,7 @@ class Delivery:
             part, payload = item
             if destination.here and not payload.here:
                 break
-            if destination.here:
-                self.transit.drop(part.start)
+            self.transit.drop(part.start)
             window.pop(part.start)
             destination.take(part, payload, partial(self._done, part, payload))
 
@@ -62,7 +61,6 @@ class Delivery:
     def taken(self, message: Taken, now: float) -> None:
         """The destination has its part where it belongs, or lost it."""
         job, part = self._job, message.part
-        self.transit.drop(part.start)
         self._release(part.start, message.payload, now)
         if message.problem:
             job.window.failed(part)
@@ -90,6 +88,7 @@ class Delivery:
         for memory, size in self._lies_in.values():
             memory.released(size, now)
         self._lies_in.clear()
+        self.transit = Transit()
         for _, payload in self._job.window.drop():
             payload.release()
 

@@ -7,8 +7,6 @@ how many there are.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from itertools import count
 
 from raydl.model.events import PartHedged
@@ -22,15 +20,10 @@ from raydl.scheduler.nodestate import NodeState
 
 
 class Hedging:
-    """Knows which requests may be late, and has the late ones asked for once more.
+    """Knows which requests may be late, and has the late ones asked for once more."""
 
-    What that means for a download happens in a context of ``answering``, which ends it by an error.
-    """
-
-    def __init__(
-        self, nodes: Nodes, answering: Callable[[Job], AbstractContextManager[None]]
-    ) -> None:
-        self._nodes, self._answering = nodes, answering
+    def __init__(self, nodes: Nodes) -> None:
+        self._nodes = nodes
         self._news: set[NodeState] = set()
         self._suspects: dict[int, Flight] = {}
         self._deadlines: list[tuple[float, int, Flight]] = []
@@ -68,7 +61,7 @@ class Hedging:
         """
         self._collect(now)
         for node in self._nodes.survey.silent:
-            self._do_without(node, groups, now)
+            self._replace_flights_of(node)
         for group in groups:
             best = group.idle(now)
             if best is not None:
@@ -116,15 +109,11 @@ class Hedging:
             if foremost is not None and foremost.is_late(now, group.fastest, spare):
                 self.hedge(foremost, "it is late")
 
-    def _do_without(self, node: NodeState, groups: list[LaneGroup], now: float) -> None:
-        """``node`` is silent: others get what it has in flight, whichever is first wins, and fetch
-        again what lies there."""
+    def _replace_flights_of(self, node: NodeState) -> None:
+        """``node`` is silent: others get what it has in flight; whichever is first wins."""
         for flight in list(node.flights.values()):
             if not flight.replaced:
                 self.hedge(flight, f"{node.name} does not answer")
-        for job in [job for group in groups for job in group.jobs if job.uses(node)]:
-            with self._answering(job):
-                job.delivery.lose(node.name, "it does not answer", now)
 
     def hedge(self, flight: Flight, reason: str) -> None:
         """Have the bytes of a request asked for once more."""

@@ -44,6 +44,7 @@ class Pools:
         self._nodes, self._jobs, self._store = nodes, jobs, store
         self._arrivals, self._answering = arrivals, answering
         self._connected: dict[str, Connected] = {}
+        self._failed: dict[str, tuple[RaydlError, str]] = {}
 
     def handle(self, pool: str, message: Message | Gone, now: float) -> list[NodeState]:
         """Take in what a pool has to say; returns the nodes of which there is news."""
@@ -64,9 +65,9 @@ class Pools:
                     with self._answering(job):
                         self._greet(job, message)
             case ConnectFailed(error):
-                self._go_on_without(pool, error, str(error))
+                self._fail(pool, error, str(error))
             case Disconnected(error):
-                self._go_on_without(pool, error, error.message)
+                self._fail(pool, error, error.message)
             case Gone():
                 self._gone(pool, now)
         return []
@@ -76,6 +77,8 @@ class Pools:
         connected = self._connected.get(job.reach.pool)
         if connected is not None:
             self._greet(job, connected)
+        if job.reach.pool in self._failed:
+            self._go_on_without(job, *self._failed[job.reach.pool])
         self._see_actor_here(job)
         for node in self._nodes.of(job):
             _say_joined(job, node)
@@ -101,12 +104,16 @@ class Pools:
                 "start Ray on another machine, or leave out --no-fetch-here",
             )
 
-    def _go_on_without(self, pool: str, error: RaydlError, what: str) -> None:
+    def _fail(self, pool: str, error: RaydlError, what: str) -> None:
+        self._failed[pool] = error, what
         for job in self._users(pool):
             with self._answering(job):
-                if not self._nodes.has_any(job):
-                    raise error
-                job.emit(Notice(f"going on without the cluster: {what}"))
+                self._go_on_without(job, error, what)
+
+    def _go_on_without(self, job: Job, error: RaydlError, what: str) -> None:
+        if not self._nodes.has_any(job):
+            raise error
+        job.emit(Notice(f"going on without the cluster: {what}"))
 
     def _see_actor_here(self, job: Job) -> None:
         job.has_actor_here = job.reach.actor_here and self._nodes.has(job.reach.pool, HERE)
@@ -151,6 +158,7 @@ class Pools:
     def _gone(self, pool: str, now: float) -> None:
         """Nobody uses this pool any more."""
         self._connected.pop(pool, None)
+        self._failed.pop(pool, None)
         for node in self._nodes.leave(pool):
             self._lose_flights(node, Left(node.name, node.team, "it is closed"), now)
         if not self._connected:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from raydl.model.errors import ClusterError
+from raydl.model.errors import CancelledError, ClusterError
 from raydl.model.events import Continued, Paused
 from raydl.scheduler.arrivals import Arrivals, call_off
 from raydl.scheduler.dispatcher import TICK_SECONDS, Dispatcher
@@ -61,9 +61,9 @@ class Scheduler:
         self._clock = clock
         self._origins = Origins()
         self._nodes = Nodes(self._origins)
-        self._hedging = Hedging(self._nodes, self._answering)
+        self._hedging = Hedging(self._nodes)
         self._dispatcher = Dispatcher(self._nodes, self._hedging)
-        self._watch = Watch(self._nodes, self._hedging)
+        self._watch = Watch(self._nodes, self._hedging, self._answering)
         self._arrivals = Arrivals(self._nodes, self._dispatcher)
         self._jobs: list[Job] = []
         self._pools = Pools(self._nodes, self._jobs, self.store, self._arrivals, self._answering)
@@ -189,7 +189,7 @@ class Scheduler:
     def _tell_job(self, job: Job, message: JobMessage, now: float) -> None:
         match message:
             case Closed(done):
-                self._end(job, None)
+                self._end(job, CancelledError("the download was closed before its end"))
                 done()
             case Taken(_, payload):
                 if job.is_over:

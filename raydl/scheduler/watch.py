@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
 from raydl.scheduler.bottleneck import Holdup
 from raydl.scheduler.hedging import Hedging
 from raydl.scheduler.job import Job
@@ -15,8 +18,13 @@ SHOW_SECONDS = 0.001
 class Watch:
     """Looks at everything: lanes are tuned, late parts hedged, limits noticed, progress shown."""
 
-    def __init__(self, nodes: Nodes, hedging: Hedging) -> None:
-        self._nodes, self._hedging = nodes, hedging
+    def __init__(
+        self,
+        nodes: Nodes,
+        hedging: Hedging,
+        answering: Callable[[Job], AbstractContextManager[None]],
+    ) -> None:
+        self._nodes, self._hedging, self._answering = nodes, hedging, answering
 
     def look(self, groups: list[LaneGroup], jobs: list[Job], now: float) -> None:
         """Take in the state of everything."""
@@ -24,9 +32,13 @@ class Watch:
             self._hedging.heard(node)
         busy = [group for group in groups if any(not job.is_held for job in group.jobs)]
         self._hedging.look(busy, now)
+        for node in self._nodes.survey.silent:
+            for job in list(jobs):
+                with self._answering(job):
+                    job.delivery.lose(node.name, "it does not answer", now)
         for group in busy:
             self._tune(group, busy, now)
-        for job in jobs:
+        for job in list(jobs):
             if self._nodes.heard_any(job):
                 job.alone_since = now
             if not job.is_held:

@@ -370,7 +370,7 @@ class TestResume:
             if type(event).__name__ == "PartFetched":
                 raise raised("here")
 
-        monkeypatch.setattr(sinkchoice, "FileSink", Closed)
+        monkeypatch.setattr("raydl.download.sinkchoice.FileSink", Closed)
         with pytest.raises(raised):
             raydl.fetch(origin.url(), on_event=on_event, **ALONE)
         assert ended == [ends]

@@ -47,6 +47,8 @@ def test_a_cancel_comes_before_what_waits(pool):
     handover.cancel()
     with pytest.raises(CancelledError):
         list(handover.payloads())
+    handover.close()
+    assert pool.has_room(20, 0.0)
 
 
 def test_what_nobody_takes_gives_its_memory_back(pool):

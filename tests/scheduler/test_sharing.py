@@ -333,7 +333,7 @@ def test_random_worlds(seed):
     first.after(2.0, lambda: [b.hold(False) for b in benches])
     first.scheduler.run()
     for bench in benches:
-        assert bench.error is None
+        assert bench.error is None or bench in closed
         if bench not in closed:
             bench._consume()
             assert bytes(bench.out) == bench.data
