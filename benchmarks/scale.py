@@ -35,7 +35,7 @@ from raydl.scheduler.inbox import Began, Closed
 from raydl.scheduler.job import Job, Wants
 from raydl.scheduler.mirrors import Mirror
 from raydl.scheduler.scheduler import Scheduler
-from raydl.workers.lane import Fetched, Heard, Joined, Left, Pulse
+from raydl.workers.protocol import Fetched, Heard, Joined, Left, Pulse
 
 NODES = (4, 64, 256, 1000)
 LANES = 16

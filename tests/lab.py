@@ -26,7 +26,7 @@ from raydl.scheduler.inbox import Began, Closed, Held, Searched
 from raydl.scheduler.job import Job, Wants
 from raydl.scheduler.mirrors import Mirror
 from raydl.scheduler.scheduler import Scheduler
-from raydl.workers.lane import Fetched, Joined, Message, Pulse
+from raydl.workers.protocol import Fetched, Joined, Message, Pulse
 
 DATA = random.Random(3).randbytes(10_000)
 BUSY = Failure("status", "busy", 503)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TypeVar
 
-from raydl.cluster.address import Choice, choose
+from raydl.cluster.address import ClusterChoice, choose
 from raydl.cluster.connection import disconnect as disconnect
 from raydl.cluster.session import Node, connect
 from raydl.download.download import run
@@ -215,7 +215,7 @@ def refs(url: str, **options: Unpack[OptionKeywords]) -> Iterator[PartRef]:
     return _refs(url, choice, chosen)
 
 
-def _refs(url: str, choice: Choice, options: Options) -> Iterator[PartRef]:
+def _refs(url: str, choice: ClusterChoice, options: Options) -> Iterator[PartRef]:
     found = _look(url, options)
     remote = found.remote
     if not remote.ranges:

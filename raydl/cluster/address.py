@@ -23,7 +23,7 @@ CLIENT_PORT = 10001
 
 
 @dataclass(frozen=True)
-class Choice:
+class ClusterChoice:
     """The cluster to use.
 
     ``how`` is ``none`` (this machine alone), ``session`` (this process is connected already),
@@ -36,18 +36,18 @@ class Choice:
     note: str
 
 
-def choose(address: str) -> Choice:
+def choose(address: str) -> ClusterChoice:
     """The cluster that ``--address`` means.
 
     Raises UsageError for a malformed address, and ClusterError where an address was given, by
     flag or RAY_ADDRESS, and nothing that could be a Ray head listens there.
     """
     if address == "none":
-        return Choice("none", "", "this machine alone, as chosen")
+        return ClusterChoice("none", "", "this machine alone, as chosen")
     if address == "auto":
         return _automatic()
     if address == "local":
-        return Choice("local", "", "a Ray of its own on this machine")
+        return ClusterChoice("local", "", "a Ray of its own on this machine")
     return _named(address, "")
 
 
@@ -58,27 +58,27 @@ def may_be_cluster(address: str) -> bool:
     return address != "none"
 
 
-def _automatic() -> Choice:
+def _automatic() -> ClusterChoice:
     if _session_is_open():
-        return Choice("session", "", "the Ray session of this process")
+        return ClusterChoice("session", "", "the Ray session of this process")
     named = os.environ.get("RAY_ADDRESS", "").strip()
     if named == "local":
-        return Choice("local", "", "a Ray of its own on this machine (RAY_ADDRESS)")
+        return ClusterChoice("local", "", "a Ray of its own on this machine (RAY_ADDRESS)")
     if named and named != "auto":
         return _named(named, "RAY_ADDRESS")
     left = left_by_ray_start()
     if left is None:
-        return Choice("none", "", "this machine alone: no Ray cluster was started here")
+        return ClusterChoice("none", "", "this machine alone: no Ray cluster was started here")
     try:
         host, port = parse_address(left)
         check_listener(host, port)
     except (ClusterError, UsageError):
         note = f"this machine alone: the Ray cluster that was at {left} is gone"
-        return Choice("none", "", note)
-    return Choice("cluster", left, f"the Ray cluster at {left} (ray start)")
+        return ClusterChoice("none", "", note)
+    return ClusterChoice("cluster", left, f"the Ray cluster at {left} (ray start)")
 
 
-def _named(address: str, source: str) -> Choice:
+def _named(address: str, source: str) -> ClusterChoice:
     how = "client" if address.startswith(CLIENT_SCHEME) else "cluster"
     host, port = parse_address(
         address.removeprefix(CLIENT_SCHEME), CLIENT_PORT if how == "client" else 0
@@ -98,7 +98,7 @@ def _named(address: str, source: str) -> Choice:
     plain = join_address(host, port)
     plain = CLIENT_SCHEME + plain if how == "client" else plain
     named_by = f" ({source})" if source else ""
-    return Choice(how, plain, f"the Ray cluster at {plain}{named_by}")
+    return ClusterChoice(how, plain, f"the Ray cluster at {plain}{named_by}")
 
 
 def parse_address(address: str, default_port: int = 0) -> tuple[str, int]:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable
 from types import ModuleType
 
-from raydl.cluster.address import Choice, session_id
+from raydl.cluster.address import ClusterChoice, session_id
 from raydl.cluster.authentication import drop_token
 from raydl.cluster.importing import import_ray
 from raydl.cluster.opening import open_connection
@@ -18,7 +18,7 @@ WARM_SECONDS = 30.0
 """How long workers, and a connection that raydl made, stay after the last download."""
 
 
-def attach(choice: Choice, wanted: Callable[[], bool] = lambda: True) -> ModuleType:
+def attach(choice: ClusterChoice, wanted: Callable[[], bool] = lambda: True) -> ModuleType:
     """Ray, connected to the chosen cluster, for one more user.
 
     ``wanted`` is asked right before Ray connects and once more when it has: what nobody wants any
@@ -45,7 +45,7 @@ def attach(choice: Choice, wanted: Callable[[], bool] = lambda: True) -> ModuleT
         return ray
 
 
-def _make(choice: Choice, ray: ModuleType, wanted: Callable[[], bool]) -> None:
+def _make(choice: ClusterChoice, ray: ModuleType, wanted: Callable[[], bool]) -> None:
     if choice.how == "session":
         raise ClusterError("the Ray session of this process has ended", "ray.init() again")
     try:
@@ -127,14 +127,14 @@ def _identity(ray: ModuleType) -> str:
     return session_id(ray) if ray.is_initialized() else ""
 
 
-def _is_same(choice: Choice, ray: ModuleType) -> bool:
+def _is_same(choice: ClusterChoice, ray: ModuleType) -> bool:
     """Whether the connection that raydl made is what ``choice`` means."""
     before = PROCESS.choice
     known = before is not None and (before.how, before.address) == (choice.how, choice.address)
     return known and PROCESS.is_kept(_identity(ray))
 
 
-def _check_same(choice: Choice, ray: ModuleType) -> None:
+def _check_same(choice: ClusterChoice, ray: ModuleType) -> None:
     """Raise ClusterError when another cluster is meant than the one that is connected."""
     if choice.how not in ("cluster", "client"):
         return

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from raydl.cluster.address import Choice
+from raydl.cluster.address import ClusterChoice
 from raydl.cluster.authentication import own_token, sends_token
 from raydl.cluster.importing import ray_module
 from raydl.cluster.preflight import token_error
@@ -20,7 +20,7 @@ ENTRYPOINT = "raydl"
 """What Ray's job table says this process was started with."""
 
 
-def open_connection(ray: ModuleType, choice: Choice) -> None:
+def open_connection(ray: ModuleType, choice: ClusterChoice) -> None:
     """Connect this process to the chosen cluster, or to one that is started. Raises RaydlError."""
     quiet: dict[str, Any] = {
         "log_to_driver": False,
@@ -57,7 +57,7 @@ def _no_command_line() -> Iterator[None]:
         utils.get_entrypoint_name = before
 
 
-def _connect_error(choice: Choice, error: Exception) -> RaydlError:
+def _connect_error(choice: ClusterChoice, error: Exception) -> RaydlError:
     """What ray.init threw, in a line."""
     where = choice.address or "on this machine"
     text = " ".join(str(error).split())

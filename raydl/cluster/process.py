@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from raydl.cluster.actors import Actor
-    from raydl.cluster.address import Choice
+    from raydl.cluster.address import ClusterChoice
 
 RAY_DEFAULTS = {
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
@@ -36,14 +36,14 @@ class RayProcess:
         """Whether the head is gone."""
         self.has_own_token = False
         """Whether Ray has read the token that raydl set for it."""
-        self._choice: Choice | None = None
+        self._choice: ClusterChoice | None = None
         self._identity = ""
         self._idle: dict[str, list[Actor]] = {}
         self._timer: threading.Timer | None = None
         self._before: dict[str, str | None] = {}
 
     @property
-    def choice(self) -> Choice | None:
+    def choice(self) -> ClusterChoice | None:
         """What the connection was made for; None for one that is not raydl's to end."""
         return self._choice
 
@@ -61,7 +61,7 @@ class RayProcess:
                 self._identity, self._choice, self.is_lost = identity, None, False
                 self._idle.clear()
 
-    def made(self, choice: Choice, identity: str) -> None:
+    def made(self, choice: ClusterChoice, identity: str) -> None:
         """Raydl made this connection, for nobody yet."""
         with self.lock:
             self.connected(identity)

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from raydl.cluster.actors import CONTROL, MOST_LANES, Actor, shipped_by_value
-from raydl.cluster.address import Choice, parse_address
+from raydl.cluster.address import ClusterChoice, parse_address
 from raydl.cluster.authentication import sends_token
 from raydl.cluster.connection import abandon, attach, detach, disconnect, give
 from raydl.cluster.head import HeadLink
@@ -36,7 +36,7 @@ class Node:
     object_store: int
 
 
-def connect(choice: Choice, wanted: Callable[[], bool] = lambda: True) -> Session:
+def connect(choice: ClusterChoice, wanted: Callable[[], bool] = lambda: True) -> Session:
     """Connect to the chosen cluster, or start a local one.
 
     Several downloads of one process share the connection, which stays for a while after the
@@ -49,7 +49,7 @@ def connect(choice: Choice, wanted: Callable[[], bool] = lambda: True) -> Sessio
 class Session:
     """A cluster, for one download: its nodes, and workers on them."""
 
-    def __init__(self, ray: ModuleType, choice: Choice) -> None:
+    def __init__(self, ray: ModuleType, choice: ClusterChoice) -> None:
         self._ray = ray
         self._is_open = True
         self._actor_class: Any = None
@@ -157,7 +157,7 @@ def several_nodes(count: int) -> Iterator[Session]:
             for _ in range(count - 1):
                 cluster.add_node(wait=False, **node)
             cluster.wait_for_nodes()
-            session = connect(Choice("cluster", cluster.address, ""))
+            session = connect(ClusterChoice("cluster", cluster.address, ""))
             try:
                 yield session
             finally:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from raydl.cluster.address import Choice, choose
+from raydl.cluster.address import ClusterChoice, choose
 from raydl.download.eventstream import event_stream
 from raydl.download.recovery import recover
 from raydl.download.sinkchoice import Output, SinkChoice
@@ -85,7 +85,7 @@ class _Download:
         self._url, self._options, self._emit, self._control = url, options, emit, control
         self._began = time.monotonic()
         self._sinks = SinkChoice(output, options)
-        self._choice: Choice
+        self._choice: ClusterChoice
         self._listed: str | None = None
         self._is_out = False
 
@@ -188,7 +188,7 @@ def _interrupts_cancel(control: Control) -> Iterator[None]:
 def _transfer(
     found: Located,
     sink: Sink,
-    choice: Choice,
+    choice: ClusterChoice,
     options: Options,
     emit: Emit,
     control: Control,

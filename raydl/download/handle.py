@@ -11,8 +11,8 @@ from concurrent.futures import Future
 from raydl.download.download import run
 from raydl.download.sinkchoice import Output
 from raydl.model.control import Control
-from raydl.model.ending import before_exit
 from raydl.model.events import Event, Progress
+from raydl.model.exithooks import before_exit
 from raydl.model.report import Report
 from raydl.model.state import DownloadState
 from raydl.model.units import format_size

@@ -11,7 +11,7 @@ from raydl.model.errors import CancelledError
 from raydl.model.events import Emit, Event
 from raydl.model.parts import Part
 from raydl.model.waiting import next_item
-from raydl.workers.lane import Payload
+from raydl.workers.protocol import Payload
 
 MOST_EVENTS = 10_000
 """With more events than this that no listener has taken, nothing more is asked for."""

@@ -8,11 +8,11 @@ import threading
 from collections.abc import Callable, Iterator
 from itertools import count
 
-from raydl.cluster.address import Choice
+from raydl.cluster.address import ClusterChoice
 from raydl.scheduler.inbox import THREADS, Inbox
 from raydl.scheduler.scheduler import Scheduler
 from raydl.workers.fleet import ClusterFleet
-from raydl.workers.lane import ConnectFailed, Disconnected, Fetched, Message
+from raydl.workers.protocol import ConnectFailed, Disconnected, Fetched, Message
 from raydl.workers.threads import BufferPool, LocalTeam
 
 _Pays = Callable[[], bool]
@@ -42,7 +42,7 @@ class _Cluster:
     """
 
     def __init__(
-        self, choice: Choice, scheduler: Scheduler, pool: str, first: tuple[bool, _Pays]
+        self, choice: ClusterChoice, scheduler: Scheduler, pool: str, first: tuple[bool, _Pays]
     ) -> None:
         self.choice, self.pool = choice, pool
         self.line = _Line(scheduler.inbox, pool)
@@ -97,7 +97,7 @@ class Machines:
                 team.close()
 
     @contextlib.contextmanager
-    def cluster(self, choice: Choice, here: bool, pays: Callable[[], bool]) -> Iterator[str]:
+    def cluster(self, choice: ClusterChoice, here: bool, pays: Callable[[], bool]) -> Iterator[str]:
         """The nodes of a cluster fetch too, from when it ``pays``; ``here``: this one as well.
 
         Yields the name of their pool. A cluster that could not be used is tried again by the next

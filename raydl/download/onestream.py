@@ -22,7 +22,7 @@ from raydl.scheduler.flights import CRAWL_SECONDS
 from raydl.scheduler.inbox import Held
 from raydl.scheduler.meter import Meter
 from raydl.scheduler.throttle import Throttle
-from raydl.workers.lane import HERE
+from raydl.workers.protocol import HERE
 
 BUFFER_SIZE = 4 << 20
 BUFFERS = 4

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
-from raydl.cluster.address import Choice
+from raydl.cluster.address import ClusterChoice
 from raydl.download.transfer import transfer
 from raydl.model import backoff
 from raydl.model.coverage import Coverage
@@ -41,7 +41,7 @@ class RemoteFile(io.RawIOBase):
     for several threads at once.
     """
 
-    def __init__(self, found: Located, choice: Choice, options: Options, emit: Emit) -> None:
+    def __init__(self, found: Located, choice: ClusterChoice, options: Options, emit: Emit) -> None:
         super().__init__()
         self._found, self._remote = found, found.remote
         self._choice, self._options, self._emit = choice, options, emit

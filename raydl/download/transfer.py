@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from functools import partial
 
-from raydl.cluster.address import Choice
+from raydl.cluster.address import ClusterChoice
 from raydl.download.handover import Announcer, Handover
 from raydl.download.machines import machines
 from raydl.download.mirrorsearch import MirrorSearch
@@ -21,7 +21,7 @@ from raydl.scheduler.meter import Meter
 from raydl.scheduler.mirrors import Mirror
 from raydl.scheduler.plan import make_plan
 from raydl.settings.options import Options
-from raydl.workers.lane import Payload
+from raydl.workers.protocol import Payload
 
 JOIN_SECONDS = 1.5
 """What joining a cluster takes until its first bytes are here: importing Ray, connecting and
@@ -101,7 +101,7 @@ class _Announced:
 @contextlib.contextmanager
 def transfer(
     found: Located,
-    choice: Choice,
+    choice: ClusterChoice,
     options: Options,
     emit: Emit,
     *,
@@ -134,7 +134,7 @@ def transfer(
         yield fetching
 
 
-def _plan(kept: Coverage | None, size: int, choice: Choice, options: Options) -> Plan:
+def _plan(kept: Coverage | None, size: int, choice: ClusterChoice, options: Options) -> Plan:
     return make_plan(
         size,
         kept=kept,
@@ -144,7 +144,7 @@ def _plan(kept: Coverage | None, size: int, choice: Choice, options: Options) ->
     )
 
 
-def _window_limit(choice: Choice, options: Options) -> int:
+def _window_limit(choice: ClusterChoice, options: Options) -> int:
     # Alone, every byte of the window is in this process, which holds at most half of it.
     return options.max_memory // 2 if choice.how == "none" else options.max_memory
 
@@ -152,7 +152,7 @@ def _window_limit(choice: Choice, options: Options) -> int:
 def _transfer(
     found: Located,
     plan: Plan,
-    choice: Choice,
+    choice: ClusterChoice,
     options: Options,
     emit: Emit,
     stack: contextlib.ExitStack,

@@ -170,8 +170,15 @@ class Look:
         style.configure("Link.Window.TButton", background=p.window)
         for state, background in (("", p.card), ("Hover.", p.hover)):
             style.configure(
-                f"{state}Choice.TFrame", background=background, bordercolor=p.line, relief="solid"
+                f"{state}ClusterChoice.TFrame",
+                background=background,
+                bordercolor=p.line,
+                relief="solid",
             )
-            style.configure(f"{state}Choice.TLabel", background=background, font=self.heading_font)
-            style.configure(f"Dim.{state}Choice.TLabel", foreground=p.dim, font="TkDefaultFont")
-        style.map("Choice.TFrame", bordercolor=[("focus", p.accent)])
+            style.configure(
+                f"{state}ClusterChoice.TLabel", background=background, font=self.heading_font
+            )
+            style.configure(
+                f"Dim.{state}ClusterChoice.TLabel", foreground=p.dim, font="TkDefaultFont"
+            )
+        style.map("ClusterChoice.TFrame", bordercolor=[("focus", p.accent)])

@@ -37,9 +37,9 @@ class RoleSelector(ttk.Frame):
             text="Download a file with several machines at once. What is this one?",
             style="Dim.Window.TLabel",
         ).pack(anchor="w", pady=(px(4), px(20)))
-        self.buttons: dict[str, Choice] = {}
+        self.buttons: dict[str, ClusterChoice] = {}
         for role, (name, sentence) in ROLES.items():
-            button = Choice(self, look, name, sentence, partial(choose, role))
+            button = ClusterChoice(self, look, name, sentence, partial(choose, role))
             button.pack(fill="x", pady=(0, px(12)))
             self.buttons[role] = button
         ttk.Label(
@@ -54,7 +54,7 @@ class RoleSelector(ttk.Frame):
         self.trouble.show(error)
 
 
-class Choice(ttk.Frame):
+class ClusterChoice(ttk.Frame):
     """A large button: a name, and a sentence below it."""
 
     def __init__(
@@ -62,7 +62,7 @@ class Choice(ttk.Frame):
     ) -> None:
         px = look.px
         super().__init__(
-            parent, style="Choice.TFrame", padding=px(20), borderwidth=1, takefocus=True,
+            parent, style="ClusterChoice.TFrame", padding=px(20), borderwidth=1, takefocus=True,
             cursor="hand2",
         )  # fmt: skip
         self.invoke = chosen
@@ -81,6 +81,6 @@ class Choice(ttk.Frame):
         self.bind("<Leave>", lambda _: self._paint(""))
 
     def _paint(self, state: str) -> None:
-        self.configure(style=f"{state}Choice.TFrame")
+        self.configure(style=f"{state}ClusterChoice.TFrame")
         for label, kind in self._labels.items():
-            label.configure(style=f"{kind}{state}Choice.TLabel")
+            label.configure(style=f"{kind}{state}ClusterChoice.TLabel")

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from raydl.model.coverage import Coverage
 from raydl.model.digests import Proof, RunningDigest
-from raydl.model.ending import before_exit
 from raydl.model.errors import CancelledError
+from raydl.model.exithooks import before_exit
 from raydl.model.waiting import next_item
 
 

@@ -7,7 +7,7 @@ from raydl.scheduler.failures import Failures
 from raydl.scheduler.flights import Flight
 from raydl.scheduler.job import Job
 from raydl.scheduler.nodes import Nodes
-from raydl.workers.lane import Fetched, Left
+from raydl.workers.protocol import Fetched, Left
 
 
 class Arrivals:
@@ -25,7 +25,7 @@ class Arrivals:
         if got and not job.is_over:
             if failure is None:
                 self._nodes.delivered(flight.lanes, got, message.seconds, now)
-            job.places.delivered(flight, got, message.seconds, now)
+            job.mirror_choice.delivered(flight, got, message.seconds, now)
         self._dispatcher.land(flight, got)
         is_whole = got == part.size and not flight.moot
         rest = part if job.is_needed(flight) else None

@@ -17,7 +17,7 @@ FORGIVEN_SECONDS = 80.0
 
 
 class Ceiling:
-    """At most ``full`` lanes, and fewer while the origin refuses so many."""
+    """At most ``full`` lanes, and fewer while the origin refuses that many."""
 
     def __init__(self, gauge: Gauge, full: int) -> None:
         self._gauge = gauge

@@ -10,7 +10,7 @@ from raydl.model.parts import Part
 from raydl.scheduler.flights import Flight
 from raydl.scheduler.inbox import Pulled, Taken
 from raydl.scheduler.transit import Transit
-from raydl.workers.lane import Fetched, Memory, Payload
+from raydl.workers.protocol import Fetched, Memory, Payload
 
 if TYPE_CHECKING:
     from raydl.scheduler.job import Job
@@ -32,7 +32,7 @@ class Delivery:
         here = part._replace(stop=part.start + message.got)
         self._lies_in[part.start] = (flight.node.team.memory, message.got)
         job.retries.fitted(part.start)
-        job.places.fitted(part.start)
+        job.mirror_choice.fitted(part.start)
         job.meter.arrived(node, message.got)
         job.emit(PartFetched(*here, node, round(message.seconds, 4)))
         if not payload.here:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from raydl.model.parts import Part
-from raydl.workers.lane import Payload
+from raydl.workers.protocol import Payload
 
 
 class Destination(Protocol):

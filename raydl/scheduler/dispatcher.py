@@ -1,4 +1,4 @@
-"""Gives parts to lanes: whose turn it is, which node fetches, and from which place."""
+"""Gives parts to lanes: whose turn it is, which node fetches, and from which mirror."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Dispatcher:
         if job.is_held or not job.may_go_on():
             job.is_idle = True
             return False
-        if job.places.is_full():
+        if job.mirror_choice.is_full():
             self._blocked.add(job)
             return False
         at = job.throttle.next_at(now)
@@ -135,7 +135,7 @@ class Dispatcher:
         """The next free lanes that may ask anywhere for this job; all that were seen are passed."""
         while (lanes := group.take_free(now)) is not None:
             passed.append(lanes)
-            if job.uses(lanes.node) and job.places.has_any(lanes.node, now):
+            if job.uses(lanes.node) and job.mirror_choice.has_any(lanes.node, now):
                 return lanes
         return None
 
@@ -158,7 +158,7 @@ class Dispatcher:
                 failed = job.retries.has_failed(part.start, lanes.node.name)
                 # A node that fetches it already shares whatever holds that request up.
                 if not failed and lanes.node not in racing:
-                    mirror = job.places.next(lanes.node, part.start, job.retries, now)
+                    mirror = job.mirror_choice.next(lanes.node, part.start, job.retries, now)
                     if mirror is not None:
                         return lanes, mirror
                 second.append(lanes)
@@ -171,12 +171,12 @@ class Dispatcher:
         """The same of lanes that fetch it already, or failed to."""
         fresh = [lanes for lanes in able if not job.retries.has_failed(part.start, lanes.node.name)]
         if not fresh:
-            others = (n for n in self._nodes.heard(job) if not job.places.is_aside(n))
+            others = (n for n in self._nodes.heard(job) if not job.mirror_choice.is_aside(n))
             if any(not job.retries.has_failed(part.start, node.name) for node in others):
                 return None
         racing = {rival.node for rival in job.rivals(part.start)}
         for lanes in sorted(fresh or able, key=lambda lanes: lanes.node in racing):
-            mirror = job.places.next(lanes.node, part.start, job.retries, now)
+            mirror = job.mirror_choice.next(lanes.node, part.start, job.retries, now)
             if mirror is not None:
                 return lanes, mirror
         return None
@@ -223,4 +223,4 @@ class Dispatcher:
         self._nodes.forget(node)
         self.wake_blocked()
         if not job.is_over:
-            job.places.landed(flight, job.flights.values())
+            job.mirror_choice.landed(flight, job.flights.values())

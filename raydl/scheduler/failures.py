@@ -5,7 +5,7 @@ from __future__ import annotations
 from raydl.model import backoff
 from raydl.model.failure import Failure
 from raydl.model.parts import Part
-from raydl.scheduler.blame import Verdict
+from raydl.scheduler.failurepolicy import Verdict
 from raydl.scheduler.flights import Flight
 from raydl.scheduler.nodes import Nodes
 
@@ -22,25 +22,25 @@ class Failures:
         Raises RaydlError where that ends the download.
         """
         job, node = flight.job, flight.node
-        if job.places.is_excused(flight, failure, job.flights.values()):
+        if job.mirror_choice.is_excused(flight, failure, job.flights.values()):
             if rest is not None:
                 job.window.put_back(rest)
             return
-        verdict = job.places.judge(flight, failure, self._nodes.heard(job), now)
+        verdict = job.mirror_choice.judge(flight, failure, self._nodes.heard(job), now)
         if verdict is Verdict.RETRY:
             self._strike(flight, failure, now)
-        if verdict is Verdict.REST_NODE and job.places.is_aside(node):
+        if verdict is Verdict.REST_NODE and job.mirror_choice.is_aside(node):
             self._nodes.set_aside(flight.lanes)
         if rest is None:
             return
         if verdict is Verdict.END:
-            job.places.give_up(flight.mirror, failure.to_error())
+            job.mirror_choice.give_up(flight.mirror, failure.to_error())
         tries, delay = 0, 0.0
         is_new = verdict is Verdict.REST_NODE and job.retries.blamed(rest, node.name)
         if not is_new and verdict not in (Verdict.LEAVE_SOURCE, Verdict.END):
-            places = job.places.mirrors
+            mirrors = job.mirror_choice.mirrors
             tries, delay = job.retries.failed(
-                rest, flight.mirror, places, failure, may_join=places.awaited > 0
+                rest, flight.mirror, mirrors, failure, may_join=mirrors.awaited > 0
             )
         job.ask_again(rest, failure, node.name, tries, delay, now)
 
@@ -51,8 +51,8 @@ class Failures:
         # As many strikes as lanes may come from one event.
         tries = 1 + (lanes.strikes - 1) // tuner.lanes
         # A pause for everyone is the origin's: the lane may ask elsewhere meanwhile.
-        is_held = flight.job.places.hold(flight.mirror, failure, now)
+        is_held = flight.job.mirror_choice.hold(flight.mirror, failure, now)
         until = now + backoff.delay(tries, None if is_held else failure.retry_after)
         self._nodes.rest(lanes, until)
-        if flight.job.places.is_complaint(flight, failure, now):
+        if flight.job.mirror_choice.is_complaint(flight, failure, now):
             tuner.complained(now)

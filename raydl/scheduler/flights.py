@@ -114,6 +114,6 @@ class Flight:
 
 
 def _again(size: int, speed: float) -> float:
-    """Seconds that a lane needs for so many bytes, with a margin."""
+    """Seconds that a lane needs for that many bytes, with a margin."""
     again = size / speed
     return max(1.5 * again, again + 0.2)

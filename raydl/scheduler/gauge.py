@@ -6,7 +6,7 @@ import math
 from collections.abc import Hashable
 from weakref import WeakSet
 
-from raydl.workers.lane import Pulse
+from raydl.workers.protocol import Pulse
 
 LATEST = -math.inf
 """Measure from the latest pulse of each node on."""

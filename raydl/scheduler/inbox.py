@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from raydl.model.parts import Part
 from raydl.model.remote import Source
 from raydl.scheduler.mirrors import Mirror
-from raydl.workers.lane import Message, Payload
+from raydl.workers.protocol import Message, Payload
 
 if TYPE_CHECKING:
     from raydl.scheduler.job import Job

@@ -16,13 +16,13 @@ from raydl.scheduler.flights import Flight
 from raydl.scheduler.inbox import THREADS, Inbox
 from raydl.scheduler.lanes import LaneGroup
 from raydl.scheduler.meter import Meter
+from raydl.scheduler.mirrorchoice import MirrorChoice
 from raydl.scheduler.mirrors import Mirror
 from raydl.scheduler.nodestate import NodeState
-from raydl.scheduler.places import Places
 from raydl.scheduler.retries import Retries
 from raydl.scheduler.throttle import Throttle
 from raydl.scheduler.window import Window
-from raydl.workers.lane import HERE, Payload
+from raydl.workers.protocol import HERE, Payload
 
 MOST_RIVALS = 3
 """Lanes that are asked for the same bytes at once, at most."""
@@ -45,7 +45,7 @@ class Wants:
     """What the user wants of a download.
 
     ``limit`` bounds the window in bytes, and ``retries`` how often a part is tried again at each
-    place. ``patience`` is how long to wait, in seconds, when there is no lane at all.
+    mirror. ``patience`` is how long to wait, in seconds, when there is no lane at all.
     ``connections`` fixes the lanes of each node, which else are found by measuring; ``most``
     requests at once may go to one origin. ``lowest`` is the speed in bytes a second below which
     a connection is given up.
@@ -62,7 +62,7 @@ class Wants:
 class Job:
     """A file, for the scheduler: a queue of parts, each known by the job and its first byte.
 
-    ``mirrors`` are the places that have the file, and ``awaited`` of them may still join. What
+    ``mirrors`` have the file, and ``awaited`` of them may still join. What
     happens goes to ``emit``, which must return at once, as long as ``may_go_on`` says that it keeps
     up.
     """
@@ -88,7 +88,7 @@ class Job:
         self.reach = reach or Reach()
         self.destination = destination
         self.window: Window[Payload] = Window(plan, wants.limit, in_order=destination.in_order)
-        self.places = Places(
+        self.mirror_choice = MirrorChoice(
             mirrors, emit, lambda message: inbox.tell(self, message), awaited, wants.most
         )
         self.retries = Retries(wants.retries)

@@ -163,7 +163,7 @@ class LaneGroup:
 
     def _may_ask(self, lanes: Lanes, now: float) -> bool:
         node = lanes.node
-        return any(job.uses(node) and job.places.has_any(node, now) for job in self.jobs)
+        return any(job.uses(node) and job.mirror_choice.has_any(node, now) for job in self.jobs)
 
     def weigh(self, lanes: Lanes) -> None:
         """Bring the sums up to what these lanes are now."""

@@ -1,4 +1,4 @@
-"""Several places with the same file: which one the next request goes to. Pure state."""
+"""Several mirrors of the same file: which one the next request goes to. Pure state."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ class Mirror:
 
 
 class Mirrors:
-    """Spreads requests by the speed that each place shows.
+    """Spreads requests by the speed that each mirror shows.
 
-    ``awaited`` is the number of places that may still join.
+    ``awaited`` is the number of mirrors that may still join.
     """
 
     def __init__(self, mirrors: Iterable[Mirror], awaited: int = 0) -> None:

@@ -20,7 +20,7 @@ from raydl.scheduler.lanes import LaneGroup, Lanes
 from raydl.scheduler.nodestate import NodeState
 from raydl.scheduler.origins import Origins
 from raydl.scheduler.plan import SHARES
-from raydl.workers.lane import HERE, Memory, Pulse, Team
+from raydl.workers.protocol import HERE, Memory, Pulse, Team
 
 SURVEY_SECONDS = 0.001
 """For each node: the period of what takes longer the more nodes there are."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from raydl.model.events import NodeNow
-from raydl.workers.lane import Pulse, Team
+from raydl.workers.protocol import Pulse, Team
 
 if TYPE_CHECKING:
     from raydl.scheduler.flights import Flight

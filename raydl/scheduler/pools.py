@@ -14,7 +14,7 @@ from raydl.scheduler.job import Job
 from raydl.scheduler.nodes import Nodes
 from raydl.scheduler.nodestate import NodeState
 from raydl.scheduler.storage import StoreBudget
-from raydl.workers.lane import (
+from raydl.workers.protocol import (
     HERE,
     Connected,
     ConnectFailed,

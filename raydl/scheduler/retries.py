@@ -19,7 +19,7 @@ UNCONFIRMED = 3
 
 
 class Retries:
-    """``most`` is how often a part that makes no progress is tried again, at each place."""
+    """``most`` is how often a part that makes no progress is tried again, at each mirror."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -28,7 +28,7 @@ class Retries:
         self._over: dict[int, RaydlError] = {}
 
     def at(self, start: int) -> Mapping[Mirror, int]:
-        """How often the bytes at ``start`` were tried in vain at each place."""
+        """How often the bytes at ``start`` were tried in vain at each mirror."""
         return self._tries.get(start, {})
 
     def is_spent(self, start: int, mirror: Mirror) -> bool:
@@ -72,7 +72,7 @@ class Retries:
                 raise error
 
     def blamed(self, part: Part, node: str) -> bool:
-        """Blame ``node``, without counting a try; returns whether that is the first time.
+        """FailurePolicy ``node``, without counting a try; returns whether that is the first time.
 
         A node that fails the same bytes repeatedly uses up tries: else nothing would ever end it.
         """

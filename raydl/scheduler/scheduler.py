@@ -38,7 +38,7 @@ from raydl.scheduler.pools import Pools
 from raydl.scheduler.storage import StoreBudget
 from raydl.scheduler.throttle import Throttles
 from raydl.scheduler.watch import Watch
-from raydl.workers.lane import (
+from raydl.workers.protocol import (
     Fetched,
     Message,
 )
@@ -206,13 +206,13 @@ class Scheduler:
                 job.delivery.pulled(message, now)
                 self._deliver(job)
             case Resolved():
-                job.places.resolved(message)
+                job.mirror_choice.resolved(message)
             case Searched(mirror):
                 if mirror is not None:
                     mirror.host = self._origins.at(mirror.source.url, now)
-                job.places.searched(message)
-                if not job.places.mirrors.awaited:
-                    job.retries.searched(job.places.mirrors)
+                job.mirror_choice.searched(message)
+                if not job.mirror_choice.mirrors.awaited:
+                    job.retries.searched(job.mirror_choice.mirrors)
             case Held(paused):
                 job.is_held = paused
                 job.emit(Paused() if paused else Continued())
@@ -221,9 +221,9 @@ class Scheduler:
 
     def _began(self, job: Job, now: float) -> None:
         self._origins.forget(now)
-        for mirror in job.places.mirrors:
+        for mirror in job.mirror_choice.mirrors:
             mirror.host = self._origins.at(mirror.source.url, now)
-        host = next(iter(job.places.mirrors)).host
+        host = next(iter(job.mirror_choice.mirrors)).host
         wanted = job.wants.connections
         if wanted not in host.groups:
             host.groups[wanted] = LaneGroup(self._nodes.gauge, wanted, self._dispatcher.busy)
@@ -237,7 +237,7 @@ class Scheduler:
         self._deliver(job)
 
     def _came_or_went(self, now: float) -> None:
-        """There is one download more or less: what all share is divided anew."""
+        """There is one download more or less: what all share is divided again."""
         self._pools.share()
         if self._jobs:  # what lanes bring now says nothing of what is being tried
             for group in self._origins.groups():

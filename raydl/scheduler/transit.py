@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from raydl.model.parts import Part
-from raydl.workers.lane import Payload
+from raydl.workers.protocol import Payload
 
 
 class Transit:

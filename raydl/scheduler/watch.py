@@ -68,7 +68,7 @@ class Watch:
         """Whether lanes have nothing to do."""
         if group.idle(now) is not None:
             return True
-        return not any(job.places.is_open(now) for job in group.jobs)
+        return not any(job.mirror_choice.is_open(now) for job in group.jobs)
 
     def _look_for_limit(self, job: Job, now: float) -> None:
         survey, group = self._nodes.survey, job.group
@@ -90,7 +90,7 @@ class Watch:
         holdup = self._nodes.holdup(group, job.plan.largest, window.limit)
         if holdup is not Holdup.NONE:
             return holdup
-        if job.places.is_full():
+        if job.mirror_choice.is_full():
             return Holdup.CONNECTIONS
         if group.tuner.is_fixed and not is_idle:
             return Holdup.LANES

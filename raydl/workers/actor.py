@@ -10,7 +10,7 @@ from raydl.cluster.actors import MOST_LANES, Actor, ActorLost, Outcome
 from raydl.cluster.session import Node
 from raydl.model.parts import Part
 from raydl.model.remote import Source
-from raydl.workers.lane import HERE, Fetched, Heard, Memory, Payload, Post, Pulse
+from raydl.workers.protocol import HERE, Fetched, Heard, Memory, Payload, Post, Pulse
 
 
 def name_of(node: Node) -> str:

@@ -6,12 +6,12 @@ import threading
 import time
 from collections.abc import Callable
 
-from raydl.cluster.address import Choice
+from raydl.cluster.address import ClusterChoice
 from raydl.cluster.session import Session, connect
-from raydl.model.ending import before_exit
 from raydl.model.errors import ClusterError, RaydlError
+from raydl.model.exithooks import before_exit
 from raydl.workers.headwatch import HeadWatch
-from raydl.workers.lane import ConnectFailed, Disconnected, Memory, Message, Post
+from raydl.workers.protocol import ConnectFailed, Disconnected, Memory, Message, Post
 from raydl.workers.supervisor import TURN_SECONDS, Supervisor
 
 LOOK_SECONDS = 0.05
@@ -40,7 +40,7 @@ class ClusterFleet:
 
     def __init__(
         self,
-        choice: Choice,
+        choice: ClusterChoice,
         post: Post,
         *,
         memory: Memory,

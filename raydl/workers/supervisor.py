@@ -14,7 +14,7 @@ from raydl.cluster.session import Node, Session
 from raydl.model.errors import ClusterError
 from raydl.workers.actor import ActorTeam, name_of
 from raydl.workers.headwatch import BUSY_SECONDS, HEAD_SECONDS, HeadWatch
-from raydl.workers.lane import Connected, Joined, Left, Memory, Message, Post
+from raydl.workers.protocol import Connected, Joined, Left, Memory, Message, Post
 from raydl.workers.worker import NodeWorker
 
 PULSE_SECONDS = 0.25
@@ -24,7 +24,7 @@ NODES_SECONDS = 0.25
 """Shortest time between two lists of the nodes."""
 
 SPREAD_SECONDS = 0.005
-"""Each of many workers is asked every so many times this as there are of them: a thousand every 5
+"""Each of many workers is asked once every this many seconds times their number: a thousand every 5
 s, 200 questions a second in all. The nodes are listed as seldom: a list costs 20 µs a node here
 (measured with a thousand of them), 0.4 % of a processor then, and the head has to make it."""
 

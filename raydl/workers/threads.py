@@ -12,7 +12,7 @@ from raydl.model.errors import RaydlError
 from raydl.model.failure import Failure
 from raydl.model.parts import Part
 from raydl.model.remote import Source
-from raydl.workers.lane import HERE, Fetched, Joined, Post, Pulse
+from raydl.workers.protocol import HERE, Fetched, Joined, Post, Pulse
 from raydl.workers.worker import Worker, cpu_seconds
 
 MOST_THREADS = 256

@@ -126,7 +126,7 @@ class NodeWorker:
     ) -> tuple[tuple[Any, ...], Any]:
         """Fetch ``[start, stop)``; returns what happened and the bytes, as two objects.
 
-        The first is small, ``(got, seconds, failure or None)``: it reaches the coordinator at
+        The first is small, ``(got, seconds, failure or None)``: it reaches the driver at
         once, while the bytes go to this node's object store.
         """
         began = time.monotonic()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import raydl
-from raydl.cluster.address import Choice
+from raydl.cluster.address import ClusterChoice
 from raydl.cluster.opening import open_connection
 from raydl.cluster.process import PROCESS
 from raydl.cluster.session import connect
@@ -29,7 +29,7 @@ PIECES = "f3a9c", "0ffee"
 @pytest.fixture
 def choice(two_nodes):
     raydl.disconnect()
-    yield Choice("cluster", two_nodes.address, "")
+    yield ClusterChoice("cluster", two_nodes.address, "")
     raydl.disconnect()
 
 

@@ -6,15 +6,15 @@ import time
 import pytest
 
 from raydl.cluster.actors import ActorLost
-from raydl.cluster.address import Choice
+from raydl.cluster.address import ClusterChoice
 from raydl.cluster.session import Node
 from raydl.model.errors import ClusterError
 from raydl.workers import fleet as module
 from raydl.workers import supervisor
 from raydl.workers.fleet import ClusterFleet
-from raydl.workers.lane import Connected, ConnectFailed, Disconnected, Heard, Joined, Left
+from raydl.workers.protocol import Connected, ConnectFailed, Disconnected, Heard, Joined, Left
 
-CHOICE = Choice("cluster", "h:1", "")
+CHOICE = ClusterChoice("cluster", "h:1", "")
 PULSE = (1.0, 0, {}, None)
 
 

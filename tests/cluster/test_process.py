@@ -3,10 +3,10 @@
 import os
 import threading
 
-from raydl.cluster.address import Choice
+from raydl.cluster.address import ClusterChoice
 from raydl.cluster.process import RayProcess
 
-CHOICE = Choice("cluster", "h:1", "")
+CHOICE = ClusterChoice("cluster", "h:1", "")
 
 
 def test_a_connection_that_raydl_made_is_kept_until_it_is_given_away():

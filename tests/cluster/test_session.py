@@ -10,7 +10,7 @@ import pytest
 
 import raydl
 from raydl.cluster.actors import ActorLost, reason_of
-from raydl.cluster.address import Choice
+from raydl.cluster.address import ClusterChoice
 from raydl.cluster.preflight import version_error
 from raydl.cluster.session import connect
 from raydl.model.errors import ClusterError
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.cluster
 @pytest.fixture
 def session(two_nodes):
     raydl.disconnect()  # workers of other tests may still be warm
-    session = connect(Choice("cluster", two_nodes.address, ""))
+    session = connect(ClusterChoice("cluster", two_nodes.address, ""))
     yield session
     session.close()
 
@@ -104,7 +104,7 @@ def test_a_worker_rests_and_works_again(two_nodes, session, origin):
     outcome(actor.pulse)
     session.dismiss(node, actor)
     session.close()
-    again = connect(Choice("cluster", two_nodes.address, ""))
+    again = connect(ClusterChoice("cluster", two_nodes.address, ""))
     same, is_warm = again.hire(node, NodeWorker)
     assert is_warm
     assert same is actor
@@ -127,7 +127,7 @@ def test_a_session_that_was_there_stays(two_nodes, origin, in_tmp):
         events = []
         raydl.fetch(origin.url(), progress="none", on_event=events.append)
         assert any("the Ray session of this process" in str(e) for e in events)
-        again = connect(Choice("session", "", ""))
+        again = connect(ClusterChoice("session", "", ""))
         again.close()
         raydl.disconnect()
         assert len(ray.nodes()) == 2

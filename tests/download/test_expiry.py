@@ -49,7 +49,7 @@ def store(make_origin):
 
 
 def notices(events):
-    return [e for e in events if isinstance(e, Notice) and "asking anew" in str(e)]
+    return [e for e in events if isinstance(e, Notice) and "asking again" in str(e)]
 
 
 def test_one_resolve_for_all_lanes(store, in_tmp):

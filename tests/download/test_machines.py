@@ -6,14 +6,14 @@ import sys
 
 import pytest
 
-from raydl.cluster.address import Choice
+from raydl.cluster.address import ClusterChoice
 from raydl.download import machines as module
 from raydl.download.machines import Machines
 from raydl.model.errors import ClusterError
-from raydl.workers.lane import ConnectFailed, Fetched
+from raydl.workers.protocol import ConnectFailed, Fetched
 from tests.conftest import random_bytes
 
-HERE, THERE = Choice("cluster", "here:1", ""), Choice("cluster", "there:1", "")
+HERE, THERE = ClusterChoice("cluster", "here:1", ""), ClusterChoice("cluster", "there:1", "")
 
 
 class Fleet:

@@ -4,7 +4,7 @@ import pytest
 
 from raydl.scheduler.bottleneck import Bottleneck, Holdup
 from raydl.scheduler.throttle import Throttle
-from raydl.workers.lane import HERE
+from raydl.workers.protocol import HERE
 from tests.lab import Bench, Net
 
 MB = 10**6

@@ -9,7 +9,7 @@ import pytest
 from raydl.scheduler.ceiling import FIRST_LANES, MOST_IN_ALL, MOST_LANES
 from raydl.scheduler.concurrency import State, Tuner
 from raydl.scheduler.gauge import Gauge
-from raydl.workers.lane import Pulse
+from raydl.workers.protocol import Pulse
 
 
 class World:

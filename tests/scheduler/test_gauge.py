@@ -7,7 +7,7 @@ import pytest
 
 from raydl.scheduler import gauge as module
 from raydl.scheduler.gauge import LATEST, Bursts, Gauge
-from raydl.workers.lane import Pulse
+from raydl.workers.protocol import Pulse
 
 
 def pulse(at, received, clock=None):

@@ -6,7 +6,7 @@ from raydl.model.errors import CancelledError, ClusterError
 from raydl.scheduler.inbox import Gone
 from raydl.scheduler.job import Reach
 from raydl.scheduler.throttle import Throttle
-from raydl.workers.lane import ConnectFailed, Left, Pulse
+from raydl.workers.protocol import ConnectFailed, Left, Pulse
 from tests.lab import DATA, Bench, Bytes
 
 

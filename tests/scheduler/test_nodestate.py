@@ -9,7 +9,7 @@ from raydl.scheduler.lanes import LaneGroup
 from raydl.scheduler.mirrors import Mirror
 from raydl.scheduler.nodestate import NodeState
 from raydl.scheduler.plan import FIRST_PART
-from raydl.workers.lane import Pulse
+from raydl.workers.protocol import Pulse
 
 MIRROR = Mirror(Source("http://o/f", 1000, None, None))
 

@@ -18,7 +18,7 @@ from raydl.model.failure import Failure
 from raydl.model.remote import Source
 from raydl.scheduler.mirrors import Mirror
 from raydl.scheduler.plan import make_plan
-from raydl.workers.lane import (
+from raydl.workers.protocol import (
     HERE,
     Connected,
     ConnectFailed,

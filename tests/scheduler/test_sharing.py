@@ -10,7 +10,7 @@ from raydl.model.failure import Failure
 from raydl.model.remote import Source
 from raydl.scheduler.mirrors import Mirror
 from raydl.scheduler.throttle import Throttle
-from raydl.workers.lane import HERE, Left, Pulse
+from raydl.workers.protocol import HERE, Left, Pulse
 from tests.lab import BUSY, Bench, Bytes, Room
 
 GONE = Failure("status", "no", 404)

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 import raydl
-from raydl.cluster.address import Choice
+from raydl.cluster.address import ClusterChoice
 from raydl.cluster.session import connect
 from raydl.model.errors import ClusterError
 from raydl.model.events import LanesJoined, LanesLeft, PartFetched
@@ -413,10 +413,10 @@ def test_workers_stay_for_the_next_download_and_go_after_a_while(
 
 
 def test_another_address_than_the_open_session(two_nodes, slow_origin, in_tmp):
-    session = connect(Choice("cluster", two_nodes.address, ""))
+    session = connect(ClusterChoice("cluster", two_nodes.address, ""))
     try:
         with pytest.raises(ClusterError, match=r"ray\.shutdown"):
-            connect(Choice("cluster", "127.0.0.1:1", ""))
+            connect(ClusterChoice("cluster", "127.0.0.1:1", ""))
     finally:
         session.close()
 

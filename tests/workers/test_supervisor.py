@@ -10,7 +10,7 @@ from raydl.cluster.actors import ActorLost
 from raydl.cluster.session import Node
 from raydl.model.errors import ClusterError
 from raydl.workers.headwatch import BUSY_SECONDS, HEAD_SECONDS, HeadWatch
-from raydl.workers.lane import Connected, Heard, Joined, Left
+from raydl.workers.protocol import Connected, Heard, Joined, Left
 from raydl.workers.supervisor import (
     GIVE_UP_SECONDS,
     HIRES,

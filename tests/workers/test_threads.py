@@ -7,7 +7,7 @@ import raydl
 from raydl.model.errors import RaydlError
 from raydl.model.parts import Part
 from raydl.model.remote import Source
-from raydl.workers.lane import HERE, Fetched, Joined
+from raydl.workers.protocol import HERE, Fetched, Joined
 from raydl.workers.threads import BufferPayload, BufferPool, LocalTeam
 from tests import scripted
 

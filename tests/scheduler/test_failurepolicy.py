@@ -12,13 +12,13 @@ from raydl.model.events import LanesJoined, Notice, PartFailed
 from raydl.model.failure import Failure
 from raydl.model.parts import Part
 from raydl.model.remote import Source
-from raydl.scheduler.blame import SCOPES, Blame, Scope, Verdict
+from raydl.scheduler.failurepolicy import SCOPES, FailurePolicy, Scope, Verdict
 from raydl.scheduler.flights import Flight
 from raydl.scheduler.gauge import Gauge
 from raydl.scheduler.lanes import LaneGroup
 from raydl.scheduler.mirrors import Mirror, Mirrors
 from raydl.scheduler.nodestate import NodeState
-from raydl.workers.lane import HERE
+from raydl.workers.protocol import HERE
 from tests.conftest import random_bytes
 from tests.download.test_download import ALONE
 from tests.lab import Bench
@@ -45,8 +45,10 @@ class Court:
     """Nodes that have asked a place for the bytes at 0, and how that went."""
 
     def __init__(self, *places):
-        self.places = [Mirror(Source(f"http://{name}/f", 9, None, None)) for name in places or "o"]
-        self.blame = Blame(Mirrors(self.places))
+        self.mirror_choice = [
+            Mirror(Source(f"http://{name}/f", 9, None, None)) for name in places or "o"
+        ]
+        self.blame = FailurePolicy(Mirrors(self.mirror_choice))
         self.nodes, self.group = [], LaneGroup(Gauge(), 8)
 
     def node(self, name):
@@ -60,7 +62,7 @@ class Court:
 
     def flight(self, node, began=1.0, place=0):
         lanes = self.group.at(self.node(node))
-        return Flight(1, None, Part(0, 0, 9), lanes, self.places[place], began)
+        return Flight(1, None, Part(0, 0, 9), lanes, self.mirror_choice[place], began)
 
     def served(self, node, at=1.0):
         self.blame.served(self.flight(node), at)
@@ -185,7 +187,7 @@ def test_a_place_is_left_where_there_is_another():
 
 def test_a_node_that_was_set_aside_asks_once_and_later_and_later():
     court = Court()
-    node, place, rests = court.node("a"), court.places[0], []
+    node, place, rests = court.node("a"), court.mirror_choice[0], []
     court.served("b")
     now = 10.0
     for _ in range(6):

@@ -1,4 +1,4 @@
-"""What has to end before an interpreter that ends waits for its threads."""
+"""Cancels what still runs before an interpreter that ends waits for its threads."""
 
 from __future__ import annotations
 

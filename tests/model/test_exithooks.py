@@ -3,7 +3,7 @@ import sys
 
 CODE = """
 import threading
-from raydl.model.ending import before_exit
+from raydl.model.exithooks import before_exit
 
 class Waits:
     def __init__(self):

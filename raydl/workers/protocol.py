@@ -1,4 +1,4 @@
-"""What the lanes of a node are, and what they and the fleets say to the coordinator.
+"""The protocol between scheduler and workers: teams of lanes, payloads, and what they post.
 
 A lane is one request in flight. The lanes of one node are a team: it starts requests and
 cancels them, says how they come on, and posts what became of each. Teams join, leave and fail

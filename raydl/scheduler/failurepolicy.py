@@ -1,6 +1,6 @@
 """What a failure is about, and what follows from it: the one place that decides it. Pure state.
 
-One request fails, and it may be that request alone, the node that sent it, the place that it went
+One request fails, and it may be that request alone, the node that sent it, the mirror that it went
 to, or the file. What the failure says by itself is a first guess; whether others are served where
 this one was not is the evidence.
 """
@@ -18,24 +18,24 @@ from raydl.model.remote import Source
 from raydl.scheduler.flights import Flight
 from raydl.scheduler.mirrors import Mirror, Mirrors
 from raydl.scheduler.nodestate import NodeState
-from raydl.workers.lane import HERE
+from raydl.workers.protocol import HERE
 
 
 class Scope(Enum):
     """What else fails in the same way."""
 
     REQUEST = "nothing: it was this request"
-    NODE = "whatever this node asks of the place"
-    SOURCE = "whatever the place is asked by anyone"
+    NODE = "whatever this node asks of the mirror"
+    SOURCE = "whatever the mirror is asked by anyone"
     FILE = "everything: the bytes cannot be trusted"
 
 
 class Verdict(Enum):
     """What to do after a failure."""
 
-    RETRY = "one try of the part at that place is used up"
+    RETRY = "one try of the part at that mirror is used up"
     REST_NODE = "the node asks nothing more there for a while, the part goes to another"
-    LEAVE_SOURCE = "the place is asked no more"
+    LEAVE_SOURCE = "the mirror is asked no more"
     END = "the download ends with this failure"
 
 
@@ -73,7 +73,7 @@ class Standing:
     refused: Source | None = None
 
 
-class Blame:
+class FailurePolicy:
     """Keeps a record of every node at every mirror, and judges by that."""
 
     def __init__(self, mirrors: Mirrors) -> None:
@@ -137,7 +137,7 @@ class Blame:
         return self._of(flight.node, flight.mirror).served_at > -math.inf
 
     def was_refused_before(self, flight: Flight) -> bool:
-        """Whether its node, never served there, was refused at an earlier URL of the place, too.
+        """Whether its node, never served there, was refused at an earlier URL of the mirror, too.
 
         Then the URL has not expired: it is the node that is not wanted.
         """

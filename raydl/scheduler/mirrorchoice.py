@@ -1,4 +1,4 @@
-"""The mirrors in use during a download: queried, dropped, or resolved again."""
+"""Which mirror a request goes to, and what a failure there means for it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from raydl.model.errors import OriginChangedError, RaydlError
 from raydl.model.events import Emit, Notice
 from raydl.model.failure import Failure
 from raydl.model.remote import Source
-from raydl.scheduler.blame import FROM_THE_ORIGIN, Blame, Verdict
+from raydl.scheduler.failurepolicy import FROM_THE_ORIGIN, FailurePolicy, Verdict
 from raydl.scheduler.flights import Flight
 from raydl.scheduler.inbox import Resolved, Searched
 from raydl.scheduler.mirrors import Mirror, Mirrors
@@ -19,7 +19,7 @@ from raydl.scheduler.nodestate import NodeState
 from raydl.scheduler.retries import Retries
 
 
-class Places:
+class MirrorChoice:
     """Where to ask for bytes, and what a failure there means.
 
     ``post`` takes what a mirror answered when it was asked again where the file is; that runs
@@ -37,7 +37,7 @@ class Places:
     ) -> None:
         self.mirrors = Mirrors(mirrors, awaited)
         self._most = most
-        self._blame = Blame(self.mirrors)
+        self._policy = FailurePolicy(self.mirrors)
         self._emit, self._post = emit, post
         self._last: RaydlError | None = None
 
@@ -53,37 +53,37 @@ class Places:
         return self.mirrors.next(may_ask, retries.at(start))
 
     def is_open(self, now: float) -> bool:
-        """Whether any place may be asked, and it is known where."""
+        """Whether any mirror may be asked, and it is known where."""
         return any(mirror.is_open and now >= mirror.host.until for mirror in self.mirrors)
 
     def is_full(self) -> bool:
-        """Whether every place has all the requests that the user allows."""
+        """Whether every mirror has all the requests that the user allows."""
         return self._most is not None and all(
             mirror.host.in_flight >= self._most for mirror in self.mirrors
         )
 
     def has_any(self, node: NodeState, now: float) -> bool:
-        """Whether there is a place that ``node`` may ask now."""
+        """Whether there is a mirror that ``node`` may ask now."""
         return any(m.is_open and self._may_ask(node, m, now) for m in self.mirrors)
 
     def _may_ask(self, node: NodeState, mirror: Mirror, now: float) -> bool:
         if self._most is not None and mirror.host.in_flight >= self._most:
             return False
-        return self._blame.may_ask(node, mirror, now)
+        return self._policy.may_ask(node, mirror, now)
 
     def is_aside(self, node: NodeState) -> bool:
         """Whether ``node`` is set aside at every mirror."""
-        return all(self._blame.is_aside(node, mirror) for mirror in self.mirrors)
+        return all(self._policy.is_aside(node, mirror) for mirror in self.mirrors)
 
     def delivered(self, flight: Flight, got: int, seconds: float, now: float) -> None:
         """``flight`` delivered ``got`` bytes."""
         self.mirrors.delivered(flight.mirror, flight.source, got, seconds)
-        if self._blame.served(flight, now):
+        if self._policy.served(flight, now):
             self._emit(Notice(f"{flight.node.name} takes part again"))
 
     def fitted(self, start: int) -> None:
         """The bytes at ``start`` came, and they fit."""
-        self._blame.fitted(start)
+        self._policy.fitted(start)
 
     def landed(self, flight: Flight, flights: Iterable[Flight]) -> None:
         """A request ended; ``flights`` are those still running."""
@@ -110,7 +110,7 @@ class Places:
         # is resolved once for the whole fleet; one that has served nothing is a failure.
         if mirror.is_resolving:
             return True
-        if self._blame.was_refused_before(flight):
+        if self._policy.was_refused_before(flight):
             return False
         if mirror.served:
             self._resolve(mirror, failure)
@@ -125,10 +125,10 @@ class Places:
         self, flight: Flight, failure: Failure, nodes: Iterable[NodeState], now: float
     ) -> Verdict:
         """What follows from a failure that nothing excuses, of a node of ``nodes``."""
-        verdict = self._blame.judge(flight, failure, nodes, now)
+        verdict = self._policy.judge(flight, failure, nodes, now)
         if verdict is Verdict.LEAVE_SOURCE:
             self._left(flight.mirror, failure.to_error())
-        if verdict is Verdict.REST_NODE and self._blame.rest(flight, failure, now):
+        if verdict is Verdict.REST_NODE and self._policy.rest(flight, failure, now):
             where = f" for {flight.mirror}" if len(self.mirrors) > 1 else ""
             self._emit(Notice(f"{flight.node.name} is set aside{where}: {failure.message}"))
         return verdict
@@ -149,16 +149,16 @@ class Places:
         self._left(mirror, error)
 
     def is_complaint(self, flight: Flight, failure: Failure, now: float) -> bool:
-        """Whether the origin says that there are too many requests, and no other place is well."""
+        """Whether the origin says that there are too many requests, and no other mirror is well."""
         others = [mirror for mirror in self.mirrors if mirror is not flight.mirror]
         if any(m.is_open and now >= m.host.until and not m.failures for m in others):
             return False
         if failure.kind in ("connect", "proxy"):
-            return self._blame.knows_the_way(flight)
+            return self._policy.knows_the_way(flight)
         return failure.status in FROM_THE_ORIGIN
 
     def resolved(self, message: Resolved) -> None:
-        """Go on with what a place answered. Raises its error, if there is no other place."""
+        """Go on with what a mirror answered. Raises its error, if there is no other mirror."""
         mirror, error = message.mirror, message.error
         if error is not None and not isinstance(error, RaydlError):
             raise error
@@ -171,7 +171,7 @@ class Places:
         self.give_up(mirror, error)
 
     def searched(self, message: Searched) -> None:
-        """A place joins, or will not. Raises the last one's error where none is left."""
+        """A mirror joins, or will not. Raises the last one's error where none is left."""
         self._emit(Notice(message.note))
         if not self.mirrors.searched(message.mirror) and self._last is not None:
             raise self._last
@@ -183,13 +183,13 @@ class Places:
     def _resolve(self, mirror: Mirror, failure: Failure) -> None:
         assert mirror.resolve is not None
         mirror.is_resolving, mirror.refused = True, None
-        self._emit(Notice(f"{failure.message}: asking anew where the file is"))
+        self._emit(Notice(f"{failure.message}: asking again where the file is"))
         ask = partial(self._ask, mirror, mirror.resolve)
         threading.Thread(target=ask, name="raydl-resolve", daemon=True).start()
 
     def _ask(self, mirror: Mirror, resolve: Callable[[], Source]) -> None:
         try:
             answer = Resolved(mirror, resolve(), None)
-        except BaseException as error:  # a listener's too: the coordinator waits for this message
+        except BaseException as error:  # a listener's too: the scheduler waits for this message
             answer = Resolved(mirror, None, error)
         self._post(answer)
