@@ -12,6 +12,7 @@ from email.utils import format_datetime
 import pytest
 
 import raydl
+from raydl.download import sinkchoice
 from raydl.download.download import run
 from raydl.model import backoff
 from raydl.model.control import Control
