@@ -1,6 +1,7 @@
 """The rules of docs/architecture.md: which package may import which."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -83,6 +84,14 @@ def test_each_library_has_one_place(path):
 
 def test_every_package_has_its_rule():
     assert {path.name for path in HOME.iterdir() if path.is_dir()} - {"__pycache__"} == set(MAY)
+
+
+def test_the_architecture_names_every_module():
+    page = (HOME.parent / "docs" / "architecture.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \|(.*)$", page, re.MULTILINE))
+    for path in modules():
+        if path.stem != "__init__":
+            assert f"`{path.stem}`" in rows[path.parent.name], name(path)
 
 
 def test_what_is_not_drawn_needs_no_tk():

@@ -1,4 +1,4 @@
-"""Workers on nodes, seen from the coordinator: actors, their answers, their objects."""
+"""Workers on nodes, seen from the driver: actors, their answers, their objects."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Outcome = tuple[int, float, Failure | None]
 
 
 class Actor:
-    """A worker on a node, seen from the coordinator. Callbacks come on Ray's own thread."""
+    """A worker on a node, seen from the driver. Callbacks come on Ray's own thread."""
 
     def __init__(self, ray: ModuleType, handle: Any, grouped: bool) -> None:
         self._ray, self._handle = ray, handle

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from itertools import count
 
 from raydl.cluster.address import ClusterChoice
-from raydl.scheduler.inbox import THREADS, Inbox
+from raydl.scheduler.inbox import THREADS
 from raydl.scheduler.scheduler import Scheduler
 from raydl.workers.fleet import ClusterFleet
 from raydl.workers.protocol import ConnectFailed, Disconnected, Fetched, Message
@@ -22,17 +22,25 @@ class _Line:
     """What a fleet says to the scheduler, until the fleet is closed. ``failed``: it has nothing to
     say any more, because its cluster cannot be used."""
 
-    def __init__(self, inbox: Inbox, pool: str) -> None:
-        self._inbox, self._pool = inbox, pool
-        self.is_open, self.failed = True, False
+    def __init__(self, scheduler: Scheduler, pool: str) -> None:
+        self._scheduler, self._pool = scheduler, pool
+        self._lock = threading.Lock()
+        self._is_open, self.failed = True, False
 
     def post(self, message: Message) -> None:
         if isinstance(message, ConnectFailed | Disconnected):
             self.failed = True
-        if self.is_open:
-            self._inbox.post(message, self._pool)
-        elif isinstance(message, Fetched) and message.payload is not None:
+        with self._lock:
+            if self._is_open:
+                self._scheduler.post(message, self._pool)
+                return
+        if isinstance(message, Fetched) and message.payload is not None:
             message.payload.release()
+
+    def close(self) -> None:
+        with self._lock:
+            self._is_open = False
+            self._scheduler.leave(self._pool)
 
 
 class _Cluster:
@@ -45,9 +53,8 @@ class _Cluster:
         self, choice: ClusterChoice, scheduler: Scheduler, pool: str, first: tuple[bool, _Pays]
     ) -> None:
         self.choice, self.pool = choice, pool
-        self.line = _Line(scheduler.inbox, pool)
+        self.line = _Line(scheduler, pool)
         self.users = [first]
-        self._scheduler = scheduler
         self._fleet = ClusterFleet(
             choice,
             self.line.post,
@@ -57,8 +64,7 @@ class _Cluster:
         )
 
     def close(self, hurry: bool) -> None:
-        self.line.is_open = False
-        self._scheduler.leave(self.pool)
+        self.line.close()
         self._fleet.close(hurry=hurry)
 
 
@@ -79,7 +85,7 @@ class Machines:
         with self._lock:
             self._limits.append(memory)
             if self._local is None:
-                line = _Line(self.scheduler.inbox, THREADS)
+                line = _Line(self.scheduler, THREADS)
                 self._local = LocalTeam(BufferPool(memory), line.post), line
             self._local[0].memory.limit = max(self._limits)
         try:
@@ -87,13 +93,13 @@ class Machines:
         finally:
             with self._lock:
                 self._limits.remove(memory)
-                team, line = self._local
+                (team, line), is_last = self._local, False
                 if self._limits:
                     team.memory.limit = max(self._limits)
                 else:
-                    self._local, line.is_open = None, False
-                    self.scheduler.leave(THREADS)
-            if not line.is_open:
+                    self._local, is_last = None, True
+                    line.close()
+            if is_last:
                 team.close()
 
     @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """What the workers on this machine are doing, as they report it.
 
 A node's owner wants to see it without a connection to the cluster. The path of a socket is handed
-down to the workers in their environment; they send a small record there whenever the coordinator
+down to the workers in their environment; they send a small record there whenever the driver
 asks them how they are.
 """
 

@@ -105,6 +105,7 @@ class Dispatcher:
     def _start(self, job: Job, group: LaneGroup, passed: list[Lanes], now: float) -> bool:
         first = self._next_able(job, group, passed, now)
         if first is None:
+            self._blocked.add(job)
             return False
         window = job.window
         wish = group.wish(first, window.limit, window.left, now)
@@ -199,7 +200,11 @@ class Dispatcher:
         job.meter.joined(node.name, job.lanes_at[node.name])
         self._hedging.launched(flight, now)
         job.emit(PartStarted(*part, node.name))
-        node.team.start(flight.ticket, part, flight.source)
+        try:
+            node.team.start(flight.ticket, part, flight.source)
+        except BaseException:
+            self.land(flight, 0)
+            raise
 
     def land(self, flight: Flight, got: int) -> None:
         """A request has ended with ``got`` bytes in memory."""
@@ -217,7 +222,8 @@ class Dispatcher:
         lanes.flying -= 1
         lanes.group.flying -= 1
         lanes.group.weigh(lanes)
-        lanes.group.offer(lanes)
+        for each in node.lanes:  # all of them may have waited for room on the node
+            each.group.offer(each)
         node.team.memory.spared(part.size - got)
         self._hedging.landed(flight)
         self._nodes.forget(node)

@@ -102,7 +102,11 @@ class LaneGroup:
 
     def leave(self, node: NodeState) -> None:
         """A node takes part no more."""
-        self.weigh(self._lanes.pop(node))
+        lanes = self._lanes.pop(node)
+        self.weigh(lanes)
+        if lanes.is_offered:
+            self._free = [entry for entry in self._free if entry[2] is not lanes]
+            heapq.heapify(self._free)
 
     def at(self, node: NodeState) -> Lanes:
         """The node's lanes here."""

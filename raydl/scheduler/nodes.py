@@ -140,7 +140,7 @@ class Nodes:
 
     def leave(self, pool: str) -> list[NodeState]:
         """A pool is closed; returns the nodes that it had."""
-        nodes = list(self._pools.get(pool, {}).values())
+        nodes = [node for node in self._teams.values() if node.pool == pool]
         for node in nodes:
             self.dismiss(node)
         self._pools.pop(pool, None)
@@ -192,6 +192,10 @@ class Nodes:
         """One of the lanes takes a pause."""
         lanes.rest(until)
         heappush(self._resting, (until, next(self._order), lanes))
+
+    def rested(self) -> None:
+        """There is no download any more, and so no pause."""
+        self._resting.clear()
 
     def end_rests(self, now: float) -> None:
         """Offer the lanes whose pauses are over."""

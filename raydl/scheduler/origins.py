@@ -48,3 +48,5 @@ class Origins:
                 host.used_at = now
             elif now - host.used_at > KEPT_SECONDS:
                 del self._hosts[key]
+                for lanes in (lanes for group in host.groups.values() for lanes in group):
+                    lanes.node.lanes.remove(lanes)

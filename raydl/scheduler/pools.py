@@ -163,6 +163,7 @@ class Pools:
             self._lose_flights(node, Left(node.name, node.team, "it is closed"), now)
         if not self._connected:
             self._store.forget()
+            self.share()
 
 
 def _say_joined(job: Job, node: NodeState) -> None:

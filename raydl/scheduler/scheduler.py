@@ -85,7 +85,11 @@ class Scheduler:
 
     def leave(self, pool: str) -> None:
         """A fleet is closed: none of its nodes is there any more."""
-        self._see_to(lambda: self.inbox.post(Gone(), pool))
+        self.post(Gone(), pool)
+
+    def post(self, message: Message | Gone, pool: str) -> None:
+        """Take what a fleet has to say, whether or not there is a download."""
+        self._see_to(lambda: self.inbox.post(message, pool))
 
     def _see_to(self, leave_message: Callable[[], None]) -> None:
         """See that somebody reads a message."""
@@ -102,7 +106,12 @@ class Scheduler:
     def _work(self) -> None:
         """Run until there is nothing to do; whoever has something then starts another thread."""
         while True:
-            self.run()
+            try:
+                self.run()
+            except BaseException:
+                with self._lock:
+                    self._thread = None
+                raise
             with self._lock:
                 if self.inbox.queue.empty():
                     self._thread = None
@@ -125,6 +134,7 @@ class Scheduler:
                     self._end(job, error)
         self._hedging.forget()
         self._dispatcher.forget()
+        self._nodes.rested()
 
     def _read_inbox(self) -> None:
         """Wait for what is next, and read all that has come."""
@@ -163,6 +173,7 @@ class Scheduler:
         if job.is_over:
             return
         job.is_over = True
+        self._use_origins(self._clock())
         if job in self._jobs:
             self._jobs.remove(job)
             job.group.remove(job)
@@ -220,6 +231,7 @@ class Scheduler:
             job.group.wake(job)
 
     def _began(self, job: Job, now: float) -> None:
+        self._use_origins(now)
         self._origins.forget(now)
         for mirror in job.mirror_choice.mirrors:
             mirror.host = self._origins.at(mirror.source.url, now)
@@ -235,6 +247,10 @@ class Scheduler:
         self._came_or_went(now)
         self._pools.introduce(job)
         self._deliver(job)
+
+    def _use_origins(self, now: float) -> None:
+        for mirror in (mirror for job in self._jobs for mirror in job.mirror_choice.mirrors):
+            mirror.host.used_at = now
 
     def _came_or_went(self, now: float) -> None:
         """There is one download more or less: what all share is divided again."""
@@ -271,10 +287,12 @@ class Scheduler:
         """Let every free lane have something to do."""
         self._nodes.end_rests(now)
         self._dispatcher.wake_due(now)
-        for group in list(self._dispatcher.busy):
-            while (job := self._dispatcher.next_job(group, now)) is not None:
-                with self._answering(job):
-                    self._dispatcher.serve(job, group, now)
+        while self._dispatcher.busy:  # one of each in turn: they share nodes, rates, requests
+            for group in list(self._dispatcher.busy):
+                job = self._dispatcher.next_job(group, now)
+                if job is not None:
+                    with self._answering(job):
+                        self._dispatcher.serve(job, group, now)
 
     def _tick(self, now: float) -> None:
         self._next_tick = now + TICK_SECONDS

@@ -158,6 +158,7 @@ class LocalTeam:
         deadline = time.monotonic() + 0.5
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
+        self.memory.limit = 0  # whoever still has this team keeps no buffers
 
     def _add_thread(self) -> bool:
         """Start one more; False where the system refuses it, or did so before."""
