@@ -1,4 +1,8 @@
-"""Where the bytes go, in order: what every sink is, and how one writes."""
+"""Where the bytes go, in order: what every sink is, and how one writes.
+
+``download/sinkchoice`` chooses one. What takes bytes elsewhere, or in any order, is a destination
+of the scheduler's: see ``scheduler/destination``.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which mirror a request goes to, and what a failure there means for it."""
+"""Which mirror, if any, may be asked now, and what a failure there means for it."""
 
 from __future__ import annotations
 

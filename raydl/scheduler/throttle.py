@@ -1,4 +1,8 @@
-"""Limits the rate of all nodes together: one budget, not one per node."""
+"""Limits the rate of all nodes together: one budget, not one per node.
+
+Whether one origin may be asked now (its pauses, its requests in flight) is for ``mirrorchoice`` to
+say, by what ``origins`` knows of it.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Small pictures for notebooks: a bar, the part map, the nodes. Text to text, nothing else.
 
 Colours are those of the notebook's theme where there is one, so that it reads well in the dark.
+A front of its own stands on ``api/functions`` and ``view/status`` instead.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from raydl.model.parts import Part, Plan
 from raydl.scheduler.window import Window
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     size=st.integers(0, 400),
     there=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 60)), max_size=4),

@@ -303,6 +303,7 @@ def test_a_ray_of_its_own(slow_origin, tmp_path, monkeypatch):
     assert not (tmp_path / "no-home" / ".ray").exists()
 
 
+@pytest.mark.slow
 def test_auto_finds_what_ray_start_left(two_nodes, slow_origin, tmp_path):
     env = {"RAY_TMPDIR": two_nodes.temp, "RAY_AUTH_MODE": "disabled"}
     done = run_raydl(
