@@ -58,14 +58,12 @@ class Dispatcher:
         """Wake the jobs whose time has come."""
         while self._later and self._later[0][0] <= now:
             job = heapq.heappop(self._later)[2]
-            if not job.is_over:
-                job.group.wake(job)
+            job.group.wake(job)
 
     def wake_blocked(self) -> None:
         """What others had is free again: whoever waits for such gets a turn."""
         for job in self._blocked:
-            if not job.is_over:
-                job.group.wake(job)
+            job.group.wake(job)
         self._blocked.clear()
 
     def next_job(self, group: LaneGroup, now: float) -> Job | None:

@@ -32,7 +32,7 @@ class Lanes:
         self.speed = 0.0
         self.largest = FIRST_PART
         self.aside = self.is_offered = False
-        self.weight: tuple[float, int, int] | None = None
+        self.weight: tuple[float, int] | None = None
         self._bytes = self._seconds = 0.0
         self._resting: list[float] = []
 
@@ -172,24 +172,22 @@ class LaneGroup:
     def weigh(self, lanes: Lanes) -> None:
         """Bring the sums up to what these lanes are now."""
         if lanes.weight is not None:
-            speed, flying, known = lanes.weight
-            self._counted -= 1
-            self._known -= known
-            self._speeds -= speed
-            self._weighted -= speed * flying
-            self._unknown -= 0 if known else flying
+            self._add(-1, *lanes.weight)
         lanes.weight = None
         node = lanes.node
-        if node.gone or node.silent or lanes.aside or node not in self._lanes:
-            return
-        lanes.weight = (lanes.speed, max(1, lanes.flying), int(lanes.speed > 0))
-        self.fastest = max(self.fastest, lanes.speed)
-        speed, flying, known = lanes.weight
-        self._counted += 1
-        self._known += known
-        self._speeds += speed
-        self._weighted += speed * flying
-        self._unknown += 0 if known else flying
+        if not (node.gone or node.silent or lanes.aside or node not in self._lanes):
+            lanes.weight = (lanes.speed, max(1, lanes.flying))
+            self._add(1, *lanes.weight)
+            self.fastest = max(self.fastest, lanes.speed)
+
+    def _add(self, sign: int, speed: float, flying: int) -> None:
+        self._counted += sign
+        self._speeds += sign * speed
+        self._weighted += sign * speed * flying
+        if speed:
+            self._known += sign
+        else:
+            self._unknown += sign * flying
 
     @property
     def nodes(self) -> int:

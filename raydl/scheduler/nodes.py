@@ -68,27 +68,23 @@ class Nodes:
         """Whether that pool has a node of that name."""
         return name in self._pools.get(pool, ())
 
-    def of(self, job: Job) -> tuple[NodeState, ...]:
+    def of(self, job: Job) -> Iterator[NodeState]:
         """The nodes that may fetch for a download, in the order in which they came."""
         pools = dict.fromkeys((THREADS, job.reach.pool))
         nodes = (node for pool in pools for node in self._pools.get(pool, {}).values())
-        return tuple(node for node in nodes if job.uses(node))
+        return (node for node in nodes if job.uses(node))
 
-    def heard(self, job: Job) -> list[NodeState]:
+    def heard(self, job: Job) -> Iterator[NodeState]:
         """Those of them that can be counted on."""
-        return [node for node in self.of(job) if not node.silent]
+        return (node for node in self.of(job) if not node.silent)
 
     def heard_any(self, job: Job) -> bool:
         """Whether any can be counted on."""
-        pools = dict.fromkeys((THREADS, job.reach.pool))
-        nodes = (node for pool in pools for node in self._pools.get(pool, {}).values())
-        return any(job.uses(node) and not node.silent for node in nodes)
+        return any(True for _ in self.heard(job))
 
     def has_any(self, job: Job) -> bool:
         """Whether there is one."""
-        pools = dict.fromkeys((THREADS, job.reach.pool))
-        nodes = (node for pool in pools for node in self._pools.get(pool, {}).values())
-        return any(job.uses(node) for node in nodes)
+        return any(True for _ in self.of(job))
 
     def have_room(self, job: Job, size: int, now: float) -> bool:
         """Whether any of them has memory for ``size`` more bytes."""

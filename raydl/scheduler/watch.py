@@ -36,28 +36,29 @@ class Watch:
             for job in list(jobs):
                 with self._answering(job):
                     job.delivery.lose(node.name, "it does not answer", now)
+        idle = {group for group in busy if self._is_idle(group, now)}
         for group in busy:
-            self._tune(group, busy, now)
+            self._tune(group, group in idle, busy, now)
         for job in list(jobs):
             if self._nodes.heard_any(job):
                 job.alone_since = now
             if not job.is_held:
-                self._look_for_limit(job, now)
+                self._look_for_limit(job, job.group in idle, now)
             if now >= job.show_at:
                 self.show(job)
                 job.show_at = now + SHOW_SECONDS * (len(jobs) + len(self._nodes))
 
     def show(self, job: Job) -> None:
         """Say how far a download is."""
-        job.show_progress(self._nodes.of(job))
+        job.show_progress(tuple(self._nodes.of(job)))
 
-    def _tune(self, group: LaneGroup, groups: list[LaneGroup], now: float) -> None:
+    def _tune(self, group: LaneGroup, is_idle: bool, groups: list[LaneGroup], now: float) -> None:
         others = (other.tuner for other in groups if other is not group)
         before = group.tuner.lanes
         group.tuner.look(
             now,
             flying=group.flying,
-            busy=not self._is_idle(group, now),
+            busy=not is_idle,
             strained=self._nodes.survey.strained,
             may_try=not any(tuner.is_trying for tuner in others),
         )
@@ -70,16 +71,15 @@ class Watch:
             return True
         return not any(job.mirror_choice.is_open(now) for job in group.jobs)
 
-    def _look_for_limit(self, job: Job, now: float) -> None:
-        survey, group = self._nodes.survey, job.group
+    def _look_for_limit(self, job: Job, is_idle: bool, now: float) -> None:
+        survey, holdup = self._nodes.survey, self._holdup(job, is_idle, now)
         job.bottleneck.look(
-            self._holdup(job, now), survey.nodes, group.tuner.lanes, survey.rate, survey.strained
+            holdup, survey.nodes, job.group.tuner.lanes, survey.rate, survey.strained
         )
 
-    def _holdup(self, job: Job, now: float) -> Holdup:
+    def _holdup(self, job: Job, is_idle: bool, now: float) -> Holdup:
         """What keeps lanes from work, or from doing it faster."""
         window, group, survey = job.window, job.group, self._nodes.survey
-        is_idle = self._is_idle(group, now)
         if job.throttle.is_spent(now, survey.rate):
             return Holdup.RATE
         if is_idle and window.left:

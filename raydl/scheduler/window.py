@@ -31,7 +31,7 @@ class Window(Generic[T]):
         self.limit = limit
         self.covered = Coverage(plan.kept)
         self.given = self.handed = 0
-        self.head = self.cuts = 0
+        self.cuts = 0
         self._kept = plan.size - plan.span
         self._in_order = in_order
         self._next = self._edge = self.head = plan.start
