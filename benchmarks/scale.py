@@ -219,7 +219,7 @@ class Anywhere:
         self.parts = 0
         self.error: BaseException | None = None
 
-    def take(self, part: Part, payload: Bytes, done: Callable[[str], None]) -> None:
+    def take(self, part: Part, payload: Bytes, node: str, done: Callable[[str], None]) -> None:
         self.parts += 1
         done("")
 

@@ -243,7 +243,7 @@ class Bench:
 
     # --- what a destination is ---
 
-    def take(self, part: Part, payload: Any, done: Callable[[str], None]) -> None:
+    def take(self, part: Part, payload: Any, node: str, done: Callable[[str], None]) -> None:
         self._queue.append((part, payload, done))
 
     def end(self, error: BaseException | None) -> None:

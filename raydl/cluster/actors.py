@@ -14,6 +14,11 @@ from raydl.model.failure import Failure
 CONTROL = "control"
 """The concurrency group for all but fetching."""
 
+DISK = "disk"
+"""The one for what goes to the node's disk, or comes from it."""
+
+DISK_THREADS = 8
+
 MOST_LANES = 64
 """Threads of an actor that wait for parts to fetch."""
 
@@ -44,6 +49,10 @@ class Actor:
             method.options(concurrency_group=CONTROL) if grouped else method
             for method in (handle.pulse, handle.cancel, handle.rest)
         )
+        group = {"concurrency_group": DISK} if grouped else {}
+        self._disk = handle.disk.options(**group)
+        self._read = handle.read.options(num_returns=2, **group)
+        self._at_once = handle.disk.options(**({"concurrency_group": CONTROL} if grouped else {}))
 
     def pulse(self, done: Callable[[tuple[Any, ...] | ActorLost], None]) -> None:
         """Ask how it is doing: ``done`` gets the fields of a Pulse, but for when it is heard.
@@ -79,6 +88,32 @@ class Actor:
             done((got, seconds, Failure(*problem) if problem else None), payload)
 
         meta.future().add_done_callback(answered)
+
+    def disk(self, method: str, *args: Any, done: Callable[[Any], None]) -> None:
+        """Have it do something with its node's files; ``done`` gets the answer or an ActorLost."""
+
+        def answered(future: Any) -> None:
+            error = future.exception()
+            done(future.result() if error is None else ActorLost(reason_of(error)))
+
+        self._disk.remote(method, *args).future().add_done_callback(answered)
+
+    def disk_at_once(self, method: str, *args: Any) -> None:
+        """The same, beside whatever else it does there; without an answer."""
+        self._at_once.remote(method, *args)
+
+    def read(
+        self, key: str, start: int, stop: int, done: Callable[[Any, ObjectPayload], None]
+    ) -> None:
+        """Have it give bytes of its copy: ``done`` gets what became of it, and the payload."""
+        answer, data = self._read.remote(key, start, stop)
+        payload = ObjectPayload(data)
+
+        def answered(future: Any) -> None:
+            error = future.exception()
+            done(future.result() if error is None else ActorLost(reason_of(error)), payload)
+
+        answer.future().add_done_callback(answered)
 
     def cancel(self, ticket: int) -> None:
         """Cut that request off."""

@@ -6,12 +6,12 @@ import contextlib
 import os
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-from raydl.cluster.actors import CONTROL, MOST_LANES, Actor, shipped_by_value
+from raydl.cluster.actors import CONTROL, DISK, DISK_THREADS, MOST_LANES, Actor, shipped_by_value
 from raydl.cluster.address import ClusterChoice, parse_address
 from raydl.cluster.authentication import sends_token
 from raydl.cluster.connection import abandon, attach, detach, disconnect, give
@@ -34,6 +34,7 @@ class Node:
     is_head: bool
     cpus: float
     object_store: int
+    labels: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 def connect(choice: ClusterChoice, wanted: Callable[[], bool] = lambda: True) -> Session:
@@ -74,6 +75,7 @@ class Session:
                     is_head="node:__internal_head__" in resources,
                     cpus=float(resources.get("CPU", 0)),
                     object_store=int(resources.get("object_store_memory", 0)),
+                    labels=dict(entry.get("Labels") or {}),
                 )
             )
         return nodes
@@ -100,10 +102,10 @@ class Session:
         affinity = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
         with shipped_by_value(self._ray):
             if self._actor_class is None:  # pickled once, for all nodes
-                # Ray's client refuses groups: there, two more threads serve all alike.
-                threads: dict[str, Any] = {"max_concurrency": MOST_LANES + 2}
+                # Ray's client refuses groups: there, some more threads serve all alike.
+                threads: dict[str, Any] = {"max_concurrency": MOST_LANES + 2 + DISK_THREADS}
                 if not self._is_client:
-                    threads["concurrency_groups"] = {CONTROL: 2}
+                    threads["concurrency_groups"] = {CONTROL: 2, DISK: DISK_THREADS}
                 self._actor_class = self._ray.remote(
                     num_cpus=0, max_restarts=0, max_task_retries=0, **threads
                 )(worker)

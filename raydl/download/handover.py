@@ -33,7 +33,13 @@ class Handover:
         self._cancelled = self._closed = False
         self._given: Payload | None = None
 
-    def take(self, part: Part, payload: Payload, done: Callable[[str], None]) -> None:
+    def take(
+        self,
+        part: Part,
+        payload: Payload,
+        node: str,  # noqa: ARG002 - as Destination has it
+        done: Callable[[str], None],
+    ) -> None:
         """Keep it for whoever iterates; it is done when the next one is asked for."""
         self._out.put((part, payload, done))
         if self._closed:

@@ -12,20 +12,35 @@ from raydl.cluster.address import ClusterChoice
 from raydl.scheduler.inbox import THREADS
 from raydl.scheduler.scheduler import Scheduler
 from raydl.workers.fleet import ClusterFleet
-from raydl.workers.protocol import ConnectFailed, Disconnected, Fetched, Message
+from raydl.workers.protocol import (
+    Connected,
+    ConnectFailed,
+    Disconnected,
+    Fetched,
+    Joined,
+    Left,
+    Message,
+)
 from raydl.workers.threads import BufferPool, LocalTeam
 
 _Pays = Callable[[], bool]
 
 
+Listen = Callable[[Message], None]
+"""Gets what a fleet says beside the scheduler, from any thread; it returns at once."""
+
+
 class _Line:
-    """What a fleet says to the scheduler, until the fleet is closed. ``failed``: it has nothing to
-    say any more, because its cluster cannot be used."""
+    """What a fleet says to the scheduler, until the fleet is closed, and to those who listen.
+    ``failed``: it has nothing to say any more, because its cluster cannot be used."""
 
     def __init__(self, scheduler: Scheduler, pool: str) -> None:
         self._scheduler, self._pool = scheduler, pool
         self._lock = threading.Lock()
         self._is_open, self.failed = True, False
+        self._listeners: list[Listen] = []
+        self._there: dict[object, Message] = {}
+        """What a listener that comes late has to know: who is connected, and who has joined."""
 
     def post(self, message: Message) -> None:
         if isinstance(message, ConnectFailed | Disconnected):
@@ -33,9 +48,33 @@ class _Line:
         with self._lock:
             if self._is_open:
                 self._scheduler.post(message, self._pool)
+                self._note(message)
+                for listen in self._listeners:
+                    listen(message)
                 return
         if isinstance(message, Fetched) and message.payload is not None:
             message.payload.release()
+
+    @contextlib.contextmanager
+    def heard_by(self, listen: Listen) -> Iterator[None]:
+        with self._lock:
+            for message in self._there.values():
+                listen(message)
+            self._listeners.append(listen)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._listeners.remove(listen)
+
+    def _note(self, message: Message) -> None:
+        match message:
+            case Connected():
+                self._there[Connected] = message
+            case Joined(team):
+                self._there[team.node] = message
+            case Left(node):
+                self._there.pop(node, None)
 
     def close(self) -> None:
         with self._lock:
@@ -103,9 +142,16 @@ class Machines:
                 team.close()
 
     @contextlib.contextmanager
-    def cluster(self, choice: ClusterChoice, here: bool, pays: Callable[[], bool]) -> Iterator[str]:
+    def cluster(
+        self,
+        choice: ClusterChoice,
+        here: bool,
+        pays: Callable[[], bool],
+        listen: Listen | None = None,
+    ) -> Iterator[str]:
         """The nodes of a cluster fetch too, from when it ``pays``; ``here``: this one as well.
 
+        ``listen`` gets what its fleet says, from who is there already on.
         Yields the name of their pool. A cluster that could not be used is tried again by the next
         download. Leaving with an exception hurries: a user who interrupts a download is not kept
         waiting.
@@ -121,7 +167,10 @@ class Machines:
                 cluster.users.append(use)
         hurry = True
         try:
-            yield cluster.pool
+            with contextlib.ExitStack() as stack:
+                if listen is not None:
+                    stack.enter_context(cluster.line.heard_by(listen))
+                yield cluster.pool
             hurry = False
         finally:
             with self._lock:

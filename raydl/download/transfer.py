@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 
 from raydl.cluster.address import ClusterChoice
@@ -13,8 +14,9 @@ from raydl.download.mirrorsearch import MirrorSearch
 from raydl.download.onestream import OneStream
 from raydl.model.coverage import Coverage
 from raydl.model.events import Emit, Planned
-from raydl.model.parts import Part, Plan
+from raydl.model.parts import Part
 from raydl.origin.resolver import Located
+from raydl.scheduler.destination import Destination
 from raydl.scheduler.inbox import THREADS, Held
 from raydl.scheduler.job import Job, Reach, Wants
 from raydl.scheduler.meter import Meter
@@ -34,11 +36,11 @@ JOIN_AT_ONCE = 1 << 30
 CLOSE_SECONDS = 2.0
 
 
-class Transfer:
-    """A file on its way from its origins: what the scheduler fetches for one download."""
+class Placing:
+    """A file on its way from its origins to a destination: a job of the scheduler."""
 
-    def __init__(self, job: Job, handover: Handover, announcer: Announcer) -> None:
-        self._job, self._handover, self._announcer = job, handover, announcer
+    def __init__(self, job: Job, announcer: Announcer) -> None:
+        self._job, self._announcer = job, announcer
 
     @property
     def meter(self) -> Meter:
@@ -55,22 +57,9 @@ class Transfer:
         """A line that says which limit was met; empty where that is not known."""
         return self._job.limit
 
-    def chunks(self) -> Iterator[tuple[Part, memoryview]]:
-        """The file's bytes, in order. A view is good until the next one is asked for.
-
-        Raises RaydlError when the download cannot be finished.
-        """
-        for part, payload in self.payloads():
-            yield part, payload.view()
-
-    def payloads(self) -> Iterator[tuple[Part, Payload]]:
-        """Like ``chunks``, but yields payload handles."""
+    def begin(self) -> None:
+        """Start to fetch; the destination is told of the end."""
         machines.scheduler.begin(self._job)
-        yield from self._handover.payloads()
-
-    def cancel(self) -> None:
-        """Let ``chunks`` raise CancelledError; from any thread."""
-        self._handover.cancel()
 
     def hold(self, paused: bool) -> None:
         """Ask for nothing more, or go on; from any thread."""
@@ -82,20 +71,49 @@ class Transfer:
         A listener that blocks is not waited for long.
         """
         machines.scheduler.close(self._job, CLOSE_SECONDS)
-        self._handover.close()
         self._announcer.close(CLOSE_SECONDS)
 
 
-class _Announced:
-    """A handover that ends once everything that happened before is emitted."""
+class Transfer(Placing):
+    """The same to whoever takes the bytes in their order: what the scheduler fetches for a sink."""
 
-    def __init__(self, handover: Handover, announcer: Announcer) -> None:
-        self.here, self.in_order = handover.here, handover.in_order
-        self.take = handover.take
-        self._handover, self._announcer = handover, announcer
+    def __init__(self, job: Job, announcer: Announcer, handover: Handover) -> None:
+        super().__init__(job, announcer)
+        self._handover = handover
+
+    def chunks(self) -> Iterator[tuple[Part, memoryview]]:
+        """The file's bytes, in order. A view is good until the next one is asked for.
+
+        Raises RaydlError when the download cannot be finished.
+        """
+        for part, payload in self.payloads():
+            yield part, payload.view()
+
+    def payloads(self) -> Iterator[tuple[Part, Payload]]:
+        """Like ``chunks``, but yields payload handles."""
+        self.begin()
+        yield from self._handover.payloads()
+
+    def cancel(self) -> None:
+        """Let ``chunks`` raise CancelledError; from any thread."""
+        self._handover.cancel()
+
+    def close(self) -> None:
+        """Have done with it, and with what nobody took."""
+        super().close()
+        self._handover.close()
+
+
+class _Announced:
+    """A destination that ends once everything that happened before is emitted."""
+
+    def __init__(self, destination: Destination, announcer: Announcer) -> None:
+        self.here, self.in_order = destination.here, destination.in_order
+        self.take = destination.take
+        self._destination, self._announcer = destination, announcer
 
     def end(self, error: BaseException | None) -> None:
-        self._announcer.then(partial(self._handover.end, error))
+        self._announcer.then(partial(self._destination.end, error))
 
 
 @contextlib.contextmanager
@@ -118,9 +136,10 @@ def transfer(
         fetching: Transfer | OneStream
         remote = found.remote
         if remote.ranges and remote.size is not None:
-            plan = _plan(kept, remote.size, choice, options)
-            emit(Planned.of(plan))
-            fetching = _transfer(found, plan, choice, options, emit, stack, stay)
+            handover = Handover(here=not stay)
+            how = Fetching(threads=options.fetch_here and not stay, at_once=stay)
+            job, announcer = _job(found, handover, choice, options, emit, kept, how, stack)
+            fetching = Transfer(job, announcer, handover)
         else:
             fetching = OneStream(
                 found.source,
@@ -134,56 +153,80 @@ def transfer(
         yield fetching
 
 
-def _plan(kept: Coverage | None, size: int, choice: ClusterChoice, options: Options) -> Plan:
-    return make_plan(
-        size,
+@dataclass(frozen=True)
+class Fetching:
+    """Who fetches: this process's ``threads`` too, or only workers on nodes, with ``at_once`` from
+    the start whatever the file's size; ``labels`` are those that the nodes must have."""
+
+    threads: bool = True
+    at_once: bool = False
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+@contextlib.contextmanager
+def placing(
+    found: Located,
+    destination: Destination,
+    choice: ClusterChoice,
+    options: Options,
+    emit: Emit,
+    *,
+    kept: Coverage,
+    how: Fetching,
+) -> Iterator[Placing]:
+    """The bytes that are not ``kept`` of the file found, to a destination, once it is begun.
+
+    The origin has to serve byte ranges. Leaving the context ends it, finished or not.
+    """
+    with contextlib.ExitStack() as stack:
+        fetching = Placing(*_job(found, destination, choice, options, emit, kept, how, stack))
+        stack.callback(fetching.close)
+        yield fetching
+
+
+def _job(
+    found: Located,
+    destination: Destination,
+    choice: ClusterChoice,
+    options: Options,
+    emit: Emit,
+    kept: Coverage | None,
+    how: Fetching,
+    stack: contextlib.ExitStack,
+) -> tuple[Job, Announcer]:
+    """A job for the scheduler, with the machines that fetch it, until ``stack`` is left."""
+    assert found.remote.size is not None
+    plan = make_plan(
+        found.remote.size,
         kept=kept,
         parts=options.parts,
         part_size=options.part_size,
         window=_window_limit(choice, options),
     )
-
-
-def _window_limit(choice: ClusterChoice, options: Options) -> int:
-    # Alone, every byte of the window is in this process, which holds at most half of it.
-    return options.max_memory // 2 if choice.how == "none" else options.max_memory
-
-
-def _transfer(
-    found: Located,
-    plan: Plan,
-    choice: ClusterChoice,
-    options: Options,
-    emit: Emit,
-    stack: contextlib.ExitStack,
-    stay: bool,
-) -> Transfer:
-    """A job for the scheduler, with the machines that fetch it, until ``stack`` is left."""
-    handover = Handover(here=not stay)
-    announcer = Announcer(emit, handover.end)
+    emit(Planned.of(plan))
+    announcer = Announcer(emit, destination.end)
     stack.callback(announcer.close, CLOSE_SECONDS)
-    threads = options.fetch_here and not stay
-    if threads:
+    if how.threads:
         stack.enter_context(machines.threads(options.max_memory // 2))
     scheduler = machines.scheduler
     # This machine's threads do what an actor here would do, without a copy through the object
     # store. An actor is for bytes that stay there, and for a user who asks for a separate Ray on
     # one machine.
-    actor_here = options.fetch_here and (stay or choice.how == "local")
+    actor_here = options.fetch_here and (how.at_once or choice.how == "local")
     meter = Meter(plan.size - plan.span, plan.size)
     pool = THREADS
     if choice.how != "none" and plan.span:
 
         def pays() -> bool:
             is_long = plan.span > JOIN_AT_ONCE or meter.seconds_left() > JOIN_SECONDS
-            return stay or not options.fetch_here or is_long
+            return how.at_once or not options.fetch_here or is_long
 
         pool = stack.enter_context(machines.cluster(choice, actor_here, pays))
     search = MirrorSearch(found, options, lambda other: scheduler.inbox.tell(job, other))
     job = Job(
         plan,
         [Mirror(found.source, found.again)],
-        _Announced(handover, announcer),
+        _Announced(destination, announcer),
         scheduler.inbox,
         announcer.emit,
         wants=Wants(
@@ -195,11 +238,16 @@ def _transfer(
             lowest=options.lowest_speed,
         ),
         throttle=scheduler.throttles.at(options.limit_rate),
-        reach=Reach(pool, threads, actor_here),
+        reach=Reach(pool, how.threads, actor_here, how.labels),
         meter=meter,
         awaited=search.count,
         may_go_on=announcer.keeps_up,
     )
     stack.callback(search.close)
     search.start()
-    return Transfer(job, handover, announcer)
+    return job, announcer
+
+
+def _window_limit(choice: ClusterChoice, options: Options) -> int:
+    # Alone, every byte of the window is in this process, which holds at most half of it.
+    return options.max_memory // 2 if choice.how == "none" else options.max_memory

@@ -19,7 +19,7 @@ from raydl.output.partfile import PartFile
 from raydl.output.sink import write_hashed
 from raydl.output.syncer import Syncer
 from raydl.output.takeover import journal_of, why_start_over
-from raydl.output.target import check_space
+from raydl.output.target import check_space, sync_directory
 
 _READ_SIZE = 8 << 20
 
@@ -113,7 +113,7 @@ class FileSink:
             self._syncer.bring(self.written)
             self._part.move(self._overwrite)
             self._journal_path.unlink(missing_ok=True)
-            _sync_directory(self._target.parent)
+            sync_directory(self._target.parent)
         except OSError as error:
             raise output_error(error, self._target, self._how_to_go_on()) from None
         self._ended = True
@@ -175,7 +175,7 @@ class FileSink:
         if self._overwrite:  # whoever may not read what is there may not read what replaces it
             self._part.take_mode(_READ_AND_WRITE)
         self._journal.save(self._journal_path)
-        _sync_directory(self._target.parent)
+        sync_directory(self._target.parent)
         os.lseek(self._part.fd, self.kept.size, os.SEEK_SET)
         self._began = True
 
@@ -215,13 +215,3 @@ class FileSink:
 
     def _how_to_go_on(self) -> str:
         return "run the same command again to go on" if self._can_resume else ""
-
-
-def _sync_directory(path: Path) -> None:
-    """Make the rename itself durable, where directories can be synced."""
-    with contextlib.suppress(OSError):
-        fd = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)

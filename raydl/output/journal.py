@@ -30,7 +30,7 @@ LARGEST = 1 << 20
 _DIGEST_ETAG = re.compile(r'"[0-9a-f]{32,128}(-[0-9]+)?"', re.IGNORECASE)
 """An ETag that is made from the content, as object stores make them."""
 
-_NONSENSE = (AttributeError, LookupError, TypeError, ValueError)
+NONSENSE = (AttributeError, LookupError, TypeError, ValueError)
 """What comes of taking a record apart that is none of ours."""
 
 
@@ -71,9 +71,14 @@ class Journal:
         """The journal at ``path``, or None where there is none of ours that can be understood."""
         try:
             with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
-                journal = cls(**_fields(json.loads(file.read(LARGEST))))
-        except (OSError, TargetError, RecursionError, *_NONSENSE):
+                return cls.parse(json.loads(file.read(LARGEST)))
+        except (OSError, TargetError, RecursionError, *NONSENSE):
             return None
+
+    @classmethod
+    def parse(cls, record: dict[str, Any]) -> Journal | None:
+        """The journal with this record, if that is sound. Raises ``NONSENSE`` where it is none."""
+        journal = cls(**_fields(record))
         return journal if journal._is_sound() else None
 
     def _is_sound(self) -> bool:
@@ -90,7 +95,7 @@ class Journal:
             # A new file, so that nothing that lies there, or that it links to, is written into.
             fresh.unlink(missing_ok=True)
             with os.fdopen(make_own(fresh, os.O_WRONLY, 0o600), "w") as file:
-                json.dump(self._record(), file)
+                json.dump(self.record(), file)
                 file.flush()
                 os.fsync(file.fileno())
             fresh.replace(path)
@@ -99,7 +104,8 @@ class Journal:
                 fresh.unlink()
             raise
 
-    def _record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, Any]:
+        """As plain data."""
         texts = {"identity": str(self.identity), "synced": str(self.synced)}
         return {"version": VERSION, **vars(self), **texts}
 
@@ -117,6 +123,11 @@ class Journal:
         grew_in_order = self.synced.size == self.synced.prefix
         if grew_in_order and self.boot != "" and self.boot == boot_id():
             return Coverage([(0, end)])
+        return self.kept_safe(length)
+
+    def kept_safe(self, length: int) -> Coverage:
+        """The same of what is safe on the disk."""
+        end = min(length, self.size or 0)
         return Coverage((start, min(stop, end)) for start, stop in self.synced)
 
     def _same_content(self, remote: Remote) -> bool:
@@ -160,7 +171,7 @@ class Journal:
 
 
 def _fields(record: dict[str, Any]) -> dict[str, Any]:
-    """What a Journal is made of, from its record. Raises ``_NONSENSE``."""
+    """What a Journal is made of, from its record. Raises ``NONSENSE``."""
     version = record.pop("version")
     if version == 1:
         # It had a URL and its query's digest, and how many of the file's first bytes were safe.

@@ -119,3 +119,13 @@ def check_space(path: Path, needed: int) -> None:
             f"{path.parent} has {format_size(free)} free, {format_size(needed)} are needed",
             "free some space, or save elsewhere with -o",
         )
+
+
+def sync_directory(path: Path) -> None:
+    """Make the rename itself durable, where directories can be synced."""
+    with contextlib.suppress(OSError):
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)

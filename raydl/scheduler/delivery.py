@@ -21,8 +21,9 @@ class Delivery:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._lies_in: dict[int, tuple[Memory, int]] = {}
-        """What each part takes of the memory that it lies in, until it is released."""
+        self._lies_in: dict[int, tuple[Memory, int, str]] = {}
+        """What each part takes of the memory that it lies in, and whose that is, until it is
+        released."""
         self.transit = Transit()
 
     def accept(self, flight: Flight, message: Fetched, payload: Payload) -> Part | None:
@@ -30,7 +31,7 @@ class Delivery:
         job, part, node = self._job, flight.part, flight.node.name
         rest = job.window.arrived(part, message.got, payload)
         here = part._replace(stop=part.start + message.got)
-        self._lies_in[part.start] = (flight.node.team.memory, message.got)
+        self._lies_in[part.start] = (flight.node.team.memory, message.got, node)
         job.retries.fitted(part.start)
         job.mirror_choice.fitted(part.start)
         job.meter.arrived(node, message.got)
@@ -50,7 +51,8 @@ class Delivery:
                 break
             self.transit.drop(part.start)
             window.pop(part.start)
-            destination.take(part, payload, partial(self._done, part, payload))
+            node = self._lies_in[part.start][2]
+            destination.take(part, payload, node, partial(self._done, part, payload))
 
     def pulled(self, message: Pulled, now: float) -> None:
         """Bytes came here, or are lost."""
@@ -85,7 +87,7 @@ class Delivery:
 
     def drop(self, now: float) -> None:
         """Nobody wants what is left any more."""
-        for memory, size in self._lies_in.values():
+        for memory, size, _ in self._lies_in.values():
             memory.released(size, now)
         self._lies_in.clear()
         self.transit = Transit()
@@ -93,7 +95,7 @@ class Delivery:
             payload.release()
 
     def _release(self, start: int, payload: Payload, now: float) -> None:
-        memory, size = self._lies_in.pop(start)
+        memory, size, _ = self._lies_in.pop(start)
         memory.released(size, now)
         payload.release()
 

@@ -19,9 +19,10 @@ class Destination(Protocol):
     here: bool
     in_order: bool
 
-    def take(self, part: Part, payload: Payload, done: Callable[[str], None]) -> None:
-        """Take these bytes, and return at once; ``done`` is called, by any thread, once they are
-        where they belong, or with the reason why they are lost and have to be fetched again."""
+    def take(self, part: Part, payload: Payload, node: str, done: Callable[[str], None]) -> None:
+        """Take these bytes, which ``node`` fetched, and return at once. ``done`` is called, by any
+        thread, once they are where they belong, or with the reason why they are lost and have to
+        be fetched again."""
 
     def end(self, error: BaseException | None) -> None:
         """Nothing more comes: all bytes are where they belong, or ``error`` says why not."""

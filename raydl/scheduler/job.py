@@ -33,11 +33,13 @@ class Reach:
     """Which nodes fetch a file: those of one ``pool``, this process's ``threads``, or both.
 
     ``actor_here``: a worker of the pool on this machine fetches too, instead of the threads.
+    ``labels``: only nodes that have all of these do.
     """
 
     pool: str = THREADS
     threads: bool = True
     actor_here: bool = False
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,9 @@ class Job:
         """Whether ``node`` may fetch for it."""
         if node.pool == THREADS:
             return self.reach.threads and not self.has_actor_here
-        return node.pool == self.reach.pool and (self.reach.actor_here or node.name != HERE)
+        if node.pool != self.reach.pool or not (self.reach.actor_here or node.name != HERE):
+            return False
+        return all(node.team.labels.get(key) == value for key, value in self.reach.labels)
 
     def rivals(self, start: int) -> list[Flight]:
         """The requests for the bytes at ``start`` that are still wanted."""

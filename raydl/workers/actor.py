@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from raydl.cluster.actors import MOST_LANES, Actor, ActorLost, Outcome
 from raydl.cluster.session import Node
 from raydl.model.parts import Part
 from raydl.model.remote import Source
+from raydl.workers.nodefiles import LOST, Answer
 from raydl.workers.protocol import HERE, Fetched, Heard, Memory, Payload, Post, Pulse
+
+
+def lost_answer(reason: str) -> Answer:
+    """What stands for the answer of a worker that will never give one."""
+    return (LOST, reason, ""), None
 
 
 def name_of(node: Node) -> str:
@@ -34,7 +41,7 @@ class ActorTeam:
         memory: Memory,
         period: Callable[[], float],
     ) -> None:
-        self.node = name_of(node)
+        self.node, self.labels = name_of(node), node.labels
         self.place = node
         self.actor = actor
         self.memory = memory
@@ -73,6 +80,45 @@ class ActorTeam:
     def look(self) -> Pulse | None:
         """What it answered last."""
         return self._pulse
+
+    def disk(self, method: str, *args: Any, done: Callable[[Any], None]) -> None:
+        """Have its worker do something with the node's files; ``done`` gets an ``Answer``."""
+        self._ask(partial(self.actor.disk, method, *args), done)
+
+    def disk_at_once(self, method: str, *args: Any) -> None:
+        """The same, beside whatever else the worker does there; without an answer."""
+        with contextlib.suppress(Exception):
+            self.actor.disk_at_once(method, *args)
+
+    def read(
+        self, key: str, start: int, stop: int, done: Callable[[Any, Payload | None], None]
+    ) -> None:
+        """Have bytes of the node's copy brought to its store; ``done`` gets them."""
+
+        def answered(answer: Any, payload: Payload) -> None:
+            if isinstance(answer, ActorLost):
+                self._lost(self, answer.reason)
+                answer = lost_answer(answer.reason)
+            done(answer, payload)
+
+        try:
+            self.actor.read(key, start, stop, answered)
+        except Exception as error:  # the connection to Ray has gone
+            self._lost(self, type(error).__name__)
+            done(lost_answer(type(error).__name__), None)
+
+    def _ask(self, call: Callable[..., None], done: Callable[[Any], None]) -> None:
+        def answered(answer: Any) -> None:
+            if isinstance(answer, ActorLost):
+                self._lost(self, answer.reason)
+                answer = lost_answer(answer.reason)
+            done(answer)
+
+        try:
+            call(done=answered)
+        except Exception as error:  # the connection to Ray has gone
+            self._lost(self, type(error).__name__)
+            done(lost_answer(type(error).__name__))
 
     def heard(self, answer: tuple[Any, ...], at: float) -> None:
         """Take in a status report of the worker, and pass it on."""

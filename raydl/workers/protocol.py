@@ -75,6 +75,8 @@ class Team(Protocol):
     """The lanes of one node."""
 
     node: str
+    labels: Mapping[str, str]
+    """Of its node, as Ray has them."""
     most: int
     """Requests that it can have in flight at once."""
     reports: bool

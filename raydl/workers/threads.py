@@ -5,8 +5,9 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from mmap import mmap
+from types import MappingProxyType
 
 from raydl.model.errors import RaydlError
 from raydl.model.failure import Failure
@@ -116,6 +117,7 @@ class LocalTeam:
     """The lanes of this process; there are as many threads as requests were in flight at once."""
 
     node = HERE
+    labels: Mapping[str, str] = MappingProxyType({})
     most = MOST_THREADS
     reports, period = False, 0.0
 

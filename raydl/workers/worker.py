@@ -17,9 +17,11 @@ import urllib.parse
 from collections.abc import Iterable
 from typing import Any
 
+from raydl.cluster.objects import get_object
 from raydl.model.failure import Failure
 from raydl.model.remote import Source
 from raydl.origin import Origin
+from raydl.workers.nodefiles import NodeFiles
 
 
 class _Request:
@@ -118,6 +120,7 @@ class NodeWorker:
 
     def __init__(self, copy: bool) -> None:
         self._worker = Worker()
+        self._files = NodeFiles(get_object)
         self._copy = copy
         self._monitor = os.environ.get("_RAYDL_MONITOR")
 
@@ -141,9 +144,12 @@ class NodeWorker:
         meta = (got, time.monotonic() - began, what)
         if not got:
             return meta, None
+        return meta, self._sent(view[:got])
+
+    def _sent(self, data: memoryview) -> Any:
         # PickleBuffer goes to the object store and back without a copy by pickle; a Ray Client
         # driver cannot read it and gets bytes.
-        return meta, bytes(view[:got]) if self._copy else pickle.PickleBuffer(view[:got])
+        return bytes(data) if self._copy else pickle.PickleBuffer(data)
 
     def pulse(self) -> tuple[float, int, dict[int, int], tuple[float, float] | None]:
         """The fields of a Pulse, but for when it is heard."""
@@ -163,9 +169,19 @@ class NodeWorker:
         for ticket in tickets:
             self._worker.cancel(ticket)
 
+    def disk(self, method: str, *args: Any) -> Any:
+        """Do something with this node's copies of files: see ``NodeFiles``."""
+        return getattr(self._files, method)(*args)
+
+    def read(self, key: str, start: int, stop: int) -> tuple[Any, Any]:
+        """Give bytes of a copy: what happened, and the bytes, as two objects."""
+        answer, data = self._files.read(key, start, stop)
+        return answer, data if data is None else self._sent(memoryview(data))
+
     def rest(self, last: int) -> None:
         """End all requests up to ticket ``last``, keep nothing of them, wait for a download."""
         self._worker.rest(last)
+        self._files.close_all()
         urllib.parse.clear_cache()  # type: ignore[attr-defined] # of URLs, signed ones too
 
 

@@ -25,7 +25,9 @@ def payload(pool):
 def test_a_part_is_done_when_the_next_one_is_asked_for(pool):
     handover, done = Handover(here=True), []
     for part in (ONE, TWO):
-        handover.take(part, payload(pool), lambda problem, part=part: done.append((part, problem)))
+        handover.take(
+            part, payload(pool), "n", lambda problem, part=part: done.append((part, problem))
+        )
     handover.end(None)
     seen = []
     for part, _ in handover.payloads():
@@ -43,7 +45,7 @@ def test_what_ended_it_is_raised():
 
 def test_a_cancel_comes_before_what_waits(pool):
     handover = Handover(here=True)
-    handover.take(ONE, payload(pool), lambda problem: None)
+    handover.take(ONE, payload(pool), "n", lambda problem: None)
     handover.cancel()
     with pytest.raises(CancelledError):
         list(handover.payloads())
@@ -55,12 +57,12 @@ def test_what_nobody_takes_gives_its_memory_back(pool):
     """Also what comes after it was closed, and what was given out last: once, whoever is late."""
     handover = Handover(here=True)
     late = payload(pool)
-    handover.take(ONE, payload(pool), lambda problem: None)
+    handover.take(ONE, payload(pool), "n", lambda problem: None)
     chunks = handover.payloads()
     _, first = next(chunks)
     assert not pool.has_room(1, 0.0)
     handover.close()
-    handover.take(TWO, late, lambda problem: None)
+    handover.take(TWO, late, "n", lambda problem: None)
     first.release()
     assert pool.has_room(20, 0.0)
     assert not pool.has_room(21, 0.0)

@@ -15,7 +15,7 @@ class Late(Bench):
 
     here = in_order = False
 
-    def take(self, part, payload, done):
+    def take(self, part, payload, node, done):
         self.after(1.0, lambda: done(""))
 
 

@@ -238,7 +238,7 @@ class Anywhere:
     def __init__(self, bench, loses=lambda part: False):
         self.bench, self.loses, self.taken, self.ended = bench, loses, [], []
 
-    def take(self, part, payload, done):
+    def take(self, part, payload, node, done):
         assert not payload.here
         problem = "the disk is full" if self.loses(part) else ""
         if not problem:

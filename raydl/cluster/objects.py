@@ -1,0 +1,20 @@
+"""Ray's objects, as a worker on a node takes them. Shipped to the nodes by value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def get_object(ref: Any, seconds: float) -> memoryview | None:
+    """The bytes of an object, pulled to this node; None where they do not come so soon.
+
+    Raises LookupError for an object that is lost.
+    """
+    import ray
+
+    try:
+        return memoryview(ray.get(ref, timeout=seconds))
+    except ray.exceptions.GetTimeoutError:
+        return None
+    except ray.exceptions.RayError as error:
+        raise LookupError(type(error).__name__) from None

@@ -1,0 +1,95 @@
+"""The record beside a finished file on a node: which file it is, and its digest.
+
+With it the next run knows what is there without reading it: ``.NAME.raydl`` beside ``NAME``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raydl.model.digests import Proof
+from raydl.model.errors import TargetError
+from raydl.model.remote import Remote
+from raydl.origin.identity import Identity
+from raydl.output.journal import LARGEST, NONSENSE, Journal
+from raydl.settings.ownfile import make_own, open_own
+
+VERSION = 1
+
+
+def record_path(target: Path) -> Path:
+    """Where the record of ``target`` is."""
+    return target.with_name(f".{target.name}.raydl")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a finished file is: its journal, when it was written last (ns), its digests (hex)."""
+
+    journal: Journal
+    mtime: int
+    digests: dict[str, str]
+
+    @classmethod
+    def of(cls, journal: Journal, target: Path, digests: dict[str, str]) -> Record:
+        """The record of what is at ``target`` now. Raises OSError."""
+        return cls(journal, target.stat().st_mtime_ns, digests)
+
+    @classmethod
+    def load(cls, path: Path) -> Record | None:
+        """The record at ``path``; None where there is none of ours that can be understood."""
+        try:
+            with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
+                fields = json.loads(file.read(LARGEST))
+            journal = Journal.parse(fields["journal"])
+            mtime, digests = fields["mtime"], fields["digests"]
+        except (OSError, TargetError, RecursionError, *NONSENSE):
+            return None
+        sound = type(mtime) is int and isinstance(digests, dict)
+        if journal is None or not sound or not all(type(v) is str for v in digests.values()):
+            return None
+        return cls(journal, mtime, digests)
+
+    def save(self, path: Path) -> None:
+        """Replace the record at ``path`` in one step. Raises OSError."""
+        fresh = path.with_name(path.name + "~")
+        fields: dict[str, Any] = {
+            "version": VERSION,
+            "journal": self.journal.record(),
+            "mtime": self.mtime,
+            "digests": self.digests,
+        }
+        try:
+            fresh.unlink(missing_ok=True)
+            with os.fdopen(make_own(fresh, os.O_WRONLY, 0o600), "w") as file:
+                json.dump(fields, file)
+            fresh.replace(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                fresh.unlink()
+            raise
+
+    def objection(
+        self, target: Path, remote: Remote, identity: Identity, proof: Proof | None
+    ) -> str:
+        """Why what is at ``target`` is not known to be the file that ``remote`` is; else empty.
+
+        Raises OSError.
+        """
+        found = target.stat()
+        if found.st_size != self.journal.size or found.st_mtime_ns != self.mtime:
+            return "it was changed since it was downloaded"
+        if proof is not None:
+            known = self.digests.get(proof.checksum.algorithm)
+            if known is None:
+                return f"its {proof.checksum.algorithm} is not known"
+            return "" if known == proof.checksum.hex else "it has another digest"
+        another = self.journal.another_url(remote, identity, False)
+        if another:
+            return f"it is of another URL, {another}"
+        return self.journal.objection(remote, False)
