@@ -15,7 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 from raydl.model.errors import RaydlError
 from raydl.model.parts import Plan
 from raydl.model.remote import Remote
-from raydl.model.report import Report
+from raydl.model.report import HAVE_FILE, Report
 from raydl.model.units import counted, format_duration, format_size
 from raydl.model.weburl import redact
 
@@ -257,6 +257,11 @@ class CopyNow(NamedTuple):
     from_peers: int
     problem: str
 
+    @property
+    def has_file(self) -> bool:
+        """Whether the file is at its path there."""
+        return self.state in HAVE_FILE
+
 
 @dataclass(frozen=True)
 class CopiesNow(Event):
@@ -272,10 +277,16 @@ class CopiesNow(Event):
     @property
     def whole(self) -> int:
         """How many nodes have the file."""
-        return sum(copy.state in ("done", "had", "skipped") for copy in self.copies)
+        return sum(copy.has_file for copy in self.copies)
+
+    @property
+    def count(self) -> str:
+        """How many that are, and of how many."""
+        verb = "has" if len(self.copies) == 1 else "have"
+        return f"{self.whole} of {counted(len(self.copies), 'node')} {verb}"
 
     def __str__(self) -> str:
-        return f"{self.whole} of {counted(len(self.copies), 'node')} have the file"
+        return f"{self.count} the file"
 
 
 @dataclass(frozen=True)

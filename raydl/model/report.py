@@ -7,6 +7,9 @@ from typing import Any
 
 from raydl.model.units import counted, format_duration, format_size
 
+HAVE_FILE = ("done", "had", "skipped")
+"""The states of a copy whose node has the file."""
+
 
 @dataclass(frozen=True)
 class NodeShare:
@@ -82,25 +85,53 @@ class Report:
 
     def summary(self) -> str:
         """What became of it, in a line."""
+        if any(share.state for share in self.nodes):
+            return self._summary_of_copies()
         where = self.path or "standard output"
         if self.skipped:
             line = f"{where} exists, {format_size(self.size)}: skipped"
             return ", ".join((line, *(f"{algorithm} verified" for algorithm in self.digests)))
         line = f"{where}: {format_size(self.size)} in {format_duration(self.seconds)}"
-        if self.fetched:
-            line += f", {format_size(self.speed)}/s"
-            over = format_duration(self.transfer_seconds)
-            if over != format_duration(self.seconds):
-                line += f" over {over}"
+        line += self._pace()
         if len(self.nodes) > 1:
             line += f", {counted(len(self.nodes), 'node')}"
         if self.resumed:
             line += f", {format_size(self.resumed)} kept from before"
-        if self.retries:
-            line += f", {counted(self.retries, 'retry', 'retries')}"
-        for algorithm in self.digests:
-            line += f", {algorithm} verified"
+        return line + self._trouble_and_proof()
+
+    def _summary_of_copies(self) -> str:
+        copies = [share for share in self.nodes if share.state]
+        there = [share for share in copies if share.state in HAVE_FILE]
+        new = [share for share in there if share.state == "done"]
+        of = "" if len(there) == len(copies) else f"{len(there)} of "
+        nodes = f"{of}{counted(len(copies), 'node')}"
+        line = f"{self.path} on {nodes}: {format_size(self.size)} each"
+        if there and not new:
+            line += ", from before"
+        else:
+            line += f" in {format_duration(self.seconds)}"
+            line += f", {format_size(self.fetched) if self.fetched else 'nothing'} from the origin"
+            line += self._pace()
+            if len(new) < len(there):
+                line += f", {counted(len(there) - len(new), 'node')} had it before"
+            elif self.resumed:
+                line += f", {format_size(self.resumed)} kept from before"
+        line += self._trouble_and_proof()
+        digests = {share.digest for share in there}
+        if not self.digests and len(there) > 1 and len(digests) == 1 and any(digests):
+            line += f", the same {digests.pop().partition(':')[0]} on all"
         return line
+
+    def _pace(self) -> str:
+        if not self.fetched:
+            return ""
+        over = format_duration(self.transfer_seconds)
+        words = "" if over == format_duration(self.seconds) else f" over {over}"
+        return f", {format_size(self.speed)}/s{words}"
+
+    def _trouble_and_proof(self) -> str:
+        words = f", {counted(self.retries, 'retry', 'retries')}" if self.retries else ""
+        return words + "".join(f", {algorithm} verified" for algorithm in self.digests)
 
     def _repr_html_(self) -> str:
         """For notebooks, which ask the value itself how it looks."""

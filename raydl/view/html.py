@@ -10,15 +10,20 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
 
+from raydl.model.events import CopiesNow
 from raydl.model.report import Report
 from raydl.model.units import counted, format_size
-from raydl.view.theme import colour
+from raydl.view.copies import copies_of, rows
+from raydl.view.theme import TROUBLE, colour
 
 EMPTY = "rgba(128,128,128,.2)"
 
+MOST_COPIES = 24
+"""Rows of nodes that get the file; a line tells of the others."""
+
 
 class NodeLine(NamedTuple):
-    """A node's line: what it brought, as text, and as a share of the most."""
+    """A node's line: what it brought or has, as text, and as a share of the most."""
 
     name: str
     colour: str
@@ -80,21 +85,36 @@ def nodes(lines: Iterable[NodeLine]) -> str:
     return f'<table style="border:none;margin:.2em 0">{rows}</table>' if rows else ""
 
 
+def copies(copies: CopiesNow) -> str:
+    """A row for each node that gets the file, with a bar of what it has."""
+    shown, more = rows(copies, MOST_COPIES)
+    lines = [
+        NodeLine(row.node, TROUBLE if row.is_bad else colour(0), row.share, row.text)
+        for row in shown
+    ]
+    return nodes(lines) + (line(more) if more else "")
+
+
 def report(report: Report) -> str:
     """The summary, the digests, a bar for each node, the limit."""
-    most = max((share.bytes for share in report.nodes), default=0) or 1
+    found = copies_of(report)
     return block(
         report.path or report.url,
         line(report.summary().partition(": ")[2] or report.summary()),
         *(line(f"{name} {digest}") for name, digest in report.digests.items()),
-        nodes(
-            NodeLine(
-                share.node,
-                colour(number),
-                share.bytes / most,
-                f"{format_size(share.bytes)}, {counted(share.lanes, 'lane')}",
-            )
-            for number, share in enumerate(report.nodes)
-        ),
+        _brought(report) if found is None else copies(found),
         line(report.limit) if report.limit else "",
+    )
+
+
+def _brought(report: Report) -> str:
+    most = max((share.bytes for share in report.nodes), default=0) or 1
+    return nodes(
+        NodeLine(
+            share.node,
+            colour(number),
+            share.bytes / most,
+            f"{format_size(share.bytes)}, {counted(share.lanes, 'lane')}",
+        )
+        for number, share in enumerate(report.nodes)
     )

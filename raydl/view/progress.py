@@ -15,6 +15,7 @@ from typing import Any, TextIO
 from raydl.model.eventlog import warn
 from raydl.model.events import (
     ClusterChosen,
+    CopiesNow,
     Event,
     Failed,
     Finished,
@@ -24,8 +25,9 @@ from raydl.model.events import (
     Progress,
     Verifying,
 )
-from raydl.model.units import format_duration, format_size
-from raydl.view.status import DownloadStatus
+from raydl.model.units import counted, format_duration, format_size
+from raydl.view.copies import arrivals
+from raydl.view.status import DownloadStatus, Step
 
 PLAIN_SECONDS = 5.0
 
@@ -105,26 +107,37 @@ class Plain(Silent):
         super().__init__(stream)
         self._status = DownloadStatus()
         self._shown_at = time.monotonic()
+        self._told = 0
 
     def __call__(self, event: Event) -> None:
         """Write a line if the event is worth one."""
         self._status.take(event)
-        if isinstance(event, Progress):
+        self._tell_copies()
+        if isinstance(event, Progress | CopiesNow):
             now = time.monotonic()
             if now - self._shown_at >= PLAIN_SECONDS:
                 self._shown_at = now
-                self._progress(event)
+                self._progress()
         elif _is_told(event):
             self._line(str(event))
 
-    def _progress(self, event: Progress) -> None:
+    def _tell_copies(self) -> None:
+        """Say who has the file since the last time."""
+        status = self._status
+        new = status.whole[self._told :]
+        self._told = len(status.whole)
+        for line in arrivals(new, status.size or 0):
+            self._line(line)
+
+    def _progress(self) -> None:
         status = self._status
         line = status.amount
-        if event.size:
-            line = f"{100 * event.fetched / event.size:3.0f} %, {line}"
+        if status.share is not None:
+            line = f"{100 * status.share:3.0f} %, {line}"
         if status.seconds_left is not None:
             line += f", {format_duration(status.seconds_left)} left"
-        self._line(f"{line}, {format_size(status.speed)}/s, {status.at_work}")
+        line += f", {format_size(status.speed)}/s"
+        self._line(f"{line}, {status.at_work}" if status.progress else line)
 
 
 class Bar(Silent):
@@ -139,11 +152,11 @@ class Bar(Silent):
         """Move the bar, or write a line above it."""
         self._status.take(event)
         match event:
-            case Progress():
-                self._draw(event, _fields(self._status, _width(self._stream)))
-            case Verifying():
+            case Progress() | CopiesNow():
+                self._draw(_fields(self._status, _width(self._stream)))
+            case Verifying() if self._status.copies is None:
                 if self._status.progress is not None:
-                    self._draw(self._status.progress, "verifying")
+                    self._draw("verifying")
             case Finished() | Failed():
                 self.close()
                 if isinstance(event, Finished):
@@ -163,20 +176,23 @@ class Bar(Silent):
         else:
             self._bar.write(text, file=self._stream)
 
-    def _draw(self, event: Progress, text: str) -> None:
-        layout = "{percentage:3.0f} % |{bar}| " + text if event.size else text
+    def _draw(self, text: str) -> None:
+        status = self._status
+        layout = "{percentage:3.0f} % |{bar}| " + text if status.total else text
         width = _width(self._stream)
         if self._bar is None:
             from tqdm import tqdm  # only where a bar is drawn
 
             self._bar = tqdm(
-                total=event.size, initial=event.fetched, leave=False, file=self._stream,
+                total=status.total, initial=status.fetched, leave=False, file=self._stream,
                 bar_format=layout, ncols=width,
             )  # fmt: skip
             return
         self._bar.bar_format, self._bar.ncols = layout, width
-        # Not below what is shown: bytes of a broken connection are fetched again.
-        self._bar.n = max(self._bar.n, event.fetched)
+        if status.copies is not None:  # nodes come and go, and their copies with them
+            self._bar.total, self._bar.n = status.total, status.fetched
+        else:  # not below what is shown: bytes of a broken connection are fetched again
+            self._bar.n = max(self._bar.n, status.fetched)
         self._bar.refresh()
 
 
@@ -195,18 +211,35 @@ WITHOUT_BAR = ((44, "{fetched}, {speed}, {lanes}"), (22, "{fetched}, {speed}"), 
 """The same where the size is not known."""
 
 
+OF_COPIES = (
+    (91, "{amount}, {speed}, {left}, {lanes}"),
+    (69, "{amount}, {speed}, {left}"),
+    (56, "{amount}, {speed}"),
+    (43, "{amount}"),
+    (32, "{count}"),
+    (0, ""),
+)
+"""The same where each node gets the file."""
+
+
 def _fields(status: DownloadStatus, width: int) -> str:
     """How it stands, in as many fields as there is room for."""
-    layouts = BESIDE_BAR if status.size else WITHOUT_BAR
+    copies = status.copies
+    layouts = OF_COPIES if copies else BESIDE_BAR if status.size else WITHOUT_BAR
     layout = next(layout for least, layout in layouts if width >= least)
-    left = status.seconds_left
-    return layout.format(
+    seconds = status.seconds_left
+    left = f"{'?' if seconds is None else format_duration(seconds)} left"
+    if copies is not None and status.step is not Step.FETCHING:
+        left = status.step.value
+    text = layout.format(
         amount=status.amount,
+        count=f"{copies.whole}/{counted(len(copies.copies), 'node')}" if copies else "",
         fetched=format_size(status.fetched),
         speed=f"{format_size(status.speed)}/s",
-        left=f"{'?' if left is None else format_duration(left)} left",
-        lanes=status.at_work,
+        left=left,
+        lanes=status.at_work if status.progress else "",
     )
+    return text.removesuffix(", ")
 
 
 def _width(stream: TextIO) -> int:

@@ -11,6 +11,8 @@ from typing import NamedTuple
 from raydl.model.events import (
     ClusterChosen,
     Continued,
+    CopiesNow,
+    CopyNow,
     Event,
     Failed,
     Finished,
@@ -28,6 +30,7 @@ from raydl.model.events import (
 from raydl.model.report import Report
 from raydl.model.state import DownloadState
 from raydl.model.units import counted, format_duration, format_size
+from raydl.view.copies import amount, can_have, copies_of
 
 SPEED_SECONDS = 2.0
 """A speed is averaged over this long."""
@@ -70,10 +73,10 @@ class NodeStatus:
 
 
 class Sample(NamedTuple):
-    """How far it was at a time."""
+    """How much had come at a time."""
 
     time: float
-    fetched: int
+    come: int
     lanes: int
 
 
@@ -86,6 +89,10 @@ class DownloadStatus:
         self.state = state
         self.step = Step.ASKING
         self.progress: Progress | None = None
+        self.copies: CopiesNow | None = None
+        """Where each node gets the file."""
+        self.whole: list[CopyNow] = []
+        """Copies in the order in which their nodes had the file."""
         self.nodes: dict[str, NodeStatus] = {}
         self.notes: deque[str] = deque(maxlen=100)
         """Lines that a person should know, the last ones."""
@@ -98,6 +105,8 @@ class DownloadStatus:
             case Probed(remote):
                 self.name, self.size = remote.name, remote.size
                 self._samples.clear()
+            case Planned(_, size) if self.copies is not None:
+                self.size = size  # the origin's part begins: what nodes have stays
             case Planned(_, size):
                 self.size, self.step = size, Step.FETCHING
                 for node in self.nodes.values():  # it may have begun again
@@ -111,6 +120,10 @@ class DownloadStatus:
                 self.node(name).bytes += stop - start
             case Progress():
                 self._take_progress(event)
+            case CopiesNow():
+                self._take_copies(event)
+            case Verifying() if self.copies is not None:
+                self._leave_the_origin()
             case Verifying():
                 self.step = Step.VERIFYING
             case Paused():
@@ -120,12 +133,19 @@ class DownloadStatus:
                 self._samples.clear()
             case Finished(report):
                 self.report, self.state = report, DownloadState.DONE
+                self.end_copies(report)
                 self._rest("done")
             case Failed(error):
                 self.state = DownloadState.after(error)
                 self._rest("stopped")
         if isinstance(event, Notice | ClusterChosen | Resumed | LanesLeft | Failed):
             self.notes.append(str(event))
+
+    def end_copies(self, report: Report) -> None:
+        """Take in what became of each copy: the last event of them may have been before that."""
+        copies = copies_of(report)
+        if copies is not None:
+            self._take_copies(copies)
 
     def node(self, name: str) -> NodeStatus:
         """The node of that name, which may be new."""
@@ -135,8 +155,23 @@ class DownloadStatus:
 
     @property
     def fetched(self) -> int:
-        """Bytes of the file that are somewhere."""
+        """Bytes of the file that are somewhere; of all copies, where there are several."""
+        if self.copies is not None:
+            return sum(amount(copy, self.copies.size) for copy in can_have(self.copies))
         return self.progress.fetched if self.progress else 0
+
+    @property
+    def total(self) -> int | None:
+        """The bytes that there will be, of all copies that there can still be; None if unknown."""
+        if self.copies is not None:
+            return self.copies.size * len(can_have(self.copies))
+        return self.size
+
+    @property
+    def share(self) -> float | None:
+        """How much of it that is, 0 to 1; None while unknown."""
+        known = self.total if self.progress or self.copies else None
+        return self.fetched / known if known else None
 
     @property
     def speed(self) -> float:
@@ -145,7 +180,7 @@ class DownloadStatus:
             return 0.0
         first, last = self._samples[0], self._samples[-1]
         seconds = last.time - first.time
-        return max(0.0, (last.fetched - first.fetched) / seconds) if seconds > 0 else 0.0
+        return max(0.0, (last.come - first.come) / seconds) if seconds > 0 else 0.0
 
     @property
     def at_work(self) -> str:
@@ -158,14 +193,16 @@ class DownloadStatus:
     @property
     def amount(self) -> str:
         """How much there is, and of how much."""
+        if self.copies is not None:
+            return f"{self.copies.count} it"
         text = format_size(self.fetched)
         return f"{text} of {format_size(self.size)}" if self.size else text
 
     @property
     def seconds_left(self) -> float | None:
         """At that speed; None while unknown."""
-        speed = self.speed
-        return (self.size - self.fetched) / speed if self.size and speed else None
+        speed, total = self.speed, self.total
+        return (total - self.fetched) / speed if total and speed else None
 
     def summary(self) -> str:
         """How it stands, in a line."""
@@ -175,7 +212,7 @@ class DownloadStatus:
         if not self._is_fetching:
             running = self.state is DownloadState.RUNNING
             word = self.step.value if running else self.state.value
-            return f"{text}, {word}" if self.progress else f"{word} …"
+            return f"{text}, {word}" if self.progress or self.copies else f"{word} …"
         text += f", {format_size(self.speed)}/s"
         left = self.seconds_left
         if left is not None:
@@ -200,15 +237,45 @@ class DownloadStatus:
         if self.step is Step.ASKING:
             self.step = Step.FETCHING
         now = time.monotonic()
-        self._samples.append(Sample(now, event.fetched, event.lanes))
-        while len(self._samples) > 2 and self._samples[1].time <= now - SPEED_SECONDS:
-            self._samples.popleft()
+        if self.copies is None:
+            self._sample(now, event.fetched, event.lanes)
         for seen in event.by_node:
             node = self.node(seen.node)
             node.lanes = seen.lanes
             node.observe(seen.speed, now)
             node.state = "silent" if seen.silent else "fetches" if seen.lanes else "idle"
 
+    def _take_copies(self, event: CopiesNow) -> None:
+        if self.copies is None:
+            self._samples.clear()
+        self.copies, self.size = event, event.size
+        known = {copy.node for copy in self.whole}
+        self.whole += [c for c in event.copies if c.has_file and c.node not in known]
+        self.step = _step({copy.state for copy in can_have(event) if not copy.has_file})
+        # What a node had from before is no speed.
+        come = sum(copy.from_origin + copy.from_peers for copy in event.copies)
+        self._sample(time.monotonic(), come, self.progress.lanes if self.progress else 0)
+
+    def _leave_the_origin(self) -> None:
+        """All that is asked of the origin is there; nodes still give it to each other."""
+        self.progress = None
+        for node in self.nodes.values():
+            node.rest("idle")
+
+    def _sample(self, now: float, come: int, lanes: int) -> None:
+        self._samples.append(Sample(now, come, lanes))
+        while len(self._samples) > 2 and self._samples[1].time <= now - SPEED_SECONDS:
+            self._samples.popleft()
+
     def _rest(self, state: str) -> None:
         for node in self.nodes.values():
             node.rest("left" if node.state == "left" else state)
+
+
+def _step(states: set[str]) -> Step:
+    """What copies in these states are about."""
+    if states and states <= {"awaited", "opening"}:
+        return Step.ASKING
+    if states and states <= {"verifying", "publishing"}:
+        return Step.VERIFYING
+    return Step.FETCHING

@@ -38,7 +38,8 @@ def has_widgets() -> bool:
 
 
 class Widget:
-    """A bar, the part map and the nodes' speeds; in the end what became of it."""
+    """A bar, the part map and the nodes' speeds, or what each node has where each gets the file; in
+    the end what became of it."""
 
     def __init__(self) -> None:
         import ipywidgets
@@ -72,13 +73,20 @@ class Widget:
     def _draw(self) -> None:
         status = self._status
         parts = [html.line(status.summary())]
+        if status.share is not None:
+            parts += [html.bar(status.share)]
+        parts += self._who_fetches() if status.copies is None else [html.copies(status.copies)]
+        parts += [html.line(note) for note in list(status.notes)[-NOTES:]]
+        self._show(html.block(status.name, *parts))
+
+    def _who_fetches(self) -> list[str]:
+        status, pictures = self._status, []
         if status.size and status.progress:
-            parts += [html.bar(status.fetched / status.size)]
-            parts += [html.strip([self._drawn(cell) for cell in self._map.cells()])]
+            pictures += [html.strip([self._drawn(cell) for cell in self._map.cells()])]
         nodes = list(status.nodes.values())
         most = max((node.speed for node in nodes), default=0.0) or 1.0
         if len(nodes) > 1:
-            parts += [
+            pictures += [
                 html.nodes(
                     html.NodeLine(
                         node.name,
@@ -89,8 +97,7 @@ class Widget:
                     for node in nodes
                 )
             ]
-        parts += [html.line(note) for note in list(status.notes)[-NOTES:]]
-        self._show(html.block(status.name, *parts))
+        return pictures
 
     def _drawn(self, cell: Cell) -> tuple[str, float, str]:
         word = f"{cell.state.value}, {cell.node}" if cell.node else cell.state.value

@@ -2,7 +2,8 @@ from html.parser import HTMLParser
 
 from raydl.model.report import NodeShare, Report
 from raydl.view import html
-from raydl.view.theme import colour
+from raydl.view.theme import TROUBLE, colour
+from tests.view.copies import copy, ended, now
 
 VOID = {"br", "rect"}
 
@@ -55,4 +56,27 @@ def test_a_report():
     )  # fmt: skip
     text = text_of(report._repr_html_())
     for part in ("out/f", "5 MiB in 2.0s", "2 nodes", "md5 abc", "3 MiB, 4 lanes", "the limit"):
+        assert part in text
+
+
+def test_a_row_for_each_node_that_gets_the_file():
+    markup = html.copies(now(copy("a", "receiving", 256, 256), copy("b", "failed", problem="full")))
+    assert text_of(markup) == (
+        "areceiving, 256 MiB from the origin, 256 MiB from othersbfailed: full"
+    )
+    assert "width:50.0%" in markup
+    assert TROUBLE in markup
+
+
+def test_of_hundreds_of_nodes_there_are_not_hundreds_of_rows():
+    copies = [copy(f"n{i}", "done") for i in range(200)]
+    markup = html.copies(now(*copies))
+    assert markup.count("<tr") == html.MOST_COPIES
+    assert text_of(markup).endswith("and 176 nodes more, of which 176 have it")
+
+
+def test_a_report_of_copies():
+    report = ended(("a", "done", 300, 724, 9.0), ("b", "had", 0, 0, 1.0), seconds=9.0)
+    text = text_of(report._repr_html_())
+    for part in ("/data/f", "1 GiB each in 9.0s", "bfrom before", "adone, 300 MiB from the origin"):
         assert part in text

@@ -18,7 +18,8 @@ from raydl.model.events import (
     Verifying,
 )
 from raydl.model.report import Report
-from raydl.view.progress import BESIDE_BAR, WITHOUT_BAR, _width, renderer
+from raydl.view.progress import BESIDE_BAR, OF_COPIES, WITHOUT_BAR, _width, renderer
+from tests.view.copies import SIZE, copy, ended, now
 
 MIB = 1 << 20
 
@@ -132,9 +133,12 @@ def test_the_bar_has_the_fields_that_there_is_room_for(monkeypatch, columns, fie
 def test_no_field_is_longer_than_its_room():
     longest = {
         "amount": "999.9 MiB of 999.9 GiB", "fetched": "999.9 MiB", "speed": "999.9 MiB/s",
-        "left": "59m59s left", "lanes": "16 lanes on 16 nodes",
+        "left": "59m59s left", "lanes": "16 lanes on 16 nodes", "count": "999/999 nodes",
     }  # fmt: skip
     for least, layout in BESIDE_BAR[:-1]:
+        assert len("100 % || ") + 10 + len(layout.format(**longest)) <= least
+    longest["amount"] = "999 of 999 nodes have it"
+    for least, layout in OF_COPIES[:-1]:
         assert len("100 % || ") + 10 + len(layout.format(**longest)) <= least
     for least, layout in WITHOUT_BAR[:-1]:
         assert len(layout.format(**longest)) <= least
@@ -205,3 +209,75 @@ def test_a_reader_that_has_gone_does_not_stop_a_download(style):
     with renderer(style, stream) as render:
         stream.close()
         render(Notice("x"))
+
+
+def test_a_line_when_a_node_has_the_file(monkeypatch):
+    report = ended(
+        ("b", "done", 310, 714, 7.0),
+        ("a", "done", 714, 310, 8.0),
+        ("c", "had", 0, 0, 1.0),
+        seconds=8.0,
+    )
+    text = Clock(monkeypatch, "plain").show(
+        (0, now(copy("a", "opening"), copy("b", "opening"), copy("c", "had", kept=1024))),
+        (1, now(copy("a", "receiving", 1), copy("b", "receiving", 1), copy("c", "had", kept=1024))),
+        (1, Progress(2 * MIB, 0, SIZE, 8, 2, 0)),
+        (
+            6,
+            now(
+                copy("a", "receiving", 256, 256),
+                copy("b", "receiving", 256, 256),
+                copy("c", "had", kept=1024),
+            ),
+        ),
+        (
+            7,
+            now(
+                copy("a", "receiving", 714, 256),
+                copy("b", "done", 310, 714),
+                copy("c", "had", kept=1024),
+            ),
+        ),
+        (8, Notice("d does not get the file: no space")),
+        (8, Finished(report)),
+    )
+    assert text.splitlines() == [
+        "c has the file from before",
+        " 67 %, 1 of 3 nodes have it, 5.0s left, 204.4 MiB/s, 8 lanes on 2 nodes",
+        "b has the file (310 MiB from the origin, 714 MiB from others)",
+        "d does not get the file: no space",
+        "a has the file (714 MiB from the origin, 310 MiB from others)",
+        "/data/f on 3 nodes: 1 GiB each in 8.0s, nothing from the origin, 1 node had it before, "
+        "the same sha256 on all",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("columns", "fields"),
+    [
+        (96, "5 of 8 nodes have it, 0 B/s, ? left, 16 lanes on 8 nodes"),
+        (80, "5 of 8 nodes have it, 0 B/s, ? left"),
+        (60, "5 of 8 nodes have it, 0 B/s"),
+        (50, "5 of 8 nodes have it"),
+        (40, "5/8 nodes"),
+        (20, ""),
+    ],
+)
+def test_the_bar_is_over_all_copies(monkeypatch, columns, fields):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    copies = [copy(f"n{i}", "done", 1024) for i in range(5)] + [copy(f"m{i}") for i in range(3)]
+    text = show("bar", now(*copies[:6]), Progress(5, 5, SIZE, 16, 8, 0), now(*copies))
+    drawn = re.findall(r"\r *(\d+) % \|[^|]*\| ?([^\r]*)", text)
+    assert [share for share, _ in drawn] == ["83", "83", "62"]  # two nodes joined
+    assert drawn[-1][1].strip() == fields
+
+
+def test_the_bar_goes_on_until_the_last_copy(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    text = show(
+        "bar", now(copy("a", "receiving", 512)), Progress(5, 5, SIZE, 4, 1, 0), Verifying(),
+        now(copy("a", "receiving", 512, 256)), now(copy("a", "verifying", 512, 512)),
+    )  # fmt: skip
+    assert " 75 % |" in text
+    assert text.count("verifying") == 1
+    assert "0 of 1 node has it, 0 B/s, verifying" in text

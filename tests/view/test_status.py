@@ -20,6 +20,7 @@ from raydl.model.report import Report
 from raydl.model.state import DownloadState
 from raydl.view import status as module
 from raydl.view.status import DownloadStatus, Step
+from tests.view.copies import MIB, SIZE, copy, ended, now
 
 REMOTE = Remote("http://h/f", "http://h/f", 1000, True, None, None, "f")
 
@@ -117,3 +118,74 @@ def test_notes_are_not_kept_without_end():
         status.take(Notice(f"{number}"))
     assert len(status.notes) == 100
     assert status.notes[-1] == "999"
+
+
+def test_copies_on_nodes_from_the_first_to_the_last(clock):
+    status = DownloadStatus()
+    take(status, Planned(0, SIZE, None, 100, ""), now(copy("a", "awaited"), copy("b", "opening")))
+    assert status.summary() == "0 of 2 nodes have it, asking"
+    take(status, now(copy("a"), copy("b", kept=512)))
+    assert (status.total, status.share, status.speed) == (2 * SIZE, 0.25, 0)
+    clock[0] += 1
+    take(
+        status,
+        progress(99, NodeNow("a", 4, 1.0, False)),
+        now(copy("a", "receiving", 100, 28), copy("b", "receiving", 100, 28, kept=512)),
+    )
+    assert status.speed == 256 * MIB  # of both, whatever is asked of the origin
+    assert status.seconds_left == (2048 - 768) / 256
+    assert status.summary() == "0 of 2 nodes have it, 256 MiB/s, 5.0s left, 4 lanes on 1 node"
+    take(status, now(copy("a", "verifying", 512, 512), copy("b", "publishing", 0, 512, kept=512)))
+    assert status.summary() == "0 of 2 nodes have it, verifying"
+    take(status, now(copy("a", "done", 512, 512), copy("b", "publishing", 0, 512, kept=512)))
+    assert [each.node for each in status.whole] == ["a"]
+    take(status, Finished(ended(("a", "done", 512, 512, 3.0), ("b", "done", 0, 512, 4.0))))
+    assert [each.node for each in status.whole] == ["a", "b"]
+    assert status.share == 1
+    assert status.summary().startswith("1 GiB each in")
+
+
+def test_a_node_without_hope_does_not_count(clock):
+    status = DownloadStatus()
+    take(
+        status,
+        now(copy("a", "receiving", 512), copy("b", "lost", 0, 256), copy("c", "receiving", 512)),
+    )
+    assert status.share == pytest.approx(1280 / 3072)
+    clock[0] += 1
+    take(
+        status,
+        now(copy("a", "receiving", 612), copy("b", "failed", 0, 256), copy("c", "receiving", 612)),
+    )
+    assert (status.total, status.fetched) == (2 * SIZE, 1224 * MIB)
+    assert status.speed == 200 * MIB
+    take(status, now(*[copy(name, "failed") for name in "abc"]))
+    assert (status.share, status.seconds_left) == (None, None)
+
+
+def test_copies_go_on_when_the_origin_is_done_and_when_it_is_asked_again(clock):
+    status = DownloadStatus()
+    plan = Planned(0, SIZE, None, 100, "")
+    at_work = progress(5, NodeNow("a", 4, 1.0, False))
+    take(status, now(copy("a")), plan, at_work, now(copy("a", "receiving", 5)), Verifying())
+    assert (status.step, status.progress) == (Step.FETCHING, None)
+    assert status.nodes["a"].state == "idle"
+    clock[0] += 1
+    take(status, now(copy("a", "receiving", 5, 95)))
+    assert status.summary().startswith("0 of 1 node has it, 100 MiB/s")
+    clock[0] += 1
+    take(status, plan, at_work, now(copy("a", "receiving", 5, 195)))
+    assert status.speed == 97.5 * MIB
+    assert status.nodes["a"].state == "fetches"
+
+
+def test_what_became_of_each_copy_where_some_failed():
+    status = DownloadStatus()
+    take(
+        status,
+        now(copy("a", "publishing", 1024), copy("b")),
+        Failed("IncompleteError", "b", "", 10),
+    )
+    status.end_copies(ended(("a", "done", 1024, 0, 3.0), ("b", "failed", 0, 0, 0.0)))
+    assert {each.node: each.state for each in status.copies.copies} == {"a": "done", "b": "failed"}
+    assert status.state is DownloadState.FAILED
