@@ -10,11 +10,14 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
+from raydl.model.errors import CancelledError  # noqa: E402
+from raydl.model.events import CopiesNow, CopyNow  # noqa: E402
 from tests.conftest import random_bytes  # noqa: E402
 from tests.display import display, drive  # noqa: E402
 from tests.scripted import Origin, anything, status  # noqa: E402
@@ -38,7 +41,6 @@ def shoot(app, folder, name):
 
 def slow(origin, rate):
     """Every part takes its time, so that there is something to see."""
-    import time
 
     def behave(handler, seen):
         first, last = seen.range
@@ -46,6 +48,41 @@ def slow(origin, rate):
         return False
 
     origin.on(behave, None)
+
+
+def copies(share):
+    """Eight nodes, of which some have the file, and one cannot have it."""
+    size = 4 << 30
+
+    def copy(number):
+        has = min(size, int(size * share * (1.2 - 0.05 * number)))
+        own = has // 8
+        state = "done" if has == size else "receiving"
+        return CopyNow(f"10.0.0.{number + 3}", state, has, own, has - own, "")
+
+    full = CopyNow("10.0.0.10", "failed", 0, 0, 0, "disk full: 1.2 GiB free")
+    return CopiesNow(size, (*map(copy, range(7)), full))
+
+
+def shoot_nodes(app, folder):
+    """A download to every node, of which a program tells what is to be seen."""
+    window = app.window
+    started, window.queue._backend.start = window.queue._backend.start, lambda *_: 0
+    item = window.queue.add("https://h/model.safetensors", "/data/model.safetensors",
+                            {"to": "every-node"})  # fmt: skip
+    window.queue._backend.start = started
+    window.select(item)
+    window.form.fields["to"].set("every node")
+    window.form.target.delete(0, "end")
+    window.form.target.insert(0, "/data/")
+    for share in (0.86, 0.88):
+        window._take([("event", item.key, copies(share))])
+        end = time.monotonic() + 0.5
+        drive(app.root, lambda end=end: time.monotonic() > end)
+    shoot(app, folder, "coordinator-nodes")
+    window.form.fields["to"].set("here")
+    window._take([("ended", item.key, None, CancelledError("it is only shown"))])
+    window.remove()
 
 
 def main(folder):
@@ -79,6 +116,7 @@ def main(folder):
     drive(worker.root, lambda: worker.window._joined)
     drive(app.root, lambda: len(window.cluster._nodes) == 2)
     shoot(app, folder, "coordinator-cluster")
+    shoot_nodes(app, folder)
 
     def both():
         worker.root.update()

@@ -26,6 +26,9 @@ ROOT = Path(__file__).parent.parent / "raydl"
         ("--limit-rate is the limit", '"limit rate" is the limit'),
         ("--user, --bearer-env or --header", '"user", "bearer env" or "header"'),
         ("ray start --head", "ray start --head"),
+        ("--to every-node needs a file", '"save to" every node needs a file'),
+        ("-o /PATH/TO/FILE, or -o /DIRECTORY/", "/PATH/TO/FILE, or /DIRECTORY/"),
+        ("start one with `ray start --head`, or give --address HOST:PORT", "start one"),
     ],
 )
 def test_flags_and_commands(said, shown):
@@ -44,6 +47,8 @@ def test_flags_and_commands(said, shown):
         "download/download",
         "download/recovery",
         "scheduler/bottleneck",
+        "landing/everynode",
+        "output/placedfile",
     ],
 )
 def test_no_flag_of_a_download_reaches_a_window(module):

@@ -51,8 +51,9 @@ class CoordinatorWindow(ttk.Frame):
             right, look, self.toggle, self.cancel, overwrite=self.overwrite, move=self.move
         )
         self.detail.pack(fill="both", expand=True, pady=(px(12), 0))
-        for url, target, checksum, name in memory.unfinished:
-            self.queue.offer(url, target, self.form.in_force(checksum), name)
+        for url, target, checksum, name, to, nodes in memory.unfinished:
+            options = self.form.in_force(checksum=checksum, to=to, nodes=nodes)
+            self.queue.offer(url, target, options, name)
         if self.queue.items:
             self.select(self.queue.items[0])
         self.form.url.focus_set()
@@ -178,7 +179,10 @@ class CoordinatorWindow(ttk.Frame):
 
     def _keep(self, item: Item) -> None:
         checksum = str(item.options.get("checksum") or "")
-        self._memory.interrupted(Unfinished(item.url, item.target, checksum, item.status.name))
+        nodes = " ".join(f"{key}={value}" for key, value in item.options.get("nodes", ()))
+        self._memory.interrupted(
+            Unfinished(item.url, item.target, checksum, item.status.name, item.to, nodes)
+        )
 
     # What happens.
 
@@ -204,7 +208,7 @@ class CoordinatorWindow(ttk.Frame):
         self.list.see(key)
         if item.state is DownloadState.DONE:
             self._memory.finished(item.url, item.target)
-        elif item.state.can_go_on and item.left.kept and item.process:  # not one only offered
+        elif item.state.can_go_on and item.can_resume and item.process:  # not one only offered
             self._keep(item)
         if item is self.detail.item:
             self.detail.show(item)

@@ -11,11 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from tkinter import filedialog, ttk
 
+from raydl.gui.copytable import CopyTable
 from raydl.gui.downloadqueue import CELLS, Item
 from raydl.gui.look import Look
 from raydl.gui.strip import Legend, Strip
 from raydl.gui.widgets import Card, Trouble, Wrapped
 from raydl.gui.words import in_windows
+from raydl.model.events import CopiesNow
+from raydl.model.report import Report
 from raydl.model.state import DownloadState
 from raydl.model.units import format_size
 from raydl.view.status import Step
@@ -70,11 +73,13 @@ class Detail(Card):
             text = ttk.Label(bars, style="Small.TLabel", width=9, anchor="e")
             text.grid(row=row, column=2, sticky="e")
             self.bars[step], self.bar_texts[step] = bar, text
-        self.strip = Strip(body, look, CELLS)
-        self.strip.pack(fill="x", pady=(px(10), 0))
-        self.legend = Legend(body, look)
+        self._map = ttk.Frame(body)
+        self.strip = Strip(self._map, look, CELLS)
+        self.strip.pack(fill="x")
+        self.legend = Legend(self._map, look)
         self.legend.pack(fill="x")
-        ttk.Label(body, textvariable=self.strip.word, style="Small.TLabel").pack(anchor="w")
+        ttk.Label(self._map, textvariable=self.strip.word, style="Small.TLabel").pack(anchor="w")
+        self.copies = CopyTable(body, look)
         self.notes = Wrapped(body, style="Small.TLabel", justify="left", anchor="nw")
         self.notes.pack(fill="both", expand=True, pady=(px(6), 0))
         self.show(None)
@@ -84,6 +89,7 @@ class Detail(Card):
         self.item = item
         self.strip.show(item.parts if item else None, item.status if item else None)
         self.legend.show(item.status if item else None)
+        self.copies.forget()
         self.refresh()
 
     def repaint(self) -> None:
@@ -107,7 +113,8 @@ class Detail(Card):
         if item is not None and item.report is not None:
             self.result.configure(text=_result(item))
             self.result.pack(fill="x", pady=(self._look.px(6), 0), before=self._bars_frame)
-            self.folder_button.pack(side="right")
+            if item.is_here:
+                self.folder_button.pack(side="right")
         elif item is not None and item.error is not None and state is DownloadState.FAILED:
             self.trouble.show(item.error, self._cures(item))
         self.draw()
@@ -115,6 +122,7 @@ class Detail(Card):
     def draw(self) -> None:
         """Show the item's numbers and its map, as they are now."""
         item = self.item
+        self._show_who(item.status.copies if item else None)
         if item is None:
             self.name.configure(text="Nothing yet")
             self.summary.configure(text="Paste a URL above, and press Enter.")
@@ -125,21 +133,32 @@ class Detail(Card):
         status = item.status
         self.name.configure(text=item.name)
         self.summary.configure(text=_summary(item))
-        size, done = status.size, item.state is DownloadState.DONE
-        progress = None if item.state.can_go_on else status.progress
-        written = progress.written if progress else item.fetched
-        for step, count in (("fetched", item.fetched), ("assembled", written)):
+        size, done = status.total, item.state is DownloadState.DONE
+        for step, count in (("fetched", item.fetched), ("assembled", _assembled(item))):
             share = 1.0 if done else count / size if size else 0.0
             known = size or done
             self._bar(step, share, f"{100 * share:.0f} %" if known else _size(count))
         verifying = not item.state.is_over and status.step is Step.VERIFYING
-        is_proven = item.report is not None and bool(item.report.digests)
+        is_proven = item.report is not None and bool(_digests(item.report))
         word = "no digest" if done else "…" if verifying else ""
         self._bar("verified", float(is_proven), "100 %" if is_proven else word)
         self.strip.draw()
         self.legend.show(status)
         told = [] if item.state.is_over else list(status.notes)[-3:]
         self.notes.configure(text="\n".join(in_windows(note) for note in told))
+
+    def _show_who(self, copies: CopiesNow | None) -> None:
+        """The part map, or what each node has where each gets the file."""
+        shown, other = (self._map, self.copies) if copies is None else (self.copies, self._map)
+        if copies is not None:
+            self.copies.show(copies)
+        if not shown.winfo_manager():
+            other.pack_forget()
+            fills = copies is not None
+            shown.pack(
+                fill="both" if fills else "x", expand=fills, pady=(self._look.px(10), 0),
+                before=self.notes,
+            )  # fmt: skip
 
     def _bar(self, step: str, share: float, text: str) -> None:
         self.bars[step].configure(value=round(1000 * share))
@@ -172,7 +191,7 @@ class Detail(Card):
 
 def _toggle(item: Item | None) -> str:
     if item is not None and item.state.can_go_on:
-        return "Resume" if item.left.kept else "Try again"
+        return "Resume" if item.can_resume else "Try again"
     return "Resume" if item is not None and item.state is DownloadState.PAUSED else "Pause"
 
 
@@ -182,6 +201,9 @@ def _summary(item: Item) -> str:
             return "waits for its turn"
         case DownloadState.STOPPED | DownloadState.FAILED:
             how = "stopped" if item.state is DownloadState.STOPPED else "not finished"
+            if not item.is_here:
+                amount = f", {item.status.amount}" if item.status.copies else ""
+                return f"{how}{amount}; Resume goes on from what is there"
             if not item.left.kept:
                 return f"{how}; nothing is kept"
             of = f" of {format_size(item.status.size)}" if item.status.size else ""
@@ -192,12 +214,30 @@ def _summary(item: Item) -> str:
             return item.status.summary()
 
 
+def _assembled(item: Item) -> int:
+    """Bytes that are where they belong; of copies, those of nodes that have the whole file."""
+    status = item.status
+    if status.copies is not None:
+        return status.copies.size * status.copies.whole
+    progress = None if item.state.can_go_on else status.progress
+    return progress.written if progress else item.fetched
+
+
+def _digests(report: Report) -> list[str]:
+    """A line for each digest: as which it was expected, or that copies have the same."""
+    who = "as it was given" if report.proof == "given" else f"as {report.proof} says"
+    lines = [f"{name} {digest}, {who}" for name, digest in report.digests.items()]
+    alike = {share.digest for share in report.nodes if share.state}
+    if not lines and len(report.nodes) > 1 and len(alike) == 1 and any(alike):
+        lines = [f"{alike.pop().replace(':', ' ', 1)}, the same on all nodes"]
+    return lines
+
+
 def _result(item: Item) -> str:
     report = item.report
     assert report is not None
     lines = [f"{report.path}"]
-    who = "as it was given" if report.proof == "given" else f"as {report.proof} says"
-    lines += [f"{name} {digest}, {who}" for name, digest in report.digests.items()]
+    lines += _digests(report)
     return "\n".join([*lines, in_windows(report.limit)] if report.limit else lines)
 
 

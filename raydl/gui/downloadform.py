@@ -12,16 +12,21 @@ from typing import Any
 from raydl.gui.look import Look
 from raydl.gui.memory import Memory
 from raydl.gui.moreoptions import MoreOptions, Variables
-from raydl.gui.widgets import Card, Trouble, Wrapped
+from raydl.gui.widgets import Card, Hint, Trouble, Wrapped
+from raydl.gui.words import place
 from raydl.model.errors import RaydlError, UsageError
 from raydl.model.weburl import check_url
 from raydl.settings.config import Setting
 from raydl.settings.options import Options, option_fields, parse_option
+from raydl.settings.values import PLACES
 
 ABOVE = ("parts", "checksum")
 """Options that are always in view; those of ELSEWHERE are chosen in other ways."""
 
 ELSEWHERE = ("address", "progress", "output_dir")
+
+WORDS = {place(name): name for name in PLACES}
+"""Where bytes go, by what people read for it."""
 
 OF_ONE = ("checksum", "checksum_url", "checksum_file", "mirror", "header", "user", "bearer_env")
 """What belongs to one file, or to one host: the next one does not get it."""
@@ -48,12 +53,22 @@ class DownloadForm(Card):
         self._row(0, "URL", self.url)
         self.paste_button = ttk.Button(body, text="Paste", command=self._paste)
         self.paste_button.grid(row=0, column=2, sticky="ew", padx=(px(8), 0))
-        self.target = ttk.Entry(body)
+        where = ttk.Frame(body)
+        where.columnconfigure(1, weight=1)
+        self.fields["to"] = tk.StringVar(self, place(settings["to"].value))
+        self.to = ttk.Combobox(
+            where, textvariable=self.fields["to"], values=list(WORDS), state="readonly",
+            width=max(map(len, WORDS)),
+        )  # fmt: skip
+        self.to.grid(row=0, column=0, padx=(0, px(8)))
+        Hint(self.to, look, "Which disks get the file; the path is the same on each of them.")
+        self.target = ttk.Entry(where)
+        self.target.grid(row=0, column=1, sticky="ew")
         folder = memory.folder or str(Path.home() / "Downloads")
         # Not Path.is_dir, which may raise.
         is_there = os.path.isdir(folder)  # noqa: PTH112
         self.target.insert(0, (folder if is_there else str(Path.home())) + "/")
-        self._row(1, "Save to", self.target)
+        self._row(1, "Save to", where)
         self.browse_button = ttk.Button(body, text="Browse …", command=self._browse)
         self.browse_button.grid(row=1, column=2, sticky="ew", padx=(px(8), 0))
         small = ttk.Frame(body)
@@ -82,12 +97,12 @@ class DownloadForm(Card):
             row, text="More …", command=lambda: self.more_dialog.open(self)
         )
         self.more_button.pack(side="left", padx=px(8))
-        known = {n: f for n, f in option_fields().items() if n not in (*ABOVE, *ELSEWHERE)}
+        known = {n: f for n, f in option_fields().items() if n not in (*ABOVE, "to", *ELSEWHERE)}
         self.more_dialog = MoreOptions(self, look, known, settings, self._show_count)
         self.fields.update(self.more_dialog.variables)
         self.trouble = Trouble(body, look)
         self.trouble.grid(row=5, column=0, columnspan=3, sticky="ew")
-        for entry in (self.url, self.target, parts, checksum):
+        for entry in (self.url, self.to, self.target, parts, checksum):
             entry.bind("<Return>", lambda _: self.submit())
         self._accept_drops()
 
@@ -100,7 +115,7 @@ class DownloadForm(Card):
                 raise UsageError("there is no URL", "paste one: https://host/path")
             check_url(url)
             options = self._chosen()
-            target = self._place(target) if target else ""
+            target = self._place(target, self._to) if target else ""
         except RaydlError as error:
             self.trouble.show(error)
             return
@@ -111,20 +126,25 @@ class DownloadForm(Card):
         self._show_count()
         self.url.focus_set()
 
-    def in_force(self, checksum: str = "") -> dict[str, Any]:
-        """Options from file and variables, with that checksum if there is one."""
+    def in_force(self, **chosen: str) -> dict[str, Any]:
+        """Options from file and variables, and those that are given instead, as text."""
         options = {
             name: setting.value
             for name, setting in self._settings.items()
             if setting.value != option_fields()[name].default and name not in ELSEWHERE
         }
-        if checksum:
-            options["checksum"] = parse_option("checksum", checksum)
+        options.update((name, parse_option(name, text)) for name, text in chosen.items() if text)
         return options
+
+    @property
+    def _to(self) -> str:
+        return WORDS[str(self.fields["to"].get())]
 
     def _chosen(self) -> dict[str, Any]:
         """Those in force, and what is chosen here instead."""
         options = self.in_force()
+        if self._to != self._settings["to"].value:
+            options["to"] = self._to
         for name in ABOVE:
             if text := str(self.fields[name].get()).strip():
                 options[name] = parse_option(name, text)
@@ -137,14 +157,17 @@ class DownloadForm(Card):
         count = len(self.more_dialog.values())
         self.more_button.configure(text=f"More ({count}) …" if count else "More …")
 
-    def _place(self, target: str) -> str:
-        """The path that is meant, with a slash after a directory; its folder is remembered."""
+    def _place(self, target: str, to: str) -> str:
+        """The path that is meant, with a slash after a directory; a folder here is remembered."""
+        if "://" in target:
+            return target
         try:
             path = Path(target).expanduser()
             is_folder = target.endswith(("/", "\\")) or path.is_dir()
         except (OSError, RuntimeError, ValueError) as error:
             raise UsageError(f"cannot save to {target!r}: {error}", "choose another") from None
-        self._memory.folder = str(path if is_folder else path.parent)
+        if to == "here":
+            self._memory.folder = str(path if is_folder else path.parent)
         return str(path) + ("/" if is_folder else "")
 
     def _row(self, number: int, label: str, widget: tk.Widget) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from raydl.gui.backend import Backend, Message
 from raydl.gui.leftover import Leftover, leftover
-from raydl.model.errors import OutputError, RaydlError, TargetError
+from raydl.model.errors import IncompleteError, OutputError, RaydlError, TargetError
 from raydl.model.events import Event, Failed, Finished, Planned
 from raydl.model.naming import file_name
 from raydl.model.report import Report
@@ -59,10 +59,27 @@ class Item:
         return Path(self.target, self.status.name) if self.status.name else None
 
     @property
+    def to(self) -> str:
+        """Where its bytes go."""
+        return str(self.options.get("to", "here"))
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its bytes go to a file of this machine, which can be looked at."""
+        return self.to == "here" and "://" not in self.target
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether something is left to go on from, as far as it can be known here."""
+        return bool(self.left.kept) or not self.is_here
+
+    @property
     def is_in_the_way(self) -> bool:
         """Whether it failed for a file, or a part of one, that is where its own is to be."""
         if self.path is None or not isinstance(self.error, TargetError):
             return False
+        if not self.is_here:
+            return True
         return os.path.lexists(self.path) or self.left.is_anothers
 
     @property
@@ -78,17 +95,19 @@ class Item:
     @property
     def fetched(self) -> int:
         """Bytes that have arrived, or that are left where it has ended without the file."""
-        return self.left.kept if self.state.can_go_on else self.status.fetched
+        return self.left.kept if self.state.can_go_on and self.is_here else self.status.fetched
 
     @property
     def share(self) -> float | None:
         """How much of it that is, 0 to 1; None while unknown."""
         if self.state is DownloadState.DONE:
             return 1.0
-        return self.fetched / self.status.size if self.status.size else None
+        return self.fetched / self.status.total if self.status.total else None
 
     def look_what_is_left(self) -> None:
         """The download ended without the file: find out what the next run resumes, and show it."""
+        if not self.is_here:
+            return
         path = self.path
         self.left = Leftover() if path is None else leftover(path, self.url)
         self.status.size = self.status.size or self.left.size
@@ -181,6 +200,8 @@ class DownloadQueue:
                 item = self._find(key)
                 if item is not None:
                     item.report, item.error = report, error
+                    if isinstance(error, IncompleteError) and error.report is not None:
+                        item.status.end_copies(error.report)
                     item.status.take(Finished(report) if error is None else Failed.of(error))
                     self._ended(item)
                 return item

@@ -123,6 +123,7 @@ class Look:
             fieldbackground=[("readonly", p.field)], foreground=[("readonly", p.text)],
             selectbackground=[("readonly", p.field)], selectforeground=[("readonly", p.text)],
         )  # fmt: skip
+        style.configure("TScrollbar", arrowcolor=p.dim)
         style.configure("TCheckbutton", indicatorbackground=p.field, indicatorsize=px(12))
         style.map(
             "TCheckbutton", background=[("active", p.card)],

@@ -19,12 +19,15 @@ MOST_UNFINISHED = 20
 
 class Unfinished(NamedTuple):
     """A download that was interrupted; ``checksum`` is empty or the one that was given, ``name``
-    the origin's, if that is known."""
+    the origin's, if that is known. ``to`` is where its bytes go, and ``nodes`` has the labels of
+    the nodes that get it, with spaces between; both may be empty."""
 
     url: str
     target: str
     checksum: str = ""
     name: str = ""
+    to: str = ""
+    nodes: str = ""
 
 
 class Memory:
@@ -86,7 +89,7 @@ class Memory:
             Unfinished(*entry)
             for entry in entries
             if isinstance(entry, list)
-            and len(entry) == len(Unfinished._fields)
+            and 2 <= len(entry) <= len(Unfinished._fields)
             and all(isinstance(t, str) for t in entry)
         ]
 

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from raydl.settings.options import option_fields
 
-_COMMANDS = (
+PLACES = {
+    "here": "here",
+    "every-node": "every node",
+    "shared": "shared directory",
+    "bucket": "bucket",
+}
+"""What people read for where bytes go."""
+
+_COMMANDS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+    (re.compile(r"start one with `ray start --head`, or give --address HOST:PORT"), "start one"),
+    (re.compile(r"--to ([a-z-]+)"), lambda found: f'"save to" {place(found[1])}'),
+    (re.compile(r"^-o (?=/)"), ""),
     (re.compile(r": --port N\b"), ' as "port"'),
     (re.compile(r": mkdir -p .*"), ""),
     (re.compile(r",? or pipe with -o -"), ""),
@@ -31,6 +43,11 @@ def _field(flag: re.Match[str]) -> str:
         return flag[0]
     field = f'"{label(flag[2])}"'
     return f"{field} off" if flag[1] else field
+
+
+def place(name: str) -> str:
+    """What people read for that place, which may be one without a word of its own."""
+    return PLACES.get(name, label(name))
 
 
 def label(name: str) -> str:

@@ -89,9 +89,11 @@ def place(value: Any) -> str:
 
 
 def labels(value: Any) -> tuple[tuple[str, str], ...]:
-    """``key=value``, one or several, or a mapping: labels of Ray's nodes."""
+    """``key=value``, one or several with spaces between, or a mapping: labels of Ray's nodes."""
     pairs = value.items() if isinstance(value, Mapping) else ()
-    texts = [value] if isinstance(value, str) else () if isinstance(value, Mapping) else value
+    texts = () if isinstance(value, Mapping) else value
+    if isinstance(texts, str):
+        texts = texts.split() or [texts]
     found = [(str(key), str(label)) for key, label in pairs]
     for item in texts:
         key, sign, label = item.partition("=") if isinstance(item, str) else (item[0], "=", item[1])

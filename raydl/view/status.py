@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
@@ -157,14 +158,14 @@ class DownloadStatus:
     def fetched(self) -> int:
         """Bytes of the file that are somewhere; of all copies, where there are several."""
         if self.copies is not None:
-            return sum(amount(copy, self.copies.size) for copy in can_have(self.copies))
+            return sum(amount(copy, self.copies.size) for copy in self._counted)
         return self.progress.fetched if self.progress else 0
 
     @property
     def total(self) -> int | None:
         """The bytes that there will be, of all copies that there can still be; None if unknown."""
         if self.copies is not None:
-            return self.copies.size * len(can_have(self.copies))
+            return self.copies.size * len(self._counted)
         return self.size
 
     @property
@@ -222,6 +223,13 @@ class DownloadStatus:
             if self.progress.retries:
                 text += f", {counted(self.progress.retries, 'retry', 'retries')}"
         return text
+
+    @property
+    def _counted(self) -> Sequence[CopyNow]:
+        """Copies by which it is seen how far it is: at the end, those that failed as well."""
+        if self.copies is None:
+            return ()
+        return self.copies.copies if self.state.is_over else can_have(self.copies)
 
     @property
     def _is_fetching(self) -> bool:

@@ -6,7 +6,14 @@ import pytest
 
 from raydl.gui.downloadqueue import DownloadQueue
 from raydl.model.coverage import Coverage
-from raydl.model.errors import CancelledError, ChecksumError, NetworkError, OutputError, TargetError
+from raydl.model.errors import (
+    CancelledError,
+    ChecksumError,
+    IncompleteError,
+    NetworkError,
+    OutputError,
+    TargetError,
+)
 from raydl.model.events import Continued, Failed, Finished, Paused, Planned, Probed, Progress
 from raydl.model.remote import Remote
 from raydl.model.report import Report
@@ -14,6 +21,7 @@ from raydl.model.state import DownloadState
 from raydl.origin.identity import Identity
 from raydl.output.journal import Journal
 from raydl.view.partmap import CellState
+from tests.view.copies import SIZE, copy, now, report_of
 
 URL = "https://h/path/file.bin?signature=secret"
 
@@ -252,3 +260,36 @@ def test_once_it_is_closed_nothing_begins():
 def test_a_name_for_anything():
     queue, _, _ = make()
     assert queue.add("http://[bad/f", "", {}).name
+
+
+def test_what_is_left_on_nodes_is_not_looked_for_here(tmp_path):
+    """Of the same name something else may be on this machine."""
+    leave(tmp_path, "a", 30)
+    queue, _, _ = make()
+    item = queue.add("http://h/a", str(tmp_path / "a"), {"to": "every-node"})
+    assert not item.is_here
+    queue.take(("event", item.key, now(copy("n", "receiving", 256), copy("m", "receiving", 256))))
+    assert (item.fetched, item.share) == (SIZE // 2, 0.25)
+    queue.take(ended(item, CancelledError("x")))
+    assert (item.state, item.fetched, item.left.kept) == (DownloadState.STOPPED, SIZE // 2, 0)
+    assert item.can_resume
+    queue.toggle(item)
+    queue.take(ended(item, TargetError("every node: it exists")))
+    assert item.is_in_the_way
+
+
+def test_where_some_nodes_do_not_have_it(tmp_path):
+    queue, _, _ = make()
+    item = queue.add("http://h/a", "/data/a", {"to": "every-node"})
+    queue.take(("event", item.key, now(copy("n", "publishing", 1024), copy("m"))))
+    error = IncompleteError("1 of 2")
+    error.report = report_of(("n", "done", 1024, 0, 3.0), ("m", "failed", 0, 0, 0.0))
+    queue.take(ended(item, error))
+    assert item.status.copies.whole == 1
+    assert item.share == 0.5
+    assert item.can_resume
+
+
+def test_a_bucket_is_not_here():
+    queue, _, _ = make()
+    assert not queue.add("http://h/a", "s3://bucket/key", {}).is_here

@@ -20,11 +20,12 @@ def test_it_lasts():
     memory.joined("b:2")
     memory.joined("a:1")
     memory.interrupted(Unfinished("http://h/f", "/data/", "md5:ab"))
-    memory.interrupted(Unfinished("http://h/f", "/data/", "md5:ab", "f.iso"))
+    of_nodes = Unfinished("http://h/f", "/data/", "md5:ab", "f.iso", "every-node", "a=b c=d")
+    memory.interrupted(of_nodes)
     again = Memory()
     assert (again.role, again.theme, again.folder) == ("worker", "dark", "/data")
     assert again.addresses == ["a:1", "b:2"]
-    assert again.unfinished == [("http://h/f", "/data/", "md5:ab", "f.iso")]
+    assert again.unfinished == [of_nodes]
     again.finished("http://h/f", "/data/")
     assert Memory().unfinished == []
 
@@ -97,3 +98,9 @@ def test_where_nothing_can_be_written(state):
     memory = Memory()
     memory.role = "worker"
     assert memory.role == "worker"
+
+
+def test_what_an_earlier_version_kept_is_understood(state):
+    state.parent.mkdir(parents=True)
+    state.write_text('{"unfinished": [["http://h/f", "/data/", "md5:ab", "f.iso"], ["u"]]}')
+    assert Memory().unfinished == [Unfinished("http://h/f", "/data/", "md5:ab", "f.iso")]

@@ -18,7 +18,7 @@ import pytest
 from raydl.cluster.session import Node
 from raydl.cluster.tokenstore import find_token
 from raydl.gui.downloadqueue import CELLS
-from raydl.model.errors import ClusterError, RaydlError
+from raydl.model.errors import ClusterError, IncompleteError, RaydlError
 from raydl.model.events import (
     LanesJoined,
     PartFailed,
@@ -40,6 +40,7 @@ from tests.display import display, drive, why_not
 from tests.download.test_handle import Gate
 from tests.rayhome import free_port, processes
 from tests.scripted import anything, status
+from tests.view.copies import copy, now, report_of
 
 pytestmark = [
     pytest.mark.skipif(bool(why_not()), reason=why_not() or "-"),
@@ -587,7 +588,7 @@ def test_pause_resume_cancel_and_the_next(coordinator, make_origin, home):
     assert one.left.kept > 0
     assert "of 1.9 MiB kept, Resume goes on from there" in " ".join(texts(window.detail))
     assert window.detail.toggle_button.cget("text") == "Resume"
-    assert app.memory.unfinished == [(one.url, one.target, "", "one")]
+    assert app.memory.unfinished == [(one.url, one.target, "", "one", "here", "")]
     window.toggle()
     drive(app.root, lambda: one.state is DownloadState.DONE)
     assert one.report.resumed > 0
@@ -870,6 +871,128 @@ def test_a_configuration_file_that_is_wrong(open_app, monkeypatch, tmp_path):
     app.roles.buttons["coordinator"].invoke()
     app.root.update()
     assert app.window is not None
+
+
+# Where each node gets the file.
+
+
+class Nobody:
+    """A backend that only listens."""
+
+    def __init__(self):
+        self.asked = []
+
+    def start(self, *args):
+        self.asked.append(args)
+        return 1
+
+
+def test_the_form_has_a_choice_of_places(coordinator, tmp_path, monkeypatch):
+    app, window = coordinator
+    form, backend = window.form, Nobody()
+    window.queue._backend = backend
+    assert form.to.get() == "here"
+    assert "every node" in form.to.cget("values")
+    form.fields["to"].set("every node")
+    form.fields["nodes"].set("pool=gpu zone=a")
+    fill(form.target, f"{tmp_path}/")
+    form.put_url("http://127.0.0.1:1/model.bin")
+    form.submit()
+    assert form.trouble.message == ""
+    item = window.queue.items[0]
+    options = backend.asked[0][3]
+    assert (options["to"], item.target) == ("every-node", f"{tmp_path}/")
+    assert options["nodes"] == (("pool", "gpu"), ("zone", "a"))
+    assert app.memory.folder != str(tmp_path)  # which is here
+    assert form.to.get() == "every node"
+    window.queue.take(("ended", item.key, None, RaydlError("gone")))
+    window._remember()
+    (kept,) = app.memory.unfinished
+    assert (kept.to, kept.nodes) == ("every-node", "pool=gpu zone=a")
+    window.queue.items.clear()
+
+
+def test_what_a_place_is_called_follows_the_setting(open_app, home, monkeypatch):
+    monkeypatch.setenv("RAYDL_TO", "every-node")
+    form = open_app("coordinator").window.form
+    assert form.to.get() == "every node"
+    assert form._chosen()["to"] == "every-node"
+    form.fields["to"].set("here")
+    assert form._chosen()["to"] == "here"
+
+
+def test_nodes_are_rows_with_what_each_has(coordinator):
+    app, window = coordinator
+    window.queue._backend = Nobody()
+    item = window.queue.add("http://h/f", "/data/f", {"to": "every-node"})
+    window.select(item)
+    app.root.update()
+    detail = window.detail
+    assert detail.strip.winfo_ismapped()
+
+    def take(*events):
+        app.pump.post(window._take, [("event", item.key, event) for event in events])
+
+    rows = detail.copies.rows
+    take(now(copy("10.0.0.3", "receiving", 256, 256), copy("10.0.0.4", "done", 0, 1024)))
+    drive(app.root, lambda: len(rows) == 2 and detail.copies.winfo_ismapped())
+    assert not detail.strip.winfo_ismapped()
+    assert rows["10.0.0.3"] == ("█████░░░░░ 50 %", "256 MiB", "256 MiB", "receiving")
+    assert rows["10.0.0.4"] == ("██████████ 100 %", "", "1 GiB", "done")
+    assert detail.bar_texts["fetched"].cget("text") == "75 %"
+    assert detail.bar_texts["assembled"].cget("text") == "50 %"
+    assert window.list.item(str(item.key), "values")[1] == "75 %"
+    problem = "disk full; run the same command again"
+    take(now(copy("10.0.0.3", "done", 256, 768), copy("10.0.0.4", "failed", problem=problem)))
+    drive(app.root, lambda: rows["10.0.0.4"][3] == "failed: disk full; Resume")
+    assert detail.copies.list.get_children() == ("10.0.0.4", "10.0.0.3")
+    detail.copies.list.selection_set("10.0.0.4")
+    drive(app.root, lambda: "10.0.0.4: failed: disk full; Resume" in texts(detail))
+    error = IncompleteError("1 of 2 nodes do not have /data/f: 10.0.0.4: disk full")
+    error.report = report_of(("10.0.0.3", "done", 256, 768, 5.0), ("10.0.0.4", "failed", 0, 0, 0.0))
+    app.pump.post(window._take, [("ended", item.key, None, error)])
+    drive(app.root, lambda: item.state is DownloadState.FAILED)
+    assert item.share == 0.5
+    assert "not finished, 1 of 2 nodes have it; Resume goes on from what is there" in texts(detail)
+    assert detail.toggle_button.cget("text") == "Resume"
+    detail.show(window.queue.add("http://h/g", "/data/g", {}))
+    app.root.update()
+    assert detail.strip.winfo_ismapped()
+    assert not detail.copies.winfo_ismapped()
+    window.queue.items.clear()
+
+
+def test_the_end_says_that_all_have_the_same(coordinator):
+    app, window = coordinator
+    window.queue._backend = Nobody()
+    item = window.queue.add("http://h/f", "/data/f", {"to": "every-node"})
+    window.select(item)
+    report = report_of(("a", "done", 512, 512, 5.0), ("b", "done", 512, 512, 5.0))
+    app.pump.post(window._take, [("ended", item.key, report, None)])
+    drive(app.root, lambda: item.state is DownloadState.DONE)
+    app.root.update()
+    assert "sha256 ab, the same on all nodes" in "".join(texts(window.detail))
+    assert len(window.detail.copies.rows) == 2
+    assert not window.detail.folder_button.winfo_ismapped()
+    window.queue.items.clear()
+
+
+def test_two_hundred_nodes_do_not_hold_the_window_up(coordinator):
+    app, window = coordinator
+    window.queue._backend = Nobody()
+    item = window.queue.add("http://h/f", "/data/f", {"to": "every-node"})
+    window.select(item)
+    step = [0]
+
+    def feed():
+        step[0] += 1
+        copies = now(*[copy(f"10.0.1.{n}", "receiving", 1, step[0] % 1000) for n in range(200)])
+        app.pump.post(window._take, [("event", item.key, copies)])
+
+    busy = lively(app, feed, 1.5)
+    assert len(window.detail.copies.rows) == 200
+    assert busy[len(busy) * 95 // 100] < 0.05
+    window.queue.items.clear()
 
 
 # Never frozen.

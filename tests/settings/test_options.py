@@ -66,3 +66,17 @@ def test_options_are_frozen():
 
 def test_fetch_takes_the_keywords():
     assert "options" in inspect.signature(raydl.fetch).parameters
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["pool=gpu zone=a", ["pool=gpu", "zone=a"], {"pool": "gpu", "zone": "a"}],
+)
+def test_labels_of_nodes(value):
+    assert Options.of({"nodes": value}).nodes == (("pool", "gpu"), ("zone", "a"))
+
+
+@pytest.mark.parametrize("value", ["", "gpu", "=a", ["pool=gpu", ""]])
+def test_what_is_no_label_does_not_mean_all_nodes(value):
+    with pytest.raises(UsageError, match="is no label"):
+        Options.of({"nodes": value})

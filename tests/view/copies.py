@@ -17,7 +17,7 @@ def now(*copies):
     return CopiesNow(SIZE, copies)
 
 
-def ended(*shares, **values):
+def report_of(*shares, **values):
     """A report with these shares: (node, state, MiB of the origin, of peers, seconds)."""
     nodes = NodeShares(
         NodeShare(node, origin * MIB, 4, state, peers * MIB, seconds, "sha256:ab")

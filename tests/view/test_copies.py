@@ -4,7 +4,7 @@ import pytest
 
 from raydl.model.report import Report
 from raydl.view.copies import arrivals, copies_of, row, rows
-from tests.view.copies import SIZE, copy, ended, now
+from tests.view.copies import SIZE, copy, now, report_of
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_of_many_nodes_those_that_matter_are_shown():
 
 
 def test_the_copies_of_a_report_are_in_the_order_of_their_ends():
-    report = ended(
+    report = report_of(
         ("a", "done", 300, 724, 9.0), ("b", "had", 0, 0, 1.0), ("c", "failed", 0, 5, 0.0)
     )
     copies = copies_of(report).copies
@@ -67,5 +67,5 @@ def test_the_copies_of_a_report_are_in_the_order_of_their_ends():
 
 
 def test_a_node_that_fetched_for_others_has_no_more_of_the_origin_than_fits():
-    (one,) = copies_of(ended(("a", "done", 2000, 900, 9.0))).copies
+    (one,) = copies_of(report_of(("a", "done", 2000, 900, 9.0))).copies
     assert row(one, SIZE).text == "done, 124 MiB from the origin, 900 MiB from others"

@@ -3,7 +3,7 @@ from html.parser import HTMLParser
 from raydl.model.report import NodeShare, Report
 from raydl.view import html
 from raydl.view.theme import TROUBLE, colour
-from tests.view.copies import copy, ended, now
+from tests.view.copies import copy, now, report_of
 
 VOID = {"br", "rect"}
 
@@ -76,7 +76,7 @@ def test_of_hundreds_of_nodes_there_are_not_hundreds_of_rows():
 
 
 def test_a_report_of_copies():
-    report = ended(("a", "done", 300, 724, 9.0), ("b", "had", 0, 0, 1.0), seconds=9.0)
+    report = report_of(("a", "done", 300, 724, 9.0), ("b", "had", 0, 0, 1.0), seconds=9.0)
     text = text_of(report._repr_html_())
     for part in ("/data/f", "1 GiB each in 9.0s", "bfrom before", "adone, 300 MiB from the origin"):
         assert part in text

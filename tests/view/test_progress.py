@@ -19,7 +19,7 @@ from raydl.model.events import (
 )
 from raydl.model.report import Report
 from raydl.view.progress import BESIDE_BAR, OF_COPIES, WITHOUT_BAR, _width, renderer
-from tests.view.copies import SIZE, copy, ended, now
+from tests.view.copies import SIZE, copy, now, report_of
 
 MIB = 1 << 20
 
@@ -212,7 +212,7 @@ def test_a_reader_that_has_gone_does_not_stop_a_download(style):
 
 
 def test_a_line_when_a_node_has_the_file(monkeypatch):
-    report = ended(
+    report = report_of(
         ("b", "done", 310, 714, 7.0),
         ("a", "done", 714, 310, 8.0),
         ("c", "had", 0, 0, 1.0),

@@ -20,7 +20,7 @@ from raydl.model.report import Report
 from raydl.model.state import DownloadState
 from raydl.view import status as module
 from raydl.view.status import DownloadStatus, Step
-from tests.view.copies import MIB, SIZE, copy, ended, now
+from tests.view.copies import MIB, SIZE, copy, now, report_of
 
 REMOTE = Remote("http://h/f", "http://h/f", 1000, True, None, None, "f")
 
@@ -139,7 +139,7 @@ def test_copies_on_nodes_from_the_first_to_the_last(clock):
     assert status.summary() == "0 of 2 nodes have it, verifying"
     take(status, now(copy("a", "done", 512, 512), copy("b", "publishing", 0, 512, kept=512)))
     assert [each.node for each in status.whole] == ["a"]
-    take(status, Finished(ended(("a", "done", 512, 512, 3.0), ("b", "done", 0, 512, 4.0))))
+    take(status, Finished(report_of(("a", "done", 512, 512, 3.0), ("b", "done", 0, 512, 4.0))))
     assert [each.node for each in status.whole] == ["a", "b"]
     assert status.share == 1
     assert status.summary().startswith("1 GiB each in")
@@ -186,6 +186,6 @@ def test_what_became_of_each_copy_where_some_failed():
         now(copy("a", "publishing", 1024), copy("b")),
         Failed("IncompleteError", "b", "", 10),
     )
-    status.end_copies(ended(("a", "done", 1024, 0, 3.0), ("b", "failed", 0, 0, 0.0)))
+    status.end_copies(report_of(("a", "done", 1024, 0, 3.0), ("b", "failed", 0, 0, 0.0)))
     assert {each.node: each.state for each in status.copies.copies} == {"a": "done", "b": "failed"}
     assert status.state is DownloadState.FAILED

@@ -3,7 +3,7 @@
 import pytest
 
 from raydl.model.events import Finished, Planned, Progress
-from tests.view.copies import SIZE, copy, ended, now
+from tests.view.copies import SIZE, copy, now, report_of
 from tests.view.test_html import text_of
 
 pytest.importorskip("ipywidgets")
@@ -30,5 +30,5 @@ def test_nodes_that_get_the_file_are_rows_instead_of_the_part_map(widget):
     assert "width:75.0%" in drawn
     assert "10.0.0.3receiving, 256 MiB from the origin, 256 MiB from others" in text_of(drawn)
     assert "1 of 2 nodes have it" in text_of(drawn)
-    widget(Finished(ended(("10.0.0.3", "done", 512, 512, 3.0))))
+    widget(Finished(report_of(("10.0.0.3", "done", 512, 512, 3.0))))
     assert "/data/f" in text_of(widget._html.value)
