@@ -16,6 +16,8 @@ from raydl.origin.identity import Identity
 from raydl.output import journal, placedfile
 from raydl.output.filesink import FileSink
 from raydl.output.placedfile import PlacedFile
+from raydl.output.ranges import stamp_of
+from raydl.output.record import Record, record_path
 from tests.filesteps import Killed, Steps
 
 pytestmark = pytest.mark.skipif(
@@ -170,9 +172,16 @@ class Scene:
             steps, killed = self.run(cut, cut, fail_sync)
             files = {path.name: path.read_bytes() for path in steps.folder.iterdir()}
             assert files.get("backup", OLD)[:WRITTEN] == OLD[:WRITTEN]
+            if self.go is place and "f" in files and not self.overwrite:
+                assert is_known(steps.folder / "f")  # else the next run would refuse it
             self.try_with(files)
             if not killed:
                 return
+
+
+def is_known(path):
+    with path.open("rb") as file:
+        return Record.load(record_path(path)).stamp == stamp_of(file.fileno())
 
 
 def no_link(*args):
