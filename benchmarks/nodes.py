@@ -154,7 +154,7 @@ class Nodes:
                     if (folder / "ns" / "net").stat().st_ino not in spaces:
                         continue
                     command = (folder / "cmdline").read_bytes()
-                    if command.startswith(b"ray::"):
+                    if command.startswith(b"ray::") and b"Agent" not in command:
                         who = "worker MiB"
                     elif b"\0-m\0raydl\0" in command:
                         who = "driver MiB"
