@@ -109,6 +109,8 @@ def test_shipped_code_imports_nothing_of_ours_inside_a_function():
         "workers/nodefiles.py",
         "cluster/objects.py",
         "output/placedfile.py",
+        "output/ranges.py",
+        "output/finished.py",
         "output/record.py",
         "output/partfile.py",
         "output/journal.py",
