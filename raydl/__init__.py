@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         ChecksumError,
         ClusterError,
         HttpError,
+        IncompleteError,
         NetworkError,
         OriginChangedError,
         OutputError,
@@ -83,7 +84,7 @@ __all__ = [
     "RemoteFile", "PartRef",
     "RaydlError", "UsageError", "NetworkError", "TimedOutError", "HttpError", "WrongAnswerError",
     "OriginChangedError", "RangesIgnoredError", "ChecksumError", "TargetError", "OutputError",
-    "ClusterError", "CancelledError",
+    "ClusterError", "IncompleteError", "CancelledError",
     "__version__",
 ]  # fmt: skip
 

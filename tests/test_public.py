@@ -18,6 +18,7 @@ NAMES = """
     Options Checksum Remote Report NodeShare Node Event Download RemoteFile PartRef
     RaydlError UsageError NetworkError TimedOutError HttpError WrongAnswerError OriginChangedError
     RangesIgnoredError ChecksumError TargetError OutputError ClusterError CancelledError
+    IncompleteError
     __version__
 """
 
