@@ -180,8 +180,7 @@ class ClusterPanel(Card):
         working: dict[str, NodeStatus] = dict(self._status.nodes) if self._status else {}
         rows: dict[str, tuple[str, ...]] = {}
         for node in self._nodes:
-            is_here = node.is_driver and node.name not in working
-            name = "this machine" if is_here else node.name
+            name = "this machine" if node.is_driver else node.name
             rows[name] = _row(working.pop(name, None), "ready")
         for name, status in working.items():
             rows[name] = _row(status, "")

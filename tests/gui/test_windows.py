@@ -34,7 +34,6 @@ from raydl.model.remote import Remote
 from raydl.model.state import DownloadState
 from raydl.node.monitor import Activity
 from raydl.node.roles import Head, start_head
-from raydl.view.status import DownloadStatus
 from tests import servers
 from tests.conftest import RAYDL, random_bytes
 from tests.display import display, drive, why_not
@@ -846,23 +845,6 @@ def test_a_cluster_that_goes_leaves_no_nodes_in_the_list(coordinator):
     window.cluster.take_nodes(ClusterError("no Ray cluster at h:1: nothing listens there"))
     assert window.cluster.table.get_children() == ()
     assert "nothing listens there" in window.cluster.trouble.message
-    window.cluster.head = None
-
-
-def test_a_worker_on_the_node_of_this_machine_has_its_row(coordinator):
-    """Where every node gets the file, an actor fetches here, too: its node is not there twice."""
-    _, window = coordinator
-    window.cluster.head = Head("h:1", has_token=False)
-    nodes = [
-        Node("1", "10.0.0.1", "h", True, True, 1.0, 0),
-        Node("2", "n", "h", False, True, 1.0, 0),
-    ]
-    window.cluster.take_nodes(nodes)
-    assert window.cluster.table.get_children() == ("this machine", "n")
-    status = DownloadStatus()
-    status.take(LanesJoined("10.0.0.1", 4))
-    window.cluster.show_status(status)
-    assert set(window.cluster.table.get_children()) == {"10.0.0.1", "n"}
     window.cluster.head = None
 
 
