@@ -19,7 +19,6 @@ from typing import Any
 from raydl.landing.desk import Desk, Means, Placing
 from raydl.landing.replicas import (
     MOST_CALLS,
-    MOST_IN_CALL,
     PIECE,
     SHARE,
     Phase,
@@ -29,7 +28,7 @@ from raydl.landing.replicas import (
 )
 from raydl.model import errors
 from raydl.model.coverage import Coverage
-from raydl.model.errors import ChecksumError, IncompleteError, UsageError
+from raydl.model.errors import BusyError, ChecksumError, IncompleteError, UsageError
 from raydl.model.events import CopiesNow, CopyNow, Notice, Verifying
 from raydl.model.parts import Part
 from raydl.model.report import NodeShare, NodeShares, Report
@@ -50,6 +49,9 @@ START_SECONDS = 20.0
 
 RETURN_SECONDS = 10.0
 """How long a node that has lost its worker is waited for, when all others are done."""
+
+REOPEN_SECONDS = 0.5
+"""Until a copy is opened again that the worker before still has."""
 
 SILENT_SECONDS = 2.0
 """Nothing is expected of a node that was not heard of for so long."""
@@ -138,6 +140,7 @@ class EveryNode:
         """Do what is to be done; returns whether that was all."""
         now = self._clock()
         self._meet_nodes(now)
+        self._open_again(now)
         self._forget_the_silent()
         self._place_again()
         self._read_on()
@@ -177,6 +180,10 @@ class EveryNode:
         replica.room = max(PIECE, min(limit, store // SHARE if store else limit) // SHARE)
         if not replica.phase.is_over:
             replica.phase = Phase.OPENING
+        self._open(replica, team)
+
+    def _open(self, replica: Replica, team: ActorTeam) -> None:
+        replica.reopen_at = None
         opened = self._back(self._opened, replica, team)
         team.disk("open", self._key, self._spec, done=opened)
 
@@ -187,6 +194,7 @@ class EveryNode:
             replica.team = None
             if not replica.phase.is_over:
                 replica.phase, replica.problem = Phase.LOST, reason
+                replica.lost_at = self._clock()
         self._judge()
 
     def _opened(self, replica: Replica, team: ActorTeam, answer: Answer) -> None:
@@ -194,6 +202,9 @@ class EveryNode:
         if self._desk.teams.get(replica.node) is not team:
             return
         self._first_open = self._first_open or self._clock()
+        if problem is not None and problem[0] == BusyError.__name__ and self._was_lost(replica):
+            replica.reopen_at = self._clock() + REOPEN_SECONDS
+            return
         if problem is not None:
             self._fail(replica, *problem)
             return
@@ -214,6 +225,16 @@ class EveryNode:
             self._means.emit(Notice(f"{replica.node}: {note}"))
         self._see_whether_whole(replica)
 
+    def _was_lost(self, replica: Replica) -> bool:
+        """Whether it had a worker until just now, which may not have ended yet."""
+        return self._clock() - replica.lost_at < RETURN_SECONDS
+
+    def _open_again(self, now: float) -> None:
+        for replica in self._replicas:
+            team = self._desk.teams.get(replica.node)
+            if replica.reopen_at is not None and now >= replica.reopen_at and team is not None:
+                self._open(replica, team)
+
     def _is_silent(self, node: str) -> bool:
         team = self._desk.teams.get(node)
         if team is None:
@@ -222,9 +243,8 @@ class EveryNode:
         return self._clock() - heard > max(SILENT_SECONDS, 3 * team.period)
 
     def _forget_the_silent(self) -> None:
-        """What a node holds that is gone or says nothing will not come: nobody shall wait for it."""
-        silent = {s.holder for s in self._shipments if self._is_silent(s.holder)}
-        for shipment in [s for s in self._shipments if s.holder in silent]:
+        """What lies on a node that is gone, or silent, will not come: nobody shall wait for it."""
+        for shipment in [s for s in self._shipments if not self._can_come(s)]:
             if shipment.ref is None:  # it was to be read there
                 self._give_up(shipment)
                 continue
@@ -237,6 +257,11 @@ class EveryNode:
             if not shipment.waiting:
                 self._settle(shipment)
 
+    def _can_come(self, shipment: Shipment) -> bool:
+        """Whether its bytes can be had. A node may have been started again, without them."""
+        is_there = self._desk.teams.get(shipment.holder) is shipment.team is not None
+        return is_there and not self._is_silent(shipment.holder)
+
     # --- bytes ---
 
     def _offer(self, shipment: Shipment) -> None:
@@ -244,20 +269,19 @@ class EveryNode:
         takers = self._replicas.takers(shipment.start, shipment.stop)
         able = [replica for replica in takers if replica.has_room(shipment.size)]
         if able:
+            shipment.team = self._desk.teams.get(shipment.holder)
             self._shipments.add(shipment)
             self._send(shipment, able)
-        elif takers or any(not r.phase.is_over for r in self._replicas if r.team is None):
+        elif self._replicas.there().covers(shipment.start, shipment.stop):
+            shipment.acknowledge()
+        elif all(replica.phase.is_over for replica in self._replicas):
+            shipment.acknowledge("no node is left that could take them")
+        else:  # those that lack them have no room, or wait for the same bytes from elsewhere
             self._unplaced.append(shipment)
-        else:
-            is_there = self._replicas.there().covers(shipment.start, shipment.stop)
-            shipment.acknowledge("" if is_there else "no node is left that could take them")
 
     def _place_again(self) -> None:
         for _ in range(len(self._unplaced)):
-            shipment = self._unplaced.popleft()
-            self._offer(shipment)
-            if self._unplaced and self._unplaced[-1] is shipment:
-                break  # there is still no room
+            self._offer(self._unplaced.popleft())
 
     def _send(self, shipment: Shipment, takers: list[Replica]) -> None:
         for replica in takers:
@@ -269,9 +293,9 @@ class EveryNode:
     def _call(self, replica: Replica) -> None:
         """Have its worker take what waits for it."""
         while replica.queue and replica.calls < MOST_CALLS and replica.team is not None:
-            batch: list[Shipment] = []
-            while replica.queue and len(batch) < MOST_IN_CALL:
-                batch.append(replica.queue.popleft())
+            batch = replica.next_batch()
+            if not batch:
+                return
             items = [(s.start, s.stop, s.ref) for s in batch]
             replica.calls += 1
             landed = self._back(self._landed, replica, replica.team, batch)
@@ -308,7 +332,7 @@ class EveryNode:
     def _read_on(self) -> None:
         while (found := self._replicas.next_read(self._is_silent)) is not None:
             source, start, stop = found
-            shipment = Shipment(start, stop, source.node)
+            shipment = Shipment(start, stop, source.node, team=source.team)
             takers = [
                 replica
                 for replica in self._replicas.takers(start, stop)

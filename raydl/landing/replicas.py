@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -68,9 +69,11 @@ class Shipment:
     start: int
     stop: int
     holder: str
-    ref: Any = None
+    ref: Any = field(default=None, repr=False)
     done: Callable[[str], None] | None = None
-    waiting: set[Replica] = field(default_factory=set)
+    team: ActorTeam | None = None
+    """The holder's, when they were sent on their way."""
+    waiting: set[Replica] = field(default_factory=set, repr=False)
     landed: bool = False
     is_lost: bool = False
     """Whether those who wait for it were told that it will not come."""
@@ -111,6 +114,8 @@ class Replica:
     kind: str = ""
     """The class of the error."""
     since: float = 0.0
+    lost_at: float = -math.inf
+    reopen_at: float | None = None
     seconds: float = 0.0
 
     @property
@@ -150,6 +155,15 @@ class Replica:
             self.claimed = Coverage(self.written)
             for other in self.coming.values():
                 self.claimed.add(other.start, other.stop)
+
+    def next_batch(self) -> list[Shipment]:
+        """What its worker is to take next, of what is still meant for it."""
+        batch: list[Shipment] = []
+        while self.queue and len(batch) < MOST_IN_CALL:
+            shipment = self.queue.popleft()
+            if self.coming.get(shipment.start) is shipment:
+                batch.append(shipment)
+        return batch
 
     def begin(self, team: ActorTeam, written: Coverage) -> None:
         """Its worker has opened it, with these bytes."""

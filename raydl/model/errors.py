@@ -90,6 +90,10 @@ class TargetError(RaydlError):
     meaning = "the target or a .part file of others is there, or another raydl is writing it"
 
 
+class BusyError(TargetError):
+    """Another raydl is writing the target."""
+
+
 class OutputError(RaydlError):
     """The bytes could not be written: disk full, no permission, reader gone."""
 

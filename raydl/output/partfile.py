@@ -15,7 +15,7 @@ import sys
 from itertools import count
 from pathlib import Path
 
-from raydl.model.errors import OutputError, TargetError
+from raydl.model.errors import BusyError, OutputError, TargetError
 from raydl.settings.ownfile import make_own, open_own
 
 _NOT_OFFERED = (errno.EPERM, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EMLINK)
@@ -119,7 +119,7 @@ class PartFile:
                 continue
             if not lock_file(fd):
                 os.close(fd)
-                raise TargetError(
+                raise BusyError(
                     f"another raydl is writing {self.target}", "wait for it, or save elsewhere"
                 )
             # Between open and lock the other raydl may have finished and renamed this file: then

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import random
 from collections import deque
+from functools import partial
 from types import SimpleNamespace
 
 from raydl.landing.desk import Means
@@ -24,6 +25,18 @@ DATA = random.Random(5).randbytes(1 << 20)
 PART = 64 << 10
 
 
+class Held(bytes):
+    """An object of Ray's, and the worker on whose node it lies."""
+
+    holder: FakeNode
+
+
+def held(data, holder):
+    ref = Held(data)
+    ref.holder = holder
+    return ref
+
+
 class FakeNode(ActorTeam):
     """A worker that answers at once, unless told otherwise, with files in a folder of its own.
 
@@ -37,7 +50,8 @@ class FakeNode(ActorTeam):
         self.folder, self.before = folder, before
         self.files = NodeFiles(lambda ref, seconds: memoryview(ref), lambda refs: None)
         self.calls = []
-        self.gone = False
+        self.gone = self.frozen = False
+        self.late = []
         self.stuck = []
 
     period = 0.25
@@ -60,24 +74,47 @@ class FakeNode(ActorTeam):
         return getattr(self.files, method)(*args)
 
     def disk(self, method, *args, done):
+        if self.frozen:
+            self.late.append(lambda: self.disk(method, *args, done=done))
+            return
         answer = self._answer(method, args)
         if answer == "stuck":
-            self.stuck.append((args[1], done))
+            self.stuck.append((args[1], partial(self.disk, method, *args, done=done), done))
         elif answer != "never" and not self.gone:
             done(answer)
 
+    def thaw(self):
+        """What it was asked for while it was frozen, it does now."""
+        self.frozen, late, self.late = False, self.late, []
+        for call in late:
+            call()
+
     def disk_at_once(self, method, *args):
+        if self.frozen:
+            self.late.append(lambda: self.disk_at_once(method, *args))
+            return
         self._answer(method, args)
-        for items, done in self.stuck:
+        for item in list(self.stuck):
+            items, _, done = item
             if {start for start, _, _ in items} & set(args[1]):
+                self.stuck.remove(item)
                 done([lost_answer("it did not come")] * len(items))
 
+    def try_again(self):
+        """What was stuck comes, if it can by now."""
+        stuck, self.stuck = self.stuck, []
+        for _, call, _ in stuck:
+            call()
+
     def read(self, key, start, stop, done):
+        if self.frozen:
+            self.late.append(lambda: self.read(key, start, stop, done))
+            return
         answer = self._answer("read", (key, start, stop))
         if answer == "never" or self.gone:
             return
         what, data = answer if isinstance(answer[0], tuple) else (lost_answer("x"), None)
-        done(what, None if data is None else SimpleNamespace(ref=bytes(data)))
+        done(what, None if data is None else SimpleNamespace(ref=held(data, self)))
 
 
 class FakeJob:
@@ -96,24 +133,24 @@ class FakeJob:
         self.open = len(self.left)
         self.fetchers = [n for n in self.world.nodes if not n.gone]
         self.world.job_begins()
-        self.feed()
-
-    def feed(self):
         if not self.open:
             self.destination.end(None)
-        for _ in range(len(self.left)):
+        if self.world.feeds_at_once:
+            self.feed(self.open)
+
+    def feed(self, count):
+        for _ in range(min(count, len(self.left))):
             self.give(self.left.popleft())
 
     def give(self, part):
         world = self.world
         if world.problems:  # it learns of it
             self.fetchers = [n for n in world.nodes if not n.gone] or world.nodes
-        node = self.fetchers[self.parts % len(self.fetchers)].node
+        node = self.fetchers[self.parts % len(self.fetchers)]
         self.parts += 1
-        world.given[part.start] = node
         world.served += part.size
-        self.meter.arrived(node, part.size)
-        payload = SimpleNamespace(ref=bytes(world.data[part.start : part.stop]))
+        self.meter.arrived(node.node, part.size)
+        payload = SimpleNamespace(ref=held(world.data[part.start : part.stop], node))
 
         def done(problem):
             if problem:
@@ -126,7 +163,7 @@ class FakeJob:
             if not self.open:
                 self.destination.end(None)
 
-        self.destination.take(part, payload, node, done)
+        self.destination.take(part, payload, node.node, done)
 
     def hold(self, paused):
         self.held.append(paused)
@@ -143,8 +180,9 @@ class Worlds:
         self.events, self.listen = [], None
         self.now = 100.0
         self.covered = lambda part: None
-        self.job, self.given = None, {}
+        self.job = None
         self.job_begins = lambda: None
+        self.feeds_at_once = True
         self.control = Control()
         remote = Remote("u", "u", len(data), True, etag, None, "f")
         digest = Checksum("sha256", hashlib.sha256(data).hexdigest())

@@ -1,6 +1,8 @@
 """Every node gets the file: nodes with real files, made-up objects, and a clock of its own."""
 
 import os
+import random
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -41,12 +43,14 @@ def run(world, turn=lambda world: None):
     def next_turn():
         nonlocal turns
         turns += 1
-        assert turns < 2000, "it hangs"
+        assert turns < 2000, f"it hangs: {[vars(r) for r in every._replicas]} {every._shipments}"
         world.now += 0.1
         for node in world.nodes:
-            if not node.gone:
+            if not (node.gone or node.frozen):
                 every._desk.heard_at[node.node] = world.now
         turn(world)
+        for node in world.nodes:
+            node.try_again()
         return taken()
 
     every._turn = next_turn
@@ -417,19 +421,61 @@ def test_what_a_node_held_that_is_gone_is_not_waited_for(tmp_path):
     dead = world.nodes[0]
     begin = world.now
 
-    def stuck_from(holder):
-        def before(method, args):
-            held = {start for start, at in world.given.items() if at == holder.node}
-            is_held = method == "land_all" and {start for start, _, _ in args[1]} & held
-            return "stuck" if is_held and not world.problems else None
-
-        return before
-
     for node in world.nodes[1:]:
-        node.before = stuck_from(dead)
+        node.before = stuck_where_lost
     world.job_begins = lambda: world.lose(dead, listed=False)
     with pytest.raises(IncompleteError, match="n0: its process ended"):
         run(world)
     assert world.problems
     assert all(world.has(node) for node in world.nodes)
     assert world.now - begin < 5
+
+
+def stuck_where_lost(method, args):
+    """What lies on a node that is gone or frozen does not come until it is forgotten."""
+    if method == "land_all" and any(ref.holder.gone or ref.holder.frozen for *_, ref in args[1]):
+        return "stuck"
+    return None
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_happens_to_nodes_it_ends_and_no_byte_is_wrong(tmp_path, seed):
+    """Workers die and come back, nodes freeze and thaw, objects are lost with their node."""
+    dice = random.Random(seed)
+    world = Worlds(tmp_path, dice.randint(2, 5), proof=dice.random() < 0.5)
+    world.feeds_at_once = False
+    trouble, back = dice.choice([0, 0.02, 0.1]), []
+
+    for node in world.nodes:
+        node.before = stuck_where_lost
+
+    def turn(world):
+        if world.job is not None:
+            world.job.fetchers = [n for n in world.nodes if not n.gone] or world.nodes
+            world.job.feed(dice.randint(0, 3))
+        for node in list(world.nodes):
+            if dice.random() > trouble or world.now > 130:
+                continue
+            if node.frozen:
+                node.thaw()
+            elif dice.random() < 0.5 and not node.gone:
+                node.frozen = True
+                back.append((world.now + dice.choice([0.3, 1, 4]), node.thaw))
+            elif not node.gone:
+                world.lose(node)
+                after = node.start()
+                after.before = stuck_where_lost
+                back.append((world.now + dice.choice([0.2, 1, 3]), partial(world.join, after)))
+        for item in [item for item in back if item[0] <= world.now]:
+            back.remove(item)
+            item[1]()
+
+    try:
+        run(world, turn)
+    except IncompleteError as error:
+        have = {share.node for share in error.report.nodes if share.state == "done"}
+    else:
+        have = {node.node for node in world.nodes}
+    for node in world.nodes:
+        assert world.has(node) or node.node not in have
+        assert world.has(node) or not node.path("/d/f").exists()
