@@ -30,19 +30,24 @@ NGINX = """
 daemon off; pid {folder}/pid; error_log {folder}/error; worker_processes 2;
 events {{ worker_connections 1024; }}
 http {{
-  access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000;
+  log_format bytes $body_bytes_sent; access_log {log};
+  sendfile on; tcp_nopush on; keepalive_requests 100000;
   server {{ listen {address}; root {folder}/www; }}
 }}
 """
 
 
-def nginx_command(folder: Path, address: str) -> Command:
-    """The command that serves ``folder``/www at ``address`` (host:port)."""
+def nginx_command(folder: Path, address: str, log: Path | None = None) -> Command:
+    """The command that serves ``folder``/www at ``address`` (host:port).
+
+    ``log`` gets a line for each request: the bytes of the file that were sent.
+    """
     binary = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if binary is None:
         sys.exit("nginx is not installed")
     config = folder / "nginx.conf"
-    config.write_text(NGINX.format(folder=folder, address=address))
+    access_log = f"{log} bytes" if log else "off"
+    config.write_text(NGINX.format(folder=folder, address=address, log=access_log))
     user = ["-g", "user root;"] if os.geteuid() == 0 else []
     return [binary, "-c", str(config), "-e", str(folder / "error"), *user]
 
@@ -94,6 +99,16 @@ def make_file(path: Path, size: int) -> str:
             digest.update(block)
             file.write(block)
     return digest.hexdigest()
+
+
+def private_bytes(pid: int) -> int:
+    """Private memory of a process, clean and dirty; 0 when it has ended."""
+    try:
+        rows = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    except OSError:
+        return 0
+    fields = [row.split() for row in rows]
+    return 1024 * sum(int(field[1]) for field in fields if field[0].startswith("Private_"))
 
 
 def machine() -> dict[str, object]:

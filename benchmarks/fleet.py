@@ -32,6 +32,7 @@ EVEN = [200.0, 200.0, 200.0, 200.0]
 LAST = "w3"
 
 Event = dict[str, Any]
+Watch = Callable[[Event], None]
 Figures = dict[str, list[float]]
 
 
@@ -77,7 +78,8 @@ class Bench:
     """Hosts, a file on the origin, and downloads of it to the head."""
 
     def __init__(self, hosts: Hosts, folder: Path, size: int) -> None:
-        self.hosts, self._folder = hosts, folder
+        self.hosts, self.folder = hosts, folder
+        self._log = folder / "sent"
         (folder / "www").mkdir()
         self.url = f"http://{ORIGIN}:{PORT}/file"
         self.digest = make_file(folder / "www" / "file", size)
@@ -88,9 +90,9 @@ class Bench:
         """An origin that is never the limit; with ``flags``, one that waits or caps."""
         address = f"{ORIGIN}:{PORT}"
         command = (
-            origin_command(self._folder, address, *flags)
+            origin_command(self.folder, address, *flags)
             if flags
-            else nginx_command(self._folder, address)
+            else nginx_command(self.folder, address, self._log)
         )
         process = subprocess.Popen(
             self.hosts.origin.command(command), stdout=subprocess.DEVNULL, stderr=sys.stderr
@@ -104,9 +106,23 @@ class Bench:
             process.terminate()
             process.wait()
 
-    def raydl(self, watch: Callable[[Event], None] = lambda event: None) -> Run:
-        """Download with every node; ``watch`` sees each event as it comes."""
-        command = [sys.executable, "-m", "raydl", "fetch", self.url, "-o", "/dev/shm/out"]
+    def sent(self) -> int:
+        """Bytes of the file that nginx has sent since this was asked last."""
+        sizes = self._log.read_text().split()
+        os.truncate(self._log, 0)
+        return sum(map(int, sizes))
+
+    def raydl(self, watch: Watch = lambda event: None) -> Run:
+        """Download to the head with every node; ``watch`` sees each event as it comes."""
+        run = self.fetch(["-o", "/dev/shm/out"], watch)
+        self._check()
+        return run
+
+    def fetch(
+        self, flags: Command, watch: Watch = lambda event: None, *, codes: tuple[int, ...] = (0,)
+    ) -> Run:
+        """Run ``raydl fetch`` on the head; it must exit with one of ``codes``."""
+        command = [sys.executable, "-m", "raydl", "fetch", self.url, *flags]
         process, began = self._start([*command, "--progress", "json"])
         events: list[Event] = []
         assert process.stderr is not None
@@ -118,9 +134,8 @@ class Bench:
                 print(line, end="")
         code = process.wait()
         seconds = time.time() - began
-        if code:
+        if code not in codes:
             sys.exit(f"raydl exited with {code}")
-        self._check()
         return Run(seconds, began, events)
 
     def aria2c(self) -> float:
@@ -235,7 +250,7 @@ def slow_head(rounds: int) -> Figures:
         return of_the_links(hosts, rounds)
 
 
-def half_way(size: int, act: Callable[[], None]) -> Callable[[Event], None]:
+def half_way(size: int, act: Callable[[], None]) -> Watch:
     """A watcher that calls ``act`` in a thread when half of the file is there."""
     acted = threading.Event()
 
@@ -306,10 +321,7 @@ def joining(rounds: int) -> Figures:
                 if e["event"] == "part_started" and e["node"] == worker.lan_address
             )
             note(figures, raydl=run.seconds, seconds_until_used=used - came)
-            worker.kill()
-            for nodes in hosts.hosts.alive():
-                if worker.lan_address not in nodes:
-                    break
+            hosts.hosts.cut_power(LAST)
     return figures
 
 

@@ -2,8 +2,9 @@
 
 Every host has two links. ``wan`` leads to the origin and is as fast as the host was given;
 ``lan`` joins the hosts and is not limited. A host has a /tmp/ray and a /dev/shm of its own, so
-that Ray moves objects from host to host over TCP, as it does between machines. Needs root,
-iproute2 and util-linux.
+that Ray moves objects from host to host over TCP, as it does between machines. On this machine's
+disk are a /data of its own, which outlives its power, and a /shared, which all hosts have. Needs
+root, iproute2 and util-linux.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ HEAD = "head"
 RAY_PORT = 6379
 RAY_ADDRESS = f"{LAN}.2:{RAY_PORT}"
 STORE_BYTES = 1_000_000_000
+SHARED = "shared"
 
 PAYLOAD_SHARE = 1448 / 1514
 """Of what a link carries, what is left of an Ethernet frame of 1514 bytes for the file: 14 bytes
@@ -70,9 +72,7 @@ class Host:
             _ip("-n", self.space, "addr", "add", f"{net}.{number}/24", "dev", link)
             _ip("-n", self.space, "link", "set", link, "up")
         if mbit is not None:
-            shape = f"root tbf rate {mbit}mbit burst 256kb latency 50ms"
-            qdisc = ["tc", "qdisc", "replace", "dev", self._port("wan"), *shape.split()]
-            subprocess.run(qdisc, check=True, capture_output=True)
+            self.limit("wan", mbit)
 
     def _port(self, link: str) -> str:
         return f"{PREFIX}{self.name}{link[0]}"
@@ -80,6 +80,12 @@ class Host:
     def link(self, which: str, state: str) -> None:
         """Cut a link (``down``), or mend it (``up``)."""
         _ip("link", "set", self._port(which), state)
+
+    def limit(self, which: str, mbit: float) -> None:
+        """Limit what a link brings to this host, in Mbit/s."""
+        shape = f"root tbf rate {mbit}mbit burst 256kb latency 50ms"
+        qdisc = ["tc", "qdisc", "replace", "dev", self._port(which), *shape.split()]
+        subprocess.run(qdisc, check=True, capture_output=True)
 
     def command(self, command: Command) -> Command:
         """``command`` as a process of this host."""
@@ -94,15 +100,25 @@ class Host:
         return Path(f"/proc/{self._raylet.pid}/root{path}")
 
     @property
+    def data(self) -> Path:
+        """Its /data, as it is seen from outside."""
+        return self._temp / "data"
+
+    @property
     def runs_ray(self) -> bool:
         """Whether its Ray node was started, and not killed."""
         return self._raylet is not None
 
     def start_ray(self, env: dict[str, str]) -> None:
         """Start its Ray node; returns at once."""
-        for folder in ("ray", "shm"):
-            (self._temp / folder).mkdir(parents=True, exist_ok=True)
-        Path("/tmp/ray").mkdir(exist_ok=True)
+        binds = {
+            Path("/tmp/ray"): self._temp / "ray",
+            Path("/data"): self.data,
+            Path("/shared"): self._temp.parent / SHARED,
+        }
+        for inside, outside in binds.items():
+            inside.mkdir(exist_ok=True)
+            outside.mkdir(parents=True, exist_ok=True)
         ray = [
             str(Path(sys.executable).parent / "ray"), "start", "--block", "--num-cpus=1",
             f"--node-ip-address={self.lan_address}", f"--object-store-memory={STORE_BYTES}",
@@ -111,9 +127,13 @@ class Host:
             ray += ["--head", f"--port={RAY_PORT}", "--include-dashboard=false"]
         else:
             ray.append(f"--address={RAY_ADDRESS}")
-        mounts = (
-            f"mount --make-rprivate / && mount --bind {self._temp}/ray /tmp/ray"
-            ' && mount -t tmpfs -o size=6g tmpfs /dev/shm && exec "$@"'
+        mounts = " && ".join(
+            [
+                "mount --make-rprivate /",
+                *(f"mount --bind {outside} {inside}" for inside, outside in binds.items()),
+                "mount -t tmpfs -o size=6g tmpfs /dev/shm",
+                'exec "$@"',
+            ]
         )
         steps = ["ip", "netns", "exec", self.space, "unshare", "--mount", "bash", "-c", mounts, ""]
         with (self._temp / "log").open("wb") as log:
@@ -178,6 +198,8 @@ class Hosts:
     def __enter__(self) -> Hosts:
         with contextlib.ExitStack() as stack:
             temp = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=PREFIX)))
+            self.shared = temp / SHARED
+            self.shared.mkdir()
             for link in ("wan", "lan"):
                 _ip("link", "add", f"{PREFIX}-{link}", "type", "bridge")
                 stack.callback(_ip, "link", "del", f"{PREFIX}-{link}")
@@ -217,6 +239,14 @@ class Hosts:
                 self._wait_for(1)
         running = sum(host.runs_ray for host in self.hosts.values())
         self._wait_for(running)
+
+    def cut_power(self, name: str) -> None:
+        """End every process of a host; returns when Ray has noticed."""
+        host = self.hosts[name]
+        host.kill()
+        for nodes in self.alive():
+            if host.lan_address not in nodes:
+                return
 
     def _wait_for(self, count: int) -> None:
         for nodes in self.alive():

@@ -24,7 +24,17 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from common import GIB, Command, make_file, nginx_command, origin_command, ray_nodes, save
+from common import (
+    GIB,
+    MIB,
+    Command,
+    make_file,
+    nginx_command,
+    origin_command,
+    private_bytes,
+    ray_nodes,
+    save,
+)
 
 RAYDL = [sys.executable, "-m", "raydl"]
 Measured = dict[str, list[float]]
@@ -231,12 +241,8 @@ def peak_private(command: Command, out: Path, env: dict[str, str]) -> float:
 
     def watch() -> None:
         nonlocal peak
-        rollup = Path(f"/proc/{process.pid}/smaps_rollup")
         while not done.wait(0.02):
-            with contextlib.suppress(OSError):
-                rows = [line.split() for line in rollup.read_text().splitlines()[1:]]
-                private = sum(int(r[1]) for r in rows if r[0].startswith("Private_"))
-                peak = max(peak, private)
+            peak = max(peak, private_bytes(process.pid))
 
     thread = threading.Thread(target=watch)
     thread.start()
@@ -245,7 +251,7 @@ def peak_private(command: Command, out: Path, env: dict[str, str]) -> float:
     thread.join()
     if code:
         sys.exit(f"{' '.join(command)} exited with {code}")
-    return peak / 1024
+    return peak / MIB
 
 
 CASES: dict[str, Callable[[Bench], Measured]] = {

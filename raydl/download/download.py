@@ -15,6 +15,7 @@ from pathlib import Path
 
 from raydl.cluster.address import ClusterChoice, choose
 from raydl.download.eventstream import event_stream
+from raydl.download.landingchoice import check_cluster, check_landing, land
 from raydl.download.recovery import recover
 from raydl.download.sinkchoice import Output, SinkChoice
 from raydl.download.transfer import transfer
@@ -108,7 +109,9 @@ class _Download:
         check_url(self._url)
         options, path = self._options, self._sinks.planned_path()
         self._listed = read_list(options)
-        if path is not None and check_target(path, options):
+        if options.to != "here":
+            check_landing(self._sinks, options)
+        elif path is not None and check_target(path, options):
             given = given_proof(options)
             if given or not is_asked_for(options):
                 return self._skip(path, given)
@@ -116,6 +119,8 @@ class _Download:
         if self._choice.how == "none" and not options.fetch_here:
             why = f"no machine is left to fetch: {self._choice.note}"
             raise UsageError(why, "give --address HOST:PORT")
+        if options.to != "here":
+            check_cluster(self._choice)
         self._emit(ClusterChosen(self._choice.address, self._choice.note))
         return resolve(self._url, options, self._emit, self._control)
 
@@ -125,9 +130,13 @@ class _Download:
         remote = found.remote
         emit(Probed(remote))
         path = self._sinks.path(remote)
-        is_there = path is not None and check_target(path, options)
+        is_elsewhere = options.to != "here"
+        is_there = not is_elsewhere and path is not None and check_target(path, options)
         get_text = partial(text_at, self._url, options, emit, control)
         proof = proof_of(remote, options, get_text, self._listed)
+        if is_elsewhere:
+            report = land(found, self._sinks, proof, self._choice, options, emit, control)
+            return self._dated(report, proof)
         if is_there and path is not None:
             return self._skip(path, proof if is_asked_for(options) else None)
         sink = self._sinks.open(found, proof, control)
@@ -141,12 +150,11 @@ class _Download:
         finally:
             # What is out on standard output cannot be taken back, so there is no second start.
             self._is_out = path is None and sink.written > 0
-        return replace(
-            report,
-            path=None if path is None else str(path),
-            seconds=time.monotonic() - self._began,
-            proof=proof.where if proof else "",
-        )
+        return self._dated(replace(report, path=None if path is None else str(path)), proof)
+
+    def _dated(self, report: Report, proof: Proof | None) -> Report:
+        seconds = time.monotonic() - self._began
+        return replace(report, seconds=seconds, proof=proof.where if proof else "")
 
     def _skip(self, path: Path, proof: Proof | None) -> Report:
         """What is there already, held against the digest where one was asked for."""

@@ -19,6 +19,7 @@ from raydl.workers.protocol import (
     Fetched,
     Joined,
     Left,
+    Listed,
     Message,
 )
 from raydl.workers.threads import BufferPool, LocalTeam
@@ -71,6 +72,8 @@ class _Line:
         match message:
             case Connected():
                 self._there[Connected] = message
+            case Listed():
+                self._there[Listed] = message
             case Joined(team):
                 self._there[team.node] = message
             case Left(node):

@@ -34,6 +34,18 @@ class SinkChoice:
         else:
             self._into = in_directory(output, options.output_dir)
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it is one, and no stream."""
+        return self._make_sink is None
+
+    @property
+    def directory(self) -> Path | None:
+        """The directory into which it goes under the origin's name, where one was given."""
+        if self._into is None or self.planned_path() is not None:
+            return None
+        return Path(self._into)
+
     def planned_path(self) -> Path | None:
         """The file's path, where it is known before the origin was asked."""
         return planned_path(self._into) if self._make_sink is None else None

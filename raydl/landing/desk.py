@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -20,12 +20,12 @@ from raydl.scheduler.meter import Meter
 from raydl.settings.options import Options
 from raydl.workers.actor import ActorTeam
 from raydl.workers.protocol import (
-    Connected,
     ConnectFailed,
     Disconnected,
     Heard,
     Joined,
     Left,
+    Listed,
     Message,
 )
 
@@ -36,9 +36,17 @@ TURN_SECONDS = 0.1
 class Placing(Protocol):
     """A job of the scheduler: bytes of the file on their way to a destination."""
 
-    meter: Meter
-    parts: int
-    limit: str
+    @property
+    def meter(self) -> Meter:
+        """What has arrived, from where."""
+
+    @property
+    def parts(self) -> int:
+        """How many parts the file was divided into so far."""
+
+    @property
+    def limit(self) -> str:
+        """A line that says which limit was met; empty where that is not known."""
 
     def begin(self) -> None:
         """Start to fetch; the destination is told of the end."""
@@ -70,7 +78,7 @@ class Desk:
     """The thread of the download takes what is posted, one at a time; so nothing needs a lock.
 
     ``teams`` are the workers that are there, by node, and ``heard_at`` when each was heard of last.
-    ``expected`` is how many nodes the cluster has, 0 until it is connected. ``joined`` is called
+    ``nodes`` are the cluster's, with their labels, once it is connected. ``joined`` is called
     where a worker came, ``left`` where a node has none any more, and why.
     """
 
@@ -84,7 +92,7 @@ class Desk:
         self.clock = clock
         self.teams: dict[str, ActorTeam] = {}
         self.heard_at: dict[str, float] = {}
-        self.expected = 0
+        self.nodes: Mapping[str, Mapping[str, str]] = {}
         self._control = control
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._joined, self._left = joined, left
@@ -119,8 +127,8 @@ class Desk:
     def _take(self, message: Message) -> None:
         now = self.clock()
         match message:
-            case Connected(_, nodes):
-                self.expected = nodes
+            case Listed(nodes):
+                self.nodes = nodes
             case Joined(team) if isinstance(team, ActorTeam):
                 self.teams[team.node], self.heard_at[team.node] = team, now
                 self._joined(team)

@@ -54,6 +54,13 @@ class Coverage:
         index = bisect_right(self._starts, start) - 1
         return index >= 0 and stop <= self._stops[index]
 
+    def next_from(self, position: int) -> tuple[int, int]:
+        """The first interval that ends behind ``position``, from there on; empty without one."""
+        index = bisect_right(self._stops, position)
+        if index == len(self._stops):
+            return position, position
+        return max(position, self._starts[index]), self._stops[index]
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Coverage) and list(self) == list(other)
 

@@ -6,6 +6,7 @@ The table in the README and in ``raydl fetch --help`` is made from these classes
 from __future__ import annotations
 
 import signal
+from typing import Any
 
 
 class RaydlError(Exception):
@@ -101,6 +102,14 @@ class ClusterError(RaydlError):
 
     exit_code = 9
     meaning = "the Ray cluster cannot be reached or used"
+
+
+class IncompleteError(RaydlError):
+    """Some of the nodes that were to have the file do not have it; ``report`` tells of each."""
+
+    exit_code = 10
+    meaning = "some nodes do not have the file: the same command goes on with just these"
+    report: Any = None
 
 
 INTERRUPTED = 130

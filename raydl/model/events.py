@@ -247,6 +247,37 @@ class Progress(Event):
         return f"{format_size(self.fetched)}{of}, {at_work}"
 
 
+class CopyNow(NamedTuple):
+    """A node's copy: its ``state``, the bytes it has, those that it fetched, those of others."""
+
+    node: str
+    state: str
+    bytes: int
+    from_origin: int
+    from_peers: int
+    problem: str
+
+
+@dataclass(frozen=True)
+class CopiesNow(Event):
+    """A few times a second, where each node gets the file: how far the copies are."""
+
+    size: int
+    copies: tuple[CopyNow, ...]
+
+    def details(self) -> dict[str, Any]:
+        """With an object for each node."""
+        return {"size": self.size, "copies": [copy._asdict() for copy in self.copies]}
+
+    @property
+    def whole(self) -> int:
+        """How many nodes have the file."""
+        return sum(copy.state in ("done", "had", "skipped") for copy in self.copies)
+
+    def __str__(self) -> str:
+        return f"{self.whole} of {counted(len(self.copies), 'node')} have the file"
+
+
 @dataclass(frozen=True)
 class Paused(Event):
     """Nothing more is asked for, until the download is continued."""

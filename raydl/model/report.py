@@ -10,11 +10,36 @@ from raydl.model.units import counted, format_duration, format_size
 
 @dataclass(frozen=True)
 class NodeShare:
-    """What one machine contributed: ``bytes`` of the file, over up to ``lanes`` lanes."""
+    """What one machine contributed: ``bytes`` of the file, over up to ``lanes`` lanes.
+
+    Where each node gets the file, it tells of its copy, too: ``state`` is ``done``, ``had`` (from
+    before), ``skipped`` or ``failed``, and ``problem`` why; ``from_peers`` are bytes that other
+    nodes had, ``seconds`` when it had the file, and ``digest`` is its, as ``ALGORITHM:HEX``.
+    """
 
     node: str
     bytes: int
     lanes: int
+    state: str = ""
+    from_peers: int = 0
+    seconds: float = 0.0
+    digest: str = ""
+    problem: str = ""
+
+
+class NodeShares(tuple[NodeShare, ...]):
+    """What each machine did; one of them by its name, too: ``shares["10.0.0.3"]``."""
+
+    __slots__ = ()
+
+    def __getitem__(self, key: Any) -> Any:
+        """By its place, or by the node's name. Raises LookupError."""
+        if not isinstance(key, str):
+            return super().__getitem__(key)
+        for share in self:
+            if share.node == key:
+                return share
+        raise KeyError(key)
 
 
 @dataclass(frozen=True)
@@ -41,7 +66,7 @@ class Report:
     retries: int = 0
     wasted: int = 0
     digests: dict[str, str] = field(default_factory=dict)
-    nodes: tuple[NodeShare, ...] = ()
+    nodes: tuple[NodeShare, ...] = NodeShares()
     skipped: bool = False
     limit: str = ""
     proof: str = ""

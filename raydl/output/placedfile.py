@@ -27,7 +27,8 @@ SYNC_SECONDS = 0.5
 """Between two times that what is written goes to the disk. What came since the last one is fetched
 again after a crash: the journal vouches for nothing else."""
 
-HASH_SIZE = 4 << 20
+HASH_SIZE = 1 << 20
+"""Bytes that are taken into the digest at once: few enough to stay in a processor's cache."""
 
 _READ_AND_WRITE = 0o600
 
@@ -36,8 +37,8 @@ class PlacedFile:
     """``NAME.part`` with its journal; bytes are written at their place, in any order.
 
     ``written`` is what it has, what an earlier run left included, of which ``note`` tells. With
-    an ``algorithm`` its digest grows behind its first gap, read back from the system's cache. Threads
-    of its own bring what is written to the disk, and compute. ``size`` has to be known.
+    an ``algorithm`` its digest grows behind its first gap, read back from the system's cache.
+    Threads of its own bring what is written to the disk, and compute. ``size`` has to be known.
 
     Raises TargetError while another raydl writes the same target, and where what is there is of
     others or of another URL, OutputError for what the file system refuses.
@@ -62,7 +63,7 @@ class PlacedFile:
         self._error: BaseException | None = None
         self._is_over = self._is_published = False
         self._hash = new_hash(algorithm) if algorithm else None
-        self._hashed = 0
+        self._hashed, self._buffer = 0, memoryview(bytearray(HASH_SIZE if algorithm else 0))
         self._journal = Journal.of(remote, identity).doubted()
         with contextlib.ExitStack() as on_error:
             try:
@@ -259,8 +260,9 @@ class PlacedFile:
             stop = min(self.written.prefix, self._hashed + HASH_SIZE)
             if self._is_over or self._hash is None:
                 return False
-        data = read_range(self._part.fd, self._hashed, stop, self._part.path)
-        self._hash.update(memoryview(data))
+        data = self._buffer[: stop - self._hashed]
+        fill(self._part.fd, self._hashed, data, self._part.path)
+        self._hash.update(data)
         with self._lock:
             self._hashed = stop
             self._lock.notify_all()
@@ -270,13 +272,18 @@ class PlacedFile:
 def read_range(fd: int, start: int, stop: int, path: Path) -> bytearray:
     """The bytes ``[start, stop)`` of an open file. Raises OutputError, OSError."""
     data = bytearray(stop - start)
-    view = memoryview(data)
+    fill(fd, start, memoryview(data), path)
+    return data
+
+
+def fill(fd: int, start: int, view: memoryview, path: Path) -> None:
+    """Read an open file from there on until the view is full. Raises OutputError, OSError."""
+    stop = start + view.nbytes
     while view.nbytes:
         count = os.preadv(fd, [view], stop - view.nbytes)
         if not count:
             raise OutputError(f"{path} became shorter while it was read")
         view = view[count:]
-    return data
 
 
 def reserve(fd: int, size: int) -> None:

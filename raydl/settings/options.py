@@ -99,6 +99,26 @@ class Options:
         "ADDRESS",
     )
     fetch_here: bool = _option(True, "Let this machine fetch parts too.", values.flag)
+    to: str = _option(
+        "here",
+        "Where the bytes go: here, or every-node (the file at -o PATH on each node).",
+        values.place,
+        "PLACE",
+    )
+    nodes: tuple[tuple[str, str], ...] = _option(
+        (),
+        "With --to every-node: only nodes with this label of Ray's; may be given again.",
+        values.labels,
+        "KEY=VALUE",
+        many=True,
+    )
+    fetch_nodes: tuple[tuple[str, str], ...] = _option(
+        (),
+        "Let only nodes with this label fetch from the origin; may be given again.",
+        values.labels,
+        "KEY=VALUE",
+        many=True,
+    )
     checksum: Checksum | None = _option(
         None,
         f"Verify against this digest: {', '.join(ALGORITHMS)}.",
@@ -124,6 +144,9 @@ class Options:
         False,
         "Succeed at once if the target exists, with the checksum if one is given.",
         values.flag,
+    )
+    verify: bool = _option(
+        False, "With --to every-node: read files that are there, and compare digests.", values.flag
     )
     resume: bool = _option(True, "Go on from an interrupted download.", values.flag)
     retries: int = _tuning(
@@ -231,6 +254,9 @@ class OptionKeywords(TypedDict, total=False):
     max_memory: int | str
     address: str
     fetch_here: bool
+    to: str
+    nodes: str | Sequence[str] | Mapping[str, str]
+    fetch_nodes: str | Sequence[str] | Mapping[str, str]
     checksum: str | Checksum | None
     checksum_url: str | None
     checksum_file: str | None
@@ -238,6 +264,7 @@ class OptionKeywords(TypedDict, total=False):
     keep_bad: bool
     overwrite: bool
     skip_existing: bool
+    verify: bool
     resume: bool
     retries: int
     limit_rate: int | str | None

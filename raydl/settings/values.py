@@ -16,6 +16,8 @@ from raydl.settings.textfile import read_text
 
 MAX_PART_SIZE = 64 << 20
 LONGEST_TIMEOUT = 24 * 3600.0
+EVERY_NODE = "every-node"
+PLACES = ("here", EVERY_NODE)
 PROGRESS_STYLES = ("auto", "bar", "plain", "json", "none")
 
 
@@ -77,6 +79,26 @@ def style(value: Any) -> str:
     if value not in PROGRESS_STYLES:
         raise UsageError(f"{value!r} is no progress style", f"one of {', '.join(PROGRESS_STYLES)}")
     return str(value)
+
+
+def place(value: Any) -> str:
+    """One of ``PLACES``."""
+    if value not in PLACES:
+        raise UsageError(f"{value!r} is no place for the bytes", f"one of {', '.join(PLACES)}")
+    return str(value)
+
+
+def labels(value: Any) -> tuple[tuple[str, str], ...]:
+    """``key=value``, one or several, or a mapping: labels of Ray's nodes."""
+    pairs = value.items() if isinstance(value, Mapping) else ()
+    texts = [value] if isinstance(value, str) else () if isinstance(value, Mapping) else value
+    found = [(str(key), str(label)) for key, label in pairs]
+    for item in texts:
+        key, sign, label = item.partition("=") if isinstance(item, str) else (item[0], "=", item[1])
+        if not (key and sign):
+            raise UsageError(f"{item!r} is no label", "key=value, as `raydl nodes` shows them")
+        found.append((key, label))
+    return tuple(found)
 
 
 def checksum(value: Any) -> Checksum:

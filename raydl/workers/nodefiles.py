@@ -1,4 +1,4 @@
-"""A node's copies of files: bytes that a worker takes from the object store, and gives from its disk.
+"""A node's copies of files: taken from the object store, and given to others from the disk.
 
 Shipped to the nodes by value, with what it uses: nothing in here imports raydl inside a function.
 """
@@ -20,7 +20,7 @@ from raydl.output.placedfile import PlacedFile, read_range
 from raydl.output.record import Record, record_path
 
 GetObject = Callable[[Any, float], memoryview | None]
-"""The bytes of an object, if they come here within so many seconds. Raises LookupError for lost ones."""
+"""The bytes of an object, if they come in so many seconds. Raises LookupError for lost ones."""
 
 LOOK_SECONDS = 0.5
 """Between two looks whether the bytes that are waited for are still wanted."""
@@ -83,8 +83,8 @@ class NodeFiles:
     Methods return plain data and raise nothing.
     """
 
-    def __init__(self, get_object: GetObject) -> None:
-        self._get_object = get_object
+    def __init__(self, get_object: GetObject, bring: Callable[[list[Any]], None]) -> None:
+        self._get_object, self._bring = get_object, bring
         self._lock = threading.Lock()
         self._files: dict[str, PlacedFile | _Finished] = {}
         self._unwanted: set[tuple[str, int]] = set()
@@ -103,6 +103,11 @@ class NodeFiles:
         A LookupError's answer has the class ``LookupError``.
         """
         return _answer(lambda: self._land(key, start, stop, ref[0], limit))
+
+    def land_all(self, key: str, items: list[tuple[int, int, Any]], limit: float) -> list[Answer]:
+        """The same for several: an answer for each ``(start, stop, ref)``."""
+        self._bring([ref for _, _, ref in items])
+        return [self.land(key, start, stop, [ref], limit) for start, stop, ref in items]
 
     def forget(self, key: str, starts: list[int]) -> None:
         """Wait for these bytes no longer."""

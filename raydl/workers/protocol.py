@@ -151,6 +151,12 @@ class Connected(NamedTuple):
     store: int
 
 
+class Listed(NamedTuple):
+    """The nodes that the cluster has now: by name, each with its labels."""
+
+    nodes: Mapping[str, Mapping[str, str]]
+
+
 class ConnectFailed(NamedTuple):
     """The cluster cannot be used."""
 
@@ -163,5 +169,5 @@ class Disconnected(NamedTuple):
     error: RaydlError
 
 
-Message = Joined | Heard | Left | Fetched | Connected | ConnectFailed | Disconnected
+Message = Joined | Heard | Left | Fetched | Connected | Listed | ConnectFailed | Disconnected
 Post = Callable[[Message], None]

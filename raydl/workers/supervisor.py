@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from raydl.cluster.session import Node, Session
 from raydl.model.errors import ClusterError
 from raydl.workers.actor import ActorTeam, name_of
 from raydl.workers.headwatch import BUSY_SECONDS, HEAD_SECONDS, HeadWatch
-from raydl.workers.protocol import Connected, Joined, Left, Memory, Message, Post
+from raydl.workers.protocol import Connected, Joined, Left, Listed, Memory, Message, Post
 from raydl.workers.worker import NodeWorker
 
 PULSE_SECONDS = 0.25
@@ -73,6 +73,7 @@ class Supervisor:
         self._nodes: dict[str, Node] = {}
         self._list_at = 0.0
         self._is_told = False
+        self._listed: dict[str, Mapping[str, str]] = {}
         self._teams: dict[str, ActorTeam] = {}
         self._round: deque[ActorTeam] = deque()
         """The workers that have joined, the one that is to be asked next first."""
@@ -188,6 +189,10 @@ class Supervisor:
             lost = [team for team in self._teams.values() if team.place.id not in nodes]
         for team in lost:
             self._drop(team, "it left the cluster", unreachable=True)
+        listed = {name_of(node): node.labels for node in nodes.values()}
+        if listed != self._listed:
+            self._listed = listed
+            self._tell(Listed(listed))
         if not self._is_told:
             self._is_told = True
             store = min((n.object_store for n in nodes.values() if n.object_store), default=0)

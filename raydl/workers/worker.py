@@ -17,7 +17,7 @@ import urllib.parse
 from collections.abc import Iterable
 from typing import Any
 
-from raydl.cluster.objects import get_object, get_objects
+from raydl.cluster.objects import bring, get_object, get_objects
 from raydl.model.failure import Failure
 from raydl.model.remote import Source
 from raydl.origin import Origin
@@ -121,7 +121,7 @@ class NodeWorker:
 
     def __init__(self, copy: bool) -> None:
         self._worker = Worker()
-        self._files = NodeFiles(get_object)
+        self._files = NodeFiles(get_object, bring)
         self._puts = Puts(get_objects)
         self._copy = copy
         self._monitor = os.environ.get("_RAYDL_MONITOR")

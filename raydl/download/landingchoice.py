@@ -1,0 +1,80 @@
+"""Where a download lands that is not for this machine, and what it needs for that."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from raydl.cluster.address import ClusterChoice
+from raydl.download.machines import machines
+from raydl.download.sinkchoice import SinkChoice
+from raydl.download.transfer import Fetching, placing
+from raydl.landing import everynode
+from raydl.landing.desk import Means, Placing
+from raydl.model.control import Control
+from raydl.model.coverage import Coverage
+from raydl.model.digests import Proof
+from raydl.model.errors import RangesIgnoredError, UsageError
+from raydl.model.events import Emit
+from raydl.model.report import Report
+from raydl.origin.resolver import Located
+from raydl.scheduler.destination import Destination
+from raydl.settings.options import Options
+from raydl.workers.protocol import Message
+
+
+def check_landing(sinks: SinkChoice, options: Options) -> None:
+    """Raise UsageError for what cannot be, before anything is asked."""
+    path = sinks.planned_path()
+    if not sinks.is_file:
+        raise UsageError(f"--to {options.to} needs a file", "-o /PATH/TO/FILE, or -o /DIRECTORY/")
+    given = path or sinks.directory
+    if given is None or not given.is_absolute():
+        where = "none is given" if given is None else f"{given} is none"
+        raise UsageError(
+            f"--to {options.to} needs an absolute path, the same on each node: {where}",
+            "-o /PATH/TO/FILE, or -o /DIRECTORY/ for the origin's name",
+        )
+
+
+def check_cluster(choice: ClusterChoice) -> None:
+    """Raise UsageError where there are no nodes."""
+    if choice.how == "none":
+        raise UsageError(
+            f"--to every-node needs a Ray cluster: {choice.note}",
+            "start one with `ray start --head`, or give --address HOST:PORT",
+        )
+
+
+def land(
+    found: Located,
+    sinks: SinkChoice,
+    proof: Proof | None,
+    choice: ClusterChoice,
+    options: Options,
+    emit: Emit,
+    control: Control,
+) -> Report:
+    """Bring what was found to where it is to be. Raises RaydlError."""
+    remote = found.remote
+    if not remote.ranges or remote.size is None:
+        raise RangesIgnoredError(
+            f"the nodes cannot share the work: {remote.why_no_ranges}",
+            f"without --to {options.to} it comes in one stream, to this machine",
+        )
+    path = sinks.path(remote)
+    assert path is not None
+
+    @contextlib.contextmanager
+    def fetch(destination: Destination, kept: Coverage) -> Iterator[Placing]:
+        how = Fetching(threads=False, at_once=True, labels=options.fetch_nodes)
+        with placing(found, destination, choice, options, emit, kept=kept, how=how) as job:
+            yield job
+
+    @contextlib.contextmanager
+    def fleet(listen: Callable[[Message], None]) -> Iterator[None]:
+        with machines.cluster(choice, True, lambda: True, listen):
+            yield
+
+    means = Means(found, proof, options, emit, control, fetch, fleet, choice.how == "none")
+    return everynode.run(means, path)
