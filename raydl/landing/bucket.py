@@ -52,6 +52,12 @@ FRESH_STARTS = 2
 """How often everything is sent anew, because the worker that computed the digest was lost."""
 
 
+def check(target: str) -> None:
+    """Raise UsageError for what names no object, and where boto3 is not there."""
+    Place.parse(target, "name")
+    s3.must_be_there()
+
+
 def run(means: Means, target: str) -> Report:
     """Download into ``s3://bucket/key``; ``s3://bucket/prefix/`` takes the file's name.
 
@@ -263,7 +269,8 @@ class _Download:
         means, options = self._means, self._means.options
 
         def joined(team: ActorTeam) -> None:
-            sending.hands[team.node] = TeamHand(team)
+            if options.fetch_here or team.node != HERE:
+                sending.hands[team.node] = TeamHand(team)
 
         def left(node: str, reason: str) -> None:
             sending.left(node, reason)

@@ -81,15 +81,22 @@ class RefusedError(OutputError):
         self.code, self.status = code, status
 
 
-def connect(place: Place, timeout: float) -> Bucket:
-    """The bucket, as whoever boto3 finds credentials for. Raises UsageError."""
+def must_be_there() -> None:
+    """Raise UsageError where boto3 cannot be imported."""
     try:
-        import boto3
-        from botocore.config import Config
+        import boto3  # noqa: F401 - to see whether it is there
     except ImportError:
         raise UsageError(
-            "writing to a bucket needs boto3, which is not there", "pip install 'raydl[s3]'"
+            "writing to a bucket needs boto3, which is not there", "pip install boto3"
         ) from None
+
+
+def connect(place: Place, timeout: float) -> Bucket:
+    """The bucket, as whoever boto3 finds credentials for. Raises UsageError."""
+    must_be_there()
+    import boto3
+    from botocore.config import Config
+
     config = Config(
         # Signatures of version 2, which are still made by default here and there, sign no headers.
         signature_version="s3v4",
