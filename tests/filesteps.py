@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from raydl.output import partfile
+from raydl.output import partfile, placedfile
 
 
 class Killed(BaseException):
@@ -89,7 +89,7 @@ class Steps:
 
     def watch(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """From now on every step counts."""
-        for name in ("ftruncate", "write", "link"):
+        for name in ("ftruncate", "write", "pwrite", "link"):
             self._wrap(monkeypatch, os, name)
         for name in ("fsync", "fdatasync"):
             self._wrap(monkeypatch, os, name, self.synced)
@@ -97,6 +97,7 @@ class Steps:
             self._wrap(monkeypatch, Path, name)
         self._wrap(monkeypatch, os, "open")
         self._wrap(monkeypatch, partfile, "_rename_if_free")
+        self._wrap(monkeypatch, placedfile, "reserve")
 
     def _wrap(self, monkeypatch, where, name, instead=None):
         real = getattr(where, name)

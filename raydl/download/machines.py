@@ -41,7 +41,8 @@ class _Line:
         self._is_open, self.failed = True, False
         self._listeners: list[Listen] = []
         self._there: dict[object, Message] = {}
-        """What a listener that comes late has to know: who is connected, and who has joined."""
+        """What a listener that comes late has to know: who is connected, who has joined, and that
+        the cluster cannot be used, which may happen before anybody listens."""
 
     def post(self, message: Message) -> None:
         if isinstance(message, ConnectFailed | Disconnected):
@@ -76,8 +77,12 @@ class _Line:
                 self._there[Listed] = message
             case Joined(team):
                 self._there[team.node] = message
-            case Left(node):
-                self._there.pop(node, None)
+            case Left(node, team):
+                joined = self._there.get(node)
+                if isinstance(joined, Joined) and team in (None, joined.team):
+                    del self._there[node]
+            case ConnectFailed() | Disconnected():
+                self._there[type(message)] = message
 
     def close(self) -> None:
         with self._lock:

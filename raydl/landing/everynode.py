@@ -60,7 +60,7 @@ LAND_SECONDS = 60.0
 CLOSE_SECONDS = 3.0
 SHOW_SECONDS = 0.25
 
-OVERDUE = "it does not answer"
+OVERDUE, UNSTARTED = "it does not answer", "no worker starts there"
 
 
 def run(means: Means, path: Path) -> Report:
@@ -98,7 +98,7 @@ class EveryNode:
         self._job: Placing | None = None
         self._jobs: list[Placing] = []
         self._leave_job = contextlib.ExitStack()
-        self._kept = 0
+        self._kept: int | None = None
         self._fetch_ended = 0.0
         self._first_open = 0.0
         self._quiet_since: float | None = None
@@ -161,7 +161,7 @@ class EveryNode:
             if replica.phase is Phase.AWAITED and (
                 now - replica.since > START_SECONDS or replica.node not in self._desk.nodes
             ):
-                replica.phase, replica.problem = Phase.LOST, "no worker starts there"
+                replica.phase, replica.problem = Phase.LOST, UNSTARTED
                 self._judge()
         if self._desk.nodes and not len(self._replicas):
             label = ", ".join(f"{key}={value}" for key, value in wanted)
@@ -362,12 +362,12 @@ class EveryNode:
         if self._job is not None or not self._is_known_who_has_what(now):
             return
         there = self._replicas.there()
+        if self._kept is None:
+            self._kept = there.size
         if there.size == self._size:
             return
         if not any(replica.phase is Phase.RECEIVING for replica in self._replicas):
             return
-        if not self._jobs:
-            self._kept = there.size
         self._job = self._leave_job.enter_context(self._means.fetch(self, there))
         self._jobs.append(self._job)
         if self._is_held:
@@ -530,15 +530,17 @@ class EveryNode:
         remote = self._means.found.remote
         for replica in self._replicas:
             if not replica.phase.is_over:
+                overdue = UNSTARTED if replica.phase is Phase.AWAITED else OVERDUE
+                replica.problem = replica.problem or overdue
                 replica.phase = Phase.FAILED
-                replica.problem = replica.problem or OVERDUE
         fetched = sum(share.bytes for job in self._jobs for share in job.meter.shares())
         report = Report(
             url=redact(remote.url),
             path=str(self._path),
             size=self._size,
             fetched=fetched,
-            resumed=self._kept,
+            resumed=self._kept or 0,
+            skipped=all(r.phase in (Phase.HAD, Phase.SKIPPED) for r in self._replicas),
             seconds=self._clock() - self._began,
             transfer_seconds=self._fetch_ended - self._began if self._jobs else 0.0,
             parts=sum(job.parts for job in self._jobs),

@@ -24,8 +24,9 @@ from raydl.origin.identity import Identity
 from raydl.settings.ownfile import make_own, open_own
 
 VERSION = 2
-LARGEST = 1 << 20
-"""Bytes of a journal that are read; ours have some hundred, and the URL's path."""
+LARGEST = 16 << 20
+"""Bytes of a journal that are read: ours have some hundred, the URL's path, and some dozen for each
+interval of what came out of order."""
 
 _DIGEST_ETAG = re.compile(r'"[0-9a-f]{32,128}(-[0-9]+)?"', re.IGNORECASE)
 """An ETag that is made from the content, as object stores make them."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from raydl.model.coverage import Coverage
@@ -19,6 +18,7 @@ from raydl.origin.identity import Identity
 from raydl.output.journal import Journal
 from raydl.output.oserrors import output_error
 from raydl.output.partfile import PartFile
+from raydl.output.ranges import fill, read_range, reserve, stamp_of
 from raydl.output.record import Record, record_path
 from raydl.output.takeover import journal_of, why_start_over
 from raydl.output.target import sync_directory
@@ -39,6 +39,7 @@ class PlacedFile:
     ``written`` is what it has, what an earlier run left included, of which ``note`` tells. With
     an ``algorithm`` its digest grows behind its first gap, read back from the system's cache.
     Threads of its own bring what is written to the disk, and compute. ``size`` has to be known.
+    Any thread may call it, also while another closes it.
 
     Raises TargetError while another raydl writes the same target, and where what is there is of
     others or of another URL, OutputError for what the file system refuses.
@@ -61,15 +62,18 @@ class PlacedFile:
         self._overwrite, self._algorithm = overwrite, algorithm
         self._lock = threading.Condition()
         self._error: BaseException | None = None
-        self._is_over = self._is_published = False
+        self._is_over = self._is_released = False
         self._hash = new_hash(algorithm) if algorithm else None
         self._hashed, self._buffer = 0, memoryview(bytearray(HASH_SIZE if algorithm else 0))
+        self._stamp: tuple[int, ...] = ()
+        """What the file is known by once it has its name, and anybody may change it."""
         self._journal = Journal.of(remote, identity).doubted()
         with contextlib.ExitStack() as on_error:
             try:
                 self._part = PartFile(target)
                 on_error.callback(self._part.close)
-                self.written = self._take_over(remote, identity, resume, proven)
+                self._written = self._take_over(remote, identity, resume, proven)
+                on_error.callback(self._drop_if_empty)
                 self._begin()
             except OSError as error:
                 raise output_error(error, target) from None
@@ -78,13 +82,18 @@ class PlacedFile:
         if self._hash is not None:
             hashing = threading.Thread(target=self._compute, name="raydl-digest", daemon=True)
             self._threads.append(hashing)
-        for thread in self._threads:
-            thread.start()
+        self._start()
+
+    @property
+    def written(self) -> Coverage:
+        """What is there now."""
+        with self._lock:
+            return Coverage(self._written)
 
     @property
     def is_whole(self) -> bool:
         """Whether every byte is there."""
-        return self.written.size == self.size
+        return self._written.size == self.size
 
     @property
     def synced(self) -> Coverage:
@@ -94,26 +103,30 @@ class PlacedFile:
     def write(self, start: int, data: memoryview) -> None:
         """Put the bytes at their place. Raises OutputError, also for earlier ones."""
         stop = start + data.nbytes
-        self._check()
-        try:
-            while data.nbytes:
-                count = os.pwrite(self._part.fd, data, stop - data.nbytes)
-                data = data[count:]
-        except OSError as error:
-            raise output_error(error, self._part.path, "run the same command again") from None
-        self.note_written(start, stop)
+        self._raise_error()
+        with self._open_part() as part:
+            try:
+                while data.nbytes:
+                    count = os.pwrite(part.fd, data, stop - data.nbytes)
+                    data = data[count:]
+            except OSError as error:
+                raise output_error(error, part.path, "run the same command again") from None
+            self.note_written(start, stop)
 
     def note_written(self, start: int, stop: int) -> None:
         """These bytes are there, whoever wrote them."""
         with self._lock:
-            self.written.add(start, stop)
+            self._written.add(start, stop)
             self._lock.notify_all()
 
     def read(self, start: int, stop: int) -> bytearray:
-        """These bytes, which are there. Raises OutputError."""
-        if not self.written.covers(start, stop):
+        """These bytes, which are there. Raises OutputError, also where others changed the file."""
+        with self._lock:
+            is_there = self._written.covers(start, stop)
+        if not is_there:
             raise OutputError(f"{self.target} has not all of {start}-{stop}")
-        return read_range(self._part.fd, start, stop, self._part.path)
+        with self._open_part() as part:
+            return read_range(part.fd, start, stop, part.path, self._stamp)
 
     def digest(self, check: Callable[[], None] = lambda: None) -> str:
         """The digest (hex) of the whole file, which is safe on the disk then.
@@ -123,6 +136,7 @@ class PlacedFile:
         with self._lock:
             while not (self._is_synced() and (self._hash is None or self._hashed == self.size)):
                 self._raise_error()
+                self._must_be_open()
                 check()
                 self._lock.wait(0.1)
         self._raise_error()
@@ -130,36 +144,79 @@ class PlacedFile:
 
     def publish(self) -> None:
         """Give the whole file its name, and record what it is. Raises TargetError, OutputError."""
-        self.digest()
-        try:
-            self._part.move(self._overwrite)
-            self._is_published = True
-            self._journal_path.unlink(missing_ok=True)
-            if self._hash is not None and self._algorithm is not None:
-                digests = {self._algorithm: self._hash.hexdigest()}
-                Record.of(self._journal, self.target, digests).save(record_path(self.target))
-            sync_directory(self.target.parent)
-        except OSError as error:
-            raise output_error(error, self.target, "run the same command again") from None
+        digest = self.digest()
+        with self._open_part() as part:
+            try:
+                if part.length != self.size:
+                    raise OutputError(f"{part.path} was changed by someone else", "run it again")
+                os.fsync(part.fd)  # its time too, which the record has
+                self._stamp = stamp_of(part.fd)
+                if self._algorithm is not None:
+                    # Before it has its name: else a crash in between would leave a file there
+                    # that the next run knows nothing of. One that finds no room is done without.
+                    with contextlib.suppress(OSError):
+                        record = Record(self._journal, self._stamp, {self._algorithm: digest})
+                        record.save(record_path(self.target))
+                part.move(self._overwrite)
+                self._journal_path.unlink(missing_ok=True)
+                sync_directory(self.target.parent)
+            except OSError as error:
+                raise output_error(error, self.target, "run the same command again") from None
 
     def drop(self) -> None:
-        """Remove what there is: it is wrong."""
-        with contextlib.suppress(OSError):
-            if not self._is_published:
-                self._part.drop()
-                self._journal_path.unlink(missing_ok=True)
-        self._is_published = True
+        """Remove what there is: it is wrong. Nothing more can be done with it."""
+        self._stop()  # else what is on its way to the disk would leave a journal
+        self._remove()
 
     def close(self) -> None:
         """Let go; what is written is brought to the disk first, for the next run."""
+        self._stop()
+        try:
+            self._drop_if_empty()
+        finally:
+            with self._lock:
+                if not self._is_released:  # later on its number may be another file's
+                    self._is_released = True
+                    self._part.close()
+
+    def _start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def _stop(self) -> None:
+        """End the threads; nothing begins any more."""
         with self._lock:
             self._is_over = True
             self._lock.notify_all()
         for thread in self._threads:
             thread.join()
-        if not self._is_published and not self.written.size:
-            self.drop()
-        self._part.close()
+
+    @contextlib.contextmanager
+    def _open_part(self) -> Iterator[PartFile]:
+        """A handle of the caller's own. Without, a file that is closed meanwhile would leave it
+        with a number that may be another file's by then. Raises OutputError."""
+        with self._lock:
+            self._must_be_open()
+            part = self._part.again()
+        try:
+            yield part
+        finally:
+            part.close()
+
+    def _must_be_open(self) -> None:
+        if self._is_over:
+            raise OutputError(f"{self.target} was closed")
+
+    def _drop_if_empty(self) -> None:
+        if not self._written.size:
+            self._remove()
+
+    def _remove(self) -> None:
+        """Remove the part file and its journal, unless that is the target by now, or another's."""
+        with contextlib.suppress(OSError):
+            if self._part.is_in_place():
+                self._part.drop()
+                self._journal_path.unlink(missing_ok=True)
 
     def _take_over(
         self, remote: Remote, identity: Identity, resume: bool, proven: bool
@@ -179,12 +236,14 @@ class PlacedFile:
         self._journal = self._journal.with_synced(old.kept_safe(length)).doubted()
         kept = old.kept(length)
         self.note = f"going on from {format_size(kept.size)} kept from before"
+        if not kept.size:
+            self.note = f"starting over: nothing in {self._part.path.name} is certain"
         return kept
 
     def _begin(self) -> None:
         """Make room for all of it, with a journal that fits what is there after every step."""
-        if not self.written.size:
-            self._part.cut(0)
+        length = min(self._part.length, self.size) if self._written.size else 0
+        self._part.cut(length)
         if self._overwrite:
             self._part.take_mode(_READ_AND_WRITE)
         self._journal.save(self._journal_path)
@@ -192,24 +251,18 @@ class PlacedFile:
         try:
             reserve(self._part.fd, self.size)
         except OSError as error:
-            if not self.written.size:
-                self.drop()
+            os.ftruncate(self._part.fd, length)  # the room that it did get
             if error.errno != errno.ENOSPC:
                 raise
             free = os.fstatvfs(self._part.fd)
             raise OutputError(
                 f"{self.target.parent} has {format_size(free.f_bavail * free.f_frsize)} free, "
-                f"{format_size(self.size)} are needed",
+                f"{format_size(self.size - length)} are needed",
                 "free some space, or save elsewhere with -o",
             ) from None
 
     def _is_synced(self) -> bool:
         return self._journal.synced.size == self.size
-
-    def _check(self) -> None:
-        self._raise_error()
-        if self._is_over:
-            raise OutputError(f"{self.target} was closed")
 
     def _raise_error(self) -> None:
         if isinstance(self._error, OSError):
@@ -233,9 +286,9 @@ class PlacedFile:
     def _sync_once(self) -> bool:
         """Bring what is written to the disk, and say so in the journal; False at the end."""
         with self._lock:
-            self._lock.wait_for(lambda: self._is_over or self.written != self._journal.synced)
-            written, is_last = Coverage(self.written), self._is_over
-        if written != self._journal.synced and not self._is_published:
+            self._lock.wait_for(lambda: self._is_over or self._is_behind())
+            written, is_last = Coverage(self._written), self._is_over
+        if written.size != self._journal.synced.size:
             self._part.must_be_in_place()
             getattr(os, "fdatasync", os.fsync)(self._part.fd)
             journal = self._journal.with_synced(written).doubted()
@@ -250,14 +303,18 @@ class PlacedFile:
             self._lock.wait_for(lambda: self._is_over or self.is_whole, SYNC_SECONDS)
         return True
 
+    def _is_behind(self) -> bool:
+        # Both only grow, and what is safe is written: their sizes tell.
+        return self._written.size != self._journal.synced.size
+
     def _compute(self) -> None:
         self._run(self._compute_once)
 
     def _compute_once(self) -> bool:
         """Take the next bytes into the digest; False at the end."""
         with self._lock:
-            self._lock.wait_for(lambda: self._is_over or self.written.prefix > self._hashed)
-            stop = min(self.written.prefix, self._hashed + HASH_SIZE)
+            self._lock.wait_for(lambda: self._is_over or self._written.prefix > self._hashed)
+            stop = min(self._written.prefix, self._hashed + HASH_SIZE)
             if self._is_over or self._hash is None:
                 return False
         data = self._buffer[: stop - self._hashed]
@@ -267,41 +324,3 @@ class PlacedFile:
             self._hashed = stop
             self._lock.notify_all()
         return stop < self.size
-
-
-def read_range(fd: int, start: int, stop: int, path: Path) -> bytearray:
-    """The bytes ``[start, stop)`` of an open file. Raises OutputError, OSError."""
-    data = bytearray(stop - start)
-    fill(fd, start, memoryview(data), path)
-    return data
-
-
-def fill(fd: int, start: int, view: memoryview, path: Path) -> None:
-    """Read an open file from there on until the view is full. Raises OutputError, OSError."""
-    stop = start + view.nbytes
-    while view.nbytes:
-        count = os.preadv(fd, [view], stop - view.nbytes)
-        if not count:
-            raise OutputError(f"{path} became shorter while it was read")
-        view = view[count:]
-
-
-def reserve(fd: int, size: int) -> None:
-    """Take the room for a file of ``size`` bytes, and make it that long. Raises OSError.
-
-    Not with ``os.posix_fallocate``: where a file system has no such call, as NFS before 4.2, the C
-    library writes into every block of it, and would overwrite what others write meanwhile.
-    """
-    if sys.platform == "linux":
-        import ctypes
-
-        fallocate = getattr(ctypes.CDLL(None, use_errno=True), "fallocate64", None)
-        if fallocate is not None and size:
-            fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
-            if fallocate(fd, 0, 0, size) == 0:
-                return
-            number = ctypes.get_errno()
-            if number not in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
-                raise OSError(number, os.strerror(number))
-    if os.fstat(fd).st_size < size:
-        os.ftruncate(fd, size)

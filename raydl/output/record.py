@@ -17,6 +17,7 @@ from raydl.model.errors import TargetError
 from raydl.model.remote import Remote
 from raydl.origin.identity import Identity
 from raydl.output.journal import LARGEST, NONSENSE, Journal
+from raydl.output.ranges import stamp_of
 from raydl.settings.ownfile import make_own, open_own
 
 VERSION = 1
@@ -29,16 +30,11 @@ def record_path(target: Path) -> Path:
 
 @dataclass(frozen=True)
 class Record:
-    """What a finished file is: its journal, when it was written last (ns), its digests (hex)."""
+    """What a finished file is: its journal, its stamp (see ``stamp_of``), its digests (hex)."""
 
     journal: Journal
-    mtime: int
+    stamp: tuple[int, ...]
     digests: dict[str, str]
-
-    @classmethod
-    def of(cls, journal: Journal, target: Path, digests: dict[str, str]) -> Record:
-        """The record of what is at ``target`` now. Raises OSError."""
-        return cls(journal, target.stat().st_mtime_ns, digests)
 
     @classmethod
     def load(cls, path: Path) -> Record | None:
@@ -47,43 +43,43 @@ class Record:
             with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
                 fields = json.loads(file.read(LARGEST))
             journal = Journal.parse(fields["journal"])
-            mtime, digests = fields["mtime"], fields["digests"]
+            stamp, digests = tuple(fields["stamp"]), dict(fields["digests"])
+            is_known = fields["version"] == VERSION
         except (OSError, TargetError, RecursionError, *NONSENSE):
             return None
-        sound = type(mtime) is int and isinstance(digests, dict)
-        if journal is None or not sound or not all(type(v) is str for v in digests.values()):
-            return None
-        return cls(journal, mtime, digests)
+        is_sound = is_known and all(type(value) is str for value in digests.values())
+        return cls(journal, stamp, digests) if journal is not None and is_sound else None
 
     def save(self, path: Path) -> None:
-        """Replace the record at ``path`` in one step. Raises OSError."""
+        """Replace the record at ``path`` in one step, durably. Raises OSError."""
         fresh = path.with_name(path.name + "~")
         fields: dict[str, Any] = {
             "version": VERSION,
             "journal": self.journal.record(),
-            "mtime": self.mtime,
+            "stamp": self.stamp,
             "digests": self.digests,
         }
         try:
             fresh.unlink(missing_ok=True)
             with os.fdopen(make_own(fresh, os.O_WRONLY, 0o600), "w") as file:
                 json.dump(fields, file)
+                file.flush()
+                os.fsync(file.fileno())
             fresh.replace(path)
         except OSError:
             with contextlib.suppress(OSError):
                 fresh.unlink()
             raise
 
-    def objection(
-        self, target: Path, remote: Remote, identity: Identity, proof: Proof | None
-    ) -> str:
-        """Why what is at ``target`` is not known to be the file that ``remote`` is; else empty.
+    def objection(self, fd: int, remote: Remote, identity: Identity, proof: Proof | None) -> str:
+        """Why the open file is not known to be the one that ``remote`` is; else empty.
 
         Raises OSError.
         """
-        found = target.stat()
-        if found.st_size != self.journal.size or found.st_mtime_ns != self.mtime:
+        if stamp_of(fd) != self.stamp:
             return "it was changed since it was downloaded"
+        if self.journal.size != remote.size:
+            return f"it has {self.journal.size} bytes, and the file has {remote.size}"
         if proof is not None:
             known = self.digests.get(proof.checksum.algorithm)
             if known is None:

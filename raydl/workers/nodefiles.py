@@ -5,19 +5,21 @@ Shipped to the nodes by value, with what it uses: nothing in here imports raydl 
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from raydl.model.digests import Checksum, Proof, new_hash
+from raydl.model.coverage import Coverage
+from raydl.model.digests import Checksum, Proof
 from raydl.model.errors import CancelledError, OutputError, RaydlError, TargetError
 from raydl.model.remote import Remote
 from raydl.origin.identity import Identity
+from raydl.output.finished import Finished, find
 from raydl.output.oserrors import output_error
-from raydl.output.placedfile import PlacedFile, read_range
-from raydl.output.record import Record, record_path
+from raydl.output.placedfile import PlacedFile
 
 GetObject = Callable[[Any, float], memoryview | None]
 """The bytes of an object, if they come in so many seconds. Raises LookupError for lost ones."""
@@ -63,31 +65,21 @@ def open_spec(
     }
 
 
-class _Finished:
-    """A file that is there, whole, from before."""
-
-    def __init__(self, target: Path, size: int) -> None:
-        self._target, self._size = target, size
-        self._file = target.open("rb", buffering=0)
-
-    def read(self, start: int, stop: int) -> bytearray:
-        return read_range(self._file.fileno(), start, stop, self._target)
-
-    def close(self) -> None:
-        self._file.close()
-
-
 class NodeFiles:
     """The copies on this node that the driver works at, each known by a key of the driver's.
 
-    Methods return plain data and raise nothing.
+    Methods return plain data and raise nothing. A call may come after the ``close`` that was sent
+    behind it: it finds the copy closed.
     """
 
     def __init__(self, get_object: GetObject, bring: Callable[[list[Any]], None]) -> None:
         self._get_object, self._bring = get_object, bring
         self._lock = threading.Lock()
-        self._files: dict[str, PlacedFile | _Finished] = {}
+        self._files: dict[str, PlacedFile | Finished | None] = {}
+        """None for what is being opened."""
         self._unwanted: set[tuple[str, int]] = set()
+        self._closed: set[str] = set()
+        """What was closed before it was opened."""
 
     def open(self, key: str, spec: dict[str, Any]) -> Answer:
         """Take up the copy; returns its state, the coverage, a note, and the digest if known.
@@ -106,7 +98,8 @@ class NodeFiles:
 
     def land_all(self, key: str, items: list[tuple[int, int, Any]], limit: float) -> list[Answer]:
         """The same for several: an answer for each ``(start, stop, ref)``."""
-        self._bring([ref for _, _, ref in items])
+        with contextlib.suppress(Exception):  # each is asked for below, and told of there
+            self._bring([ref for _, _, ref in items])
         return [self.land(key, start, stop, [ref], limit) for start, stop, ref in items]
 
     def forget(self, key: str, starts: list[int]) -> None:
@@ -119,7 +112,10 @@ class NodeFiles:
         data: list[Any] = []
 
         def read() -> None:
-            data.append(self._files[key].read(start, stop))
+            file = self._files.get(key)
+            if file is None:
+                raise LookupError("the file is not open on this node")
+            data.append(file.read(start, stop))
 
         answer = _answer(read)
         return answer, data[0] if data else None
@@ -139,12 +135,17 @@ class NodeFiles:
     def close(self, key: str) -> Answer:
         """Let go of the copy; what there is stays for the next run."""
         with self._lock:
+            if key not in self._files:
+                self._closed.add(key)
             file = self._files.pop(key, None)
+            self._unwanted = {mark for mark in self._unwanted if mark[0] != key}
         return _answer(lambda: file.close() if file is not None else None)
 
     def close_all(self) -> None:
         """Let go of all of them."""
-        for key in list(self._files):
+        with self._lock:
+            keys = list(self._files)
+        for key in keys:
             self.close(key)
 
     def _placed(self, key: str) -> PlacedFile:
@@ -158,13 +159,52 @@ class NodeFiles:
             raise CancelledError("the file was closed")
 
     def _open(self, key: str, spec: dict[str, Any]) -> tuple[str, str, str, str]:
+        with self._lock:
+            if key in self._closed or key in self._files:
+                was_closed = key in self._closed
+                self._closed.discard(key)
+                raise CancelledError("the file was closed" if was_closed else "it is open already")
+            self._files[key] = None
+        try:
+            file, found = self._take_up(key, spec)
+        except BaseException:
+            with self._lock:
+                self._files.pop(key, None)
+            raise
+        with self._lock:
+            is_wanted = key in self._files
+            if is_wanted and file is not None:
+                self._files[key] = file
+            elif is_wanted:
+                del self._files[key]
+        if not is_wanted and file is not None:
+            file.close()
+            raise CancelledError("the file was closed")
+        return found
+
+    def _take_up(
+        self, key: str, spec: dict[str, Any]
+    ) -> tuple[PlacedFile | Finished | None, tuple[str, str, str, str]]:
+        """The copy, as it is or as it is begun, and what ``open`` says of it."""
         target = Path(spec["target"])
         proof = Proof(Checksum.parse(spec["proof"][0]), spec["proof"][1]) if spec["proof"] else None
         remote, identity = _remote_of(spec), Identity.parse(spec["identity"])
         try:
-            found = self._look(key, target, spec, remote, identity, proof)
-            if found is not None:
-                return found
+            if target.exists() or target.is_symlink():
+                known, why = find(
+                    target,
+                    remote,
+                    identity,
+                    proof=proof,
+                    algorithm=spec["algorithm"],
+                    verify=spec["verify"],
+                    check=lambda: self._must_be_open(key),
+                )
+                if known is not None:
+                    digest = known.record.digests.get(spec["algorithm"] or "", "")
+                    return known, ("have", str(Coverage([(0, remote.size or 0)])), "", digest)
+                if _is_skipped(target, spec, why):
+                    return None, ("skipped", "", "", "")
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise output_error(error, target) from None
@@ -177,51 +217,21 @@ class NodeFiles:
             overwrite=spec["overwrite"],
             proven=proof is not None,
         )
-        with self._lock:
-            self._files[key] = file
-        return "open", str(file.written), file.note, ""
-
-    def _look(
-        self,
-        key: str,
-        target: Path,
-        spec: dict[str, Any],
-        remote: Remote,
-        identity: Identity,
-        proof: Proof | None,
-    ) -> tuple[str, str, str, str] | None:
-        """What is at the target, if that stays; None where there is to be a new copy."""
-        if not (target.exists() or target.is_symlink()):
-            return None
-        if target.is_dir():
-            raise OutputError(f"{target} is a directory", "give the file's path with -o")
-        record = Record.load(record_path(target))
-        why = "" if record is None else record.objection(target, remote, identity, proof)
-        digest = "" if record is None else record.digests.get(spec["algorithm"] or "", "")
-        if record is not None and not why and spec["verify"]:
-            found = _digest_of(target, spec["algorithm"])
-            why = "" if found == digest else "it does not have its digest any more"
-        if record is not None and not why:
-            assert remote.size is not None
-            with self._lock:
-                self._files[key] = _Finished(target, remote.size)
-            return "have", f"0-{remote.size}" if remote.size else "", "", digest
-        if spec["skip_existing"]:
-            return "skipped", "", "", ""
-        if spec["overwrite"]:
-            return None
-        raise TargetError(
-            f"{target} exists already" + (f", and {why}" if why else ""),
-            "--overwrite replaces it, --skip-existing leaves it, or save elsewhere with -o",
-        )
+        return file, ("open", str(file.written), file.note, "")
 
     def _land(self, key: str, start: int, stop: int, ref: Any, limit: float) -> float:
+        try:
+            return self._land_wanted(key, start, stop, ref, limit)
+        finally:
+            with self._lock:  # of this landing alone: the same bytes may come another way
+                self._unwanted.discard((key, start))
+
+    def _land_wanted(self, key: str, start: int, stop: int, ref: Any, limit: float) -> float:
         began = time.monotonic()
         file = self._placed(key)
         while (data := self._get_object(ref, LOOK_SECONDS)) is None:
             with self._lock:
                 unwanted = (key, start) in self._unwanted
-                self._unwanted.discard((key, start))
             if unwanted or key not in self._files or time.monotonic() - began > limit:
                 raise LookupError("the bytes did not come")
         if data.nbytes != stop - start:
@@ -245,12 +255,20 @@ def _remote_of(spec: dict[str, Any]) -> Remote:
     )
 
 
-def _digest_of(path: Path, algorithm: str) -> str:
-    digest = new_hash(algorithm)
-    with path.open("rb", buffering=0) as file:
-        while data := file.read(8 << 20):
-            digest.update(memoryview(data))
-    return digest.hexdigest()
+def _is_skipped(target: Path, spec: dict[str, Any], why: str) -> bool:
+    """Whether what is there stays; ``why`` it is not the file. Raises TargetError, OutputError."""
+    if target.is_dir():
+        raise OutputError(f"{target} is a directory", "give the file's path with -o")
+    if target.exists() and not target.is_file():
+        raise OutputError(f"{target} is no regular file", "save elsewhere with -o")
+    if spec["skip_existing"] and target.exists():
+        return True
+    if not spec["overwrite"]:
+        raise TargetError(
+            f"{target} exists already" + (f", and {why}" if why else ""),
+            "--overwrite replaces it, --skip-existing leaves it, or save elsewhere with -o",
+        )
+    return False
 
 
 def _answer(call: Callable[[], Any]) -> Answer:
@@ -258,7 +276,8 @@ def _answer(call: Callable[[], Any]) -> Answer:
         return None, call()
     except RaydlError as error:
         return (type(error).__name__, error.message, error.hint), None
-    except LookupError as error:
-        return (LOST, str(error), ""), None
-    except Exception as error:  # a bug must not keep the driver waiting
+    except Exception as error:
+        if type(error) is LookupError:
+            return (LOST, str(error), ""), None
+        # A bug must not keep the driver waiting; a KeyError is one, and nothing to try again.
         return (type(error).__name__, f"unexpected {type(error).__name__}: {error}", ""), None

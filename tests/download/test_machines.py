@@ -10,7 +10,7 @@ from raydl.cluster.address import ClusterChoice
 from raydl.download import machines as module
 from raydl.download.machines import Machines
 from raydl.model.errors import ClusterError
-from raydl.workers.protocol import ConnectFailed, Fetched
+from raydl.workers.protocol import Connected, ConnectFailed, Disconnected, Fetched, Joined, Left
 from tests.conftest import random_bytes
 
 HERE, THERE = ClusterChoice("cluster", "here:1", ""), ClusterChoice("cluster", "there:1", "")
@@ -88,6 +88,55 @@ def test_what_comes_from_a_fleet_that_is_closed_is_let_go(fleets, no_leaks):
     fleets()[0].post(Fetched(1, 10, Payload(), None, 0.1))
     assert len(released) == 1
     assert machines.scheduler.inbox.queue.empty()
+
+
+class Team:
+    most, reports, labels = 1, False, {}
+
+    def __init__(self, node):
+        self.node, self.memory = node, None
+
+
+def test_a_listener_that_comes_late_hears_who_is_there(fleets, no_leaks):
+    machines, early, late = Machines(), [], []
+    connected = Connected("here:1", 3, 3, 0)
+    stays, goes, old, new = Team("stays"), Team("goes"), Team("again"), Team("again")
+    with machines.cluster(HERE, False, no, early.append):
+        post = fleets()[0].post
+        said = [connected, *(Joined(team) for team in (stays, goes, old, new))]
+        said += [Left("goes", goes, "killed"), Left("again", old, "late news of the first")]
+        for message in said:
+            post(message)
+        with machines.cluster(HERE, False, no, late.append):
+            assert late == [connected, Joined(stays), Joined(new)]
+            post(Left("again", None, "its node has gone"))
+        with machines.cluster(HERE, False, no, late.append):
+            assert late[3:] == [Left("again", None, "its node has gone"), connected, Joined(stays)]
+    assert early == [*said, Left("again", None, "its node has gone")]
+
+
+def test_who_has_left_hears_nothing(fleets, no_leaks):
+    machines, heard = Machines(), []
+    with machines.cluster(HERE, False, no):
+        with machines.cluster(HERE, False, no, heard.append):
+            pass
+        fleets()[0].post(Connected("here:1", 1, 1, 0))
+        assert heard == []
+
+
+@pytest.mark.parametrize("message", [ConnectFailed, Disconnected])
+def test_a_cluster_that_fails_at_once_is_heard_of(fleets, monkeypatch, no_leaks, message):
+    """Before anybody could listen: who waits for nodes would wait for ever."""
+    failed, heard = message(ClusterError("no token")), []
+
+    class FailsAtOnce(Fleet):
+        def __init__(self, choice, post, **kwargs):
+            super().__init__(choice, post, **kwargs)
+            post(failed)
+
+    monkeypatch.setattr(module, "ClusterFleet", FailsAtOnce)
+    with Machines().cluster(HERE, False, no, heard.append):
+        assert heard == [failed]
 
 
 def test_buffers_are_for_whoever_wants_most(no_leaks):

@@ -10,7 +10,7 @@ import zlib
 import pytest
 
 import raydl
-from raydl.landing import bucket, s3
+from raydl.landing import blocks, bucket, s3, unfinished
 from raydl.model import backoff
 from raydl.model.errors import (
     CancelledError,
@@ -26,8 +26,8 @@ from tests.landing.means import make_means
 from tests.landing.service import refuse, reset, reset_after
 from tests.scripted import status
 
-GRID = 8 << 20
-SIZE = 2 * GRID + 4_012_345
+GRID = 1 << 20
+SIZE = 2 * GRID + 412_345
 DATA = random_bytes(SIZE)
 SHA256 = hashlib.sha256(DATA).hexdigest()
 
@@ -39,7 +39,9 @@ def source(make_origin):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, no_leaks):
-    """No test waits for a service that is not there."""
+    """Small blocks, of several requests each, and short waits between tries."""
+    monkeypatch.setattr(blocks, "USUAL", GRID)
+    monkeypatch.setattr(unfinished, "SMALLEST", GRID)
     monkeypatch.setattr(backoff, "FIRST", 0.01)
 
 

@@ -19,6 +19,7 @@ REPORT = Report(
 )
 SAMPLES = {
     "by_node": (module.NodeNow("a", 4, 1e6, False),),
+    "copies": (module.CopyNow("a", "receiving", 5, 3, 2, ""),),
     "remote": REMOTE,
     "report": REPORT,
     "exit_code": 3,

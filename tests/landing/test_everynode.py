@@ -1,0 +1,411 @@
+"""Every node gets the file: nodes with real files, made-up objects, and a clock of its own."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from raydl.landing import desk, everynode
+from raydl.landing.everynode import RETURN_SECONDS, START_SECONDS, EveryNode
+from raydl.model.errors import (
+    CancelledError,
+    ChecksumError,
+    IncompleteError,
+    OutputError,
+    TargetError,
+    UsageError,
+)
+from raydl.model.events import CopiesNow, Notice
+from raydl.model.remote import Remote
+from raydl.origin.identity import Identity
+from raydl.output.placedfile import PlacedFile
+from raydl.workers.actor import lost_answer
+from tests.landing.nodes import DATA, PART, FakeNode, Worlds
+
+TARGET = Path("/d/f")
+
+
+@pytest.fixture(autouse=True)
+def short_turns(monkeypatch):
+    """Time passes by turns: what they wait for in between are threads that digest and sync."""
+    monkeypatch.setattr(desk, "TURN_SECONDS", 0.002)
+    monkeypatch.setattr(everynode, "CLOSE_SECONDS", 0.1)
+
+
+def run(world, turn=lambda world: None):
+    """``turn`` is called before every turn; the clock moves on a tenth of a second with each."""
+    every = EveryNode(world.means, TARGET, world.clock)
+    taken = every._turn
+    turns = 0
+
+    def next_turn():
+        nonlocal turns
+        turns += 1
+        assert turns < 2000, "it hangs"
+        world.now += 0.1
+        for node in world.nodes:
+            if not node.gone:
+                every._desk.heard_at[node.node] = world.now
+        turn(world)
+        return taken()
+
+    every._turn = next_turn
+    return every.run()
+
+
+def test_every_node_has_it_and_the_origin_is_read_once(tmp_path):
+    world = Worlds(tmp_path, 4)
+    report = run(world)
+    assert all(world.has(node) for node in world.nodes)
+    assert world.served == len(DATA) == report.fetched
+    assert [report.nodes[n.node].state for n in world.nodes] == ["done"] * 4
+    shares = [report.nodes[n.node] for n in world.nodes]
+    assert all(share.bytes + share.from_peers == len(DATA) for share in shares)
+    assert {share.digest for share in shares} == {str(world.means.proof.checksum)}
+    assert all(world.left(node) == [".f.raydl", "f"] for node in world.nodes)
+
+
+def test_a_second_time_nothing_is_fetched_and_nothing_read(tmp_path):
+    run(Worlds(tmp_path, 3))
+    world = Worlds(tmp_path, 3)
+    report = run(world)
+    assert world.served == 0
+    assert report.fetched == 0
+    assert {share.state for share in report.nodes} == {"had"}
+
+
+def test_a_new_node_gets_it_from_its_peers(tmp_path):
+    run(Worlds(tmp_path, 3))
+    world = Worlds(tmp_path, 4)
+    report = run(world)
+    assert world.served == 0
+    assert report.nodes["n3"].state == "done"
+    assert report.nodes["n3"].from_peers == len(DATA)
+    assert world.has(world.nodes[3])
+
+
+def test_a_node_that_joins_half_way_has_it_too(tmp_path):
+    world = Worlds(tmp_path, 2)
+    late = FakeNode("late", tmp_path / "late")
+    late.folder.mkdir()
+    joined = []
+
+    def covered(part):
+        if part.start >= len(DATA) // 2 and not joined:
+            joined.append(part)
+            world.join(late)
+
+    world.covered = covered
+    report = run(world)
+    assert report.nodes["late"].state == "done"
+    assert world.has(late)
+    assert world.served == len(DATA)
+
+
+def test_a_node_that_dies_is_named_and_the_same_command_goes_on_with_it(tmp_path):
+    world = Worlds(tmp_path, 3)
+    victim = world.nodes[1]
+    world.covered = lambda part: (
+        world.lose(victim, listed=False) if part.start == 4 * PART and not victim.gone else None
+    )
+    with pytest.raises(IncompleteError) as failed:
+        run(world)
+    assert "1 of 3 nodes do not have /d/f: n1: its process ended" in failed.value.message
+    report = failed.value.report
+    assert {share.node: share.state for share in report.nodes} == {
+        "n0": "done", "n1": "failed", "n2": "done",
+    }  # fmt: skip
+    victim.files.close_all()
+    again = Worlds(tmp_path, 3)
+    run(again)
+    assert again.served == 0
+    assert all(again.has(node) for node in again.nodes)
+
+
+def test_a_worker_that_is_replaced_goes_on_from_its_disk(tmp_path):
+    world = Worlds(tmp_path, 3)
+    victim, when = world.nodes[1], []
+
+    def covered(part):
+        if part.start == 8 * PART and not victim.gone:
+            world.lose(victim)
+            when.append(world.now)
+
+    def turn(world):
+        if when and world.now > when[0] + 1:
+            when.clear()
+            world.join(victim.start())
+
+    world.covered = covered
+    report = run(world, turn)
+    assert report.nodes["n1"].state == "done"
+    assert world.served == len(DATA)
+    assert all(world.has(node) for node in world.nodes)
+
+
+def test_what_only_a_lost_node_had_is_fetched_again(tmp_path):
+    """It took a part that nobody else could take, and then it died."""
+    world = Worlds(tmp_path, 2)
+    a, b = world.nodes
+
+    def only_a(method, args):
+        if method == "land_all" and not a.gone:
+            return [lost_answer("the object is lost")[0:2] for _ in args[1]]
+        return None
+
+    b.before = only_a
+    a.before = lambda method, args: "never" if method in ("read", "digest") else None
+    lost = []
+
+    def turn(world):
+        if world.job and not world.job.open and not lost:
+            lost.append(True)
+            world.lose(a, listed=False)
+
+    with pytest.raises(IncompleteError):
+        run(world, turn)
+    assert world.has(b)
+    assert len(DATA) < world.served <= 2 * len(DATA)
+
+
+def test_a_disk_that_is_full_is_that_nodes_matter(tmp_path):
+    world = Worlds(tmp_path, 3)
+    full = (("OutputError", "cannot write /d/f.part: the disk is full", "free some space"), None)
+    world.nodes[2].before = lambda method, args: (
+        [full] * len(args[1]) if method == "land_all" else None
+    )
+    with pytest.raises(IncompleteError) as failed:
+        run(world)
+    assert "n2: cannot write /d/f.part: the disk is full" in failed.value.message
+    assert [str(e) for e in world.events if isinstance(e, Notice)] == [
+        "n2 does not get the file: cannot write /d/f.part: the disk is full"
+    ]
+    assert world.has(world.nodes[0])
+    assert world.has(world.nodes[1])
+    assert world.served == len(DATA)
+
+
+def test_where_all_disks_are_full_that_is_the_error(tmp_path):
+    world = Worlds(tmp_path, 2)
+    full = (("OutputError", "the disk is full", "free some space"), None)
+    for node in world.nodes:
+        node.before = lambda method, args: full if method == "open" else None
+    with pytest.raises(OutputError, match=r"every node: n.: the disk is full; free some space"):
+        run(world)
+    assert world.served == 0
+
+
+def test_a_file_that_is_there_is_not_replaced_unless_asked_for(tmp_path):
+    world = Worlds(tmp_path, 2)
+    there = world.nodes[1].path("/d/f")
+    there.parent.mkdir()
+    there.write_bytes(b"mine")
+    with pytest.raises(IncompleteError, match=r"n1: /.*/d/f exists already"):
+        run(world)
+    assert there.read_bytes() == b"mine"
+    assert world.has(world.nodes[0])
+    skipping = Worlds(tmp_path, 2, skip_existing=True)
+    assert run(skipping).nodes["n1"].state == "skipped"
+    assert there.read_bytes() == b"mine"
+    replacing = Worlds(tmp_path, 2, overwrite=True)
+    assert run(replacing).nodes["n1"].state == "done"
+    assert replacing.has(replacing.nodes[1])
+    assert replacing.served == 0
+
+
+def test_where_it_is_there_on_all_of_them_that_is_the_error(tmp_path):
+    world = Worlds(tmp_path, 2)
+    for node in world.nodes:
+        node.path("/d/f").parent.mkdir()
+        node.path("/d/f").write_bytes(b"mine")
+    with pytest.raises(TargetError, match="exists already"):
+        run(world)
+
+
+def test_only_nodes_with_the_label_get_it(tmp_path):
+    world = Worlds(tmp_path, 3, nodes=["gpu=yes"])
+    world.nodes[1].labels = {"gpu": "yes"}
+    report = run(world)
+    assert [world.has(node) for node in world.nodes] == [False, True, False]
+    assert report.nodes["n1"].state == "done"
+    assert report.nodes["n0"].state == ""
+
+
+def test_a_label_that_no_node_has_is_told(tmp_path):
+    with pytest.raises(UsageError, match="no node has the label gpu=yes"):
+        run(Worlds(tmp_path, 2, nodes=["gpu=yes"]))
+
+
+def test_wrong_bytes_get_no_name(tmp_path):
+    world = Worlds(tmp_path, 2)
+    other = bytearray(DATA)
+    other[70_000] ^= 1
+    world.data = bytes(other)  # not what was promised
+    with pytest.raises(ChecksumError):
+        run(world)
+    assert [world.left(node) for node in world.nodes] == [[], []]
+
+
+def test_without_a_digest_one_that_differs_is_dropped(tmp_path):
+    world = Worlds(tmp_path, 3, proof=False)
+    bad = world.nodes[1]
+
+    def spoil(method, args):
+        if method == "digest":
+            file = bad.files._files[args[0]]
+            return None, "0" * len(file.digest())
+        return None
+
+    bad.before = spoil
+    with pytest.raises(IncompleteError, match=r"n1: its sha256 0+ is not that of the others"):
+        run(world)
+    assert [world.has(node) for node in world.nodes] == [True, False, True]
+    assert world.left(bad) == []
+
+
+def test_without_a_digest_two_that_differ_are_both_dropped(tmp_path):
+    world = Worlds(tmp_path, 2, proof=False)
+    bad = world.nodes[1]
+    bad.before = lambda method, args: (None, "0" * 64) if method == "digest" else None
+    with pytest.raises(ChecksumError):
+        run(world)
+    assert [world.left(node) for node in world.nodes] == [[], []]
+
+
+def test_one_node_alone_needs_no_other(tmp_path):
+    world = Worlds(tmp_path, 1, proof=False)
+    run(world)
+    assert world.has(world.nodes[0])
+
+
+def test_a_node_that_never_starts_holds_nobody_up(tmp_path):
+    world = Worlds(tmp_path, 3, proof=False)
+    never = FakeNode("never", tmp_path / "never")
+    began = world.now
+
+    def turn(world):
+        if not any(node is never for node in world.nodes):
+            world.nodes.append(never)
+            never.gone = True
+            world.list()
+
+    with pytest.raises(IncompleteError, match="never: no worker starts there"):
+        run(world, turn)
+    assert world.now - began < START_SECONDS + RETURN_SECONDS + 2
+    assert all(world.has(node) for node in world.nodes[:3])
+    copies = [event for event in world.events if isinstance(event, CopiesNow)][-1].copies
+    assert {copy.state for copy in copies if copy.node != "never"} == {"done"}
+
+
+def test_a_node_that_takes_nothing_is_not_waited_for_by_the_others(tmp_path):
+    """It is frozen: it answers nothing, until it is given up."""
+    world = Worlds(tmp_path, 3)
+    frozen = world.nodes[2]
+    frozen.before = lambda method, args: "never" if method != "open" else None
+    gone = []
+
+    def turn(world):
+        if all(world.has(node) for node in world.nodes[:2]) and not gone:
+            gone.append(world.now)
+            world.lose(frozen, listed=False, reason="it does not answer")
+
+    with pytest.raises(IncompleteError, match="n2: it does not answer"):
+        run(world, turn)
+    assert gone
+    assert world.served == len(DATA)
+
+
+def test_a_source_that_falls_silent_is_asked_no_more(tmp_path):
+    run(Worlds(tmp_path, 2))
+    world = Worlds(tmp_path, 3)
+    mute = world.nodes[0]
+    asked = []
+
+    def before(method, args):
+        if method == "read":
+            asked.append(args)
+            mute.gone = True
+            return "never"
+        return None
+
+    mute.before = before
+    report = run(world)
+    assert asked
+    assert report.nodes["n2"].state == "done"
+    assert world.served == 0
+
+
+def test_what_can_be_gone_on_with_is_kept_when_it_is_cancelled(tmp_path):
+    world = Worlds(tmp_path, 2)
+    world.covered = lambda part: world.control.cancel() if part.start == 4 * PART else None
+    world.nodes[0].before = world.nodes[1].before = lambda method, args: (
+        "never" if method == "digest" else None
+    )
+    with pytest.raises(CancelledError):
+        run(world)
+    assert all(world.left(node) == ["f.part", "f.part.journal"] for node in world.nodes)
+    again = Worlds(tmp_path, 2)
+    report = run(again)
+    assert again.served + report.resumed == len(DATA)
+    assert all(again.has(node) for node in again.nodes)
+
+
+def test_another_version_is_fetched_anew_where_that_is_allowed(tmp_path):
+    run(Worlds(tmp_path, 2))
+    newer = bytes(reversed(DATA))
+    with pytest.raises(TargetError, match="the file on the origin changed"):
+        run(Worlds(tmp_path, 2, data=newer, etag='"2"', proof=False))
+    world = Worlds(tmp_path, 2, data=newer, etag='"2"', overwrite=True, proof=False)
+    run(world)
+    assert all(world.has(node) for node in world.nodes)
+    assert world.served == len(newer)
+
+
+def test_a_pause_reaches_the_job(tmp_path):
+    world = Worlds(tmp_path, 1)
+    world.control.pause()
+    run(world)
+    assert world.job.held == [True]
+
+
+def test_an_empty_file_is_there_as_well(tmp_path):
+    world = Worlds(tmp_path, 2, data=b"")
+    run(world)
+    assert all(world.has(node) for node in world.nodes)
+
+
+def test_verify_reads_what_is_there(tmp_path):
+    run(Worlds(tmp_path, 2))
+    world = Worlds(tmp_path, 2, verify=True, overwrite=True)
+    path = world.nodes[1].path("/d/f")
+    times = path.stat()
+    path.write_bytes(bytes(len(DATA)))
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    report = run(world)
+    assert report.nodes["n0"].state == "had"
+    assert report.nodes["n1"].state == "done"
+    assert world.has(world.nodes[1])
+    assert world.served == 0
+
+
+def test_what_both_hold_in_pieces_is_put_together(tmp_path):
+    """Two interrupted copies that complement each other: the origin is asked for the rest alone."""
+    for node, spans in (("n0", [(0, 300_000)]), ("n1", [(200_000, 600_000)])):
+        lay(tmp_path / node, spans)
+    world = Worlds(tmp_path, 2)
+    report = run(world)
+    assert world.served == len(DATA) - 600_000
+    assert report.resumed == 600_000
+    assert all(world.has(node) for node in world.nodes)
+
+
+def lay(folder, spans):
+    (folder / "d").mkdir(parents=True)
+    remote = Remote("", "", len(DATA), True, '"1"', None, "f")
+    file = PlacedFile(
+        folder / "d" / "f", remote, Identity.of("http://h/f"),
+        algorithm=None, resume=True, overwrite=False, proven=False,
+    )  # fmt: skip
+    for start, stop in spans:
+        file.write(start, memoryview(DATA)[start:stop])
+    file.close()
