@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
+import signal
 
+import psutil
 import pytest
 
 from raydl.landing import bucket
 from tests.conftest import random_bytes
 from tests.landing.means import make_means
-from tests.landing.service import reset_after
+from tests.landing.service import refuse, reset_after
 
 pytestmark = pytest.mark.cluster
 
@@ -46,7 +50,50 @@ def test_a_digest_is_computed_by_a_node(service, source, two_nodes):
     assert service.get("f") == DATA
 
 
-def test_a_receipt_that_is_lost_has_the_part_sent_again(service, source, two_nodes):
-    service.on(reset_after, times=2)
-    fetch(service, source, two_nodes.address)
+@pytest.mark.parametrize(
+    "answer", [reset_after, refuse(503, "SlowDown"), refuse(403, "AccessDenied")]
+)
+def test_a_part_that_was_refused_is_sent_again(service, source, two_nodes, answer):
+    service.on(answer, times=2)
+    report, _ = fetch(service, source, two_nodes.address)
     assert service.get("f") == DATA
+    assert report.retries == 0, "nothing is fetched again for that"
+
+
+def kill_after(killed):
+    """Do what is asked, and kill the worker that asked before it is told."""
+
+    def answer(handler, call):
+        handler.forward(call)
+        port = handler.client_address[1]
+        for connection in psutil.net_connections("tcp"):
+            if connection.laddr and connection.laddr.port == port and connection.pid:
+                if connection.pid != os.getpid():
+                    killed.append(connection.pid)
+                    with contextlib.suppress(OSError):
+                        os.kill(connection.pid, signal.SIGKILL)
+        handler.reset()
+        return True
+
+    return answer
+
+
+def test_a_worker_that_dies_between_put_and_receipt(service, source, own_nodes):
+    killed = []
+    service.on(kill_after(killed))
+    fetch(service, source, own_nodes(2).address)
+    assert service.get("f") == DATA
+    assert len(killed) == 1
+    assert not service.unfinished()
+
+
+def test_a_digest_whose_worker_dies_is_computed_anew(service, source, own_nodes):
+    killed = []
+    service.on(kill_after(killed), lambda call: call.number == 5, times=1)
+    service.on(kill_after(killed), lambda call: call.number > 0 and bool(killed), times=1)
+    digest = hashlib.sha256(DATA).hexdigest()
+    report, _ = fetch(service, source, own_nodes(2).address, checksum=f"sha256:{digest}")
+    assert report.digests == {"sha256": digest}
+    assert service.get("f") == DATA
+    assert killed
+    assert not service.unfinished()
