@@ -92,12 +92,12 @@ class _Download:
     def run(self) -> Report:
         """All of it."""
         options = self._means.options
-        there = self._bucket.head()
+        there = None if options.overwrite else self._bucket.head()
         if there is not None and options.skip_existing:
             if is_asked_for(options):
                 self._say(f"what {self._place} has is not compared with a digest")
             return replace(self._report, size=there.size, skipped=True)
-        if there is not None and not options.overwrite:
+        if there is not None:
             raise TargetError(
                 f"{self._place} exists already",
                 "--overwrite replaces it, --skip-existing leaves it, or save elsewhere with -o",
@@ -234,7 +234,6 @@ class _Download:
     ) -> None:
         control = self._means.control
         control.kept = sum(part.size for part in sent.values())
-        # An object came into being meanwhile, and the like: what was sent stays.
         with contextlib.suppress(Exception):
             if sent:
                 self._say(
@@ -312,21 +311,29 @@ class _Download:
             )
             return {} if hashing is None else hashing.verify(str(self._place))
 
-    def _complete(self, unfinished: Unfinished, sent: Mapping[int, Sent]) -> None:
+    def _complete(self, unfinished: Unfinished, sent: dict[int, Sent]) -> None:
+        """Make the object of its parts. Where the answer to a first try was lost, a second one
+        finds its work done."""
         crc = crc_of(sent) if unfinished.algorithm == CRC else None
+        only_new = not self._means.options.overwrite
         try:
-            self._bucket.complete(
-                unfinished.upload, sent, crc, only_new=not self._means.options.overwrite
-            )
+            try:
+                self._bucket.complete(unfinished.upload, sent, crc, only_new)
+            except RefusedError as error:
+                # A PUT that was given up arrived late. It is signed for the same bytes, but may
+                # have got another ETag, where these are no digests.
+                listed = self._bucket.parts(unfinished.upload) or {}
+                if error.code != "InvalidPart" or not _same_bytes(sent, listed):
+                    raise
+                self._bucket.complete(unfinished.upload, listed, crc, only_new)
         except (TargetError, RefusedError) as error:
-            # Where the answer to the first try was lost, the second finds its work done.
+            if isinstance(error, RefusedError) and error.code == "BadDigest":
+                raise ChecksumError(
+                    f"{self._place}: the service has other bytes than were sent",
+                    "nothing is there now; run it again",
+                ) from None
             there = self._bucket.head()
             if there is None or there.size != self._size or there.etag != etag_of(sent):
-                if isinstance(error, RefusedError) and error.code in ("BadDigest", "InvalidPart"):
-                    raise ChecksumError(
-                        f"{self._place}: the service has other bytes than were sent",
-                        "nothing is there now; run it again",
-                    ) from None
                 raise
 
 
@@ -349,6 +356,14 @@ def _is_crc(proof: Proof, unfinished: Unfinished) -> bool:
 def _follows(proof: Proof, unfinished: Unfinished, sent: Mapping[int, Sent]) -> bool:
     """The same, with those that the service has."""
     return _is_crc(proof, unfinished) and crc_of(sent) is not None
+
+
+def _same_bytes(ours: Mapping[int, Sent], theirs: Mapping[int, Sent]) -> bool:
+    """Whether the service lists the parts that were sent, as far as that can be told."""
+    return ours.keys() == theirs.keys() and all(
+        part.size == theirs[n].size and theirs[n].crc in (None, part.crc)
+        for n, part in ours.items()
+    )
 
 
 def crc_of(sent: Mapping[int, Sent]) -> int | None:

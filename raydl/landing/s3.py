@@ -320,8 +320,9 @@ def refusal(place: Place, what: str, code: str, status: int) -> RefusedError:
         "InvalidAccessKeyId": "the credentials are unknown there",
         "SignatureDoesNotMatch": "the secret key is wrong",
         "RequestTimeTooSkewed": "this machine's clock is wrong",
+        "403": "a look needs s3:GetObject and s3:ListBucket; --overwrite does without",
         "AccessDenied": "it needs s3:PutObject, s3:AbortMultipartUpload and "
         "s3:ListMultipartUploadParts",
     }
     said = code if code and not code.isdigit() else str(status)
-    return RefusedError(f"cannot {what} {place}: {said}", hints.get(code, ""), code, status)
+    return RefusedError(f"cannot {what} {place}: {said}", hints.get(said, ""), code, status)

@@ -197,6 +197,11 @@ class Service:
         except self.client.exceptions.NoSuchKey:
             return None
 
+    def parts(self, key: str, upload: str) -> list[int]:
+        """The numbers of the parts that are there of an upload."""
+        listed = self.client.list_parts(Bucket=self.bucket, Key=key, UploadId=upload)
+        return [part["PartNumber"] for part in listed.get("Parts", ())]
+
     def unfinished(self) -> list[str]:
         """The ids of the uploads that are there."""
         listed = self.client.list_multipart_uploads(Bucket=self.bucket)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 import threading
 import zlib
 
@@ -21,7 +22,7 @@ from raydl.model.errors import (
     UsageError,
 )
 from raydl.model.events import Notice, PartWritten, Resumed
-from tests.conftest import random_bytes, run_raydl
+from tests.conftest import RAYDL, random_bytes, run_raydl
 from tests.landing.means import make_means
 from tests.landing.service import refuse, reset, reset_after
 from tests.scripted import status
@@ -202,6 +203,31 @@ def test_an_end_that_was_not_heard_of_is_an_end(service, source):
         reset_after, when=lambda call: call.method == "POST" and "uploadId" in call.query, times=1
     )
     fetch(service, source)
+    assert service.get("f") == DATA
+
+
+def test_a_part_that_arrives_late_with_another_etag_is_the_same(service, source):
+    """As with keys of a service's own, where ETags are no digests."""
+    is_end = lambda call: call.method == "POST" and "uploadId" in call.query  # noqa: E731
+    service.on(refuse(400, "InvalidPart"), when=is_end)
+    fetch(service, source)
+    assert service.get("f") == DATA
+
+
+def test_other_bytes_at_the_service_leave_nothing(service, source):
+    is_end = lambda call: call.method == "POST" and "uploadId" in call.query  # noqa: E731
+    service.on(refuse(400, "BadDigest"), when=is_end)
+    with pytest.raises(ChecksumError):
+        fetch(service, source)
+    assert service.get("f") is None
+    assert not service.unfinished()
+
+
+def test_who_may_not_look_may_overwrite(service, source):
+    service.on(refuse(403), when=lambda call: call.method == "HEAD", times=None)
+    with pytest.raises(OutputError, match="--overwrite does without"):
+        fetch(service, source)
+    fetch(service, source, overwrite=True)
     assert service.get("f") == DATA
 
 
@@ -408,6 +434,35 @@ def test_two_at_once_do_not_share_an_upload(service, source):
     go_on.set()
     first.join(30)
     assert service.get("f") == DATA
+
+
+def test_a_driver_that_is_killed_is_gone_on_from(service, make_origin, tmp_path):
+    size = 2 * (8 << 20) + 99  # blocks of the usual size
+    data = random_bytes(size)
+    origin = make_origin(data, headers={"ETag": '"v1"'})
+    last = lambda call: call.number == 3  # noqa: E731
+    held = threading.Event()
+
+    def hold(handler, call):
+        held.set()
+        return reset(handler, call)
+
+    service.on(hold, last, times=None)
+    command = [*RAYDL, "fetch", origin.url(), "-o", service.target("f"), "--address", "none"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    assert held.wait(60)
+    (upload,) = service.unfinished()
+    while len(service.parts("f", upload)) < 2:
+        assert process.poll() is None
+    process.kill()
+    process.wait(30)
+    assert service.get("f") is None
+    service.rules.clear()
+    service.calls.clear()
+    ended = run_raydl(*command[3:], "--json", cwd=tmp_path)
+    assert json.loads(ended.stdout)["resumed"] == 16 << 20
+    assert [put.number for put in service.puts()] == [3]
+    assert service.get("f") == data
 
 
 # --- the ways in ---

@@ -67,11 +67,11 @@ def kill_after(killed):
         handler.forward(call)
         port = handler.client_address[1]
         for connection in psutil.net_connections("tcp"):
-            if connection.laddr and connection.laddr.port == port and connection.pid:
-                if connection.pid != os.getpid():
-                    killed.append(connection.pid)
-                    with contextlib.suppress(OSError):
-                        os.kill(connection.pid, signal.SIGKILL)
+            is_its = connection.laddr and connection.laddr.port == port
+            if is_its and connection.pid not in (None, os.getpid()):
+                killed.append(connection.pid)
+                with contextlib.suppress(OSError):
+                    os.kill(connection.pid, signal.SIGKILL)
         handler.reset()
         return True
 
