@@ -187,7 +187,6 @@ class EveryNode:
             replica.team = None
             if not replica.phase.is_over:
                 replica.phase, replica.problem = Phase.LOST, reason
-        self._lose(node)
         self._judge()
 
     def _opened(self, replica: Replica, team: ActorTeam, answer: Answer) -> None:
@@ -223,18 +222,18 @@ class EveryNode:
         return self._clock() - heard > max(SILENT_SECONDS, 3 * team.period)
 
     def _forget_the_silent(self) -> None:
-        for node in [node for node in self._desk.teams if self._is_silent(node)]:
-            self._lose(node)
-
-    def _lose(self, holder: str) -> None:
-        """What that node holds will not come: who waits for it shall wait no longer."""
-        for shipment in [s for s in self._shipments if s.holder == holder]:
+        """What a node holds that is gone or says nothing will not come: nobody shall wait for it."""
+        silent = {s.holder for s in self._shipments if self._is_silent(s.holder)}
+        for shipment in [s for s in self._shipments if s.holder in silent]:
             if shipment.ref is None:  # it was to be read there
                 self._give_up(shipment)
                 continue
             for replica in list(shipment.waiting):
-                if replica.node != holder and replica.team is not None:
+                if replica.team is None or self._is_silent(replica.node):
+                    replica.came(shipment, False)
+                elif not shipment.is_lost:
                     replica.team.disk_at_once("forget", self._key, [shipment.start])
+            shipment.is_lost = True
             if not shipment.waiting:
                 self._settle(shipment)
 

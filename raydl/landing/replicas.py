@@ -72,6 +72,8 @@ class Shipment:
     done: Callable[[str], None] | None = None
     waiting: set[Replica] = field(default_factory=set)
     landed: bool = False
+    is_lost: bool = False
+    """Whether those who wait for it were told that it will not come."""
 
     @property
     def size(self) -> int:

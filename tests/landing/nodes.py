@@ -27,7 +27,8 @@ PART = 64 << 10
 class FakeNode(ActorTeam):
     """A worker that answers at once, unless told otherwise, with files in a folder of its own.
 
-    ``before`` is called with (method, args) and may return an answer, ``"never"``, or None.
+    ``before`` is called with (method, args) and may return an answer, ``"never"``, ``"stuck"`` for
+    bytes that do not come until they are forgotten, or None.
     """
 
     def __init__(self, name, folder, labels=None, before=lambda method, args: None):
@@ -37,6 +38,7 @@ class FakeNode(ActorTeam):
         self.files = NodeFiles(lambda ref, seconds: memoryview(ref), lambda refs: None)
         self.calls = []
         self.gone = False
+        self.stuck = []
 
     period = 0.25
 
@@ -59,11 +61,16 @@ class FakeNode(ActorTeam):
 
     def disk(self, method, *args, done):
         answer = self._answer(method, args)
-        if answer != "never" and not self.gone:
+        if answer == "stuck":
+            self.stuck.append((args[1], done))
+        elif answer != "never" and not self.gone:
             done(answer)
 
     def disk_at_once(self, method, *args):
         self._answer(method, args)
+        for items, done in self.stuck:
+            if {start for start, _, _ in items} & set(args[1]):
+                done([lost_answer("it did not come")] * len(items))
 
     def read(self, key, start, stop, done):
         answer = self._answer("read", (key, start, stop))
@@ -87,6 +94,8 @@ class FakeJob:
             self.left.extend(Part(0, at, min(at + PART, stop)) for at in range(start, stop, PART))
         self.world.job = self
         self.open = len(self.left)
+        self.fetchers = [n for n in self.world.nodes if not n.gone]
+        self.world.job_begins()
         self.feed()
 
     def feed(self):
@@ -97,9 +106,11 @@ class FakeJob:
 
     def give(self, part):
         world = self.world
-        fetchers = [n for n in world.nodes if not n.gone] or world.nodes
-        node = fetchers[self.parts % len(fetchers)].node
+        if world.problems:  # it learns of it
+            self.fetchers = [n for n in world.nodes if not n.gone] or world.nodes
+        node = self.fetchers[self.parts % len(self.fetchers)].node
         self.parts += 1
+        world.given[part.start] = node
         world.served += part.size
         self.meter.arrived(node, part.size)
         payload = SimpleNamespace(ref=bytes(world.data[part.start : part.stop]))
@@ -132,7 +143,8 @@ class Worlds:
         self.events, self.listen = [], None
         self.now = 100.0
         self.covered = lambda part: None
-        self.job = None
+        self.job, self.given = None, {}
+        self.job_begins = lambda: None
         self.control = Control()
         remote = Remote("u", "u", len(data), True, etag, None, "f")
         digest = Checksum("sha256", hashlib.sha256(data).hexdigest())

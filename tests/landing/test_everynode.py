@@ -409,3 +409,27 @@ def lay(folder, spans):
     for start, stop in spans:
         file.write(start, memoryview(DATA)[start:stop])
     file.close()
+
+
+def test_what_a_node_held_that_is_gone_is_not_waited_for(tmp_path):
+    """It fetched them, died, and only then was it heard that it had them."""
+    world = Worlds(tmp_path, 3)
+    dead = world.nodes[0]
+    begin = world.now
+
+    def stuck_from(holder):
+        def before(method, args):
+            held = {start for start, at in world.given.items() if at == holder.node}
+            is_held = method == "land_all" and {start for start, _, _ in args[1]} & held
+            return "stuck" if is_held and not world.problems else None
+
+        return before
+
+    for node in world.nodes[1:]:
+        node.before = stuck_from(dead)
+    world.job_begins = lambda: world.lose(dead, listed=False)
+    with pytest.raises(IncompleteError, match="n0: its process ended"):
+        run(world)
+    assert world.problems
+    assert all(world.has(node) for node in world.nodes)
+    assert world.now - begin < 5
