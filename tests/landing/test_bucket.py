@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+import sys
 import threading
 import zlib
 
@@ -492,4 +493,11 @@ def test_a_bucket_is_no_place_on_every_node(service, source):
 def test_a_wrong_name_is_told_before_anything_is_asked(source):
     with pytest.raises(UsageError, match="no bucket"):
         raydl.fetch(source.url(), "s3:///f", address="none", progress="none")
+    assert not source.requests
+
+
+def test_a_missing_boto3_is_told_before_anything_is_asked(source, monkeypatch):
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    with pytest.raises(UsageError, match="pip install boto3"):
+        raydl.fetch(source.url(), "s3://bucket/f", address="none", progress="none")
     assert not source.requests
