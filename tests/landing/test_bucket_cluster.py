@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import signal
+import zlib
 
 import psutil
 import pytest
@@ -97,3 +98,17 @@ def test_a_digest_whose_worker_dies_is_computed_anew(service, source, own_nodes)
     assert service.get("f") == DATA
     assert killed
     assert not service.unfinished()
+
+
+@pytest.mark.slow
+def test_a_node_that_dies_with_what_it_fetched(service, source, own_nodes):
+    nodes = own_nodes(3)
+
+    def remove(handler, call):
+        nodes.cluster.remove_node(nodes.workers[0], allow_graceful=False)
+        return False
+
+    service.on(remove)
+    report, _ = fetch(service, source, nodes.address, checksum=f"crc32:{zlib.crc32(DATA):08x}")
+    assert service.get("f") == DATA
+    assert report.digests
