@@ -16,13 +16,14 @@ The .torrent is there before, and its hashes are not counted. What the origin se
 log. raydl has the file on the disk when it ends, aria2c leaves that to the system. raydl's
 processes are looked at four times a second for their private memory, which costs it a little.
 
-The swarm has what was best of what was tried (four, 1 GiB, one to three runs each): web seeds taken
-from random places with 1, 2, 3, 4 or 16 connections, pieces of 0.25, 1, 2 or 4 MiB, more or less
-disk cache, and --bt-request-peer-speed-limit. With 1 to 4 connections and pieces of 1 or 2 MiB it
-took 13 to 18 s, nearly all 14 to 15.5 s, and with the limit on the peers' speed that steadily; with
-16 connections 19 to 20 s, and 26 to 28 s where all hosts begin at the same place (the default
---stream-piece-selector, and geom). The origin sends 1.2 to 1.5 files, or 1.9, or 2.6: a host does
-not know what another is fetching at that moment.
+The swarm has what was best of what was tried with 1 GiB, one to five runs each: bytes of the web
+seed from random places over 1, 2, 3, 4 or 16 connections, pieces of 0.25, 1, 2 or 4 MiB, more or
+less disk cache, --bt-request-peer-speed-limit. On four hosts 1 to 4 connections took 13 to 18 s,
+with that limit 14 to 16 s, and which of them is best is within the noise; 16 connections 19 to
+20 s; all hosts beginning at the same place (the default --stream-piece-selector, and geom) 26 to
+28 s. On eight hosts one connection and pieces of 1 MiB took 18 to 23 s, more connections or larger
+pieces 20.5 to 25 s. The origin sends 1.2 to 1.9 files, from the same place 2.6: a host does not
+know what another is fetching at that moment.
 """
 
 from __future__ import annotations
