@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from raydl.landing.blocks import LARGEST, SMALLEST
 from raydl.landing.s3 import CRC, MD5, Place
 from raydl.model.errors import OutputError, TargetError
@@ -61,6 +59,8 @@ class Note:
     """The note of one object at one service, for this process alone. Raises RaydlError."""
 
     def __init__(self, place: Place, endpoint: str) -> None:
+        import platformdirs  # no start without a bucket has to wait for it
+
         name = hashlib.sha256(repr((endpoint, place.bucket, place.key)).encode()).hexdigest()[:32]
         self.path = Path(platformdirs.user_state_dir("raydl")) / "uploads" / f"{name}.json"
         try:
