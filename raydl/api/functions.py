@@ -40,9 +40,10 @@ def fetch(
 ) -> Report:
     """Download ``url`` with every node of the Ray cluster, or with this machine alone.
 
-    ``output`` is a path, a directory, ``"-"`` for standard output, or None for the origin's
-    name in the current directory. The keyword arguments are the fields of ``Options``; sizes
-    are bytes or text such as ``"64MiB"``, durations seconds or text such as ``"30s"``.
+    ``output`` is a path, a directory, ``"-"`` for standard output, ``"s3://bucket/key"``, or None
+    for the origin's name in the current directory. The keyword arguments are the fields of
+    ``Options``; sizes are bytes or text such as ``"64MiB"``, durations seconds or text such as
+    ``"30s"``.
     ``on_event`` gets every event, on the thread where it happens; the last is Finished or Failed.
 
     Returns the Report once the file is whole, verified and in place. Raises RaydlError: its

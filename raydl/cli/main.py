@@ -45,7 +45,8 @@ def fetch(
             "-o",
             "--output",
             metavar="PATH",
-            help="A file, a directory/, or - for standard output [default: the origin's name].",
+            help="A file, a directory/, s3://BUCKET/KEY, or - for standard output [default: the "
+            "origin's name].",
         ),
     ] = None,
     as_json: Json = False,

@@ -51,6 +51,7 @@ class Actor:
         )
         group = {"concurrency_group": DISK} if grouped else {}
         self._disk = handle.disk.options(**group)
+        self._send = handle.send.options(**group)
         self._read = handle.read.options(num_returns=2, **group)
         self._at_once = handle.disk.options(**({"concurrency_group": CONTROL} if grouped else {}))
 
@@ -91,12 +92,18 @@ class Actor:
 
     def disk(self, method: str, *args: Any, done: Callable[[Any], None]) -> None:
         """Have it do something with its node's files; ``done`` gets the answer or an ActorLost."""
+        self._ask(self._disk, method, *args, done=done)
 
+    def send(self, method: str, *args: Any, done: Callable[[Any], None]) -> None:
+        """The same for a bucket, with bytes in the object store."""
+        self._ask(self._send, method, *args, done=done)
+
+    def _ask(self, call: Any, *args: Any, done: Callable[[Any], None]) -> None:
         def answered(future: Any) -> None:
             error = future.exception()
             done(future.result() if error is None else ActorLost(reason_of(error)))
 
-        self._disk.remote(method, *args).future().add_done_callback(answered)
+        call.remote(*args).future().add_done_callback(answered)
 
     def disk_at_once(self, method: str, *args: Any) -> None:
         """The same, beside whatever else it does there; without an answer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -14,6 +15,18 @@ def get_object(ref: Any, seconds: float) -> memoryview | None:
 
     try:
         return memoryview(ray.get(ref, timeout=seconds))
+    except ray.exceptions.GetTimeoutError:
+        return None
+    except ray.exceptions.RayError as error:
+        raise LookupError(type(error).__name__) from None
+
+
+def get_objects(refs: Sequence[Any], seconds: float) -> list[memoryview] | None:
+    """The same of several, which come at the same time."""
+    import ray
+
+    try:
+        return [memoryview(data) for data in ray.get(list(refs), timeout=seconds)]
     except ray.exceptions.GetTimeoutError:
         return None
     except ray.exceptions.RayError as error:

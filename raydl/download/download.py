@@ -15,10 +15,11 @@ from pathlib import Path
 
 from raydl.cluster.address import ClusterChoice, choose
 from raydl.download.eventstream import event_stream
-from raydl.download.landingchoice import check_cluster, check_landing, land
+from raydl.download.landingchoice import check_cluster, check_landing, land, land_in_bucket
 from raydl.download.recovery import recover
 from raydl.download.sinkchoice import Output, SinkChoice
 from raydl.download.transfer import transfer
+from raydl.landing import bucket
 from raydl.model.control import Control
 from raydl.model.digests import Proof
 from raydl.model.errors import UsageError, WrongAnswerError
@@ -111,6 +112,8 @@ class _Download:
         self._listed = read_list(options)
         if options.to != "here":
             check_landing(self._sinks, options)
+        elif self._sinks.bucket is not None:
+            bucket.check(self._sinks.bucket)
         elif path is not None and check_target(path, options):
             given = given_proof(options)
             if given or not is_asked_for(options):
@@ -137,6 +140,11 @@ class _Download:
         if is_elsewhere:
             report = land(found, self._sinks, proof, self._choice, options, emit, control)
             return self._dated(report, proof)
+        if self._sinks.bucket is not None:
+            into = self._sinks.bucket
+            with _interrupts_cancel(control):
+                report = land_in_bucket(found, into, proof, self._choice, options, emit, control)
+            return self._dated(report, proof if report.digests else None)
         if is_there and path is not None:
             return self._skip(path, proof if is_asked_for(options) else None)
         sink = self._sinks.open(found, proof, control)

@@ -9,7 +9,7 @@ from raydl.cluster.address import ClusterChoice
 from raydl.download.machines import machines
 from raydl.download.sinkchoice import SinkChoice
 from raydl.download.transfer import Fetching, placing
-from raydl.landing import everynode
+from raydl.landing import bucket, everynode
 from raydl.landing.desk import Means, Placing
 from raydl.model.control import Control
 from raydl.model.coverage import Coverage
@@ -64,10 +64,35 @@ def land(
         )
     path = sinks.path(remote)
     assert path is not None
+    return everynode.run(_means(found, proof, choice, options, emit, control), path)
+
+
+def land_in_bucket(
+    found: Located,
+    target: str,
+    proof: Proof | None,
+    choice: ClusterChoice,
+    options: Options,
+    emit: Emit,
+    control: Control,
+) -> Report:
+    """Bring what was found into a bucket, with the cluster's nodes or alone. Raises RaydlError."""
+    return bucket.run(_means(found, proof, choice, options, emit, control), target)
+
+
+def _means(
+    found: Located,
+    proof: Proof | None,
+    choice: ClusterChoice,
+    options: Options,
+    emit: Emit,
+    control: Control,
+) -> Means:
+    is_alone = choice.how == "none"
+    how = Fetching(threads=is_alone, at_once=not is_alone, labels=options.fetch_nodes)
 
     @contextlib.contextmanager
     def fetch(destination: Destination, kept: Coverage) -> Iterator[Placing]:
-        how = Fetching(threads=False, at_once=True, labels=options.fetch_nodes)
         with placing(found, destination, choice, options, emit, kept=kept, how=how) as job:
             yield job
 
@@ -76,5 +101,4 @@ def land(
         with machines.cluster(choice, True, lambda: True, listen):
             yield
 
-    means = Means(found, proof, options, emit, control, fetch, fleet, choice.how == "none")
-    return everynode.run(means, path)
+    return Means(found, proof, options, emit, control, fetch, fleet, is_alone)

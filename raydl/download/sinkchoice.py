@@ -17,7 +17,10 @@ from raydl.output.target import STDOUT, in_directory, planned_path, target_path
 from raydl.settings.options import Options
 
 Output = str | os.PathLike[str] | Callable[[Proof | None], Sink] | None
-"""A path, a directory, ``-``, None for the origin's name here, or what makes a sink."""
+"""A path, a directory, ``-``, None for the origin's name here, ``s3://bucket/key``, or what makes
+a sink."""
+
+BUCKET = "s3://"
 
 
 class SinkChoice:
@@ -27,17 +30,21 @@ class SinkChoice:
         self._options = options
         self._make_sink: Callable[[Proof | None], Sink] | None = None
         self._into: str | os.PathLike[str] | None = None
+        self.bucket: str | None = None
+        """The object in a bucket that it is to be."""
         if callable(output):
             self._make_sink = output
         elif output == STDOUT:
             self._make_sink = StdoutSink
+        elif isinstance(output, str) and output.startswith(BUCKET):
+            self.bucket = output
         else:
             self._into = in_directory(output, options.output_dir)
 
     @property
     def is_file(self) -> bool:
-        """Whether it is one, and no stream."""
-        return self._make_sink is None
+        """Whether it is one, and no stream or object."""
+        return self._make_sink is None and self.bucket is None
 
     @property
     def directory(self) -> Path | None:
@@ -48,11 +55,11 @@ class SinkChoice:
 
     def planned_path(self) -> Path | None:
         """The file's path, where it is known before the origin was asked."""
-        return planned_path(self._into) if self._make_sink is None else None
+        return planned_path(self._into) if self.is_file else None
 
     def path(self, remote: Remote) -> Path | None:
         """The file's path."""
-        return target_path(self._into, remote) if self._make_sink is None else None
+        return target_path(self._into, remote) if self.is_file else None
 
     def open(self, found: Located, proof: Proof | None, control: Control) -> Sink:
         """The sink for what was found. Raises RaydlError."""

@@ -16,7 +16,7 @@ from raydl.model.coverage import Coverage
 from raydl.model.events import Emit, Planned
 from raydl.model.parts import Part
 from raydl.origin.resolver import Located
-from raydl.scheduler.destination import Destination
+from raydl.scheduler.destination import Destination, grid_of
 from raydl.scheduler.inbox import THREADS, Held
 from raydl.scheduler.job import Job, Reach, Wants
 from raydl.scheduler.meter import Meter
@@ -202,6 +202,7 @@ def _job(
         parts=options.parts,
         part_size=options.part_size,
         window=_window_limit(choice, options),
+        grid=grid_of(destination),
     )
     emit(Planned.of(plan))
     announcer = Announcer(emit, destination.end)

@@ -28,7 +28,8 @@ class Plan:
     """How what is not ``kept`` of ``size`` bytes is divided: into ``count`` parts, as even as can
     be, or, where ``count`` is None, as it goes. One request is for up to ``largest`` bytes.
 
-    Parts are computed, not stored: a plan of a 1 TiB file is as small as one of 1 MiB.
+    Parts are computed, not stored: a plan of a 1 TiB file is as small as one of 1 MiB. With a
+    ``grid``, no request is for bytes on both sides of a multiple of it.
     """
 
     kept: Coverage
@@ -36,6 +37,7 @@ class Plan:
     largest: int
     count: int | None = None
     note: str = ""
+    grid: int = 0
 
     @cached_property
     def gaps(self) -> tuple[tuple[int, int], ...]:
@@ -71,6 +73,8 @@ class Plan:
         """
         wish = max(1, min(wish, self.largest))
         gap, end = self._gap(start)
+        if self.grid:
+            end = min(end, start - start % self.grid + self.grid)
         if self.count is None:
             return Part(number, start, min(start + wish, end))
         # From here to the end of the gap, positions and ranks go in step.

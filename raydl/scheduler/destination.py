@@ -13,7 +13,9 @@ class Destination(Protocol):
     """Takes what was fetched, and acknowledges it later, from wherever.
 
     With ``here`` it needs the bytes in this process, else it takes them where they were fetched;
-    with ``in_order`` it gets them in the file's order, else as they come.
+    with ``in_order`` it gets them in the file's order, else as they come. One that has a ``grid``
+    (see ``grid_of``) may wait for all that is between two multiples of it before it acknowledges
+    any of that.
     """
 
     here: bool
@@ -26,3 +28,8 @@ class Destination(Protocol):
 
     def end(self, error: BaseException | None) -> None:
         """Nothing more comes: all bytes are where they belong, or ``error`` says why not."""
+
+
+def grid_of(destination: Destination) -> int:
+    """The bytes that the destination needs together, 0 for one that takes any by themselves."""
+    return getattr(destination, "grid", 0)

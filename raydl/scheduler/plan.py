@@ -35,20 +35,26 @@ TAIL_SHARES = 3
 
 
 def make_plan(
-    size: int, *, kept: Coverage | None = None, parts: int | None, part_size: int, window: int
+    size: int,
+    *,
+    kept: Coverage | None = None,
+    parts: int | None,
+    part_size: int,
+    window: int,
+    grid: int = 0,
 ) -> Plan:
     """Divide what is not ``kept`` of ``size`` bytes.
 
     ``parts`` is what the user asked for, if anything; ``part_size`` the upper bound and
     ``window`` the bytes that may be in flight at once. With ``parts`` given there are never
     fewer than that, unless there are fewer bytes. What one request is for follows what is measured
-    in either case.
+    in either case; with a ``grid``, none crosses a multiple of it.
     """
     kept = kept or Coverage()
     span = kept.missing(size).size
     largest = min(part_size, max(1, window // (4 * SHARES)))
     if parts is None or span == 0:
-        return Plan(kept, size, largest, None if span else 0)
+        return Plan(kept, size, largest, None if span else 0, grid=grid)
     most = min(part_size, max(1, window // SHARES))
     fitting = -(-span // most)
     count = min(max(parts, fitting), span)
@@ -64,7 +70,7 @@ def make_plan(
     elif count > 1 and span // count < SMALLEST_PART:
         each = format_size(span // count)
         note = f"{count} parts of {each}: so small that many are asked for at once"
-    return Plan(kept, size, largest, count, note)
+    return Plan(kept, size, largest, count, note, grid)
 
 
 def part_size(lane: float, fleet: float, lanes: int, *, window: int, left: int) -> int:

@@ -24,6 +24,10 @@ class Window(Generic[T]):
     are where they belong as soon as ``covered`` has them. What arrived goes to the destination
     in the file's order, or, without ``in_order``, as it comes. ``head`` is the next byte to hand
     out in order.
+
+    With the plan's ``grid``, what lies between two multiples of it is acknowledged together. So all
+    of that may be asked for, however small the limit, and memory is never refused to the first of
+    these that is not complete: what nobody can acknowledge yet would else wait for ever.
     """
 
     def __init__(self, plan: Plan, limit: int, *, in_order: bool = True) -> None:
@@ -67,7 +71,12 @@ class Window(Generic[T]):
 
     def is_urgent(self, part: Part) -> bool:
         """Whether nothing can go on without this part: it must never wait for memory."""
-        return part.start == self._edge if self._in_order else self.pending <= part.size
+        if self._in_order:
+            return part.start == self._edge
+        grid = self.plan.grid
+        return self.pending <= part.size or (
+            grid > 0 and part.start // grid == self.covered.prefix // grid
+        )
 
     def take(self, now: float, wish: int) -> Part | None:
         """The next bytes to fetch: a retry that is due, else a part of about ``wish`` bytes.
@@ -84,7 +93,7 @@ class Window(Generic[T]):
                 return self._waiting.pop(start)[1]
         if self.left:
             part = self.plan.cut(self.cuts, self._next, wish)
-            if not self.pending or self.pending + part.size <= self.limit:
+            if not self.pending or self.pending + part.size <= max(self.limit, self.plan.grid):
                 self.cuts += 1
                 self.given += part.size
                 self._next = self.plan.after(part.stop)

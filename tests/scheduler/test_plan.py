@@ -151,3 +151,20 @@ def test_a_tebibyte_is_planned_in_constant_memory():
     assert made.cut(131_071, (1 << 40) - 5, 1 << 23).stop == 1 << 40
     fixed = plan(1 << 40, parts=200_000, part_size=64 << 20)
     assert fixed.cut(0, (1 << 40) - 5, 1 << 23) == (199_999, (1 << 40) - 5, 1 << 40)
+
+
+@given(
+    size=st.integers(1, 1 << 20),
+    parts=st.none() | st.integers(1, 50),
+    grid=st.integers(1 << 12, 1 << 18),
+    wish=st.integers(1 << 10, 1 << 20),
+)
+def test_no_part_is_on_both_sides_of_a_line_of_the_grid(size, parts, grid, wish):
+    plan = make_plan(size, parts=parts, part_size=64 << 20, window=1 << 30, grid=grid)
+    at = cuts = 0
+    while at < size:
+        part = plan.cut(cuts, at, wish)
+        assert part.start == at < part.stop
+        assert part.start // grid == (part.stop - 1) // grid
+        at, cuts = part.stop, cuts + 1
+    assert at == size

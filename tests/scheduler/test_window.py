@@ -136,3 +136,42 @@ def test_what_came_after_all_is_not_fetched_again():
     assert not window.is_waiting(0)
     assert window.take(9.0, 10) == second
     assert window.take(9.0, 10) is None
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    size=st.integers(1, 400),
+    there=st.lists(st.integers(0, 40), max_size=8),
+    grid=st.integers(5, 60),
+    limit=st.integers(1, 80),
+    has_room=st.booleans(),
+    data=st.data(),
+)
+def test_what_is_acknowledged_together_never_waits_for_room(
+    size, there, grid, limit, has_room, data
+):
+    """Whole blocks are acknowledged, in any order; without room only what is urgent comes."""
+    kept = Coverage((n * grid, min((n + 1) * grid, size)) for n in there if n * grid < size)
+    plan = Plan(kept, size, 7, None if kept.size < size else 0, grid=grid)
+    window: Window[bytes] = Window(plan, limit, in_order=False)
+    held: dict[int, list[Part]] = {}
+    while not window.done:
+        part = window.take(0.0, data.draw(st.integers(1, 9)))
+        is_stuck = part is None
+        if part is not None and (has_room or window.is_urgent(part)):
+            window.arrived(part, part.size, b"")
+            window.pop(part.start)
+            held.setdefault(part.start // grid, []).append(part)
+        elif part is not None:
+            window.put_back(part)
+            is_stuck = True
+        assert window.pending <= max(limit, grid)
+        whole = [
+            number
+            for number, parts in held.items()
+            if sum(p.size for p in parts) == min((number + 1) * grid, size) - number * grid
+        ]
+        assert whole or not is_stuck, "it waits for ever"
+        if whole and (is_stuck or data.draw(st.booleans())):
+            for done in held.pop(data.draw(st.sampled_from(whole))):
+                window.wrote(done)

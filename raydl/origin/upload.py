@@ -1,0 +1,121 @@
+"""Sends bytes to a URL with PUT: what a worker does for a bucket. Shipped to the nodes by value."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import requests
+
+from raydl.model.failure import Failure
+from raydl.origin.faults import FOREIGN, failure_of, host_of
+from raydl.origin.headers import wait_asked
+from raydl.origin.httpsession import HttpSession
+from raydl.origin.transport import Transport, as_file
+from raydl.origin.wire import answer_of
+
+SLICE = 256 << 10
+"""Bytes that are given to the socket at once: that is what the timeout is for."""
+
+LARGEST_ANSWER = 64 << 10
+
+_CODE = re.compile(rb"<Code>([A-Za-z0-9.]{1,64})</Code>")
+
+
+class Receipt(NamedTuple):
+    """What a server said of a PUT. ``code`` is its own word for a failure, as S3 has them."""
+
+    etag: str = ""
+    checksums: tuple[tuple[str, str], ...] = ()
+    failure: Failure | None = None
+    code: str = ""
+
+
+class Uploader:
+    """The PUTs of one thread, over one connection; any thread may ``abort`` them.
+
+    ``ca`` are the certificates (PEM) to trust instead of the system's.
+    """
+
+    def __init__(self, ca: str | None = None) -> None:
+        self._transport = Transport()
+        self._session = HttpSession()
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, self._transport)
+        self._files = contextlib.ExitStack()
+        self._verify = self._files.enter_context(as_file(ca)) if ca else None
+
+    def put(
+        self, url: str, headers: Mapping[str, str], pieces: Sequence[memoryview], timeout: float
+    ) -> Receipt:
+        """Send these pieces, one after the other, as one body. Its failures never name the URL."""
+        try:
+            if self.aborted:
+                return Receipt(failure=Failure("cancelled", "cancelled"))
+            body = _Body(pieces)
+            request = self._session.prepare_request(requests.Request("PUT", url, dict(headers)))
+            request.body = body  # type: ignore[assignment]
+            request.headers["Content-Length"] = str(len(body))
+            settings = self._session.merge_environment_settings(
+                request.url, {}, True, self._verify, None
+            )
+            response = self._session.send(
+                request, timeout=(timeout, timeout), allow_redirects=False, **settings
+            )
+            with contextlib.closing(response):
+                return _receipt(response, timeout)
+        except FOREIGN as error:
+            if self.aborted:
+                return Receipt(failure=Failure("cancelled", "cancelled"))
+            return Receipt(failure=failure_of(error, timeout))
+
+    def abort(self) -> None:
+        """End the request that is under way, from another thread, and let none follow."""
+        self._transport.cut()
+
+    @property
+    def aborted(self) -> bool:
+        """Whether that was done."""
+        return self._transport.is_cut
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._session.close()
+        self._files.close()
+
+
+class _Body:
+    """Pieces of memory as a request's body, none of which is copied."""
+
+    def __init__(self, pieces: Sequence[memoryview]) -> None:
+        self._pieces = pieces
+
+    def __len__(self) -> int:
+        return sum(piece.nbytes for piece in self._pieces)
+
+    def __iter__(self) -> Iterator[memoryview]:
+        for piece in self._pieces:
+            for start in range(0, piece.nbytes, SLICE):
+                yield piece[start : start + SLICE]
+
+
+def _receipt(response: requests.Response, timeout: float) -> Receipt:
+    answer = answer_of(response)
+    answer.bound(timeout, LARGEST_ANSWER)
+    text = answer.read()
+    response.raw.release_conn()
+    if response.status_code == 200:
+        prefix = "x-amz-checksum-"
+        checksums = tuple(
+            (name.lower().removeprefix(prefix), value)
+            for name, value in response.headers.items()
+            if name.lower().startswith(prefix)
+        )
+        return Receipt(response.headers.get("ETag", ""), checksums)
+    found = _CODE.search(text)
+    code = found[1].decode() if found else ""
+    said = f"{host_of(response.url)} answered {response.status_code} {code}".strip()
+    failure = Failure("status", said, response.status_code, wait_asked(response.headers))
+    return Receipt(failure=failure, code=code)
