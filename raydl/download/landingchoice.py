@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from raydl.cluster.address import ClusterChoice
 from raydl.download.machines import machines
 from raydl.download.sinkchoice import SinkChoice
 from raydl.download.transfer import Fetching, placing
-from raydl.landing import everynode
+from raydl.landing import everynode, shared
 from raydl.landing.desk import Means, Placing
+from raydl.landing.sighting import WORTH_BYTES, Sighting
 from raydl.model.control import Control
 from raydl.model.coverage import Coverage
 from raydl.model.digests import Proof
 from raydl.model.errors import RangesIgnoredError, UsageError
 from raydl.model.events import Emit
+from raydl.model.remote import Remote
 from raydl.model.report import Report
 from raydl.origin.resolver import Located
 from raydl.scheduler.destination import Destination
 from raydl.settings.options import Options
+from raydl.settings.values import EVERY_NODE, SHARED
 from raydl.workers.protocol import Message
 
 
@@ -28,6 +32,8 @@ def check_landing(sinks: SinkChoice, options: Options) -> None:
     path = sinks.planned_path()
     if not sinks.is_file:
         raise UsageError(f"--to {options.to} needs a file", "-o /PATH/TO/FILE, or -o /DIRECTORY/")
+    if options.to == SHARED:
+        return
     given = path or sinks.directory
     if given is None or not given.is_absolute():
         where = "none is given" if given is None else f"{given} is none"
@@ -37,13 +43,37 @@ def check_landing(sinks: SinkChoice, options: Options) -> None:
         )
 
 
-def check_cluster(choice: ClusterChoice) -> None:
-    """Raise UsageError where there are no nodes."""
-    if choice.how == "none":
+def check_cluster(choice: ClusterChoice, options: Options) -> None:
+    """Raise UsageError where nodes are needed and there are none."""
+    if choice.how == "none" and options.to != SHARED:
         raise UsageError(
             f"--to every-node needs a Ray cluster: {choice.note}",
             "start one with `ray start --head`, or give --address HOST:PORT",
         )
+
+
+def lands_elsewhere(remote: Remote, options: Options) -> bool:
+    """Whether what was found goes elsewhere than through this process in order.
+
+    A file without byte ranges can come as one stream into a directory that nodes share.
+    """
+    has_ranges = remote.ranges and remote.size is not None
+    return options.to == EVERY_NODE or (options.to == SHARED and has_ranges)
+
+
+@contextlib.contextmanager
+def sighting(
+    found: Located, path: Path | None, choice: ClusterChoice, emit: Emit
+) -> Iterator[None]:
+    """Tell, while a large file comes here, where nodes see its directory, too."""
+    remote = found.remote
+    is_worth_it = remote.ranges and (remote.size or 0) >= WORTH_BYTES
+    if path is None or choice.how == "none" or not is_worth_it:
+        yield
+        return
+    seen = Sighting(path.with_name(f"{path.name}.part"), emit)
+    with machines.cluster(choice, False, lambda: False, seen.hear):
+        yield
 
 
 def land(
@@ -64,17 +94,21 @@ def land(
         )
     path = sinks.path(remote)
     assert path is not None
+    is_shared = options.to == SHARED
 
     @contextlib.contextmanager
     def fetch(destination: Destination, kept: Coverage) -> Iterator[Placing]:
-        how = Fetching(threads=False, at_once=True, labels=options.fetch_nodes)
+        threads = is_shared and options.fetch_here
+        how = Fetching(threads=threads, at_once=not is_shared, labels=options.fetch_nodes)
         with placing(found, destination, choice, options, emit, kept=kept, how=how) as job:
             yield job
 
     @contextlib.contextmanager
     def fleet(listen: Callable[[Message], None]) -> Iterator[None]:
-        with machines.cluster(choice, True, lambda: True, listen):
+        # What is shared needs no worker that the fetching does not need.
+        here = not is_shared or choice.how == "local"
+        with machines.cluster(choice, here, lambda: not is_shared, listen):
             yield
 
     means = Means(found, proof, options, emit, control, fetch, fleet, choice.how == "none")
-    return everynode.run(means, path)
+    return shared.run(means, path) if is_shared else everynode.run(means, path)

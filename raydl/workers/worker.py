@@ -22,6 +22,7 @@ from raydl.model.failure import Failure
 from raydl.model.remote import Source
 from raydl.origin import Origin
 from raydl.workers.nodefiles import NodeFiles
+from raydl.workers.sharedfiles import SharedFiles
 
 
 class _Request:
@@ -121,6 +122,7 @@ class NodeWorker:
     def __init__(self, copy: bool) -> None:
         self._worker = Worker()
         self._files = NodeFiles(get_object, bring)
+        self._shared = SharedFiles(get_object)
         self._copy = copy
         self._monitor = os.environ.get("_RAYDL_MONITOR")
 
@@ -173,6 +175,10 @@ class NodeWorker:
         """Do something with this node's copies of files: see ``NodeFiles``."""
         return getattr(self._files, method)(*args)
 
+    def shared(self, method: str, *args: Any) -> Any:
+        """Do something with a file that several nodes write: see ``SharedFiles``."""
+        return getattr(self._shared, method)(*args)
+
     def read(self, key: str, start: int, stop: int) -> tuple[Any, Any]:
         """Give bytes of a copy: what happened, and the bytes, as two objects."""
         answer, data = self._files.read(key, start, stop)
@@ -182,6 +188,7 @@ class NodeWorker:
         """End all requests up to ticket ``last``, keep nothing of them, wait for a download."""
         self._worker.rest(last)
         self._files.close_all()
+        self._shared.close_all()
         urllib.parse.clear_cache()  # type: ignore[attr-defined] # of URLs, signed ones too
 
 
