@@ -53,7 +53,16 @@ class Actor:
         self._disk = handle.disk.options(**group)
         self._send = handle.send.options(**group)
         self._read = handle.read.options(num_returns=2, **group)
+        self._shared = handle.shared.options(**group)
         self._at_once = handle.disk.options(**({"concurrency_group": CONTROL} if grouped else {}))
+
+    @staticmethod
+    def _answered(answer: Any, done: Callable[[Any], None]) -> None:
+        def answered(future: Any) -> None:
+            error = future.exception()
+            done(future.result() if error is None else ActorLost(reason_of(error)))
+
+        answer.future().add_done_callback(answered)
 
     def pulse(self, done: Callable[[tuple[Any, ...] | ActorLost], None]) -> None:
         """Ask how it is doing: ``done`` gets the fields of a Pulse, but for when it is heard.
@@ -61,11 +70,7 @@ class Actor:
         A worker that has just been made answers as soon as it has started.
         """
 
-        def answered(future: Any) -> None:
-            error = future.exception()
-            done(future.result() if error is None else ActorLost(reason_of(error)))
-
-        self._pulse.remote().future().add_done_callback(answered)
+        self._answered(self._pulse.remote(), done)
 
     def fetch(
         self,
@@ -92,18 +97,15 @@ class Actor:
 
     def disk(self, method: str, *args: Any, done: Callable[[Any], None]) -> None:
         """Have it do something with its node's files; ``done`` gets the answer or an ActorLost."""
-        self._ask(self._disk, method, *args, done=done)
+        self._answered(self._disk.remote(method, *args), done)
 
     def send(self, method: str, *args: Any, done: Callable[[Any], None]) -> None:
         """The same for a bucket, with bytes in the object store."""
-        self._ask(self._send, method, *args, done=done)
+        self._answered(self._send.remote(method, *args), done)
 
-    def _ask(self, call: Any, *args: Any, done: Callable[[Any], None]) -> None:
-        def answered(future: Any) -> None:
-            error = future.exception()
-            done(future.result() if error is None else ActorLost(reason_of(error)))
-
-        call.remote(*args).future().add_done_callback(answered)
+    def shared(self, method: str, *args: Any, done: Callable[[Any], None]) -> None:
+        """The same with a file that several nodes write."""
+        self._answered(self._shared.remote(method, *args), done)
 
     def disk_at_once(self, method: str, *args: Any) -> None:
         """The same, beside whatever else it does there; without an answer."""

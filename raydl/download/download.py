@@ -15,7 +15,14 @@ from pathlib import Path
 
 from raydl.cluster.address import ClusterChoice, choose
 from raydl.download.eventstream import event_stream
-from raydl.download.landingchoice import check_cluster, check_landing, land, land_in_bucket
+from raydl.download.landingchoice import (
+    check_cluster,
+    check_landing,
+    land,
+    land_in_bucket,
+    lands_elsewhere,
+    sighting,
+)
 from raydl.download.recovery import recover
 from raydl.download.sinkchoice import Output, SinkChoice
 from raydl.download.transfer import transfer
@@ -43,6 +50,7 @@ from raydl.origin.resolver import Located, resolve, text_at
 from raydl.output.sink import Sink
 from raydl.output.target import check_target, verify_target
 from raydl.settings.options import Options
+from raydl.settings.values import EVERY_NODE
 
 NO_VALIDATOR = (
     "the origin gives neither a strong ETag nor a date that is old enough to prove anything: a "
@@ -114,7 +122,7 @@ class _Download:
             check_landing(self._sinks, options)
         elif self._sinks.bucket is not None:
             bucket.check(self._sinks.bucket)
-        elif path is not None and check_target(path, options):
+        if options.to != EVERY_NODE and path is not None and check_target(path, options):
             given = given_proof(options)
             if given or not is_asked_for(options):
                 return self._skip(path, given)
@@ -123,7 +131,7 @@ class _Download:
             why = f"no machine is left to fetch: {self._choice.note}"
             raise UsageError(why, "give --address HOST:PORT")
         if options.to != "here":
-            check_cluster(self._choice)
+            check_cluster(self._choice, options)
         self._emit(ClusterChosen(self._choice.address, self._choice.note))
         return resolve(self._url, options, self._emit, self._control)
 
@@ -133,13 +141,10 @@ class _Download:
         remote = found.remote
         emit(Probed(remote))
         path = self._sinks.path(remote)
-        is_elsewhere = options.to != "here"
-        is_there = not is_elsewhere and path is not None and check_target(path, options)
+        is_here = options.to != EVERY_NODE
+        is_there = is_here and path is not None and check_target(path, options)
         get_text = partial(text_at, self._url, options, emit, control)
         proof = proof_of(remote, options, get_text, self._listed)
-        if is_elsewhere:
-            report = land(found, self._sinks, proof, self._choice, options, emit, control)
-            return self._dated(report, proof)
         if self._sinks.bucket is not None:
             into = self._sinks.bucket
             with _interrupts_cancel(control):
@@ -147,12 +152,16 @@ class _Download:
             return self._dated(report, proof if report.digests else None)
         if is_there and path is not None:
             return self._skip(path, proof if is_asked_for(options) else None)
+        if lands_elsewhere(remote, options):
+            report = land(found, self._sinks, proof, self._choice, options, emit, control)
+            return self._dated(report, proof)
         sink = self._sinks.open(found, proof, control)
         try:
             with (
                 _noting_left(sink, path, remote, control),
                 contextlib.closing(sink),
                 _interrupts_cancel(control),
+                sighting(found, path, self._choice, emit),
             ):
                 report = _transfer(found, sink, self._choice, options, emit, control)
         finally:

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from raydl.cluster.address import ClusterChoice
 from raydl.download.machines import machines
 from raydl.download.sinkchoice import SinkChoice
 from raydl.download.transfer import Fetching, placing
-from raydl.landing import bucket, everynode
+from raydl.landing import bucket, everynode, shared
 from raydl.landing.desk import Means, Placing
+from raydl.landing.sighting import WORTH_BYTES, Sighting
 from raydl.model.control import Control
 from raydl.model.coverage import Coverage
 from raydl.model.digests import Proof
 from raydl.model.errors import RangesIgnoredError, UsageError
 from raydl.model.events import Emit
+from raydl.model.remote import Remote
 from raydl.model.report import Report
 from raydl.origin.resolver import Located
 from raydl.scheduler.destination import Destination
 from raydl.settings.options import Options
+from raydl.settings.values import EVERY_NODE, SHARED
 from raydl.workers.protocol import Message
 
 
@@ -28,6 +32,8 @@ def check_landing(sinks: SinkChoice, options: Options) -> None:
     path = sinks.planned_path()
     if not sinks.is_file:
         raise UsageError(f"--to {options.to} needs a file", "-o /PATH/TO/FILE, or -o /DIRECTORY/")
+    if options.to == SHARED:
+        return
     given = path or sinks.directory
     if given is None or not given.is_absolute():
         where = "none is given" if given is None else f"{given} is none"
@@ -37,13 +43,37 @@ def check_landing(sinks: SinkChoice, options: Options) -> None:
         )
 
 
-def check_cluster(choice: ClusterChoice) -> None:
-    """Raise UsageError where there are no nodes."""
-    if choice.how == "none":
+def check_cluster(choice: ClusterChoice, options: Options) -> None:
+    """Raise UsageError where nodes are needed and there are none."""
+    if choice.how == "none" and options.to != SHARED:
         raise UsageError(
             f"--to every-node needs a Ray cluster: {choice.note}",
             "start one with `ray start --head`, or give --address HOST:PORT",
         )
+
+
+def lands_elsewhere(remote: Remote, options: Options) -> bool:
+    """Whether what was found goes elsewhere than through this process in order.
+
+    A file without byte ranges can come as one stream into a directory that nodes share.
+    """
+    has_ranges = remote.ranges and remote.size is not None
+    return options.to == EVERY_NODE or (options.to == SHARED and has_ranges)
+
+
+@contextlib.contextmanager
+def sighting(
+    found: Located, path: Path | None, choice: ClusterChoice, emit: Emit
+) -> Iterator[None]:
+    """Tell, while a large file comes here, where nodes see its directory, too."""
+    remote = found.remote
+    is_worth_it = remote.ranges and (remote.size or 0) >= WORTH_BYTES
+    if path is None or choice.how == "none" or not is_worth_it:
+        yield
+        return
+    seen = Sighting(path.with_name(f"{path.name}.part"), emit)
+    with machines.cluster(choice, False, lambda: False, seen.hear):
+        yield
 
 
 def land(
@@ -64,7 +94,13 @@ def land(
         )
     path = sinks.path(remote)
     assert path is not None
-    return everynode.run(_means(found, proof, choice, options, emit, control), path)
+    if options.to == SHARED:
+        # What is shared needs no worker that the fetching does not need.
+        how = Fetching(threads=options.fetch_here, at_once=False, labels=options.fetch_nodes)
+        here = choice.how == "local"
+        return shared.run(_means(found, proof, choice, options, emit, control, how, here), path)
+    how = Fetching(threads=False, at_once=True, labels=options.fetch_nodes)
+    return everynode.run(_means(found, proof, choice, options, emit, control, how, True), path)
 
 
 def land_in_bucket(
@@ -77,7 +113,9 @@ def land_in_bucket(
     control: Control,
 ) -> Report:
     """Bring what was found into a bucket, with the cluster's nodes or alone. Raises RaydlError."""
-    return bucket.run(_means(found, proof, choice, options, emit, control), target)
+    is_alone = choice.how == "none"
+    how = Fetching(threads=is_alone, at_once=not is_alone, labels=options.fetch_nodes)
+    return bucket.run(_means(found, proof, choice, options, emit, control, how, True), target)
 
 
 def _means(
@@ -87,9 +125,10 @@ def _means(
     options: Options,
     emit: Emit,
     control: Control,
+    how: Fetching,
+    here: bool,
 ) -> Means:
-    is_alone = choice.how == "none"
-    how = Fetching(threads=is_alone, at_once=not is_alone, labels=options.fetch_nodes)
+    """``here``: this machine's node gets a worker, too."""
 
     @contextlib.contextmanager
     def fetch(destination: Destination, kept: Coverage) -> Iterator[Placing]:
@@ -98,7 +137,7 @@ def _means(
 
     @contextlib.contextmanager
     def fleet(listen: Callable[[Message], None]) -> Iterator[None]:
-        with machines.cluster(choice, True, lambda: True, listen):
+        with machines.cluster(choice, here, lambda: how.at_once, listen):
             yield
 
-    return Means(found, proof, options, emit, control, fetch, fleet, is_alone)
+    return Means(found, proof, options, emit, control, fetch, fleet, choice.how == "none")

@@ -116,13 +116,17 @@ class Desk:
         """
         while not turn():
             self._control.wait(0)
-            try:
-                call = self._inbox.get(timeout=TURN_SECONDS)
-                while True:
-                    call()
-                    call = self._inbox.get_nowait()
-            except queue.Empty:
-                pass
+            self.take()
+
+    def take(self) -> None:
+        """Take what is posted; wait for a turn's time if that is nothing. Raises what it raises."""
+        try:
+            call = self._inbox.get(timeout=TURN_SECONDS)
+            while True:
+                call()
+                call = self._inbox.get_nowait()
+        except queue.Empty:
+            pass
 
     def _take(self, message: Message) -> None:
         now = self.clock()

@@ -39,6 +39,11 @@ class Coverage:
         self.size += stop - start - sum(b - a for a, b in there)
         self._starts[first:last], self._stops[first:last] = [start], [stop]
 
+    def without(self, start: int, stop: int) -> Coverage:
+        """The same, but for the bytes ``[start, stop)``."""
+        cut = (((a, min(b, start)), (max(a, stop), b)) for a, b in self)
+        return Coverage(piece for pieces in cut for piece in pieces)
+
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return zip(self._starts, self._stops, strict=True)
 

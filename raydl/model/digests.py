@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import re
 import zlib
@@ -107,6 +108,9 @@ class Hash(Protocol):
     def hexdigest(self) -> str:
         """Of all that was taken in."""
 
+    def copy(self) -> Hash:
+        """Another one that has taken in the same."""
+
 
 class _Crc:
     """A checksum of 32 bits as a running digest: it finds accidents, not forgeries."""
@@ -121,6 +125,9 @@ class _Crc:
 
     def hexdigest(self) -> str:
         return f"{self._value:08x}"
+
+    def copy(self) -> _Crc:
+        return copy.copy(self)
 
 
 def _crc32c() -> Callable[[memoryview, int], int] | None:

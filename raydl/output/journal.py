@@ -40,7 +40,8 @@ class Journal:
     """What a ``.part`` file holds. ``synced`` are the bytes that are safe on the disk.
 
     ``size`` is None where the origin does not tell it: nothing of such a file is ever gone on from.
-    ``media_type`` is None in the journals of earlier versions, which did not note it.
+    ``media_type`` is None in the journals of earlier versions, which did not note it. ``owner``
+    says which run writes the file, where several hosts can: see ``output/owner``.
     """
 
     identity: Identity
@@ -52,6 +53,7 @@ class Journal:
     weak_etag: str | None = None
     weak_date: str | None = None
     media_type: str | None = None
+    owner: str | None = None
 
     @classmethod
     def of(cls, remote: Remote, identity: Identity) -> Journal:
@@ -84,7 +86,7 @@ class Journal:
 
     def _is_sound(self) -> bool:
         marks = (self.etag, self.last_modified, self.weak_etag, self.weak_date, self.media_type)
-        texts = (self.identity.place, self.identity.query, self.boot)
+        texts = (self.identity.place, self.identity.query, self.boot, self.owner or "")
         return all(type(text) is str for text in (*texts, *(mark or "" for mark in marks))) and (
             self.size is None or _is_count(self.size)
         )
@@ -108,7 +110,8 @@ class Journal:
     def record(self) -> dict[str, Any]:
         """As plain data."""
         texts = {"identity": str(self.identity), "synced": str(self.synced)}
-        return {"version": VERSION, **vars(self), **texts}
+        fields = {name: value for name, value in vars(self).items() if name != "owner" or value}
+        return {"version": VERSION, **fields, **texts}
 
     def with_synced(self, synced: Coverage) -> Journal:
         """The same with these bytes safe on the disk, and no others."""

@@ -96,7 +96,11 @@ class PartFile:
         """Truncate; at length 0, a hard-linked file (a backup) is replaced by a new one instead."""
         if length or os.fstat(self.fd).st_nlink < 2:
             os.ftruncate(self.fd, length)
-            return
+        else:
+            self.renew()
+
+    def renew(self) -> None:
+        """Put a new file in its place: who has the old one open still writes into that."""
         self.drop()
         old, self.fd = self.fd, self._open()
         os.close(old)

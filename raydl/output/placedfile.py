@@ -7,6 +7,7 @@ import errno
 import os
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from raydl.model.coverage import Coverage
@@ -45,6 +46,9 @@ class PlacedFile:
     others or of another URL, OutputError for what the file system refuses.
     """
 
+    owner: str | None = None
+    """The record of who writes it, for its journal."""
+
     def __init__(
         self,
         target: Path,
@@ -67,7 +71,7 @@ class PlacedFile:
         self._hashed, self._buffer = 0, memoryview(bytearray(HASH_SIZE if algorithm else 0))
         self._stamp: tuple[int, ...] = ()
         """What the file is known by once it has its name, and anybody may change it."""
-        self._journal = Journal.of(remote, identity).doubted()
+        self._journal = replace(Journal.of(remote, identity), owner=self.owner).doubted()
         with contextlib.ExitStack() as on_error:
             try:
                 self._part = PartFile(target)
@@ -291,17 +295,19 @@ class PlacedFile:
         if written.size != self._journal.synced.size:
             self._part.must_be_in_place()
             getattr(os, "fdatasync", os.fsync)(self._part.fd)
-            journal = self._journal.with_synced(written).doubted()
-            self._part.must_be_in_place()
-            journal.save(self._journal_path)
-            with self._lock:
-                self._journal = journal
-                self._lock.notify_all()
+            self._save(self._journal.with_synced(written).doubted())
         if is_last or self._is_synced():
             return False
         with self._lock:
             self._lock.wait_for(lambda: self._is_over or self.is_whole, SYNC_SECONDS)
         return True
+
+    def _save(self, journal: Journal) -> None:
+        self._part.must_be_in_place()
+        journal.save(self._journal_path)
+        with self._lock:
+            self._journal = journal
+            self._lock.notify_all()
 
     def _is_behind(self) -> bool:
         # Both only grow, and what is safe is written: their sizes tell.

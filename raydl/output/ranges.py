@@ -61,5 +61,8 @@ def reserve(fd: int, size: int) -> None:
                     break
                 if number != errno.EINTR:
                     raise OSError(number, os.strerror(number))
-    if os.fstat(fd).st_size < size:
+    there, room = os.fstat(fd), os.fstatvfs(fd)
+    if room.f_bavail * room.f_frsize < size - 512 * there.st_blocks:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if there.st_size < size:
         os.ftruncate(fd, size)

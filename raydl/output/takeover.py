@@ -10,17 +10,23 @@ from raydl.model.units import format_size
 from raydl.origin import PAGE
 from raydl.origin.identity import Identity
 from raydl.output.journal import Journal
+from raydl.output.owner import is_alive, meeting_place, written_by_another
 from raydl.output.partfile import PartFile
 
 
 def journal_of(part: PartFile, path: Path) -> Journal:
-    """The journal at ``path``. Raises TargetError where there is none: the file is somebody's."""
+    """The journal at ``path``. Raises TargetError where there is none: the file is somebody's; and
+    where a run on another host is at it. What one that is gone left beside the file goes."""
     journal = Journal.load(path)
     if journal is None:
         raise TargetError(
             f"{part.path} is there, without a journal of raydl's that can be read",
             "move it away or remove it, or save elsewhere with -o",
         )
+    if journal.owner is not None:
+        if is_alive(journal.owner, path):
+            raise written_by_another(part.target)
+        meeting_place(part.target, journal.owner).unlink(missing_ok=True)
     return journal
 
 

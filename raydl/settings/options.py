@@ -101,7 +101,8 @@ class Options:
     fetch_here: bool = _option(True, "Let this machine fetch parts too.", values.flag)
     to: str = _option(
         "here",
-        "Where the bytes go: here, or every-node (the file at -o PATH on each node).",
+        "Where the bytes go: here, every-node (the file at -o PATH on each node), or shared (a "
+        "directory that all nodes see: each writes there).",
         values.place,
         "PLACE",
     )

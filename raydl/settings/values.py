@@ -16,8 +16,8 @@ from raydl.settings.textfile import read_text
 
 MAX_PART_SIZE = 64 << 20
 LONGEST_TIMEOUT = 24 * 3600.0
-EVERY_NODE = "every-node"
-PLACES = ("here", EVERY_NODE)
+EVERY_NODE, SHARED = "every-node", "shared"
+PLACES = ("here", EVERY_NODE, SHARED)
 PROGRESS_STYLES = ("auto", "bar", "plain", "json", "none")
 
 

@@ -89,6 +89,10 @@ class ActorTeam:
         """Have its worker do something for a bucket; ``done`` gets an ``Answer``."""
         self._ask(partial(self.actor.send, method, *args), done)
 
+    def shared(self, method: str, *args: Any, done: Callable[[Any], None]) -> None:
+        """The same with a file that several nodes write."""
+        self._ask(partial(self.actor.shared, method, *args), done)
+
     def disk_at_once(self, method: str, *args: Any) -> None:
         """The same, beside whatever else the worker does there; without an answer."""
         with contextlib.suppress(Exception):

@@ -23,6 +23,7 @@ from raydl.model.remote import Source
 from raydl.origin import Origin
 from raydl.workers.nodefiles import NodeFiles
 from raydl.workers.puts import Puts
+from raydl.workers.sharedfiles import SharedFiles
 
 
 class _Request:
@@ -123,6 +124,7 @@ class NodeWorker:
         self._worker = Worker()
         self._files = NodeFiles(get_object, bring)
         self._puts = Puts(get_objects)
+        self._shared = SharedFiles(get_object)
         self._copy = copy
         self._monitor = os.environ.get("_RAYDL_MONITOR")
 
@@ -179,6 +181,10 @@ class NodeWorker:
         """Do something for a bucket with bytes in the object store: see ``Puts``."""
         return getattr(self._puts, method)(*args)
 
+    def shared(self, method: str, *args: Any) -> Any:
+        """Do something with a file that several nodes write: see ``SharedFiles``."""
+        return getattr(self._shared, method)(*args)
+
     def read(self, key: str, start: int, stop: int) -> tuple[Any, Any]:
         """Give bytes of a copy: what happened, and the bytes, as two objects."""
         answer, data = self._files.read(key, start, stop)
@@ -189,6 +195,7 @@ class NodeWorker:
         self._worker.rest(last)
         self._files.close_all()
         self._puts.rest()
+        self._shared.close_all()
         urllib.parse.clear_cache()  # type: ignore[attr-defined] # of URLs, signed ones too
 
 
