@@ -51,6 +51,7 @@ def show_nodes(found: Sequence[Node], options: Options, as_json: bool) -> None:
             "head": node.is_head,
             "lanes": lanes if options.fetch_here or not node.is_driver else 0,
             "object_store": node.object_store,
+            "labels": dict(node.labels),
         }
         for node in found
     ]
@@ -62,12 +63,18 @@ def show_nodes(found: Sequence[Node], options: Options, as_json: bool) -> None:
         print("start one with `raydl coordinator`, or give --address HOST:PORT")
         return
     width = max(len(str(r["node"])) for r in records)
-    print(f"{'node':<{width}}  {'lanes':>8}  object store  role")
+    print(f"{'node':<{width}}  {'lanes':>8}  object store  role, labels")
     for record in records:
         roles = [word for word in ("head", "this_machine") if record[word]]
         role = ", ".join(roles).replace("_", " ") or "worker"
         store = format_size(record["object_store"])
-        print(f"{record['node']:<{width}}  {record['lanes']:>8}  {store:>12}  {role}")
+        labels = "".join(f"  {key}={value}" for key, value in _given(record["labels"]))
+        print(f"{record['node']:<{width}}  {record['lanes']:>8}  {store:>12}  {role}{labels}")
+
+
+def _given(labels: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The labels but for those that Ray gives every node, such as its id."""
+    return [pair for pair in labels.items() if not pair[0].startswith("ray.io/")]
 
 
 def show_settings(found: Mapping[str, Setting], as_json: bool) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from raydl.cluster.address import ClusterChoice, choose
 from raydl.download.eventstream import event_stream
 from raydl.download.landingchoice import (
+    NO_VALIDATOR,
     check_cluster,
     check_landing,
     land,
@@ -51,11 +52,6 @@ from raydl.output.sink import Sink
 from raydl.output.target import check_target, verify_target
 from raydl.settings.options import Options
 from raydl.settings.values import EVERY_NODE
-
-NO_VALIDATOR = (
-    "the origin gives neither a strong ETag nor a date that is old enough to prove anything: a "
-    "change of the file might go unnoticed; --checksum would prove the bytes"
-)
 
 
 def run(

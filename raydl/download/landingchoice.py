@@ -17,7 +17,7 @@ from raydl.model.control import Control
 from raydl.model.coverage import Coverage
 from raydl.model.digests import Proof
 from raydl.model.errors import RangesIgnoredError, UsageError
-from raydl.model.events import Emit
+from raydl.model.events import Emit, Notice
 from raydl.model.remote import Remote
 from raydl.model.report import Report
 from raydl.origin.resolver import Located
@@ -25,6 +25,11 @@ from raydl.scheduler.destination import Destination
 from raydl.settings.options import Options
 from raydl.settings.values import EVERY_NODE, SHARED
 from raydl.workers.protocol import Message
+
+NO_VALIDATOR = (
+    "the origin gives neither a strong ETag nor a date that is old enough to prove anything: a "
+    "change of the file might go unnoticed; --checksum would prove the bytes"
+)
 
 
 def check_landing(sinks: SinkChoice, options: Options) -> None:
@@ -94,6 +99,8 @@ def land(
         )
     path = sinks.path(remote)
     assert path is not None
+    if remote.validator is None and proof is None:
+        emit(Notice(NO_VALIDATOR))
     if options.to == SHARED:
         # What is shared needs no worker that the fetching does not need.
         how = Fetching(threads=options.fetch_here, at_once=False, labels=options.fetch_nodes)

@@ -8,6 +8,7 @@ do nodes that join later, and the origin is asked for nothing that some node has
 from __future__ import annotations
 
 import contextlib
+import math
 import queue
 import time
 from collections import deque
@@ -105,6 +106,8 @@ class EveryNode:
         self._first_open = 0.0
         self._quiet_since: float | None = None
         self._is_held = False
+        self._dismissed = 0
+        self._closed: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         self._show_at = 0.0
 
     # --- as a destination, on the scheduler's thread ---
@@ -131,6 +134,7 @@ class EveryNode:
             try:
                 self._desk.run(self._turn)
             finally:
+                self._show(math.inf)
                 control.kept = self._replicas.there().size
                 self._end_job()
                 self._close_copies()
@@ -455,7 +459,7 @@ class EveryNode:
         else:
             what = f"its {self._algorithm} {replica.digest} is not that of the others"
         if replica.team is not None and replica.phase is Phase.VERIFYING:
-            replica.team.disk("drop", self._key, done=_no_matter)
+            self._dismiss(replica.team, "drop")
         self._fail(replica, ChecksumError.__name__, what, "run the same command again")
         replica.written, replica.claimed = Coverage(), Coverage()
 
@@ -480,7 +484,7 @@ class EveryNode:
         replica.kind, replica.problem, replica.hint = kind, message, hint
         replica.stop()
         if replica.team is not None:
-            replica.team.disk("close", self._key, done=_no_matter)
+            self._dismiss(replica.team, "close")
         replica.team = None
         self._means.emit(Notice(f"{replica.node} does not get the file: {message}"))
         if all(each.phase is Phase.FAILED for each in self._replicas):
@@ -512,17 +516,20 @@ class EveryNode:
         could_come = any(replica.node in self._desk.nodes for replica in open_ones)
         return not could_come or now - self._quiet_since > RETURN_SECONDS
 
+    def _dismiss(self, team: ActorTeam, how: str) -> None:
+        """Have a worker close its copy, or drop it."""
+        self._dismissed += 1
+        team.disk(how, self._key, done=self._closed.put)
+
     def _close_copies(self) -> None:
         """Let go of all copies; what there is is brought to the disks, if that is soon done."""
-        closing = [r for r in self._replicas if r.team is not None]
-        closed: queue.SimpleQueue[Answer] = queue.SimpleQueue()
-        for replica in closing:
-            assert replica.team is not None
-            replica.team.disk("close", self._key, done=closed.put)
+        for replica in self._replicas:
+            if replica.team is not None:
+                self._dismiss(replica.team, "close")
         deadline = time.monotonic() + CLOSE_SECONDS
         with contextlib.suppress(queue.Empty):
-            for _ in closing:
-                closed.get(timeout=max(0.0, deadline - time.monotonic()))
+            for _ in range(self._dismissed):
+                self._closed.get(timeout=max(0.0, deadline - time.monotonic()))
 
     def _back(self, call: Callable[..., None], *args: Any) -> Callable[[Any], None]:
         """What a worker's answer is to be given to: it is taken up in the download's thread."""
@@ -570,6 +577,7 @@ class EveryNode:
             retries=sum(job.meter.retried for job in self._jobs),
             wasted=sum(job.meter.wasted for job in self._jobs),
             limit=self._jobs[0].limit if self._jobs else "",
+            digests={self._algorithm: self._digest} if self._digest else {},
             nodes=self._shares(),
         )
         if any(not replica.phase.has_file for replica in self._replicas):
@@ -599,7 +607,3 @@ class EveryNode:
 
 def _both(call: Callable[[Any], None], *both: Any) -> None:
     call(both)
-
-
-def _no_matter(answer: Answer) -> None:
-    """Nothing depends on it."""

@@ -101,7 +101,10 @@ class Bottleneck:
                 "more nodes would help"
             )
         if share < SHARED:
-            return "what the nodes share is the limit (origin, link): more would not help"
+            return (
+                "the nodes share one way to the origin (one address behind NAT, one link), or it "
+                "gives no more: more nodes bring nothing"
+            )
         return "what the nodes share is nearly the limit: more nodes would help a little"
 
     def _scaling(self) -> tuple[int, float | None]:

@@ -103,6 +103,8 @@ class Hedging:
         if not rate:
             return
         for job in group.jobs:
+            if not job.destination.in_order:
+                continue  # there is no head that the rest waits for
             window = job.window
             spare = (window.limit - window.pending) / rate
             foremost = job.foremost(window.head, now)

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from raydl.model.report import NodeShare
+from raydl.model.report import NodeShare, NodeShares
 
 LOOK_SECONDS = 0.1
 RAMP_SECONDS = 0.5
@@ -64,8 +64,8 @@ class Meter:
         ramp = min(1.0, elapsed / RAMP_SECONDS) ** 2
         return (self._size - self.fetched) * elapsed / got * ramp
 
-    def shares(self) -> tuple[NodeShare, ...]:
+    def shares(self) -> NodeShares:
         """How much each node fetched, the largest share first."""
-        return tuple(
+        return NodeShares(
             NodeShare(node, size, self._lanes[node]) for node, size in self._bytes.most_common()
         )

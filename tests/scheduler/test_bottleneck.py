@@ -29,7 +29,7 @@ def seen(*looks, strained=False):
         ([(9, NONE, 2, 4, MB), (30, Holdup.CPU, 2, 4, MB)], "the nodes' processors"),
         ([(20, NONE, 1, 4, 20 * MB)], "nodes with links of their own may help"),
         ([(9, NONE, 1, 4, 48 * MB), (20, NONE, 4, 4, 184 * MB)], "more nodes would help"),
-        ([(9, NONE, 1, 4, 40 * MB), (20, NONE, 4, 4, 44 * MB)], "more would not help"),
+        ([(9, NONE, 1, 4, 40 * MB), (20, NONE, 4, 4, 44 * MB)], "more nodes bring nothing"),
         ([(9, NONE, 1, 4, 40 * MB), (20, NONE, 4, 4, 80 * MB)], "would help a little"),
         ([(20, NONE, 3, 4, 30 * MB)], "unclear"),
         # Between those, lanes came, too: nothing can be said of the nodes.
@@ -127,7 +127,7 @@ def test_links_or_a_cap_on_each_address_with_nodes_that_join():
 
 
 def test_an_origin_that_has_no_more():
-    assert said((HERE,), ("a", "b", "c"), total=50 * MB).endswith("more would not help")
+    assert said((HERE,), ("a", "b", "c"), total=50 * MB).endswith("more nodes bring nothing")
     assert "cap per connection" not in said((HERE, "a"), total=50 * MB)
 
 
