@@ -194,7 +194,7 @@ class EveryNode:
     def _left(self, node: str, reason: str) -> None:
         replica = self._replicas.get(node)
         if replica is not None:
-            replica.stop()
+            self._stop(replica)
             replica.team = None
             if not replica.phase.is_over:
                 replica.phase, replica.problem = Phase.LOST, reason
@@ -370,6 +370,12 @@ class EveryNode:
         if not takers:
             self._settle(shipment)
 
+    def _stop(self, replica: Replica) -> None:
+        """Nothing goes to that copy any more."""
+        for shipment in replica.stop():
+            if not shipment.waiting:
+                self._settle(shipment)
+
     def _give_up(self, shipment: Shipment) -> None:
         for replica in list(shipment.waiting):
             replica.came(shipment, False)
@@ -482,7 +488,7 @@ class EveryNode:
             return
         replica.phase = Phase.FAILED
         replica.kind, replica.problem, replica.hint = kind, message, hint
-        replica.stop()
+        self._stop(replica)
         if replica.team is not None:
             self._dismiss(replica.team, "close")
         replica.team = None

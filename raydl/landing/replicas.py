@@ -169,14 +169,16 @@ class Replica:
         """Its worker has opened it, with these bytes."""
         self.team, self.written, self.claimed = team, written, Coverage(written)
 
-    def stop(self) -> None:
-        """Nothing is on its way to it any more."""
-        for shipment in self.coming.values():
+    def stop(self) -> list[Shipment]:
+        """Nothing is on its way to it any more; returns what was."""
+        stopped = list(self.coming.values())
+        for shipment in stopped:
             shipment.waiting.discard(self)
         self.coming.clear()
         self.queue.clear()
         self.calls = self.in_flight = 0
         self.claimed = Coverage(self.written)
+        return stopped
 
 
 class Replicas:

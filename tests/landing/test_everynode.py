@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from raydl.landing import desk, everynode
+from raydl.landing import desk, everynode, replicas
 from raydl.landing.everynode import RETURN_SECONDS, START_SECONDS, EveryNode
 from raydl.model.errors import (
     CancelledError,
@@ -439,10 +439,12 @@ def stuck_where_lost(method, args):
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_whatever_happens_to_nodes_it_ends_and_no_byte_is_wrong(tmp_path, seed):
+def test_whatever_happens_to_nodes_it_ends_and_no_byte_is_wrong(tmp_path, seed, monkeypatch):
     """Workers die and come back, nodes freeze and thaw, objects are lost with their node."""
+    for module in (everynode, replicas):
+        monkeypatch.setattr(module, "PIECE", 2 * PART)
     dice = random.Random(seed)
-    world = Worlds(tmp_path, dice.randint(2, 5), proof=dice.random() < 0.5)
+    world = Worlds(tmp_path, dice.randint(2, 5), proof=dice.random() < 0.5, max_memory="1MiB")
     world.feeds_at_once = False
     trouble, back = dice.choice([0, 0.02, 0.1]), []
 
@@ -479,3 +481,25 @@ def test_whatever_happens_to_nodes_it_ends_and_no_byte_is_wrong(tmp_path, seed):
     for node in world.nodes:
         assert world.has(node) or node.node not in have
         assert world.has(node) or not node.path("/d/f").exists()
+
+
+def test_what_was_on_its_way_to_a_lost_node_alone_is_fetched_again(tmp_path, monkeypatch):
+    """The other one had no room for it."""
+    for module in (everynode, replicas):
+        monkeypatch.setattr(module, "PIECE", PART)
+    world = Worlds(tmp_path, 2, max_memory="1MiB")
+    lost, full = world.nodes
+    landed = []
+    lost.before = lambda method, args: (
+        "never" if method == "land_all" and args[1][-1][0] >= 4 * PART else None
+    )
+    full.before = lambda method, args: "stuck" if method == "land_all" and not landed else None
+
+    def turn(world):
+        if world.now > 101 and not lost.gone:
+            world.lose(lost, listed=False)
+            landed.append(True)
+
+    with pytest.raises(IncompleteError, match="n0"):
+        run(world, turn)
+    assert world.has(full)
