@@ -464,9 +464,8 @@ class EveryNode:
             what = f"{self._path} has {self._algorithm} {replica.digest}, not {expected}"
         else:
             what = f"its {self._algorithm} {replica.digest} is not that of the others"
-        if replica.team is not None and replica.phase is Phase.VERIFYING:
-            self._dismiss(replica.team, "drop")
-        self._fail(replica, ChecksumError.__name__, what, "run the same command again")
+        how = "drop" if replica.phase is Phase.VERIFYING else "close"
+        self._fail(replica, ChecksumError.__name__, what, "run the same command again", how)
         replica.written, replica.claimed = Coverage(), Coverage()
 
     def _published(self, replica: Replica, team: ActorTeam, answer: Answer) -> None:
@@ -483,14 +482,17 @@ class EveryNode:
         replica.seconds = self._clock() - self._began
         self._judge()
 
-    def _fail(self, replica: Replica, kind: str, message: str, hint: str) -> None:
+    def _fail(
+        self, replica: Replica, kind: str, message: str, hint: str, how: str = "close"
+    ) -> None:
+        """It does not get the file; its worker is to ``close`` or to ``drop`` what it has."""
         if replica.phase is Phase.FAILED:
             return
         replica.phase = Phase.FAILED
         replica.kind, replica.problem, replica.hint = kind, message, hint
         self._stop(replica)
         if replica.team is not None:
-            self._dismiss(replica.team, "close")
+            self._dismiss(replica.team, how)
         replica.team = None
         self._means.emit(Notice(f"{replica.node} does not get the file: {message}"))
         if all(each.phase is Phase.FAILED for each in self._replicas):

@@ -18,7 +18,7 @@ PIECE = 8 << 20
 MOST_READS = 4
 """Pieces that one node is asked to read at once."""
 
-MOST_CALLS = 4
+MOST_CALLS = 2
 """Calls to a worker to take bytes that are under way at once; what else there is waits, and goes
 together with the next: a call costs this process about a millisecond, whatever it carries."""
 

@@ -129,8 +129,10 @@ class NodeFiles:
         return _answer(lambda: self._placed(key).publish())
 
     def drop(self, key: str) -> Answer:
-        """Remove the copy: it is wrong."""
-        return _answer(lambda: self._placed(key).drop())
+        """Remove the copy, which is wrong, and let go of it."""
+        dropped = _answer(lambda: self._placed(key).drop())
+        closed = self.close(key)
+        return dropped if dropped[0] is not None else closed
 
     def close(self, key: str) -> Answer:
         """Let go of the copy; what there is stays for the next run."""

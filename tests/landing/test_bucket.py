@@ -437,6 +437,7 @@ def test_two_at_once_do_not_share_an_upload(service, source):
     assert service.get("f") == DATA
 
 
+@pytest.mark.slow
 def test_a_driver_that_is_killed_is_gone_on_from(service, make_origin, tmp_path):
     size = 2 * (8 << 20) + 99  # blocks of the usual size
     data = random_bytes(size)

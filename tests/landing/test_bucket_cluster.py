@@ -79,6 +79,7 @@ def kill_after(killed):
     return answer
 
 
+@pytest.mark.patient
 def test_a_worker_that_dies_between_put_and_receipt(service, source, own_nodes):
     killed = []
     service.on(kill_after(killed))
@@ -88,6 +89,7 @@ def test_a_worker_that_dies_between_put_and_receipt(service, source, own_nodes):
     assert not service.unfinished()
 
 
+@pytest.mark.patient
 def test_a_digest_whose_worker_dies_is_computed_anew(service, source, own_nodes):
     killed = []
     service.on(kill_after(killed), lambda call: call.number == 5, times=1)
@@ -100,7 +102,7 @@ def test_a_digest_whose_worker_dies_is_computed_anew(service, source, own_nodes)
     assert not service.unfinished()
 
 
-@pytest.mark.slow
+@pytest.mark.patient
 def test_a_node_that_dies_with_what_it_fetched(service, source, own_nodes):
     nodes = own_nodes(3)
 

@@ -309,6 +309,7 @@ class TestOnNodes:
         assert names(out) == ["f"]
         assert names(elsewhere) == []
 
+    @pytest.mark.patient
     def test_whose_disk_is_broken_fetches_all_the_same(
         self, two_nodes, slow_origin, tmp_path, monkeypatch
     ):
@@ -336,6 +337,7 @@ class TestOnNodes:
         raydl.disconnect()
         assert names(tmp_path) == []
 
+    @pytest.mark.patient
     def test_a_worker_is_killed(self, two_nodes, slow_origin, tmp_path):
         events, killed = [], []
 
@@ -355,6 +357,7 @@ class TestOnNodes:
         assert report.wasted <= 16 * 250_000
         assert names(tmp_path) == ["f"]
 
+    @pytest.mark.patient
     def test_the_driver_is_killed(self, two_nodes, slow_origin, tmp_path):
         code = (
             "import sys; from tests.landing.test_shared import fetch\n"
