@@ -149,7 +149,8 @@ class _Download:
         if is_there and path is not None:
             return self._skip(path, proof if is_asked_for(options) else None)
         if lands_elsewhere(remote, options):
-            report = land(found, self._sinks, proof, self._choice, options, emit, control)
+            with _interrupts_cancel(control):
+                report = land(found, self._sinks, proof, self._choice, options, emit, control)
             return self._dated(report, proof)
         sink = self._sinks.open(found, proof, control)
         try:

@@ -99,14 +99,13 @@ def land(
         )
     path = sinks.path(remote)
     assert path is not None
-    if remote.validator is None and proof is None:
-        emit(Notice(NO_VALIDATOR))
+    _tell_of_doubt(remote, proof, emit)
     if options.to == SHARED:
         # What is shared needs no worker that the fetching does not need.
-        how = Fetching(threads=options.fetch_here, at_once=False, labels=options.fetch_nodes)
+        how = Fetching.by(options, threads=options.fetch_here, at_once=False)
         here = choice.how == "local"
         return shared.run(_means(found, proof, choice, options, emit, control, how, here), path)
-    how = Fetching(threads=False, at_once=True, labels=options.fetch_nodes)
+    how = Fetching.by(options, threads=False, at_once=True)
     return everynode.run(_means(found, proof, choice, options, emit, control, how, True), path)
 
 
@@ -120,9 +119,17 @@ def land_in_bucket(
     control: Control,
 ) -> Report:
     """Bring what was found into a bucket, with the cluster's nodes or alone. Raises RaydlError."""
+    _tell_of_doubt(found.remote, proof, emit)
     is_alone = choice.how == "none"
-    how = Fetching(threads=is_alone, at_once=not is_alone, labels=options.fetch_nodes)
+    how = Fetching.by(options, threads=is_alone, at_once=not is_alone)
     return bucket.run(_means(found, proof, choice, options, emit, control, how, True), target)
+
+
+def _tell_of_doubt(remote: Remote, proof: Proof | None, emit: Emit) -> None:
+    if remote.ranges and remote.validator is None and proof is None:
+        emit(Notice(NO_VALIDATOR))
+    if remote.coding:
+        emit(Notice(f"the file lies packed on the origin ({remote.coding}): it is saved like that"))
 
 
 def _means(

@@ -104,6 +104,14 @@ def test_a_prefix_takes_the_name_of_the_file(service, source):
     assert report.path == f"s3://{service.bucket}/models/{source.url().rpartition('/')[2]}"
 
 
+def test_that_nothing_proves_the_bytes_is_told(service, make_origin):
+    origin, events = make_origin(DATA, headers={"ETag": 'W/"1"', "Last-Modified": None}), []
+    options = {"address": "none", "progress": "none"}
+    raydl.fetch(origin.url(), service.target("f"), on_event=events.append, **options)
+    assert service.get("f") == DATA
+    assert any("a change of the file might go unnoticed" in text for text in notices(events))
+
+
 def test_an_empty_file_is_an_empty_object(service, make_origin):
     fetch(service, make_origin(b""))
     assert service.get("f") == b""
