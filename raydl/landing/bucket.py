@@ -335,6 +335,9 @@ class _Download:
             there = self._bucket.head()
             if there is None or there.size != self._size or there.etag != etag_of(sent):
                 raise
+            # If it was somebody else who made the same object, ours is left, and would be paid for.
+            with contextlib.suppress(RaydlError):
+                self._bucket.abort(unfinished.upload)
 
 
 def _nothing() -> None:

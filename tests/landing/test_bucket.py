@@ -199,6 +199,32 @@ def test_what_comes_into_being_meanwhile_is_not_replaced(service, source):
     assert not any(seen.is_part for seen in source.requests)
 
 
+def test_the_same_object_that_somebody_made_meanwhile_leaves_no_upload(service, source):
+    def theirs(handler, call):
+        where = {"Bucket": service.bucket, "Key": "f"}
+        upload = service.client.create_multipart_upload(**where)["UploadId"]
+        parts = [
+            service.client.upload_part(
+                **where, UploadId=upload, PartNumber=n + 1, Body=DATA[n * GRID : (n + 1) * GRID]
+            )
+            for n in range(3)
+        ]
+        made = [{"PartNumber": n + 1, "ETag": part["ETag"]} for n, part in enumerate(parts)]
+        service.client.complete_multipart_upload(
+            **where, UploadId=upload, MultipartUpload={"Parts": made}
+        )
+        return False
+
+    def is_end(call):
+        mine = call.method == "POST" and "uploadId" in call.query
+        return mine and "if-none-match" in call.headers
+
+    service.on(theirs, when=is_end, times=1)
+    fetch(service, source)
+    assert service.get("f") == DATA
+    assert not service.unfinished()
+
+
 def test_a_service_without_conditional_writes_is_looked_at_again(service, source):
     service.on(
         refuse(501, "NotImplemented"), when=lambda call: "if-none-match" in call.headers, times=None
