@@ -35,6 +35,11 @@ NO_VALIDATOR = (
 def check_landing(sinks: SinkChoice, options: Options) -> None:
     """Raise UsageError for what cannot be, before anything is asked."""
     path = sinks.planned_path()
+    if sinks.bucket is not None:
+        raise UsageError(
+            f"--to {options.to} and {sinks.bucket} contradict each other",
+            "--to here is for the bucket",
+        )
     if not sinks.is_file:
         raise UsageError(f"--to {options.to} needs a file", "-o /PATH/TO/FILE, or -o /DIRECTORY/")
     if options.to == SHARED:

@@ -205,7 +205,7 @@ class _Download:
             self._say(f"the {algorithm} that the origin states is not compared: parts were kept")
             self._proof = None
         kept = sum(part.size for part in sent.values())
-        said = f"{counted(len(sent), 'part')} of {blocks.count} are in the bucket"
+        said = f"the bucket has {counted(len(sent), 'part')} of {blocks.count}"
         self._means.emit(Resumed(kept, said))
         return sent
 
@@ -237,7 +237,7 @@ class _Download:
         with contextlib.suppress(Exception):
             if sent:
                 self._say(
-                    f"{counted(len(sent), 'part')} of {blocks.count} are in the bucket, as an "
+                    f"the bucket has {counted(len(sent), 'part')} of {blocks.count}, as an "
                     "unfinished upload: the same command goes on, --no-resume aborts it first"
                 )
             elif isinstance(error, Exception):

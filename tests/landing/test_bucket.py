@@ -519,9 +519,10 @@ def test_the_command_takes_a_bucket(service, source, tmp_path):
     assert service.get("f") == DATA
 
 
-def test_a_bucket_is_no_place_on_every_node(service, source):
-    with pytest.raises(UsageError):
-        raydl.fetch(source.url(), service.target("f"), to="every-node", progress="none")
+@pytest.mark.parametrize("to", ["every-node", "shared"])
+def test_a_bucket_is_no_place_on_nodes(service, source, to):
+    with pytest.raises(UsageError, match=f"--to {to} and s3://.* contradict each other"):
+        raydl.fetch(source.url(), service.target("f"), to=to, progress="none")
 
 
 def test_a_wrong_name_is_told_before_anything_is_asked(source):
