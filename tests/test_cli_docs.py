@@ -35,8 +35,8 @@ anything here. One that is nearly an option's gets a warning with the right name
 
 With `--json` standard output gets one object, whatever happens: the result, or on failure the
 fields `error` (the class, such as `NetworkError`), `message`, `hint` and `exit_code`, which are
-those of a [`failed`](events.md#failed) event. People's line is on standard error as always; with
-`--progress json` that event is.
+those of a [`failed`](events.md#failed) event, and `report` where some nodes have the file. People's
+line is on standard error as always; with `--progress json` that event is.
 
 `RAYDL_DEBUG=1` tells on standard error what is done, and shows the whole chain of causes of an
 error; passwords and queries of URLs are left out.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from raydl.model.errors import RaydlError
+from raydl.model.errors import IncompleteError, RaydlError
 from raydl.model.events import Failed, Notice
 from raydl.view.progress import renderer
 
@@ -27,5 +27,11 @@ def say_failed(error: RaydlError) -> None:
 
 
 def failed_record(error: RaydlError) -> str:
-    """The same error as the JSON object of a command that prints one."""
-    return json.dumps(Failed.of(error).details())
+    """The same error as the JSON object of a command that prints one.
+
+    Where some nodes have the file, ``report`` tells of each.
+    """
+    record = Failed.of(error).details()
+    if isinstance(error, IncompleteError) and error.report is not None:
+        record["report"] = error.report.to_dict()
+    return json.dumps(record)

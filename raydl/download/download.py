@@ -23,6 +23,7 @@ from raydl.download.landingchoice import (
     land_in_bucket,
     lands_elsewhere,
     sighting,
+    tell_of_unused,
 )
 from raydl.download.recovery import recover
 from raydl.download.sinkchoice import Output, SinkChoice
@@ -129,6 +130,7 @@ class _Download:
         if options.to != "here":
             check_cluster(self._choice, options)
         self._emit(ClusterChosen(self._choice.address, self._choice.note))
+        tell_of_unused(self._sinks, options, self._emit)
         return resolve(self._url, options, self._emit, self._control)
 
     def _attempt(self, found: Located) -> Report:
@@ -149,7 +151,8 @@ class _Download:
         if is_there and path is not None:
             return self._skip(path, proof if is_asked_for(options) else None)
         if lands_elsewhere(remote, options):
-            report = land(found, self._sinks, proof, self._choice, options, emit, control)
+            with _interrupts_cancel(control):
+                report = land(found, self._sinks, proof, self._choice, options, emit, control)
             return self._dated(report, proof)
         sink = self._sinks.open(found, proof, control)
         try:

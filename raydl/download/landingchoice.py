@@ -35,6 +35,11 @@ NO_VALIDATOR = (
 def check_landing(sinks: SinkChoice, options: Options) -> None:
     """Raise UsageError for what cannot be, before anything is asked."""
     path = sinks.planned_path()
+    if sinks.bucket is not None:
+        raise UsageError(
+            f"--to {options.to} and {sinks.bucket} contradict each other",
+            "--to here is for the bucket",
+        )
     if not sinks.is_file:
         raise UsageError(f"--to {options.to} needs a file", "-o /PATH/TO/FILE, or -o /DIRECTORY/")
     if options.to == SHARED:
@@ -55,6 +60,17 @@ def check_cluster(choice: ClusterChoice, options: Options) -> None:
             f"--to every-node needs a Ray cluster: {choice.note}",
             "start one with `ray start --head`, or give --address HOST:PORT",
         )
+
+
+def tell_of_unused(sinks: SinkChoice, options: Options, emit: Emit) -> None:
+    """Tell of the options that mean nothing for where it goes."""
+    unused = [] if options.to == EVERY_NODE else ["nodes", "verify"]
+    if options.to == EVERY_NODE or sinks.bucket is not None:
+        unused.append("keep_bad")
+    where = f"--to {options.to}" if sinks.bucket is None else sinks.bucket
+    for name in unused:
+        if getattr(options, name):
+            emit(Notice(f"--{name.replace('_', '-')} changes nothing with {where}"))
 
 
 def lands_elsewhere(remote: Remote, options: Options) -> bool:
@@ -99,14 +115,13 @@ def land(
         )
     path = sinks.path(remote)
     assert path is not None
-    if remote.validator is None and proof is None:
-        emit(Notice(NO_VALIDATOR))
+    _tell_of_doubt(remote, proof, emit)
     if options.to == SHARED:
         # What is shared needs no worker that the fetching does not need.
-        how = Fetching(threads=options.fetch_here, at_once=False, labels=options.fetch_nodes)
+        how = Fetching.by(options, threads=options.fetch_here, at_once=False)
         here = choice.how == "local"
         return shared.run(_means(found, proof, choice, options, emit, control, how, here), path)
-    how = Fetching(threads=False, at_once=True, labels=options.fetch_nodes)
+    how = Fetching.by(options, threads=False, at_once=True)
     return everynode.run(_means(found, proof, choice, options, emit, control, how, True), path)
 
 
@@ -120,9 +135,17 @@ def land_in_bucket(
     control: Control,
 ) -> Report:
     """Bring what was found into a bucket, with the cluster's nodes or alone. Raises RaydlError."""
+    _tell_of_doubt(found.remote, proof, emit)
     is_alone = choice.how == "none"
-    how = Fetching(threads=is_alone, at_once=not is_alone, labels=options.fetch_nodes)
+    how = Fetching.by(options, threads=is_alone, at_once=not is_alone)
     return bucket.run(_means(found, proof, choice, options, emit, control, how, True), target)
+
+
+def _tell_of_doubt(remote: Remote, proof: Proof | None, emit: Emit) -> None:
+    if remote.ranges and remote.validator is None and proof is None:
+        emit(Notice(NO_VALIDATOR))
+    if remote.coding:
+        emit(Notice(f"the file lies packed on the origin ({remote.coding}): it is saved like that"))
 
 
 def _means(

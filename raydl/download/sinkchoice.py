@@ -39,7 +39,11 @@ class SinkChoice:
         elif isinstance(output, str) and output.startswith(BUCKET):
             self.bucket = output
         else:
-            self._into = in_directory(output, options.output_dir)
+            into = in_directory(output, options.output_dir)
+            if isinstance(into, str) and into.startswith(BUCKET):
+                self.bucket = into
+            else:
+                self._into = into
 
     @property
     def is_file(self) -> bool:

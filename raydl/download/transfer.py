@@ -13,6 +13,7 @@ from raydl.download.machines import machines
 from raydl.download.mirrorsearch import MirrorSearch
 from raydl.download.onestream import OneStream
 from raydl.model.coverage import Coverage
+from raydl.model.errors import UsageError
 from raydl.model.events import Emit, Planned
 from raydl.model.parts import Part
 from raydl.origin.resolver import Located
@@ -137,7 +138,7 @@ def transfer(
         remote = found.remote
         if remote.ranges and remote.size is not None:
             handover = Handover(here=not stay)
-            how = Fetching(threads=options.fetch_here and not stay, at_once=stay)
+            how = Fetching.by(options, threads=options.fetch_here and not stay, at_once=stay)
             job, announcer = _job(found, handover, choice, options, emit, kept, how, stack)
             fetching = Transfer(job, announcer, handover)
         else:
@@ -161,6 +162,13 @@ class Fetching:
     threads: bool = True
     at_once: bool = False
     labels: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def by(cls, options: Options, *, threads: bool, at_once: bool) -> Fetching:
+        """Those, but only nodes with the labels that were asked for: threads have none, so that
+        this machine fetches as a node, too."""
+        labels = options.fetch_nodes
+        return cls(threads and not labels, at_once or bool(labels), labels)
 
 
 @contextlib.contextmanager
@@ -196,6 +204,11 @@ def _job(
 ) -> tuple[Job, Announcer]:
     """A job for the scheduler, with the machines that fetch it, until ``stack`` is left."""
     assert found.remote.size is not None
+    if how.labels and choice.how == "none":
+        raise UsageError(
+            f"--fetch-nodes needs a Ray cluster: {choice.note}",
+            "start one with `ray start --head`, or give --address HOST:PORT",
+        )
     plan = make_plan(
         found.remote.size,
         kept=kept,

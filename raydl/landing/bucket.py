@@ -205,7 +205,7 @@ class _Download:
             self._say(f"the {algorithm} that the origin states is not compared: parts were kept")
             self._proof = None
         kept = sum(part.size for part in sent.values())
-        said = f"{counted(len(sent), 'part')} of {blocks.count} are in the bucket"
+        said = f"the bucket has {counted(len(sent), 'part')} of {blocks.count}"
         self._means.emit(Resumed(kept, said))
         return sent
 
@@ -237,7 +237,7 @@ class _Download:
         with contextlib.suppress(Exception):
             if sent:
                 self._say(
-                    f"{counted(len(sent), 'part')} of {blocks.count} are in the bucket, as an "
+                    f"the bucket has {counted(len(sent), 'part')} of {blocks.count}, as an "
                     "unfinished upload: the same command goes on, --no-resume aborts it first"
                 )
             elif isinstance(error, Exception):
@@ -335,6 +335,9 @@ class _Download:
             there = self._bucket.head()
             if there is None or there.size != self._size or there.etag != etag_of(sent):
                 raise
+            # If it was somebody else who made the same object, ours is left, and would be paid for.
+            with contextlib.suppress(RaydlError):
+                self._bucket.abort(unfinished.upload)
 
 
 def _nothing() -> None:

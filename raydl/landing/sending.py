@@ -17,7 +17,7 @@ from raydl.landing.hands import AT_ONCE, Hand
 from raydl.landing.hashing import Hashing
 from raydl.landing.s3 import CRC, Bucket, Sent, refusal
 from raydl.model import backoff
-from raydl.model.errors import OutputError, RaydlError
+from raydl.model.errors import OutputError
 from raydl.model.events import Emit, Notice
 from raydl.model.failure import Failure
 from raydl.model.log import log
@@ -215,8 +215,8 @@ class Sending:
             return  # it was given up, and the block went to another
         if problem is None:
             then(attempt, result)
-        elif problem[0] != LOST:
-            raise RaydlError(f"{attempt.hand.node}: {problem[1]}")
+        elif problem[0] != LOST:  # another node may do better
+            self._failed(attempt, Failure("lane", f"{attempt.hand.node}: {problem[1]}"), "")
         elif result:
             self._end(attempt)
             attempt.block.lose([attempt.pieces[index] for index in result], problem[1])

@@ -177,7 +177,9 @@ class _Shared:
         now, is_last = self._desk.clock(), not self._left_to_take
         for writer in (self._own, *list(self._writers.values())):
             writer.look(now, is_last and writer.is_idle)
-            if writer is not self._own and not writer.is_blind and writer.is_stuck(now):
+            # One that is blind by now may have begun something before.
+            is_at_it = writer.is_open or not writer.is_blind
+            if writer is not self._own and is_at_it and writer.is_stuck(now):
                 self._failed(writer, writer.take_all(), STUCK)
         self._read_on(now)
         return self._is_fetching

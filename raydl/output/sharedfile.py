@@ -15,6 +15,7 @@ from raydl.output.oserrors import output_error
 from raydl.output.owner import (
     BEAT_SECONDS,
     OWNERS_HERE,
+    is_alive,
     meeting_place,
     new_owner,
     written_by_another,
@@ -94,6 +95,15 @@ class SharedFile(PlacedFile):
             super().close()
         finally:
             OWNERS_HERE.discard(self.owner)
+
+    def _take_over(
+        self, remote: Remote, identity: Identity, resume: bool, proven: bool
+    ) -> Coverage:
+        if not self._part.length:  # another run may have begun just now
+            old = Journal.load(self._journal_path)
+            if old is not None and old.owner and is_alive(old.owner, self._journal_path):
+                raise written_by_another(self.target)
+        return super()._take_over(remote, identity, resume, proven)
 
     def _begin(self) -> None:
         if not self._written.size and self._part.length:

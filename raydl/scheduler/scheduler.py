@@ -301,7 +301,9 @@ class Scheduler:
             job.group.wake(job)
             if now - job.alone_since > job.wants.patience:
                 with self._answering(job):
+                    label = ", ".join(f"{key}={value}" for key, value in job.reach.labels)
+                    which = f"no node with the label {label}" if label else "no node"
                     raise ClusterError(
-                        f"no node has been there to fetch with for {job.wants.patience:g}s",
+                        f"{which} has been there to fetch with for {job.wants.patience:g}s",
                         "see `raydl nodes`; the same command goes on from here",
                     )

@@ -159,8 +159,8 @@ class Puts:
             return None, call(pieces)
         except LookupError as error:
             return (LOST, str(error), ""), self._lost(refs, LOOK_SECONDS)
-        except Exception as error:  # a bug must not keep the driver waiting
-            return (type(error).__name__, f"unexpected {type(error).__name__}: {error}", ""), None
+        except Exception as error:  # a bug must not keep the driver waiting, nor tell the URL
+            return (type(error).__name__, f"unexpected {type(error).__name__}", ""), None
 
     def _pieces(self, refs: Sequence[Any], limit: float) -> list[memoryview] | None:
         began, rests = time.monotonic(), self._rests

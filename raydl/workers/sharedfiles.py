@@ -43,30 +43,35 @@ Piece = tuple[int, int, int | None]
 
 
 class _Open:
-    """The file, as this host has it open."""
+    """The file, as this host has it open.
+
+    It is closed once nobody writes any more: else its number could be another file's by then.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.fd = open_own(path, os.O_RDWR)
         self.lock = threading.Lock()
         self.wrote = Coverage()
+        self._fd = open_own(path, os.O_RDWR)
+        self._users, self._is_over = 1, False
         self.hash: Hash | None = None
         self.hashed = 0
 
     def write(self, start: int, data: memoryview) -> int:
         """Put the bytes at their place; returns the crc32 of what is in memory. Raises OSError."""
         crc, stop = zlib.crc32(data), start + data.nbytes
-        with _full_disk_told(self.path):
+        with self._held() as fd, _full_disk_told(self.path):
             while data.nbytes:
-                data = data[os.pwrite(self.fd, data, stop - data.nbytes) :]
+                data = data[os.pwrite(fd, data, stop - data.nbytes) :]
         with self.lock:
             self.wrote.add(start, stop)
         return crc
 
     def sync(self) -> None:
         """Bring what was written to the disk. Raises OSError."""
-        with _full_disk_told(self.path):  # a file system may find out as late as here
-            getattr(os, "fdatasync", os.fsync)(self.fd)
+        # A file system may find out as late as here that it is full.
+        with self._held() as fd, _full_disk_told(self.path):
+            getattr(os, "fdatasync", os.fsync)(fd)
 
     def read_back(self, pieces: list[Piece], algorithm: str | None) -> tuple[int, str]:
         """See ``SharedFiles.read_back``."""
@@ -109,9 +114,30 @@ class _Open:
         return True
 
     def close(self) -> None:
-        """Let go of it."""
-        with contextlib.suppress(OSError):
-            os.close(self.fd)
+        """Let go of it, and let nobody begin anything."""
+        with self.lock:
+            was_over, self._is_over = self._is_over, True
+        if not was_over:
+            self._leave()
+
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[int]:
+        with self.lock:
+            if self._is_over:
+                raise LookupError("the file was closed")
+            self._users += 1
+        try:
+            yield self._fd
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        with self.lock:
+            self._users -= 1
+            is_last = not self._users
+        if is_last:
+            with contextlib.suppress(OSError):
+                os.close(self._fd)
 
 
 class SharedFiles:

@@ -104,6 +104,14 @@ def test_a_prefix_takes_the_name_of_the_file(service, source):
     assert report.path == f"s3://{service.bucket}/models/{source.url().rpartition('/')[2]}"
 
 
+def test_that_nothing_proves_the_bytes_is_told(service, make_origin):
+    origin, events = make_origin(DATA, headers={"ETag": 'W/"1"', "Last-Modified": None}), []
+    options = {"address": "none", "progress": "none"}
+    raydl.fetch(origin.url(), service.target("f"), on_event=events.append, **options)
+    assert service.get("f") == DATA
+    assert any("a change of the file might go unnoticed" in text for text in notices(events))
+
+
 def test_an_empty_file_is_an_empty_object(service, make_origin):
     fetch(service, make_origin(b""))
     assert service.get("f") == b""
@@ -189,6 +197,32 @@ def test_what_comes_into_being_meanwhile_is_not_replaced(service, source):
     fetch(service, source, overwrite=True)
     assert service.get("f") == DATA
     assert not any(seen.is_part for seen in source.requests)
+
+
+def test_the_same_object_that_somebody_made_meanwhile_leaves_no_upload(service, source):
+    def theirs(handler, call):
+        where = {"Bucket": service.bucket, "Key": "f"}
+        upload = service.client.create_multipart_upload(**where)["UploadId"]
+        parts = [
+            service.client.upload_part(
+                **where, UploadId=upload, PartNumber=n + 1, Body=DATA[n * GRID : (n + 1) * GRID]
+            )
+            for n in range(3)
+        ]
+        made = [{"PartNumber": n + 1, "ETag": part["ETag"]} for n, part in enumerate(parts)]
+        service.client.complete_multipart_upload(
+            **where, UploadId=upload, MultipartUpload={"Parts": made}
+        )
+        return False
+
+    def is_end(call):
+        mine = call.method == "POST" and "uploadId" in call.query
+        return mine and "if-none-match" in call.headers
+
+    service.on(theirs, when=is_end, times=1)
+    fetch(service, source)
+    assert service.get("f") == DATA
+    assert not service.unfinished()
 
 
 def test_a_service_without_conditional_writes_is_looked_at_again(service, source):
@@ -486,9 +520,10 @@ def test_the_command_takes_a_bucket(service, source, tmp_path):
     assert service.get("f") == DATA
 
 
-def test_a_bucket_is_no_place_on_every_node(service, source):
-    with pytest.raises(UsageError):
-        raydl.fetch(source.url(), service.target("f"), to="every-node", progress="none")
+@pytest.mark.parametrize("to", ["every-node", "shared"])
+def test_a_bucket_is_no_place_on_nodes(service, source, to):
+    with pytest.raises(UsageError, match=f"--to {to} and s3://.* contradict each other"):
+        raydl.fetch(source.url(), service.target("f"), to=to, progress="none")
 
 
 def test_a_wrong_name_is_told_before_anything_is_asked(source):

@@ -135,6 +135,15 @@ def test_a_block_is_sent_once_it_is_whole_by_whoever_has_most_of_it():
     assert bench.sent[1].crc == zlib.crc32(bench.data[:100])
 
 
+def test_what_no_worker_should_say_costs_no_download():
+    bench = Bench()
+    bench.bring(0, 100, "a")
+    bench.answer("a", (("TypeError", "unexpected TypeError", ""), None))
+    bench.turn(60)
+    bench.send("b")
+    assert bench.done == {0: ""}
+
+
 def test_what_was_lost_is_fetched_again_and_nothing_else():
     bench = Bench()
     bench.bring(0, 30, "a")

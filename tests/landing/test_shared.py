@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -19,16 +20,21 @@ import raydl
 from raydl.download import landingchoice
 from raydl.landing import shared
 from raydl.landing.sighting import Sighting
+from raydl.landing.writer import Item, Writer
 from raydl.model.control import Control
 from raydl.model.errors import ChecksumError, NetworkError, OutputError, TargetError
 from raydl.model.events import Notice, PartFetched, Resumed
+from raydl.model.parts import Part
 from raydl.origin.resolver import resolve
 from raydl.output import placedfile
 from raydl.output.journal import Journal
+from raydl.output.sharedfile import SharedFile
 from raydl.settings.options import Options
 from raydl.workers.protocol import HERE
 from raydl.workers.sharedfiles import FAULT, SharedFiles
 from tests.conftest import random_bytes
+from tests.landing.means import make_means
+from tests.landing.test_writer import Hand
 from tests.scripted import cut_off, ignore_range
 from tests.workers.test_fleet import actors
 
@@ -387,6 +393,36 @@ class TestOnNodes:
         report = fetch(slow_origin.url(), tmp_path / "f", two_nodes.address, **options)
         assert (tmp_path / "f").read_bytes() == LARGE
         assert len(report.nodes) > 1
+
+
+class TestASickNode:
+    """One whose file system fails once, and does not answer any more then."""
+
+    def test_what_it_does_not_bring_to_the_disk_is_brought_here(self, origin, tmp_path):
+        events, now, pulled = [], [0.0], []
+        means = make_means(origin.url(), events, to="shared")
+        found = means.found
+        file = SharedFile(
+            tmp_path / "f", found.remote, found.identity,
+            resume=True, overwrite=False, proven=False,
+        )  # fmt: skip
+        with contextlib.closing(file), contextlib.closing(shared._Shared(means, file)) as landing:
+            hand = Hand()
+            writer = Writer(hand, landing._is_safe, landing._failed, lambda: now[0])
+            landing._writers["n"] = writer
+            landing._pull = lambda item, node: pulled.append(item)
+            writer.open()
+            payload = types.SimpleNamespace(release=lambda: None)
+            items = [Item(Part(i, i * 10, i * 10 + 10), payload, lambda _: None) for i in range(2)]
+            for item in items:
+                writer.write(item)
+            hand.answer((FAULT, "Input/output error", ""))
+            assert pulled == items[:1]
+            now[0] = 1000.0
+            landing._desk.clock = lambda: now[0]
+            landing._turn()
+            assert pulled == items
+        assert len(notices(events)) == 1
 
 
 class TestSighting:

@@ -117,3 +117,14 @@ def test_one_that_cannot_begin_is_nobodys(tmp_path, monkeypatch):
     again = open_file(tmp_path)
     assert str(again.written) == "0-10"
     again.close()
+
+
+def test_another_that_has_not_made_room_yet_is_another(tmp_path):
+    """Where locks say yes to everybody."""
+    open_file(tmp_path).close()
+    (tmp_path / "f.part").touch()
+    fresh = Journal.of(REMOTE, Identity.of(REMOTE.url))
+    dataclasses.replace(fresh, owner=OTHER).save(tmp_path / "f.part.journal")
+    with pytest.raises(TargetError, match="another raydl is writing"):
+        open_file(tmp_path)
+    assert journal(tmp_path).owner == OTHER

@@ -141,3 +141,15 @@ def test_what_is_lost_is_told_by_its_index(monkeypatch):
 def test_bytes_of_another_length_are_none(node):
     problem, lost = node.checksum("crc32", [0, 1, 2], [4, 8, 1], 1.0)
     assert (problem[0], lost) == (LOST, [0, 1, 2])
+
+
+def test_what_nobody_expects_does_not_tell_the_url(node, monkeypatch):
+    def put(self, url, *_):
+        raise TypeError(f"no such thing: {url}")
+
+    monkeypatch.setattr("raydl.origin.upload.Uploader.put", put)
+    where = ("https://h/f?X-Amz-Signature=secret", {}, None, 5.0)
+    assert node.put(where, [0, 1, 2], SIZES, 1.0) == (
+        ("TypeError", "unexpected TypeError", ""),
+        None,
+    )

@@ -48,6 +48,45 @@ def test_what_does_not_come_is_lost(part, monkeypatch):
     assert files.write("key", 0, 10, [None])[0][0] == LOST
 
 
+def test_what_comes_after_the_close_goes_into_no_other_file(part, tmp_path):
+    """The number of a file that is closed is that of the next one that is opened."""
+    other = tmp_path / "other"
+    other.write_bytes(b"")
+
+    def get(ref, seconds):
+        files.close("key")
+        opened.append(os.open(other, os.O_RDWR))
+        return memoryview(ref)
+
+    files, opened = SharedFiles(get), []
+    files.open("key", str(part))
+    try:
+        assert files.write("key", 0, 10, [DATA[:10]])[0] == (LOST, "the file was closed", "")
+    finally:
+        os.close(opened[0])
+    assert other.read_bytes() == b""
+
+
+def test_a_close_amid_a_write_gives_the_number_to_nobody(files, part, tmp_path, monkeypatch):
+    other, opened, pwrite = tmp_path / "other", [], os.pwrite
+    other.write_bytes(b"")
+
+    def half(fd, data, offset):
+        if not opened:
+            files.close("key")
+            opened.append(os.open(other, os.O_RDWR))
+            data = data[:100]
+        return pwrite(fd, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", half)
+    try:
+        assert files.put("key", 0, memoryview(DATA)) == (None, zlib.crc32(DATA))
+    finally:
+        os.close(opened[0])
+    assert other.read_bytes() == b""
+    assert part.read_bytes() == DATA
+
+
 def test_an_object_of_another_size_is_not_written(files, part):
     assert files.write("key", 0, 10, [b"x" * 11])[0][0] == LOST
     assert part.read_bytes() == bytes(len(DATA))
