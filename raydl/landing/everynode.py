@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import queue
+import secrets
 import time
 from collections import deque
 from collections.abc import Callable
@@ -85,7 +86,7 @@ class EveryNode:
         self._desk = Desk(means.control, self._joined, self._left, clock)
         self._clock, self._began = clock, clock()
         self._replicas = Replicas(remote.size)
-        self._key = f"{means.control.id}-{id(self):x}"
+        self._key = secrets.token_hex(8)  # no two runs have the same, on any node
         proof = means.proof
         self._algorithm = proof.checksum.algorithm if proof else ALGORITHM
         self._spec = open_spec(
@@ -462,10 +463,12 @@ class EveryNode:
         proof = self._means.proof
         if proof is not None:
             what = f"{self._path} has {self._algorithm} {replica.digest}, not {expected}"
+            hint = "the file is another one, or the checksum is; the bytes were discarded"
         else:
             what = f"its {self._algorithm} {replica.digest} is not that of the others"
+            hint = "run the same command again"
         how = "drop" if replica.phase is Phase.VERIFYING else "close"
-        self._fail(replica, ChecksumError.__name__, what, "run the same command again", how)
+        self._fail(replica, ChecksumError.__name__, what, hint, how)
         replica.written, replica.claimed = Coverage(), Coverage()
 
     def _published(self, replica: Replica, team: ActorTeam, answer: Answer) -> None:
