@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from raydl.model.control import Control
 from raydl.model.coverage import Coverage
@@ -100,6 +100,10 @@ class Desk:
     def post(self, call: Callable[[], None]) -> None:
         """Have this called by the thread of the download; from any thread."""
         self._inbox.put(call)
+
+    def answer(self, call: Callable[..., None], *args: Any) -> Callable[[Any], None]:
+        """What a worker's answer is to be given to: ``call`` gets it, in the download's thread."""
+        return lambda answer: self.post(partial(call, *args, answer))
 
     def hear(self, message: Message) -> None:
         """Take what the fleet says; from any thread."""

@@ -12,35 +12,30 @@ import math
 import queue
 import secrets
 import time
-from collections import deque
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-from raydl.landing.desk import Desk, Means, Placing
-from raydl.landing.replicas import (
-    MOST_CALLS,
-    PIECE,
-    SHARE,
-    Phase,
-    Replica,
-    Replicas,
-    Shipment,
+from raydl.landing.account import (
+    UNSTARTED,
+    copies_now,
+    error_of_all,
+    give_up_the_rest,
+    incomplete,
+    shares,
 )
-from raydl.model import errors
+from raydl.landing.agreement import Agreement
+from raydl.landing.desk import Desk, Means, Placing
+from raydl.landing.replicas import PIECE, SHARE, Phase, Replica, Replicas
+from raydl.landing.shipping import Shipping
 from raydl.model.coverage import Coverage
-from raydl.model.errors import BusyError, ChecksumError, IncompleteError, UsageError
-from raydl.model.events import CopiesNow, CopyNow, Notice, Verifying
+from raydl.model.errors import BusyError, UsageError
+from raydl.model.events import Notice, Verifying
 from raydl.model.parts import Part
-from raydl.model.report import NodeShare, NodeShares, Report
+from raydl.model.report import Report
 from raydl.model.weburl import redact
 from raydl.workers.actor import ActorTeam
-from raydl.workers.nodefiles import LOST, Answer, open_spec
+from raydl.workers.nodefiles import Answer, open_spec
 from raydl.workers.protocol import Payload
-
-ALGORITHM = "sha256"
-"""What copies are compared by, where no digest was given or stated."""
 
 GATHER_SECONDS = 2.0
 """How long the origin is not asked for anything, once the first node has said what it has, while
@@ -55,16 +50,8 @@ RETURN_SECONDS = 10.0
 REOPEN_SECONDS = 0.5
 """Until a copy is opened again that the worker before still has."""
 
-SILENT_SECONDS = 2.0
-"""Nothing is expected of a node that was not heard of for so long."""
-
-LAND_SECONDS = 60.0
-"""How long a worker waits for an object that nobody says is lost."""
-
 CLOSE_SECONDS = 3.0
 SHOW_SECONDS = 0.25
-
-OVERDUE, UNSTARTED = "it does not answer", "no worker starts there"
 
 
 def run(means: Means, path: Path) -> Report:
@@ -87,18 +74,16 @@ class EveryNode:
         self._clock, self._began = clock, clock()
         self._replicas = Replicas(remote.size)
         self._key = secrets.token_hex(8)  # no two runs have the same, on any node
-        proof = means.proof
-        self._algorithm = proof.checksum.algorithm if proof else ALGORITHM
+        self._shipping = Shipping(self._desk, self._replicas, self._key, self._fail, self._look)
+        self._agreement = Agreement(
+            self._desk, self._replicas, self._key, means.proof, path, self._fail, self._published
+        )
         self._spec = open_spec(
             str(path), remote, means.found.identity,
-            proof=proof, algorithm=self._algorithm, resume=options.resume,
+            proof=means.proof, algorithm=self._agreement.algorithm, resume=options.resume,
             overwrite=options.overwrite, skip_existing=options.skip_existing,
             verify=options.verify,
         )  # fmt: skip
-        self._digest = proof.checksum.hex if proof else ""
-        self._unplaced: deque[Shipment] = deque()
-        """What nobody that lacks it had room for."""
-        self._shipments: set[Shipment] = set()
         self._job: Placing | None = None
         self._jobs: list[Placing] = []
         self._leave_job = contextlib.ExitStack()
@@ -115,8 +100,7 @@ class EveryNode:
 
     def take(self, part: Part, payload: Payload, node: str, done: Callable[[str], None]) -> None:
         """Have these bytes taken by the nodes that lack them."""
-        shipment = Shipment(part.start, part.stop, node, payload.ref, done)
-        self._desk.post(partial(self._offer, shipment))
+        self._shipping.take(part, payload, node, done)
 
     def end(self, error: BaseException | None) -> None:
         """All was fetched, or it cannot be."""
@@ -146,9 +130,7 @@ class EveryNode:
         now = self._clock()
         self._meet_nodes(now)
         self._open_again(now)
-        self._forget_the_silent()
-        self._place_again()
-        self._read_on()
+        self._shipping.go_on()
         self._fetch_on(now)
         self._show(now)
         return self._is_over(now)
@@ -170,7 +152,7 @@ class EveryNode:
                 now - replica.since > START_SECONDS or replica.node not in self._desk.nodes
             ):
                 replica.phase, replica.problem = Phase.LOST, UNSTARTED
-                self._judge()
+                self._agreement.judge()
         if self._desk.nodes and not len(self._replicas):
             label = ", ".join(f"{key}={value}" for key, value in wanted)
             raise UsageError(f"no node has the label {label}", "see `raydl nodes`")
@@ -189,18 +171,18 @@ class EveryNode:
 
     def _open(self, replica: Replica, team: ActorTeam) -> None:
         replica.reopen_at = None
-        opened = self._back(self._opened, replica, team)
+        opened = self._desk.answer(self._opened, replica, team)
         team.disk("open", self._key, self._spec, done=opened)
 
     def _left(self, node: str, reason: str) -> None:
         replica = self._replicas.get(node)
         if replica is not None:
-            self._stop(replica)
+            self._shipping.stop(replica)
             replica.team = None
             if not replica.phase.is_over:
                 replica.phase, replica.problem = Phase.LOST, reason
                 replica.lost_at = self._clock()
-        self._judge()
+        self._agreement.judge()
 
     def _opened(self, replica: Replica, team: ActorTeam, answer: Answer) -> None:
         problem, found = answer
@@ -228,7 +210,7 @@ class EveryNode:
         replica.phase, replica.problem = Phase.RECEIVING, ""
         if note:
             self._means.emit(Notice(f"{replica.node}: {note}"))
-        self._see_whether_whole(replica)
+        self._look(replica)
 
     def _was_lost(self, replica: Replica) -> bool:
         """Whether it had a worker until just now, which may not have ended yet."""
@@ -239,155 +221,6 @@ class EveryNode:
             team = self._desk.teams.get(replica.node)
             if replica.reopen_at is not None and now >= replica.reopen_at and team is not None:
                 self._open(replica, team)
-
-    def _is_silent(self, node: str) -> bool:
-        team = self._desk.teams.get(node)
-        if team is None:
-            return True
-        heard = self._desk.heard_at[node]
-        return self._clock() - heard > max(SILENT_SECONDS, 3 * team.period)
-
-    def _forget_the_silent(self) -> None:
-        """What lies on a node that is gone, or silent, will not come: nobody shall wait for it."""
-        for shipment in [s for s in self._shipments if not self._can_come(s)]:
-            if shipment.ref is None:  # it was to be read there
-                self._give_up(shipment)
-                continue
-            for replica in list(shipment.waiting):
-                if replica.team is None or self._is_silent(replica.node):
-                    replica.came(shipment, False)
-                elif not shipment.is_lost:
-                    replica.team.disk_at_once("forget", self._key, [shipment.start])
-            shipment.is_lost = True
-            if not shipment.waiting:
-                self._settle(shipment)
-
-    def _can_come(self, shipment: Shipment) -> bool:
-        """Whether its bytes can be had. A node may have been started again, without them."""
-        is_there = self._desk.teams.get(shipment.holder) is shipment.team is not None
-        return is_there and not self._is_silent(shipment.holder)
-
-    # --- bytes ---
-
-    def _offer(self, shipment: Shipment) -> None:
-        """Have them taken by who lacks them and has room; later, where nobody has."""
-        takers = self._replicas.takers(shipment.start, shipment.stop)
-        able = [replica for replica in takers if replica.has_room(shipment.size)]
-        if able:
-            shipment.team = self._desk.teams.get(shipment.holder)
-            self._shipments.add(shipment)
-            self._send(shipment, able)
-        elif self._replicas.there().covers(shipment.start, shipment.stop):
-            shipment.acknowledge()
-        elif all(replica.phase.is_over for replica in self._replicas):
-            shipment.acknowledge("no node is left that could take them")
-        else:  # those that lack them have no room, or wait for the same bytes from elsewhere
-            self._unplaced.append(shipment)
-
-    def _place_again(self) -> None:
-        for _ in range(len(self._unplaced)):
-            self._offer(self._unplaced.popleft())
-
-    def _send(self, shipment: Shipment, takers: list[Replica]) -> None:
-        for replica in takers:
-            replica.claim(shipment)
-        for replica in takers:
-            replica.queue.append(shipment)
-            self._call(replica)
-
-    def _call(self, replica: Replica) -> None:
-        """Have its worker take what waits for it."""
-        while replica.queue and replica.calls < MOST_CALLS and replica.team is not None:
-            batch = replica.next_batch()
-            if not batch:
-                return
-            items = [(s.start, s.stop, s.ref) for s in batch]
-            replica.calls += 1
-            landed = self._back(self._landed, replica, replica.team, batch)
-            replica.team.disk("land_all", self._key, items, LAND_SECONDS, done=landed)
-
-    def _landed(
-        self, replica: Replica, team: ActorTeam, batch: list[Shipment], answers: Any
-    ) -> None:
-        if replica.team is not team:
-            return  # it was lost meanwhile, and what was on its way to it
-        replica.calls -= 1
-        if isinstance(answers, tuple):  # the worker is lost
-            answers = [answers] * len(batch)
-        for shipment, (problem, _) in zip(batch, answers, strict=True):
-            replica.came(shipment, problem is None)
-            if problem is None:
-                shipment.landed = True
-                shipment.acknowledge()
-            elif problem[0] != LOST:
-                self._fail(replica, *problem)
-            if not shipment.waiting:
-                self._settle(shipment)
-        self._call(replica)
-        self._see_whether_whole(replica)
-
-    def _settle(self, shipment: Shipment) -> None:
-        """Nobody waits for these bytes any more."""
-        self._shipments.discard(shipment)
-        shipment.acknowledge("no node has taken them")
-        shipment.ref = None
-
-    # --- what others read for those that lack it ---
-
-    def _read_on(self) -> None:
-        while (found := self._replicas.next_read(self._is_silent)) is not None:
-            source, start, stop = found
-            shipment = Shipment(start, stop, source.node, team=source.team)
-            takers = [
-                replica
-                for replica in self._replicas.takers(start, stop)
-                if replica is not source and replica.has_room(stop - start)
-            ]
-            for replica in takers:
-                replica.claim(shipment)
-            source.reads += 1
-            self._shipments.add(shipment)
-            assert source.team is not None
-            read = self._back(self._was_read, shipment, source, source.team)
-            source.team.read(self._key, start, stop, partial(_both, read))
-
-    def _was_read(
-        self, shipment: Shipment, source: Replica, team: ActorTeam, come: tuple[Answer, Any]
-    ) -> None:
-        (problem, _), payload = come
-        source.reads -= 1
-        if shipment not in self._shipments:
-            return
-        if problem is not None:
-            self._give_up(shipment)
-            if problem[0] != LOST and source.team is team:
-                self._distrust(source, *problem)
-            return
-        shipment.ref = payload.ref
-        takers = list(shipment.waiting)
-        for replica in takers:
-            replica.queue.append(shipment)
-            self._call(replica)
-        if not takers:
-            self._settle(shipment)
-
-    def _stop(self, replica: Replica) -> None:
-        """Nothing goes to that copy any more."""
-        for shipment in replica.stop():
-            if not shipment.waiting:
-                self._settle(shipment)
-
-    def _give_up(self, shipment: Shipment) -> None:
-        for replica in list(shipment.waiting):
-            replica.came(shipment, False)
-        self._settle(shipment)
-
-    def _distrust(self, source: Replica, kind: str, message: str, hint: str) -> None:
-        """Its copy cannot be read: it gives nothing to others any more."""
-        if source.phase.is_over:
-            source.team = None
-        else:
-            self._fail(source, kind, message, hint)
 
     # --- the origin ---
 
@@ -424,66 +257,16 @@ class EveryNode:
 
     # --- the ends ---
 
-    def _see_whether_whole(self, replica: Replica) -> None:
-        if replica.phase is Phase.RECEIVING and replica.written.size == self._size:
-            replica.phase = Phase.VERIFYING
-            assert replica.team is not None
-            summed = self._back(self._summed, replica, replica.team)
-            replica.team.disk("digest", self._key, done=summed)
+    def _look(self, replica: Replica) -> None:
+        self._agreement.look(replica)
 
-    def _summed(self, replica: Replica, team: ActorTeam, answer: Answer) -> None:
-        problem, digest = answer
-        if replica.team is not team or replica.phase is not Phase.VERIFYING:
-            return
-        if problem is not None:
-            if problem[0] != LOST:
-                self._fail(replica, *problem)
-            return
-        replica.digest = digest
-        self._judge()
-
-    def _judge(self) -> None:
-        """Give the copies their name whose digest is right, and drop the others."""
-        expected, wrong = self._digest, []
-        if expected:
-            wrong = [r for r in self._replicas if r.digest not in ("", expected)]
-        else:
-            expected, wrong = self._replicas.verdict()
-        for replica in wrong:
-            if replica.phase in (Phase.VERIFYING, Phase.HAD):
-                self._refuse(replica, expected)
-        for replica in self._replicas:
-            right = replica.digest == expected != ""
-            if replica.phase is Phase.VERIFYING and right and replica.team is not None:
-                published = self._back(self._published, replica, replica.team)
-                replica.phase = Phase.PUBLISHING
-                replica.team.disk("publish", self._key, done=published)
-
-    def _refuse(self, replica: Replica, expected: str) -> None:
-        proof = self._means.proof
-        if proof is not None:
-            what = f"{self._path} has {self._algorithm} {replica.digest}, not {expected}"
-            hint = "the file is another one, or the checksum is; the bytes were discarded"
-        else:
-            what = f"its {self._algorithm} {replica.digest} is not that of the others"
-            hint = "run the same command again"
-        how = "drop" if replica.phase is Phase.VERIFYING else "close"
-        self._fail(replica, ChecksumError.__name__, what, hint, how)
-        replica.written, replica.claimed = Coverage(), Coverage()
-
-    def _published(self, replica: Replica, team: ActorTeam, answer: Answer) -> None:
-        problem, _ = answer
-        if replica.team is not team or replica.phase is not Phase.PUBLISHING:
-            return
-        if problem is None:
-            self._end(replica, Phase.DONE)
-        elif problem[0] != LOST:
-            self._fail(replica, *problem)
+    def _published(self, replica: Replica) -> None:
+        self._end(replica, Phase.DONE)
 
     def _end(self, replica: Replica, phase: Phase) -> None:
         replica.phase, replica.problem = phase, ""
         replica.seconds = self._clock() - self._began
-        self._judge()
+        self._agreement.judge()
 
     def _fail(
         self, replica: Replica, kind: str, message: str, hint: str, how: str = "close"
@@ -493,24 +276,14 @@ class EveryNode:
             return
         replica.phase = Phase.FAILED
         replica.kind, replica.problem, replica.hint = kind, message, hint
-        self._stop(replica)
+        self._shipping.stop(replica)
         if replica.team is not None:
             self._dismiss(replica.team, how)
         replica.team = None
         self._means.emit(Notice(f"{replica.node} does not get the file: {message}"))
         if all(each.phase is Phase.FAILED for each in self._replicas):
-            self._raise_for_all()
-        self._judge()
-
-    def _raise_for_all(self) -> None:
-        """All have failed: with the error of the first, where all failed alike."""
-        failed = list(self._replicas)
-        first = failed[0]
-        if len({replica.kind for replica in failed}) > 1:
-            raise self._incomplete()
-        where = f"every node: {first.node}" if len(failed) > 1 else first.node
-        cls = getattr(errors, first.kind, errors.RaydlError)
-        raise cls(f"{where}: {first.problem}", first.hint)
+            raise error_of_all(self._replicas, self._path)
+        self._agreement.judge()
 
     def _is_over(self, now: float) -> bool:
         if not len(self._replicas):
@@ -542,38 +315,19 @@ class EveryNode:
             for _ in range(self._dismissed):
                 self._closed.get(timeout=max(0.0, deadline - time.monotonic()))
 
-    def _back(self, call: Callable[..., None], *args: Any) -> Callable[[Any], None]:
-        """What a worker's answer is to be given to: it is taken up in the download's thread."""
-        return lambda answer: self._desk.post(partial(call, *args, answer))
-
     # --- what is said ---
 
     def _show(self, now: float) -> None:
         if now < self._show_at:
             return
         self._show_at = now + SHOW_SECONDS
-        copies = tuple(
-            CopyNow(r.node, r.phase.value, r.written.size, r.from_origin, r.from_peers, r.problem)
-            for r in self._replicas
-        )
-        if copies:
-            self._means.emit(CopiesNow(self._size, copies))
-
-    def _incomplete(self) -> IncompleteError:
-        missing = [replica for replica in self._replicas if not replica.phase.has_file]
-        each = "; ".join(f"{r.node}: {r.problem or OVERDUE}" for r in missing)
-        return IncompleteError(
-            f"{len(missing)} of {len(self._replicas)} nodes do not have {self._path}: {each}",
-            "the same command goes on with just these",
-        )
+        if len(self._replicas):
+            self._means.emit(copies_now(self._replicas))
 
     def _report(self) -> Report:
         remote = self._means.found.remote
-        for replica in self._replicas:
-            if not replica.phase.is_over:
-                overdue = UNSTARTED if replica.phase is Phase.AWAITED else OVERDUE
-                replica.problem = replica.problem or overdue
-                replica.phase = Phase.FAILED
+        give_up_the_rest(self._replicas)
+        digest = self._agreement.digest
         fetched = sum(share.bytes for job in self._jobs for share in job.meter.shares())
         report = Report(
             url=redact(remote.url),
@@ -588,33 +342,11 @@ class EveryNode:
             retries=sum(job.meter.retried for job in self._jobs),
             wasted=sum(job.meter.wasted for job in self._jobs),
             limit=self._jobs[0].limit if self._jobs else "",
-            digests={self._algorithm: self._digest} if self._digest else {},
-            nodes=self._shares(),
+            digests={self._agreement.algorithm: digest} if digest else {},
+            nodes=shares(self._replicas, self._jobs, self._agreement.algorithm),
         )
         if any(not replica.phase.has_file for replica in self._replicas):
-            error = self._incomplete()
+            error = incomplete(self._replicas, self._path)
             error.report = report
             raise error
         return report
-
-    def _shares(self) -> NodeShares:
-        fetched = {s.node: s for job in self._jobs for s in job.meter.shares()}
-        rows = [
-            NodeShare(
-                r.node,
-                fetched[r.node].bytes if r.node in fetched else 0,
-                fetched[r.node].lanes if r.node in fetched else 0,
-                state=r.phase.value,
-                from_peers=r.from_peers,
-                seconds=round(r.seconds, 3),
-                digest=f"{self._algorithm}:{r.digest}" if r.digest else "",
-                problem=r.problem,
-            )
-            for r in self._replicas
-        ]
-        others = [share for node, share in fetched.items() if self._replicas.get(node) is None]
-        return NodeShares((*rows, *others))
-
-
-def _both(call: Callable[[Any], None], *both: Any) -> None:
-    call(both)

@@ -1,0 +1,203 @@
+"""Bytes on their way to the nodes that lack them, out of the object store or off another's disk."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from raydl.landing.desk import Desk
+from raydl.landing.replicas import MOST_CALLS, Replica, Replicas, Shipment
+from raydl.model.parts import Part
+from raydl.workers.actor import ActorTeam
+from raydl.workers.nodefiles import LOST, Answer
+from raydl.workers.protocol import Payload
+
+SILENT_SECONDS = 2.0
+"""Nothing is expected of a node that was not heard of for so long."""
+
+LAND_SECONDS = 60.0
+"""How long a worker waits for an object that nobody says is lost."""
+
+
+class Shipping:
+    """Has workers take what the scheduler brings, and read for others what they have.
+
+    Workers know the copies by ``key``. ``failed`` is called for a copy that cannot take more, with
+    the error's class, message and hint, and ``came`` for one to which bytes came.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        replicas: Replicas,
+        key: str,
+        failed: Callable[[Replica, str, str, str], None],
+        came: Callable[[Replica], None],
+    ) -> None:
+        self._desk, self._replicas, self._key = desk, replicas, key
+        self._failed, self._came = failed, came
+        self._unplaced: deque[Shipment] = deque()
+        """What nobody that lacks it had room for."""
+        self._shipments: set[Shipment] = set()
+
+    def take(self, part: Part, payload: Payload, node: str, done: Callable[[str], None]) -> None:
+        """Have these bytes taken by the nodes that lack them; from any thread."""
+        shipment = Shipment(part.start, part.stop, node, payload.ref, done)
+        self._desk.post(partial(self._offer, shipment))
+
+    def go_on(self) -> None:
+        """Do what can be done now."""
+        self._forget_the_silent()
+        self._place_again()
+        self._read_on()
+
+    def stop(self, replica: Replica) -> None:
+        """Nothing goes to that copy any more."""
+        for shipment in replica.stop():
+            if not shipment.waiting:
+                self._settle(shipment)
+
+    def _is_silent(self, node: str) -> bool:
+        team = self._desk.teams.get(node)
+        if team is None:
+            return True
+        heard = self._desk.heard_at[node]
+        return self._desk.clock() - heard > max(SILENT_SECONDS, 3 * team.period)
+
+    def _forget_the_silent(self) -> None:
+        """What lies on a node that is gone, or silent, will not come: nobody shall wait for it."""
+        for shipment in [s for s in self._shipments if not self._can_come(s)]:
+            if shipment.ref is None:  # it was to be read there
+                self._give_up(shipment)
+                continue
+            for replica in list(shipment.waiting):
+                if replica.team is None or self._is_silent(replica.node):
+                    replica.came(shipment, False)
+                elif not shipment.is_lost:
+                    replica.team.disk_at_once("forget", self._key, [shipment.start])
+            shipment.is_lost = True
+            if not shipment.waiting:
+                self._settle(shipment)
+
+    def _can_come(self, shipment: Shipment) -> bool:
+        """Whether its bytes can be had. A node may have been started again, without them."""
+        is_there = self._desk.teams.get(shipment.holder) is shipment.team is not None
+        return is_there and not self._is_silent(shipment.holder)
+
+    def _offer(self, shipment: Shipment) -> None:
+        """Have them taken by who lacks them and has room; later, where nobody has."""
+        takers = self._replicas.takers(shipment.start, shipment.stop)
+        able = [replica for replica in takers if replica.has_room(shipment.size)]
+        if able:
+            shipment.team = self._desk.teams.get(shipment.holder)
+            self._shipments.add(shipment)
+            self._send(shipment, able)
+        elif self._replicas.there().covers(shipment.start, shipment.stop):
+            shipment.acknowledge()
+        elif all(replica.phase.is_over for replica in self._replicas):
+            shipment.acknowledge("no node is left that could take them")
+        else:  # those that lack them have no room, or wait for the same bytes from elsewhere
+            self._unplaced.append(shipment)
+
+    def _place_again(self) -> None:
+        for _ in range(len(self._unplaced)):
+            self._offer(self._unplaced.popleft())
+
+    def _send(self, shipment: Shipment, takers: list[Replica]) -> None:
+        for replica in takers:
+            replica.claim(shipment)
+        for replica in takers:
+            replica.queue.append(shipment)
+            self._call(replica)
+
+    def _call(self, replica: Replica) -> None:
+        """Have its worker take what waits for it."""
+        while replica.queue and replica.calls < MOST_CALLS and replica.team is not None:
+            batch = replica.next_batch()
+            if not batch:
+                return
+            items = [(s.start, s.stop, s.ref) for s in batch]
+            replica.calls += 1
+            landed = self._desk.answer(self._landed, replica, replica.team, batch)
+            replica.team.disk("land_all", self._key, items, LAND_SECONDS, done=landed)
+
+    def _landed(
+        self, replica: Replica, team: ActorTeam, batch: list[Shipment], answers: Any
+    ) -> None:
+        if replica.team is not team:
+            return  # it was lost meanwhile, and what was on its way to it
+        replica.calls -= 1
+        if isinstance(answers, tuple):  # the worker is lost
+            answers = [answers] * len(batch)
+        for shipment, (problem, _) in zip(batch, answers, strict=True):
+            replica.came(shipment, problem is None)
+            if problem is None:
+                shipment.landed = True
+                shipment.acknowledge()
+            elif problem[0] != LOST:
+                self._failed(replica, *problem)
+            if not shipment.waiting:
+                self._settle(shipment)
+        self._call(replica)
+        self._came(replica)
+
+    def _settle(self, shipment: Shipment) -> None:
+        """Nobody waits for these bytes any more."""
+        self._shipments.discard(shipment)
+        shipment.acknowledge("no node has taken them")
+        shipment.ref = None
+
+    def _read_on(self) -> None:
+        while (found := self._replicas.next_read(self._is_silent)) is not None:
+            source, start, stop = found
+            shipment = Shipment(start, stop, source.node, team=source.team)
+            takers = [
+                replica
+                for replica in self._replicas.takers(start, stop)
+                if replica is not source and replica.has_room(stop - start)
+            ]
+            for replica in takers:
+                replica.claim(shipment)
+            source.reads += 1
+            self._shipments.add(shipment)
+            assert source.team is not None
+            read = self._desk.answer(self._was_read, shipment, source, source.team)
+            source.team.read(self._key, start, stop, partial(_both, read))
+
+    def _was_read(
+        self, shipment: Shipment, source: Replica, team: ActorTeam, come: tuple[Answer, Any]
+    ) -> None:
+        (problem, _), payload = come
+        source.reads -= 1
+        if shipment not in self._shipments:
+            return
+        if problem is not None:
+            self._give_up(shipment)
+            if problem[0] != LOST and source.team is team:
+                self._distrust(source, *problem)
+            return
+        shipment.ref = payload.ref
+        takers = list(shipment.waiting)
+        for replica in takers:
+            replica.queue.append(shipment)
+            self._call(replica)
+        if not takers:
+            self._settle(shipment)
+
+    def _give_up(self, shipment: Shipment) -> None:
+        for replica in list(shipment.waiting):
+            replica.came(shipment, False)
+        self._settle(shipment)
+
+    def _distrust(self, source: Replica, kind: str, message: str, hint: str) -> None:
+        """Its copy cannot be read: it gives nothing to others any more."""
+        if source.phase.is_over:
+            source.team = None
+        else:
+            self._failed(source, kind, message, hint)
+
+
+def _both(call: Callable[[Any], None], *both: Any) -> None:
+    call(both)
