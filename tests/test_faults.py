@@ -161,7 +161,7 @@ def test_all_nodes_go_and_this_machine_ends_it(own_nodes, origin, in_tmp, no_lea
     assert (in_tmp / "file.bin").read_bytes() == origin.data
 
 
-@pytest.mark.slow
+@pytest.mark.patient
 def test_all_nodes_go_and_nobody_else_may(own_nodes, origin, in_tmp, no_leaks):
     """It waits for a node, then says so; with a node the same call goes on."""
     nodes = own_nodes(2)

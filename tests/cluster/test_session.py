@@ -223,7 +223,7 @@ class TestRefusals:
         assert done.returncode == 9
         assert "unset RAY_AUTH_MODE" in done.stderr
 
-    @pytest.mark.slow
+    @pytest.mark.patient
     def test_another_version(self, own_nodes, origin, tmp_path):
         nodes = own_nodes(1)
         client = nodes.cluster.head_node.get_gcs_client()

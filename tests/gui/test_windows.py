@@ -1197,7 +1197,7 @@ app.run()
 """
 
 
-@pytest.mark.slow
+@pytest.mark.patient
 @pytest.mark.cluster
 def test_a_head_that_ends_by_itself(coordinator):
     app, window = coordinator
@@ -1211,7 +1211,7 @@ def test_a_head_that_ends_by_itself(coordinator):
     assert window.queue.address == "none"
 
 
-@pytest.mark.slow
+@pytest.mark.patient
 @pytest.mark.cluster
 @pytest.mark.timeout(240)
 def test_a_head_that_was_away(open_app):

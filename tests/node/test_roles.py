@@ -113,7 +113,7 @@ def test_a_head_that_lets_in_anyone_is_ended_again(home, monkeypatch):
     assert not processes(home)
 
 
-@pytest.mark.slow
+@pytest.mark.patient
 def test_a_worker_sees_what_it_does(home, make_origin, tmp_path):
     head = start_head(None, free_port())
     joined = join(head.address)
@@ -242,7 +242,7 @@ print("well")
 """
 
 
-@pytest.mark.slow
+@pytest.mark.patient
 def test_clusters_with_and_without_a_token_in_turn(home, tmp_path):
     heads = []
     try:

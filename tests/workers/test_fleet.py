@@ -186,7 +186,7 @@ def test_a_node_dies_with_what_it_had_fetched(own_nodes, slow_origin, in_tmp):
     assert (in_tmp / "file.bin").read_bytes() == slow_origin.data
 
 
-@pytest.mark.slow
+@pytest.mark.patient
 def test_a_node_that_joins_later_gets_lanes(own_nodes, make_origin, in_tmp):
     nodes = own_nodes(1)
     origin = make_origin(random_bytes(20_000_000))
@@ -289,7 +289,7 @@ def settled(origin, seconds=1.0):
     return len(origin.parts) == before
 
 
-@pytest.mark.slow
+@pytest.mark.patient
 def test_a_ray_of_its_own(slow_origin, tmp_path, monkeypatch):
     import tempfile
 
