@@ -273,16 +273,25 @@ def test_the_drivers_way_to_the_origin_is_cut(two_nodes, origin, in_tmp, monkeyp
 def test_objects_are_lost_after_they_were_fetched(own_nodes, origin, in_tmp, monkeypatch, no_leaks):
     """Their node goes before they could be brought here."""
     nodes = own_nodes(2)
-    pull, held = ObjectPayload.pull, []
+    pull, held, lock = ObjectPayload.pull, [], threading.Lock()
+    gone = False
 
     def lose():
+        nonlocal gone
         nodes.cluster.remove_node(nodes.workers[0], allow_graceful=False)
+        with lock:
+            gone = True
         for payload, done in held:
             pull(payload, done)
 
     def hold(self, done):
-        held.append((self, done))
-        if len(held) == 3:
+        with lock:
+            is_held = not gone
+            if is_held:
+                held.append((self, done))
+        if not is_held:
+            pull(self, done)
+        elif len(held) == 3:
             threading.Thread(target=lose).start()
 
     monkeypatch.setattr(ObjectPayload, "pull", hold)

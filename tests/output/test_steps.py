@@ -257,7 +257,8 @@ class TestEveryStepOutOfOrder:
         if steps.failed_at is not None:
             scene.kill(steps.failed_at, fail_sync)
 
-    @pytest.mark.parametrize("begun", [pytest.param(False, marks=pytest.mark.patient), True])
+    @pytest.mark.patient
+    @pytest.mark.parametrize("begun", [False, True])
     def test_the_power_goes(self, tmp_path, monkeypatch, begin, run, data, begun):
         scene = Scene(tmp_path, begun, data, begin=begin, run=run)
         for cut in itertools.count():
