@@ -16,13 +16,13 @@ from pathlib import Path
 from raydl.cluster.address import ClusterChoice, choose
 from raydl.download.eventstream import event_stream
 from raydl.download.landingchoice import (
-    NO_VALIDATOR,
     check_cluster,
     check_landing,
     land,
     land_in_bucket,
     lands_elsewhere,
     sighting,
+    tell_of_doubt,
     tell_of_unused,
 )
 from raydl.download.recovery import recover
@@ -38,7 +38,6 @@ from raydl.model.events import (
     Event,
     Failed,
     Finished,
-    Notice,
     Probed,
     Resumed,
     Verifying,
@@ -221,10 +220,7 @@ def _transfer(
     remote = found.remote
     if sink.note:
         emit(Resumed(sink.kept.size, sink.note))
-    if remote.ranges and remote.validator is None and not sink.is_proven:
-        emit(Notice(NO_VALIDATOR))
-    if remote.coding:
-        emit(Notice(f"the file lies packed on the origin ({remote.coding}): it is saved like that"))
+    tell_of_doubt(remote, sink.is_proven, emit)
     with transfer(found, choice, options, emit, kept=sink.kept) as fetching:
         began = time.monotonic()
         control.watch(fetching.cancel, fetching.hold)

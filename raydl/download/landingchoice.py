@@ -115,7 +115,7 @@ def land(
         )
     path = sinks.path(remote)
     assert path is not None
-    _tell_of_doubt(remote, proof, emit)
+    tell_of_doubt(remote, proof is not None, emit)
     if options.to == SHARED:
         # What is shared needs no worker that the fetching does not need.
         how = Fetching.by(options, threads=options.fetch_here, at_once=False)
@@ -135,14 +135,15 @@ def land_in_bucket(
     control: Control,
 ) -> Report:
     """Bring what was found into a bucket, with the cluster's nodes or alone. Raises RaydlError."""
-    _tell_of_doubt(found.remote, proof, emit)
+    tell_of_doubt(found.remote, proof is not None, emit)
     is_alone = choice.how == "none"
     how = Fetching.by(options, threads=is_alone, at_once=not is_alone)
     return bucket.run(_means(found, proof, choice, options, emit, control, how, True), target)
 
 
-def _tell_of_doubt(remote: Remote, proof: Proof | None, emit: Emit) -> None:
-    if remote.ranges and remote.validator is None and proof is None:
+def tell_of_doubt(remote: Remote, is_proven: bool, emit: Emit) -> None:
+    """Tell what might go unnoticed where no digest will prove the bytes, and of packed files."""
+    if remote.ranges and remote.validator is None and not is_proven:
         emit(Notice(NO_VALIDATOR))
     if remote.coding:
         emit(Notice(f"the file lies packed on the origin ({remote.coding}): it is saved like that"))

@@ -74,9 +74,11 @@ class EveryNode:
         self._clock, self._began = clock, clock()
         self._replicas = Replicas(remote.size)
         self._key = secrets.token_hex(8)  # no two runs have the same, on any node
-        self._shipping = Shipping(self._desk, self._replicas, self._key, self._fail, self._look)
         self._agreement = Agreement(
             self._desk, self._replicas, self._key, means.proof, path, self._fail, self._published
+        )
+        self._shipping = Shipping(
+            self._desk, self._replicas, self._key, self._fail, self._agreement.look
         )
         self._spec = open_spec(
             str(path), remote, means.found.identity,
@@ -210,7 +212,7 @@ class EveryNode:
         replica.phase, replica.problem = Phase.RECEIVING, ""
         if note:
             self._means.emit(Notice(f"{replica.node}: {note}"))
-        self._look(replica)
+        self._agreement.look(replica)
 
     def _was_lost(self, replica: Replica) -> bool:
         """Whether it had a worker until just now, which may not have ended yet."""
@@ -256,9 +258,6 @@ class EveryNode:
         self._leave_job.close()
 
     # --- the ends ---
-
-    def _look(self, replica: Replica) -> None:
-        self._agreement.look(replica)
 
     def _published(self, replica: Replica) -> None:
         self._end(replica, Phase.DONE)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import partial
 
 from raydl.landing.blocks import Block, Blocks, Held
 from raydl.landing.desk import Desk
@@ -48,10 +47,7 @@ class Hashing:
             return
         self._is_busy = True
         pieces = block.pieces()
-
-        def answered(answer: Answer) -> None:
-            self._desk.post(partial(self._answered, block, pieces, hashed, answer))
-
+        answered = self._desk.answer(self._answered, block, pieces, hashed)
         self._hand.ask(
             "hash", self._key, self._proof.checksum.algorithm, self._at,
             of=pieces, limit=TAKE_SECONDS, done=answered,
@@ -65,9 +61,7 @@ class Hashing:
     def verify(self, what: str) -> dict[str, str]:
         """Hold the digest of all of it against what it must be. Raises ChecksumError."""
         if self._hand is not None:
-            self._hand.digest(
-                self._key, self._at, lambda answer: self._desk.post(partial(self._told, answer))
-            )
+            self._hand.digest(self._key, self._at, self._desk.answer(self._told))
             self._desk.run(lambda: self._digest is not None)
         if not self._digest:
             raise HashLost("the digest was lost")

@@ -204,9 +204,7 @@ class Sending:
     def _ask(
         self, attempt: _Try, then: Callable[[_Try, Any], None], method: str, *args: Any
     ) -> None:
-        def answered(answer: Answer) -> None:
-            self._desk.post(partial(self._answered, attempt, then, answer))
-
+        answered = self._desk.answer(self._answered, attempt, then)
         attempt.hand.ask(method, *args, of=attempt.pieces, limit=TAKE_SECONDS, done=answered)
 
     def _answered(self, attempt: _Try, then: Callable[[_Try, Any], None], answer: Answer) -> None:

@@ -93,19 +93,7 @@ class Journal:
 
     def save(self, path: Path) -> None:
         """Replace the journal at ``path`` in one step, durably. Raises OSError."""
-        fresh = path.with_name(path.name + "~")
-        try:
-            # A new file, so that nothing that lies there, or that it links to, is written into.
-            fresh.unlink(missing_ok=True)
-            with os.fdopen(make_own(fresh, os.O_WRONLY, 0o600), "w") as file:
-                json.dump(self.record(), file)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                fresh.unlink()
-            raise
+        save_fields(path, self.record())
 
     def record(self) -> dict[str, Any]:
         """As plain data."""
@@ -189,6 +177,23 @@ def _fields(record: dict[str, Any]) -> dict[str, Any]:
     else:
         raise ValueError("a version of a later raydl")
     return {**record, "identity": identity, "synced": synced}
+
+
+def save_fields(path: Path, fields: dict[str, Any]) -> None:
+    """Replace the file at ``path`` in one step, durably, by one with these. Raises OSError."""
+    fresh = path.with_name(path.name + "~")
+    try:
+        # A new file, so that nothing that lies there, or that it links to, is written into.
+        fresh.unlink(missing_ok=True)
+        with os.fdopen(make_own(fresh, os.O_WRONLY, 0o600), "w") as file:
+            json.dump(fields, file)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+        raise
 
 
 def _is_count(value: object) -> bool:

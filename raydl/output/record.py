@@ -5,20 +5,18 @@ With it the next run knows what is there without reading it: ``.NAME.raydl`` bes
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from raydl.model.digests import Proof
 from raydl.model.errors import TargetError
 from raydl.model.remote import Remote
 from raydl.origin.identity import Identity
-from raydl.output.journal import LARGEST, NONSENSE, Journal
+from raydl.output.journal import LARGEST, NONSENSE, Journal, save_fields
 from raydl.output.ranges import stamp_of
-from raydl.settings.ownfile import make_own, open_own
+from raydl.settings.ownfile import open_own
 
 VERSION = 1
 
@@ -52,24 +50,13 @@ class Record:
 
     def save(self, path: Path) -> None:
         """Replace the record at ``path`` in one step, durably. Raises OSError."""
-        fresh = path.with_name(path.name + "~")
-        fields: dict[str, Any] = {
+        fields = {
             "version": VERSION,
             "journal": self.journal.record(),
             "stamp": self.stamp,
             "digests": self.digests,
         }
-        try:
-            fresh.unlink(missing_ok=True)
-            with os.fdopen(make_own(fresh, os.O_WRONLY, 0o600), "w") as file:
-                json.dump(fields, file)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                fresh.unlink()
-            raise
+        save_fields(path, fields)
 
     def objection(self, fd: int, remote: Remote, identity: Identity, proof: Proof | None) -> str:
         """Why the open file is not known to be the one that ``remote`` is; else empty.
