@@ -9,7 +9,7 @@ import pytest
 
 import raydl
 from raydl.model.errors import ChecksumError, OriginChangedError, RangesIgnoredError, UsageError
-from tests.conftest import random_bytes, threads_end
+from tests.conftest import random_bytes
 from tests.download.test_download import ALONE
 from tests.scripted import changed, cut_off, ignore_range, status
 
@@ -61,11 +61,10 @@ def test_who_holds_on_to_a_view_does_no_harm(origin):
     assert sum(view.nbytes for view in kept) == len(origin.data)
 
 
-def test_leaving_the_loop_ends_it(make_origin):
+def test_leaving_the_loop_ends_it(make_origin, no_leaks):
     origin = make_origin(random_bytes(20_000_000))
     for _ in raydl.stream(origin.url(), max_memory="2MiB", **SMALL):
         break
-    assert threads_end()
     assert sum(s.range[1] + 1 - s.range[0] for s in origin.parts) < 10_000_000
 
 

@@ -141,13 +141,23 @@ def test_a_mirror_that_is_asked_anew_is_shown_no_more(places, certificates, in_t
     """It serves some bytes, and then says that the URL has expired."""
     ours, theirs = places
     options = {"user": "anna:pw", "header": "X-Key: hunter2", "insecure": True}
-    theirs.on(status(403), 1, lambda seen: seen.is_part and len(theirs.parts) > SPOTS + 1)
+    size, refused = 5000, threading.Event()  # smaller than what is compared at first
+
+    def refuse(handler, seen):
+        refused.set()
+        return status(403)(handler, seen)
+
+    theirs.on(refuse, 1, lambda seen: seen.is_part and len(theirs.parts) > SPOTS + 1)
     for origin in places:
         origin.on(note, None, anything)
-    ours.on(lambda *_: theirs.asked.wait(5) and False, None)
+    ours.on(
+        lambda *_: refused.wait(20) and False,
+        None,
+        lambda seen: seen.is_part and seen.range[1] - seen.range[0] < size,
+    )
     ours.rules.reverse()
     raydl.fetch(
-        ours.address, mirror=theirs.address, part_size=5000, on_event=print, **options, **ALONE
+        ours.address, mirror=theirs.address, part_size=size, on_event=print, **options, **ALONE
     )
     assert len([seen for seen in theirs.requests if seen.method == "HEAD"]) > 1
     for seen in theirs.requests:
