@@ -233,6 +233,8 @@ def _refs(url: str, choice: ClusterChoice, options: Options) -> Iterator[PartRef
 
 def _quiet(options: OptionKeywords) -> Options:
     """The options, without progress unless that was asked for: somebody works with the bytes."""
+    if options.get("to", "here") != "here":
+        raise UsageError("only fetch() and start() take `to`", "these bytes come to this program")
     return Options.of({"progress": "none", **options})
 
 

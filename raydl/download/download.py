@@ -31,7 +31,7 @@ from raydl.download.transfer import transfer
 from raydl.landing import bucket
 from raydl.model.control import Control
 from raydl.model.digests import Proof
-from raydl.model.errors import UsageError, WrongAnswerError
+from raydl.model.errors import IncompleteError, UsageError, WrongAnswerError
 from raydl.model.events import (
     ClusterChosen,
     Emit,
@@ -151,7 +151,12 @@ class _Download:
             return self._skip(path, proof if is_asked_for(options) else None)
         if lands_elsewhere(remote, options):
             with _interrupts_cancel(control):
-                report = land(found, self._sinks, proof, self._choice, options, emit, control)
+                try:
+                    report = land(found, self._sinks, proof, self._choice, options, emit, control)
+                except IncompleteError as error:
+                    if error.report is not None:
+                        error.report = self._dated(error.report, proof)
+                    raise
             return self._dated(report, proof)
         sink = self._sinks.open(found, proof, control)
         try:

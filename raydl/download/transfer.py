@@ -34,6 +34,10 @@ the trouble more than doubled the time of a file that takes a second."""
 JOIN_AT_ONCE = 1 << 30
 """More bytes than that take longer than joining on all but the fastest of links."""
 
+START_SECONDS = 30.0
+"""How long a download waits for somebody to fetch with, at least: workers take what they take to
+start, whatever timeout the origin is given."""
+
 CLOSE_SECONDS = 2.0
 
 
@@ -246,7 +250,7 @@ def _job(
         wants=Wants(
             limit=_window_limit(choice, options),
             retries=options.retries,
-            patience=options.timeout,
+            patience=max(START_SECONDS, options.timeout),
             connections=options.connections,
             most=options.max_connections_per_origin,
             lowest=options.lowest_speed,

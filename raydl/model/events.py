@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, asdict, dataclass
 from typing import Any, ClassVar, NamedTuple
 
+from raydl.model import errors
 from raydl.model.errors import RaydlError
 from raydl.model.parts import Plan
 from raydl.model.remote import Remote
@@ -365,8 +366,9 @@ class Failed(Event):
 
     @classmethod
     def of(cls, error: RaydlError) -> Failed:
-        """The event that reports an error."""
-        return cls(type(error).__name__, error.message, error.hint, error.exit_code)
+        """The event that reports an error, with the class that users know it by."""
+        known = next(kind for kind in type(error).__mro__ if kind.__module__ == errors.__name__)
+        return cls(known.__name__, error.message, error.hint, error.exit_code)
 
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}" if self.hint else self.message

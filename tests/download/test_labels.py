@@ -28,8 +28,9 @@ def test_labels_need_a_cluster(origin, tmp_path, to):
 class TestOnNodes:
     @pytest.mark.parametrize("to", ["here", "shared"])
     def test_who_lacks_the_label_asks_the_origin_for_nothing(
-        self, two_nodes, make_origin, tmp_path, to
+        self, two_nodes, make_origin, tmp_path, monkeypatch, to
     ):
+        monkeypatch.setattr("raydl.download.transfer.START_SECONDS", 0.0)
         origin = make_origin(DATA)
         with pytest.raises(ClusterError, match="no node with the label pool=cpu has been there"):
             fetch(origin, tmp_path / "f", two_nodes.address, to=to, timeout="2s")

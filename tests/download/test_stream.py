@@ -100,6 +100,12 @@ def test_wrong_options_are_told_at_once(origin):
         raydl.stream(origin.url(), connections=-1)
 
 
+@pytest.mark.parametrize("reads", [raydl.open, raydl.refs, raydl.stream])
+def test_where_bytes_land_means_nothing_to_who_reads_them(origin, reads):
+    with pytest.raises(UsageError, match="only fetch"):
+        reads(origin.url(), to="every-node")
+
+
 def test_a_tar_on_the_way(make_origin):
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as tar:

@@ -1,5 +1,7 @@
 """Every node gets the file, on a real cluster whose nodes have a disk each."""
 
+import hashlib
+
 import pytest
 
 import raydl
@@ -58,8 +60,13 @@ def test_who_has_another_file_there_is_named(disks, make_origin):
     raydl.fetch(origin.url(), "/d/g", **OPTIONS)
     first, second = copies(disks, "g")
     first.write_bytes(b"mine")
-    with pytest.raises(IncompleteError, match=r"1 of 2 nodes do not have /d/g: .*exists already"):
-        raydl.fetch(origin.url(), "/d/g", **OPTIONS)
+    with pytest.raises(
+        IncompleteError, match=r"1 of 2 nodes do not have /d/g: .*exists already"
+    ) as lacks:
+        raydl.fetch(
+            origin.url(), "/d/g", checksum=f"sha256:{hashlib.sha256(data).hexdigest()}", **OPTIONS
+        )
+    assert lacks.value.report.proof
     assert first.read_bytes() == b"mine"
     raydl.fetch(origin.url(), "/d/g", overwrite=True, **OPTIONS)
     assert first.read_bytes() == second.read_bytes() == data

@@ -8,7 +8,8 @@ import pytest
 
 from raydl.model import events as module
 from raydl.model.coverage import Coverage
-from raydl.model.events import Event
+from raydl.model.errors import OutputError
+from raydl.model.events import Event, Failed
 from raydl.model.parts import Plan
 from raydl.model.remote import Remote
 from raydl.model.report import NodeShare, Report
@@ -86,3 +87,10 @@ def test_some_lines():
     assert str(module.Verifying()) == "verifying"
     lost = module.LanesLeft("w1", 4, "its process ended")
     assert str(lost) == "w1 is lost: its process ended; its parts go to others"
+
+
+def test_an_error_is_reported_as_the_class_that_users_know():
+    class DetailError(OutputError):
+        pass
+
+    assert Failed.of(DetailError("full")).error == "OutputError"
