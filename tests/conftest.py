@@ -169,6 +169,27 @@ def two_nodes() -> Iterator[NodesHere]:
 
 
 @pytest.fixture
+def warm(
+    make_origin: Callable[..., Origin], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[NodesHere], NodesHere]:
+    """Has the workers of nodes started: on a busy machine those that a test's download starts may
+    come too late to fetch any of it."""
+
+    def start(nodes: NodesHere) -> NodesHere:
+        url, path = make_origin(b"warm").url(), tmp_path_factory.mktemp("warm") / "f"
+        raydl.fetch(url, path, address=nodes.address, fetch_here=False, progress="none")
+        return nodes
+
+    return start
+
+
+@pytest.fixture
+def warm_nodes(two_nodes: NodesHere, warm: Callable[[NodesHere], NodesHere]) -> NodesHere:
+    """A head and a worker node that tests share, whose worker is there already."""
+    return warm(two_nodes)
+
+
+@pytest.fixture
 def own_nodes() -> Iterator[Callable[..., NodesHere]]:
     """A cluster that a test may damage."""
     running: list[Iterator[NodesHere]] = []

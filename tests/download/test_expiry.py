@@ -61,9 +61,9 @@ def test_one_resolve_for_all_lanes(store, in_tmp):
 
 
 @pytest.mark.cluster
-def test_one_resolve_for_all_nodes(two_nodes, store, in_tmp):
+def test_one_resolve_for_all_nodes(warm_nodes, store, in_tmp):
     store, events = store(20_000_000, serves=130), []
-    options = {**ALONE, "address": two_nodes.address, "part_size": 100_000, "connections": 2}
+    options = {**ALONE, "address": warm_nodes.address, "part_size": 100_000, "connections": 2}
     report = raydl.fetch(store.front.url(), on_event=events.append, **options)
     assert (in_tmp / "file.bin").read_bytes() == store.back.data
     assert len(report.nodes) == 2

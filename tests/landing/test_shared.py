@@ -292,7 +292,7 @@ class TestOnNodes:
         assert notices(events) == []
 
     def test_who_does_not_see_the_directory_fetches_all_the_same(
-        self, two_nodes, slow_origin, tmp_path, monkeypatch
+        self, warm_nodes, slow_origin, tmp_path, monkeypatch
     ):
         elsewhere = tmp_path / "elsewhere"
         elsewhere.mkdir()
@@ -304,7 +304,7 @@ class TestOnNodes:
         events, out = [], tmp_path / "out"
         out.mkdir()
         report = fetch(
-            slow_origin.url(), out / "f", two_nodes.address,
+            slow_origin.url(), out / "f", warm_nodes.address,
             checksum=digest_of(LARGE), events=events, part_size=250_000, connections=2,
             fetch_here=True,
         )  # fmt: skip
@@ -388,9 +388,9 @@ class TestOnNodes:
         assert (tmp_path / "f").read_bytes() == LARGE
         assert names(tmp_path) == ["f"]
 
-    def test_this_processs_lanes_write_here(self, two_nodes, slow_origin, tmp_path):
+    def test_this_processs_lanes_write_here(self, warm_nodes, slow_origin, tmp_path):
         options = {"fetch_here": True, "part_size": 250_000, "connections": 2}
-        report = fetch(slow_origin.url(), tmp_path / "f", two_nodes.address, **options)
+        report = fetch(slow_origin.url(), tmp_path / "f", warm_nodes.address, **options)
         assert (tmp_path / "f").read_bytes() == LARGE
         assert len(report.nodes) > 1
 
@@ -433,10 +433,10 @@ class TestSighting:
         monkeypatch.setattr(landingchoice, "WORTH_BYTES", 1)
 
     @pytest.mark.cluster
-    def test_it_is_told_once(self, two_nodes, slow_origin, tmp_path):
+    def test_it_is_told_once(self, warm_nodes, slow_origin, tmp_path):
         events = []
         options = {"to": "here", "fetch_here": True, "part_size": 250_000, "connections": 2}
-        fetch(slow_origin.url(), tmp_path / "f", two_nodes.address, events=events, **options)
+        fetch(slow_origin.url(), tmp_path / "f", warm_nodes.address, events=events, **options)
         [notice] = notices(events)
         assert f"sees {tmp_path}, too: with --to shared" in notice
 

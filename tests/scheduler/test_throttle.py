@@ -128,10 +128,10 @@ def test_max_connections_per_origin(origin, in_tmp):
 
 @pytest.mark.slow
 @pytest.mark.cluster
-def test_max_connections_of_all_nodes_together(two_nodes, make_origin, in_tmp):
+def test_max_connections_of_all_nodes_together(warm_nodes, make_origin, in_tmp):
     origin = make_origin(random_bytes(20_000_000))
     most = busiest(origin, 0.2)
-    options = {**ALONE, "address": two_nodes.address, "part_size": 200_000, "connections": 4}
+    options = {**ALONE, "address": warm_nodes.address, "part_size": 200_000, "connections": 4}
     report = raydl.fetch(origin.url(), max_connections_per_origin=5, **options)
     assert len(report.nodes) == 2
     assert most == [5]
@@ -167,10 +167,10 @@ def test_who_asks_for_a_pause_gets_it_from_all_lanes(origin, in_tmp):
 
 @pytest.mark.slow
 @pytest.mark.cluster
-def test_who_asks_for_a_pause_gets_it_from_all_nodes(two_nodes, make_origin, in_tmp):
+def test_who_asks_for_a_pause_gets_it_from_all_nodes(warm_nodes, make_origin, in_tmp):
     origin = make_origin(random_bytes(20_000_000))
     times = refuse(origin, 60, 0.2, lasts=0.5)
-    options = {**ALONE, "address": two_nodes.address, "part_size": 200_000, "connections": 4}
+    options = {**ALONE, "address": warm_nodes.address, "part_size": 200_000, "connections": 4}
     report = raydl.fetch(origin.url(), **options)
     assert len(report.nodes) == 2
     assert pause(times) > 1.8

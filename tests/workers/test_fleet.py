@@ -70,9 +70,9 @@ def gone(processes):
     return not psutil.wait_procs(processes, timeout=10)[1]
 
 
-def test_every_node_fetches(two_nodes, slow_origin, in_tmp, no_leaks):
+def test_every_node_fetches(warm_nodes, slow_origin, in_tmp, no_leaks):
     events = []
-    report = fetch(two_nodes, slow_origin, events, part_size=200_000, connections=2)
+    report = fetch(warm_nodes, slow_origin, events, part_size=200_000, connections=2)
     assert (in_tmp / "file.bin").read_bytes() == slow_origin.data
     assert [e.lanes for e in of(events, LanesJoined)] == [2, 2]
     assert len(report.nodes) == 2
@@ -82,9 +82,20 @@ def test_every_node_fetches(two_nodes, slow_origin, in_tmp, no_leaks):
     assert gone(actors())
 
 
-def test_bytes_flow_before_the_actors_are_there(two_nodes, slow_origin, in_tmp):
-    events = []
-    fetch(two_nodes, slow_origin, events, part_size=200_000, connections=4)
+def test_bytes_flow_before_the_actors_are_there(two_nodes, make_origin, in_tmp):
+    origin, events = make_origin(random_bytes(20_000_000)), []
+    origin.on(
+        lambda handler, seen: (
+            handler.origin.release.wait(0.1 if seen.range[0] < 5e6 else 30) and False
+        ),
+        None,
+    )
+    raydl.disconnect()
+    options = {"address": two_nodes.address, "part_size": 200_000, "connections": 4}
+    for event in raydl.events(origin.url(), **options):
+        events.append(event)
+        if isinstance(event, LanesJoined) and event.node != "this machine":
+            origin.release.set()
     kinds = [(type(e).__name__, getattr(e, "node", "")) for e in events]
     joined = kinds.index(("LanesJoined", next(e.node for e in of(events, LanesJoined)[1:])))
     assert ("PartFetched", "this machine") in kinds[:joined]
@@ -136,7 +147,7 @@ def test_an_error_of_a_node_is_the_same_error(two_nodes, slow_origin, in_tmp):
     assert gone(actors())
 
 
-def test_a_worker_process_is_killed(two_nodes, slow_origin, in_tmp, no_leaks):
+def test_a_worker_process_is_killed(warm_nodes, slow_origin, in_tmp, no_leaks):
     """Its parts are fetched again by others, and the file is right."""
     events, killed = [], []
 
@@ -150,7 +161,7 @@ def test_a_worker_process_is_killed(two_nodes, slow_origin, in_tmp, no_leaks):
     raydl.fetch(
         slow_origin.url(),
         on_event=on_event,
-        address=two_nodes.address,
+        address=warm_nodes.address,
         progress="none",
         part_size=200_000,
         connections=4,
@@ -162,9 +173,9 @@ def test_a_worker_process_is_killed(two_nodes, slow_origin, in_tmp, no_leaks):
 
 
 @pytest.mark.slow
-def test_a_node_dies_with_what_it_had_fetched(own_nodes, slow_origin, in_tmp):
+def test_a_node_dies_with_what_it_had_fetched(own_nodes, warm, slow_origin, in_tmp):
     """The raylet and all its workers at once; objects not yet brought here are lost with it."""
-    nodes = own_nodes(3)
+    nodes = warm(own_nodes(3))
     events, killed = [], []
 
     def on_event(event):
@@ -313,22 +324,23 @@ def test_auto_finds_what_ray_start_left(two_nodes, slow_origin, tmp_path):
         "200000",
         "--connections",
         "4",
+        "--no-fetch-here",
         "--json",
         cwd=tmp_path,
         env=env,
     )
     assert "(ray start)" in done.stderr
-    assert len(json.loads(done.stdout)["nodes"]) == 2
+    assert len(json.loads(done.stdout)["nodes"]) == 1
     env = {"RAY_ADDRESS": two_nodes.address, "RAY_AUTH_MODE": "disabled"}
     done = run_raydl(
         "fetch", slow_origin.url(), "--overwrite", "--part-size", "200000",
-        "--connections", "4", "--json", cwd=tmp_path, env=env,
+        "--connections", "4", "--no-fetch-here", "--json", cwd=tmp_path, env=env,
     )  # fmt: skip
     assert "(RAY_ADDRESS)" in done.stderr
-    assert len(json.loads(done.stdout)["nodes"]) == 2
+    assert len(json.loads(done.stdout)["nodes"]) == 1
 
 
-def test_a_worker_that_is_frozen_is_given_up(two_nodes, slow_origin, in_tmp, no_leaks):
+def test_a_worker_that_is_frozen_is_given_up(warm_nodes, slow_origin, in_tmp, no_leaks):
     """Ray would wait for ever: the process lives, and says nothing."""
     events, frozen = [], []
 
@@ -343,7 +355,7 @@ def test_a_worker_that_is_frozen_is_given_up(two_nodes, slow_origin, in_tmp, no_
         raydl.fetch(
             slow_origin.url(),
             on_event=on_event,
-            address=two_nodes.address,
+            address=warm_nodes.address,
             progress="none",
             part_size=200_000,
             connections=4,
@@ -358,7 +370,7 @@ def test_a_worker_that_is_frozen_is_given_up(two_nodes, slow_origin, in_tmp, no_
     assert gone(frozen)
 
 
-def test_two_downloads_share_a_connection(two_nodes, make_origin, in_tmp):
+def test_two_downloads_share_a_connection(warm_nodes, make_origin, in_tmp):
     """The one that ends first leaves the other its Ray."""
     quick, slow = make_origin(random_bytes(9_000_000, 1)), make_origin(random_bytes(20_000_000, 2))
 
@@ -371,7 +383,7 @@ def test_two_downloads_share_a_connection(two_nodes, make_origin, in_tmp):
 
     def work(name, origin):
         options = {
-            "address": two_nodes.address,
+            "address": warm_nodes.address,
             "progress": "none",
             "part_size": 200_000,
             "connections": 4,
