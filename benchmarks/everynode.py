@@ -16,6 +16,11 @@ The .torrent is there before, and its hashes are not counted. What the origin se
 log. raydl has the file on the disk when it ends, aria2c leaves that to the system. raydl's
 processes are looked at four times a second for their private memory, which costs it a little.
 
+All hosts' memory is this machine's. Where that is a virtual machine whose host takes back what is
+free (free page reporting), what every-node writes costs several times what it costs elsewhere:
+``--ballast FILE`` has a file read before each run, which should be larger than what is free, so
+that runs get memory from the page cache.
+
 The swarm has what was best of what was tried with 1 GiB, one to five runs each: bytes of the web
 seed from random places over 1, 2, 3, 4 or 16 connections, pieces of 0.25, 1, 2 or 4 MiB, more or
 less disk cache, --bt-request-peer-speed-limit. On four hosts 1 to 4 connections took 13 to 18 s,
@@ -34,6 +39,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from common import MIB, save, show
@@ -50,14 +56,15 @@ class Plan(NamedTuple):
 
     rounds: int
     size: int
+    ballast: Path | None
     ways: Sequence[str]
 
 
 @contextlib.contextmanager
-def nodes(mbit: list[float], size: int, *, without: str = "") -> Iterator[Nodes]:
+def nodes(mbit: list[float], plan: Plan, *, without: str = "") -> Iterator[Nodes]:
     """Hosts, with an origin; a Ray node on all but ``without``."""
-    with bench(mbit, size, without=without) as fleet, fleet.origin():
-        yield Nodes(fleet)
+    with bench(mbit, plan.size, without=without) as fleet, fleet.origin():
+        yield Nodes(fleet, plan.ballast)
 
 
 def plain(hosts: Nodes) -> dict[str, float]:
@@ -98,7 +105,7 @@ WAYS: dict[str, Callable[[Nodes], dict[str, float]]] = {
 def compare(mbit: list[float], plan: Plan) -> Figures:
     """All ways in alternation."""
     figures: Figures = {}
-    with nodes(mbit, plan.size) as hosts:
+    with nodes(mbit, plan) as hosts:
         for _ in range(plan.rounds):
             for way in plan.ways:
                 values = WAYS[way](hosts)
@@ -124,7 +131,7 @@ def eight(plan: Plan) -> Figures:
 def killed(plan: Plan) -> Figures:
     """4 hosts at 200 Mbit/s, every process of one killed half-way: when the others have it."""
     figures: Figures = {}
-    with nodes(EVEN, plan.size) as hosts:
+    with nodes(EVEN, plan) as hosts:
         others = [name for name in hosts.names if name != LAST]
         for _ in range(plan.rounds):
             at: list[float] = []
@@ -152,7 +159,7 @@ def killed(plan: Plan) -> Figures:
 def joining(plan: Plan) -> Figures:
     """4 hosts at 200 Mbit/s, of which one joins half-way: seconds from the last of the others."""
     figures: Figures = {}
-    with nodes(EVEN, plan.size, without=LAST) as hosts:
+    with nodes(EVEN, plan, without=LAST) as hosts:
         worker = hosts.hosts.hosts[LAST]
         others = [name for name in hosts.names if name != LAST]
         for _ in range(plan.rounds):
@@ -169,7 +176,7 @@ def joining(plan: Plan) -> Figures:
 def again(plan: Plan) -> Figures:
     """4 hosts at 200 Mbit/s, of which one is new when the same command runs again."""
     figures: Figures = {}
-    with nodes(EVEN, plan.size, without=LAST) as hosts:
+    with nodes(EVEN, plan, without=LAST) as hosts:
         for _ in range(plan.rounds):
             hosts.raydl(TO_ALL)
             note(figures, first_sent=hosts.sent())
@@ -197,11 +204,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--size", type=int, default=1024, metavar="MIB", help="of the file")
     parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
+    parser.add_argument("--ballast", type=Path, metavar="FILE", help="is read before each run")
     parser.add_argument("--save", action="store_true", help="write benchmarks/results/")
     args = parser.parse_args()
     if problem := why_not():
         sys.exit(f"no hosts can be made here: {problem}")
-    plan = Plan(args.rounds, args.size * MIB, args.ways)
+    plan = Plan(args.rounds, args.size * MIB, args.ballast, args.ways)
     for name in args.cases or CASES:
         about = f"{CASES[name].__doc__} {args.size} MiB."
         print(f"{name}: {about}", flush=True)

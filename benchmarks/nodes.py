@@ -39,8 +39,8 @@ TRACKER_PORT = 6969
 class Nodes:
     """Hosts, each of which is to have the file in its /data."""
 
-    def __init__(self, fleet: Bench) -> None:
-        self.fleet, self.hosts = fleet, fleet.hosts
+    def __init__(self, fleet: Bench, ballast: Path | None) -> None:
+        self.fleet, self.hosts, self._ballast = fleet, fleet.hosts, ballast
         self.names = list(self.hosts.hosts)
         tracker = f"http://{self.hosts.head.lan_address}:{TRACKER_PORT}/announce"
         file = fleet.folder / "www" / NAME
@@ -52,8 +52,16 @@ class Nodes:
 
     def raydl(self, flags: Command, watch: Watch = lambda event: None) -> Run:
         """A download with raydl, which may leave out some nodes."""
-        os.sync()  # what was written before is no matter of this run
+        self._settle()
         return self.fleet.fetch(flags, watch, codes=(0, SOME_MISSING))
+
+    def _settle(self) -> None:
+        """What was before is no matter of the next run: what it wrote, what memory it freed."""
+        os.sync()
+        if self._ballast is not None:
+            with self._ballast.open("rb", buffering=0) as file:
+                while file.read(16 * MIB):
+                    pass
 
     def alone(self) -> float:
         """Seconds until aria2c has ended on each host."""
@@ -76,7 +84,7 @@ class Nodes:
     @contextlib.contextmanager
     def _aria2c(self, *more: str) -> Iterator[tuple[list[subprocess.Popen[bytes]], float]]:
         """aria2c on all hosts, and since when."""
-        os.sync()
+        self._settle()
         began = time.time()
         processes = [
             subprocess.Popen(host.command([*ARIA2C, *more]), stdout=subprocess.DEVNULL)
