@@ -52,4 +52,4 @@ def test_nobody_is_told_to_install_it(path):
 
 def test_the_distribution_has_a_name_of_its_own():
     assert OURS["name"] == "raydl-download"
-    assert OURS["scripts"] == {"raydl": "raydl.cli.main:main"}
+    assert OURS["scripts"] == {"raydl": "raydl.__main__:main"}

@@ -16,10 +16,9 @@ from pathlib import Path
 from raydl.cluster.address import ClusterChoice, choose
 from raydl.download.eventstream import event_stream
 from raydl.download.landingchoice import (
+    Landing,
     check_cluster,
     check_landing,
-    land,
-    land_in_bucket,
     lands_elsewhere,
     sighting,
     tell_of_doubt,
@@ -142,21 +141,17 @@ class _Download:
         is_there = is_here and path is not None and check_target(path, options)
         get_text = partial(text_at, self._url, options, emit, control)
         proof = proof_of(remote, options, get_text, self._listed)
-        if self._sinks.bucket is not None:
-            into = self._sinks.bucket
-            with _interrupts_cancel(control):
-                report = land_in_bucket(found, into, proof, self._choice, options, emit, control)
-            return self._dated(report, proof if report.digests else None)
         if is_there and path is not None:
             return self._skip(path, proof if is_asked_for(options) else None)
-        if lands_elsewhere(remote, options):
-            with _interrupts_cancel(control):
-                try:
-                    report = land(found, self._sinks, proof, self._choice, options, emit, control)
-                except IncompleteError as error:
-                    if error.report is not None:
-                        error.report = self._dated(error.report, proof)
-                    raise
+        if lands_elsewhere(remote, self._sinks, options):
+            landing = Landing(found, proof, self._choice, options, emit, control)
+            try:
+                with _interrupts_cancel(control):
+                    report = landing.land(self._sinks)
+            except IncompleteError as error:
+                if error.report is not None:
+                    error.report = self._dated(error.report, proof)
+                raise
             return self._dated(report, proof)
         sink = self._sinks.open(found, proof, control)
         try:
@@ -174,7 +169,9 @@ class _Download:
 
     def _dated(self, report: Report, proof: Proof | None) -> Report:
         seconds = time.monotonic() - self._began
-        return replace(report, seconds=seconds, proof=proof.where if proof else "")
+        return replace(
+            report, seconds=seconds, proof=proof.where if proof and report.digests else ""
+        )
 
     def _skip(self, path: Path, proof: Proof | None) -> Report:
         """What is there already, held against the digest where one was asked for."""

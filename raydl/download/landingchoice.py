@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from raydl.cluster.address import ClusterChoice
@@ -73,13 +74,14 @@ def tell_of_unused(sinks: SinkChoice, options: Options, emit: Emit) -> None:
             emit(Notice(f"--{name.replace('_', '-')} changes nothing with {where}"))
 
 
-def lands_elsewhere(remote: Remote, options: Options) -> bool:
+def lands_elsewhere(remote: Remote, sinks: SinkChoice, options: Options) -> bool:
     """Whether what was found goes elsewhere than through this process in order.
 
     A file without byte ranges can come as one stream into a directory that nodes share.
     """
-    has_ranges = remote.ranges and remote.size is not None
-    return options.to == EVERY_NODE or (options.to == SHARED and has_ranges)
+    if sinks.bucket is not None or options.to == EVERY_NODE:
+        return True
+    return options.to == SHARED and remote.ranges and remote.size is not None
 
 
 @contextlib.contextmanager
@@ -97,48 +99,55 @@ def sighting(
         yield
 
 
-def land(
-    found: Located,
-    sinks: SinkChoice,
-    proof: Proof | None,
-    choice: ClusterChoice,
-    options: Options,
-    emit: Emit,
-    control: Control,
-) -> Report:
-    """Bring what was found to where it is to be. Raises RaydlError."""
-    remote = found.remote
-    if not remote.ranges or remote.size is None:
-        raise RangesIgnoredError(
-            f"the nodes cannot share the work: {remote.why_no_ranges}",
-            f"without --to {options.to} it comes in one stream, to this machine",
-        )
-    path = sinks.path(remote)
-    assert path is not None
-    tell_of_doubt(remote, proof is not None, emit)
-    if options.to == SHARED:
-        # What is shared needs no worker that the fetching does not need.
-        how = Fetching.by(options, threads=options.fetch_here, at_once=False)
-        here = choice.how == "local"
-        return shared.run(_means(found, proof, choice, options, emit, control, how, here), path)
-    how = Fetching.by(options, threads=False, at_once=True)
-    return everynode.run(_means(found, proof, choice, options, emit, control, how, True), path)
+@dataclass(frozen=True)
+class Landing:
+    """A download whose bytes go elsewhere than through this process in order."""
 
+    found: Located
+    proof: Proof | None
+    choice: ClusterChoice
+    options: Options
+    emit: Emit
+    control: Control
 
-def land_in_bucket(
-    found: Located,
-    target: str,
-    proof: Proof | None,
-    choice: ClusterChoice,
-    options: Options,
-    emit: Emit,
-    control: Control,
-) -> Report:
-    """Bring what was found into a bucket, with the cluster's nodes or alone. Raises RaydlError."""
-    tell_of_doubt(found.remote, proof is not None, emit)
-    is_alone = choice.how == "none"
-    how = Fetching.by(options, threads=is_alone, at_once=not is_alone)
-    return bucket.run(_means(found, proof, choice, options, emit, control, how, True), target)
+    def land(self, sinks: SinkChoice) -> Report:
+        """Bring what was found to where it is to be. Raises RaydlError."""
+        remote, options = self.found.remote, self.options
+        if sinks.bucket is None and (not remote.ranges or remote.size is None):
+            raise RangesIgnoredError(
+                f"the nodes cannot share the work: {remote.why_no_ranges}",
+                f"without --to {options.to} it comes in one stream, to this machine",
+            )
+        tell_of_doubt(remote, self.proof is not None, self.emit)
+        if sinks.bucket is not None:
+            is_alone = self.choice.how == "none"
+            how = Fetching.by(options, threads=is_alone, at_once=not is_alone)
+            return bucket.run(self._means(how, True), sinks.bucket)
+        path = sinks.path(remote)
+        assert path is not None
+        if options.to == SHARED:
+            # What is shared needs no worker that the fetching does not need.
+            how = Fetching.by(options, threads=options.fetch_here, at_once=False)
+            return shared.run(self._means(how, self.choice.how == "local"), path)
+        how = Fetching.by(options, threads=False, at_once=True)
+        return everynode.run(self._means(how, True), path)
+
+    def _means(self, how: Fetching, here: bool) -> Means:
+        """``here``: this machine's node gets a worker, too."""
+        found, choice, options, emit = self.found, self.choice, self.options, self.emit
+
+        @contextlib.contextmanager
+        def fetch(destination: Destination, kept: Coverage) -> Iterator[Placing]:
+            with placing(found, destination, choice, options, emit, kept=kept, how=how) as job:
+                yield job
+
+        @contextlib.contextmanager
+        def fleet(listen: Callable[[Message], None]) -> Iterator[None]:
+            with machines.cluster(choice, here, lambda: how.at_once, listen):
+                yield
+
+        alone = choice.how == "none"
+        return Means(found, self.proof, options, emit, self.control, fetch, fleet, alone)
 
 
 def tell_of_doubt(remote: Remote, is_proven: bool, emit: Emit) -> None:
@@ -147,28 +156,3 @@ def tell_of_doubt(remote: Remote, is_proven: bool, emit: Emit) -> None:
         emit(Notice(NO_VALIDATOR))
     if remote.coding:
         emit(Notice(f"the file lies packed on the origin ({remote.coding}): it is saved like that"))
-
-
-def _means(
-    found: Located,
-    proof: Proof | None,
-    choice: ClusterChoice,
-    options: Options,
-    emit: Emit,
-    control: Control,
-    how: Fetching,
-    here: bool,
-) -> Means:
-    """``here``: this machine's node gets a worker, too."""
-
-    @contextlib.contextmanager
-    def fetch(destination: Destination, kept: Coverage) -> Iterator[Placing]:
-        with placing(found, destination, choice, options, emit, kept=kept, how=how) as job:
-            yield job
-
-    @contextlib.contextmanager
-    def fleet(listen: Callable[[Message], None]) -> Iterator[None]:
-        with machines.cluster(choice, here, lambda: how.at_once, listen):
-            yield
-
-    return Means(found, proof, options, emit, control, fetch, fleet, choice.how == "none")

@@ -33,6 +33,7 @@ from raydl.model.events import Notice, Verifying
 from raydl.model.parts import Part
 from raydl.model.report import Report
 from raydl.model.weburl import redact
+from raydl.origin.proof import is_asked_for
 from raydl.workers.actor import ActorTeam
 from raydl.workers.nodefiles import Answer, open_spec
 from raydl.workers.protocol import Payload
@@ -84,7 +85,7 @@ class EveryNode:
             str(path), remote, means.found.identity,
             proof=means.proof, algorithm=self._agreement.algorithm, resume=options.resume,
             overwrite=options.overwrite, skip_existing=options.skip_existing,
-            verify=options.verify,
+            verify=options.verify, compare=is_asked_for(options),
         )  # fmt: skip
         self._job: Placing | None = None
         self._jobs: list[Placing] = []
@@ -199,6 +200,7 @@ class EveryNode:
             return
         state, covered, note, digest = found
         if state == "skipped":
+            replica.digest = digest
             self._end(replica, Phase.SKIPPED)
             return
         replica.begin(team, Coverage.parse(covered))
@@ -327,6 +329,7 @@ class EveryNode:
         remote = self._means.found.remote
         give_up_the_rest(self._replicas)
         digest = self._agreement.digest
+        was_computed = any(replica.digest == digest != "" for replica in self._replicas)
         fetched = sum(share.bytes for job in self._jobs for share in job.meter.shares())
         report = Report(
             url=redact(remote.url),
@@ -341,7 +344,7 @@ class EveryNode:
             retries=sum(job.meter.retried for job in self._jobs),
             wasted=sum(job.meter.wasted for job in self._jobs),
             limit=self._jobs[0].limit if self._jobs else "",
-            digests={self._agreement.algorithm: digest} if digest else {},
+            digests={self._agreement.algorithm: digest} if was_computed else {},
             nodes=shares(self._replicas, self._jobs, self._agreement.algorithm),
         )
         if any(not replica.phase.has_file for replica in self._replicas):

@@ -20,6 +20,7 @@ from raydl.origin.identity import Identity
 from raydl.output.finished import Finished, find
 from raydl.output.oserrors import output_error
 from raydl.output.placedfile import PlacedFile
+from raydl.output.target import verify_target
 
 GetObject = Callable[[Any, float], memoryview | None]
 """The bytes of an object, if they come in so many seconds. Raises LookupError for lost ones."""
@@ -45,8 +46,12 @@ def open_spec(
     overwrite: bool,
     skip_existing: bool,
     verify: bool,
+    compare: bool,
 ) -> dict[str, Any]:
-    """What a node has to know to have a copy at ``target``, as plain data without a secret."""
+    """What a node has to know to have a copy at ``target``, as plain data without a secret.
+
+    ``compare``: what ``skip_existing`` leaves there is held against the proof.
+    """
     return {
         "target": target,
         "identity": str(identity),
@@ -62,6 +67,7 @@ def open_spec(
         "overwrite": overwrite,
         "skip_existing": skip_existing,
         "verify": verify,
+        "compare": compare,
     }
 
 
@@ -206,7 +212,11 @@ class NodeFiles:
                     digest = known.record.digests.get(spec["algorithm"] or "", "")
                     return known, ("have", str(Coverage([(0, remote.size or 0)])), "", digest)
                 if _is_skipped(target, spec, why):
-                    return None, ("skipped", "", "", "")
+                    digest = ""
+                    if proof is not None and spec["compare"]:
+                        verify_target(target, proof, lambda: self._must_be_open(key))
+                        digest = proof.checksum.hex
+                    return None, ("skipped", "", "", digest)
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise output_error(error, target) from None

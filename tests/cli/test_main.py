@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -568,3 +569,21 @@ def test_with_debug_all_shows_but_the_secrets(origin, here):
     for kind in ("probed", "planned", "part_started", "part_fetched", "verifying", "finished"):
         assert f" {kind}: " in done.stderr
     assert "hunter" not in done.stderr
+
+
+def test_ctrl_c_while_it_starts_leaves_no_traceback():
+    code = """if True:
+        import os, signal, sys
+        from raydl.__main__ import main
+
+        class Interrupts:
+            def find_spec(self, name, path, target=None):
+                if name == "raydl.cli.main":
+                    os.kill(os.getpid(), signal.SIGINT)
+
+        sys.meta_path.insert(0, Interrupts())
+        main()
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGINT
+    assert done.stderr == ""

@@ -39,7 +39,7 @@ def test_a_worker_lands_an_object_and_gives_it_back(actor, origin, tmp_path):
     remote = Remote(origin.url(), origin.url(), size, True, '"v1"', None, "f")
     spec = open_spec(
         str(target), remote, Identity.of(remote.url), proof=None, algorithm="sha256",
-        resume=True, overwrite=False, skip_existing=False, verify=False,
+        resume=True, overwrite=False, skip_existing=False, verify=False, compare=False,
     )  # fmt: skip
     assert disk(actor, "open", "k", spec)[:2] == ("open", "")
     payloads = []

@@ -211,6 +211,9 @@ def test_a_file_that_is_there_is_not_replaced_unless_asked_for(tmp_path):
     skipping = Worlds(tmp_path, 2, skip_existing=True)
     assert run(skipping).nodes["n1"].state == "skipped"
     assert there.read_bytes() == b"mine"
+    comparing = Worlds(tmp_path, 2, skip_existing=True, checksum=str(world.means.proof.checksum))
+    with pytest.raises(IncompleteError, match=r"n1: .*/d/f has sha256"):
+        run(comparing)
     replacing = Worlds(tmp_path, 2, overwrite=True)
     assert run(replacing).nodes["n1"].state == "done"
     assert replacing.has(replacing.nodes[1])

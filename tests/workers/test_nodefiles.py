@@ -63,6 +63,7 @@ def spec(target, proof=None, size=SIZE, url=URL, **changes):
         "resume": True,
         "overwrite": False,
         "skip_existing": False,
+        "compare": False,
         "verify": False,
     }
     remote = Remote(url, url, size, True, '"1"', None, "f")
@@ -130,6 +131,18 @@ def test_what_is_there_and_not_known(files, target, changes, expected):
     assert target.read_text() == "a user's"
     good(files.close("k"))
     assert {path.name for path in target.parent.iterdir()} == {"f"}
+
+
+def test_what_is_left_there_is_held_against_a_digest_that_was_asked_for(files, target):
+    target.parent.mkdir()
+    target.write_bytes(b"theirs")
+    digest = hashlib.sha256(b"theirs").hexdigest()
+    asked = {"skip_existing": True, "compare": True}
+    assert good(files.open("k", spec(target, digest, **asked))) == ("skipped", "", "", digest)
+    problem, _ = files.open("other", spec(target, "0" * 64, **asked))
+    assert problem[0] == "ChecksumError"
+    assert good(files.open("unasked", spec(target, "0" * 64, skip_existing=True)))[0] == "skipped"
+    assert target.read_bytes() == b"theirs"
 
 
 def test_what_was_changed_since_is_told(files, store, target):
