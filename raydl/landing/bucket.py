@@ -28,23 +28,22 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from raydl.landing import s3
-from raydl.landing.blocks import Blocks, grid_for
+from raydl.landing.blocks import Blocks
 from raydl.landing.desk import Desk, Means
 from raydl.landing.hands import HereHand, TeamHand
 from raydl.landing.hashing import Hashing, HashLost
+from raydl.landing.resumption import Resumption, crc_of, is_crc
 from raydl.landing.s3 import CRC, Bucket, Place, RefusedError, Sent
 from raydl.landing.sending import Into, Sending
 from raydl.landing.unfinished import Note, Unfinished
 from raydl.model.coverage import Coverage
-from raydl.model.crc import joined_crc32
-from raydl.model.digests import Proof, new_hash
+from raydl.model.digests import new_hash
 from raydl.model.errors import ChecksumError, RaydlError, TargetError, UsageError
-from raydl.model.events import Notice, Resumed, Verifying
+from raydl.model.events import Notice, Verifying
 from raydl.model.report import Report
 from raydl.model.units import counted
 from raydl.model.weburl import redact
 from raydl.origin.proof import is_asked_for
-from raydl.output.journal import Journal
 from raydl.workers.actor import ActorTeam
 from raydl.workers.protocol import HERE
 
@@ -110,7 +109,7 @@ class _Download:
                     return self._attempt(note)
                 except HashLost as error:
                     self._say(f"{error.message}: starting over")
-                    self._give_up(note)
+                    Resumption(self._means, self._bucket, note).give_up()
             return self._attempt(note)
 
     def _say(self, text: str) -> None:
@@ -132,105 +131,26 @@ class _Download:
         return replace(self._report, digests=digests, proof=where, seconds=seconds)
 
     def _attempt(self, note: Note) -> Report:
-        self._proof = self._means.proof
-        unfinished, sent = self._take_up(note)
+        earlier = Resumption(self._means, self._bucket, note)
+        unfinished, sent = earlier.take_up()
+        self._proof = earlier.proof
         blocks = Blocks(self._size, unfinished.grid)
         try:
             digests = self._send(unfinished, blocks, sent)
             self._complete(unfinished, sent)
         except ChecksumError:
-            self._give_up(note)
+            earlier.give_up()
             raise
         except HashLost:
             raise
         except BaseException as error:
-            self._tell_what_is_left(note, blocks, sent, error)
+            self._tell_what_is_left(earlier, blocks, sent, error)
             raise
         note.clear()
         return self._finished(digests)
 
-    # --- what an earlier run left ---
-
-    def _take_up(self, note: Note) -> tuple[Unfinished, dict[int, Sent]]:
-        """The upload to go on with, and what the service has of it; a new one, if there is none."""
-        old = note.read()
-        others = [u for u in self._bucket.uploads() if old is None or u != old.upload]
-        if others:
-            self._say(
-                f"{counted(len(others), 'unfinished upload')} to {self._place} began elsewhere: "
-                "left as they are, and paid for until they are aborted"
-            )
-        sent = self._go_on_from(old) if old is not None else None
-        if old is not None and sent is not None:
-            return old, sent
-        if old is not None:
-            self._give_up(note)
-        return self._begin(note), {}
-
-    def _begin(self, note: Note) -> Unfinished:
-        remote, options = self._means.found.remote, self._means.options
-        grid = grid_for(self._size, options.max_memory)
-        upload, algorithm = self._bucket.begin(remote.media_type)
-        fresh = Unfinished(upload, grid, algorithm, Journal.of(remote, self._means.found.identity))
-        try:
-            note.write(fresh)
-        except RaydlError:
-            self._bucket.abort(upload)
-            raise
-        return fresh
-
-    def _go_on_from(self, old: Unfinished) -> dict[int, Sent] | None:
-        """What can be gone on from; None where everything is to be sent anew, which is told."""
-        options = self._means.options
-        if not options.resume:
-            return None
-        why = self._objection(old)
-        there = None if why else self._bucket.parts(old.upload)
-        if there is None:
-            self._say(f"starting over: {why or 'the bucket has the unfinished upload no more'}")
-            return None
-        blocks = Blocks(self._size, old.grid)
-        sent = {n: part for n, part in there.items() if _fits(blocks, n, part)}
-        if not sent:
-            return {}
-        proof = self._proof
-        if proof is not None and not _follows(proof, old, sent):
-            algorithm = proof.checksum.algorithm
-            if is_asked_for(options):
-                self._say(
-                    f"starting over: the {algorithm} needs every byte, and those that the bucket "
-                    "has cannot be read before the upload is finished"
-                )
-                return None
-            self._say(f"the {algorithm} that the origin states is not compared: parts were kept")
-            self._proof = None
-        kept = sum(part.size for part in sent.values())
-        said = f"the bucket has {counted(len(sent), 'part')} of {blocks.count}"
-        self._means.emit(Resumed(kept, said))
-        return sent
-
-    def _objection(self, old: Unfinished) -> str:
-        found, options = self._means.found, self._means.options
-        another = old.journal.another_url(found.remote, found.identity, False)
-        if another and not options.overwrite:
-            raise TargetError(
-                f"an unfinished upload to {self._place} is of another URL, {another}",
-                "--no-resume aborts it and starts over",
-            )
-        return (
-            f"it is of another URL, {another}"
-            if another
-            else old.journal.objection(found.remote, False)
-        )
-
-    def _give_up(self, note: Note) -> None:
-        """Abort the upload that is noted."""
-        if (noted := note.read()) is not None:
-            self._bucket.abort(noted.upload)
-        note.clear()
-
     def _tell_what_is_left(
-        self, note: Note, blocks: Blocks, sent: dict[int, Sent], error: BaseException
+        self, earlier: Resumption, blocks: Blocks, sent: dict[int, Sent], error: BaseException
     ) -> None:
         control = self._means.control
         control.kept = sum(part.size for part in sent.values())
@@ -241,7 +161,7 @@ class _Download:
                     "unfinished upload: the same command goes on, --no-resume aborts it first"
                 )
             elif isinstance(error, Exception):
-                self._give_up(note)
+                earlier.give_up()
 
     # --- the transfer ---
 
@@ -278,7 +198,7 @@ class _Download:
 
         desk = Desk(means.control, joined, left)
         hashing = None
-        if self._proof is not None and not _is_crc(self._proof, unfinished):
+        if self._proof is not None and not is_crc(self._proof, unfinished):
             hashing = Hashing(desk, self._proof, self._size, lambda: sending.idlest())
         into = Into(
             self._bucket,
@@ -344,39 +264,12 @@ def _nothing() -> None:
     """Wakes a desk."""
 
 
-def _fits(blocks: Blocks, number: int, part: Sent) -> bool:
-    if not 1 <= number <= blocks.count:
-        return False
-    start, stop = blocks.span(number - 1)
-    return part.size == stop - start
-
-
-def _is_crc(proof: Proof, unfinished: Unfinished) -> bool:
-    """Whether the parts' digests make the one that the file must have."""
-    return proof.checksum.algorithm == CRC == unfinished.algorithm
-
-
-def _follows(proof: Proof, unfinished: Unfinished, sent: Mapping[int, Sent]) -> bool:
-    """The same, with those that the service has."""
-    return _is_crc(proof, unfinished) and crc_of(sent) is not None
-
-
 def _same_bytes(ours: Mapping[int, Sent], theirs: Mapping[int, Sent]) -> bool:
     """Whether the service lists the parts that were sent, as far as that can be told."""
     return ours.keys() == theirs.keys() and all(
         part.size == theirs[n].size and theirs[n].crc in (None, part.crc)
         for n, part in ours.items()
     )
-
-
-def crc_of(sent: Mapping[int, Sent]) -> int | None:
-    """The CRC-32 of all parts together, None where one's is not known."""
-    crc = 0
-    for _, part in sorted(sent.items()):
-        if part.crc is None:
-            return None
-        crc = joined_crc32(crc, part.crc, part.size)
-    return crc
 
 
 def etag_of(sent: Mapping[int, Sent]) -> str:

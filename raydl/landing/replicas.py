@@ -127,9 +127,20 @@ class Replica:
         """Whether it lacks some of these bytes, and nobody brings them."""
         return self.phase is Phase.RECEIVING and not self.claimed.covers(start, stop)
 
+    def lacks(self, start: int, stop: int) -> bool:
+        """Whether it has none of these bytes, and nobody brings any."""
+        first, last = self.claimed.next_from(start)
+        return self.phase is Phase.RECEIVING and (first == last or first >= stop)
+
     def has_room(self, size: int) -> bool:
         """Whether so many bytes more may be on their way to it."""
         return self.in_flight == 0 or self.in_flight + size <= self.room
+
+    @property
+    def has_room_for_a_piece(self) -> bool:
+        """The same of what is read for it. Half of the room stays for what is in memory now: to
+        read that later costs everybody more, and who is late would only be later."""
+        return self.in_flight == 0 or self.in_flight + PIECE <= self.room // 2
 
     def claim(self, shipment: Shipment) -> None:
         """These bytes are on their way to it."""
@@ -214,8 +225,12 @@ class Replicas:
         return there
 
     def takers(self, start: int, stop: int) -> list[Replica]:
-        """Those that lack these bytes, whether or not they have room for them now."""
+        """Those that want these bytes, whether or not they have room for them now."""
         return [replica for replica in self if replica.wants(start, stop)]
+
+    def readers(self, start: int, stop: int) -> list[Replica]:
+        """Those that what is read of these bytes is for."""
+        return [r for r in self if r.lacks(start, stop) and r.has_room_for_a_piece]
 
     def next_read(self, is_silent: Callable[[str], bool]) -> tuple[Replica, int, int] | None:
         """Which node is to read which bytes for others next; None where there is nothing to do.
@@ -232,7 +247,7 @@ class Replicas:
     def _source_for(
         self, taker: Replica, is_silent: Callable[[str], bool]
     ) -> tuple[Replica, int, int] | None:
-        if not taker.has_room(PIECE):
+        if not taker.has_room_for_a_piece:
             return None
         sources = [
             replica

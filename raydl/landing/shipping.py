@@ -153,12 +153,7 @@ class Shipping:
         while (found := self._replicas.next_read(self._is_silent)) is not None:
             source, start, stop = found
             shipment = Shipment(start, stop, source.node, team=source.team)
-            takers = [
-                replica
-                for replica in self._replicas.takers(start, stop)
-                if replica is not source and replica.has_room(stop - start)
-            ]
-            for replica in takers:
+            for replica in self._replicas.readers(start, stop):
                 replica.claim(shipment)
             source.reads += 1
             self._shipments.add(shipment)
