@@ -17,6 +17,11 @@ from raydl.workers.protocol import Payload
 SILENT_SECONDS = 2.0
 """Nothing is expected of a node that was not heard of for so long."""
 
+PULL_SECONDS = 1.0
+"""How long after a node fell silent what is on its way may take. Ray may be pulling it from a copy
+that was there, and tries another node only ten seconds later, and then again after twenty
+(``object_manager_pull_timeout_ms``, which doubles)."""
+
 LAND_SECONDS = 60.0
 """How long a worker waits for an object that nobody says is lost."""
 
@@ -41,6 +46,9 @@ class Shipping:
         self._unplaced: deque[Shipment] = deque()
         """What nobody that lacks it had room for."""
         self._shipments: set[Shipment] = set()
+        self._silent: set[str] = set()
+        self._doubted: set[Shipment] = set()
+        self._doubted_until = 0.0
 
     def take(self, part: Part, payload: Payload, node: str, done: Callable[[str], None]) -> None:
         """Have these bytes taken by the nodes that lack them; from any thread."""
@@ -71,15 +79,32 @@ class Shipping:
         for shipment in [s for s in self._shipments if not self._can_come(s)]:
             if shipment.ref is None:  # it was to be read there
                 self._give_up(shipment)
-                continue
-            for replica in list(shipment.waiting):
-                if replica.team is None or self._is_silent(replica.node):
-                    replica.came(shipment, False)
-                elif not shipment.is_lost:
-                    replica.team.disk_at_once("forget", self._key, [shipment.start])
-            shipment.is_lost = True
-            if not shipment.waiting:
-                self._settle(shipment)
+            else:
+                self._forget(shipment)
+        self._doubt()
+
+    def _doubt(self) -> None:
+        """Have forgotten what does not come soon after a node fell silent."""
+        silent = {replica.node for replica in self._replicas if self._is_silent(replica.node)}
+        if silent - self._silent:
+            self._doubted = {each for each in self._shipments if each.ref is not None}
+            self._doubted_until = self._desk.clock() + PULL_SECONDS
+        self._silent = silent
+        if self._doubted and self._desk.clock() >= self._doubted_until:
+            for shipment in self._doubted & self._shipments:
+                self._forget(shipment)
+            self._doubted = set()
+
+    def _forget(self, shipment: Shipment) -> None:
+        """Have nobody wait for these bytes any longer."""
+        for replica in list(shipment.waiting):
+            if replica.team is None or self._is_silent(replica.node):
+                replica.came(shipment, False)
+            elif not shipment.is_lost:
+                replica.team.disk_at_once("forget", self._key, [shipment.start])
+        shipment.is_lost = True
+        if not shipment.waiting:
+            self._settle(shipment)
 
     def _can_come(self, shipment: Shipment) -> bool:
         """Whether its bytes can be had. A node may have been started again, without them."""

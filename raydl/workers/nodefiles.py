@@ -238,14 +238,20 @@ class NodeFiles:
             with self._lock:  # of this landing alone: the same bytes may come another way
                 self._unwanted.discard((key, start))
 
+    def _is_wanted(self, key: str, start: int) -> bool:
+        with self._lock:
+            return key in self._files and (key, start) not in self._unwanted
+
     def _land_wanted(self, key: str, start: int, stop: int, ref: Any, limit: float) -> float:
         began = time.monotonic()
         file = self._placed(key)
-        while (data := self._get_object(ref, LOOK_SECONDS)) is None:
-            with self._lock:
-                unwanted = (key, start) in self._unwanted
-            if unwanted or key not in self._files or time.monotonic() - began > limit:
-                raise LookupError("the bytes did not come")
+        data: memoryview | None = None
+        while data is None and self._is_wanted(key, start):
+            data = self._get_object(ref, LOOK_SECONDS)
+            if time.monotonic() - began > limit:
+                break
+        if data is None:
+            raise LookupError("the bytes did not come")
         if data.nbytes != stop - start:
             raise LookupError(f"{data.nbytes} bytes came instead of {stop - start}")
         file.write(start, data)

@@ -43,7 +43,9 @@ def run(world, turn=lambda world: None):
     def next_turn():
         nonlocal turns
         turns += 1
-        assert turns < 2000, f"it hangs: {[vars(r) for r in every._replicas]} {every._shipments}"
+        assert turns < 2000, (
+            f"it hangs: {[vars(r) for r in every._replicas]} {every._shipping._shipments}"
+        )
         world.now += 0.1
         for node in world.nodes:
             if not (node.gone or node.frozen):
@@ -432,6 +434,33 @@ def test_what_a_node_held_that_is_gone_is_not_waited_for(tmp_path):
     assert world.problems
     assert all(world.has(node) for node in world.nodes)
     assert world.now - begin < 5
+
+
+def test_what_may_come_from_a_copy_that_is_gone_is_not_waited_for(tmp_path):
+    """Ray asks the node that went for it, and another only after ten seconds."""
+    world = Worlds(tmp_path, 3)
+    world.feeds_at_once = False
+    dead, waits, holder = world.nodes
+    pulled = []
+
+    def before(method, args):
+        if method == "land_all" and not pulled and args[1][0][2].holder is holder:
+            pulled.append(args[1][0][2])
+        is_pulled = method == "land_all" and any(ref is pulled[0] for *_, ref in args[1] if pulled)
+        return "stuck" if is_pulled else None
+
+    def turn(world):
+        if world.job is not None:
+            world.job.feed(1)
+        if pulled and not dead.gone:
+            world.lose(dead, listed=False)
+
+    waits.before = before
+    begin = world.now
+    with pytest.raises(IncompleteError, match="n0: its process ended"):
+        run(world, turn)
+    assert all(world.has(node) for node in world.nodes)
+    assert world.now - begin < 6
 
 
 def stuck_where_lost(method, args):
