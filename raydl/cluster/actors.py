@@ -74,7 +74,7 @@ class Actor:
 
     def fetch(
         self,
-        source: tuple[Any, ...],
+        source: tuple[tuple[Any, ...], str | None],
         ticket: int,
         start: int,
         stop: int,
@@ -82,7 +82,7 @@ class Actor:
     ) -> None:
         """Fetch ``[start, stop)``: ``done`` gets what became of it, and the payload."""
         self._last = ticket
-        meta, data = self._fetch.remote(source, ticket, start, stop)
+        meta, data = self._fetch.remote(*source, ticket, start, stop)
         payload = ObjectPayload(data)
 
         def answered(future: Any) -> None:

@@ -40,6 +40,8 @@ class Agreement:
         self.algorithm = proof.checksum.algorithm if proof else ALGORITHM
         self.digest = proof.checksum.hex if proof else ""
         """That is known; empty where there is none."""
+        self._believed = ""
+        """What copies agreed on. It stays: what comes later does not make others wrong."""
 
     def look(self, replica: Replica) -> None:
         """Have its digest computed, if it is whole."""
@@ -51,11 +53,12 @@ class Agreement:
 
     def judge(self) -> None:
         """Give the copies their name whose digest is right, and drop the others."""
-        expected, wrong = self.digest, []
+        expected = self.digest or self._believed
         if expected:
             wrong = [r for r in self._replicas if r.digest not in ("", expected)]
         else:
             expected, wrong = self._replicas.verdict()
+            self._believed = expected
         for replica in wrong:
             if replica.phase in (Phase.VERIFYING, Phase.HAD):
                 self._refuse(replica, expected)
@@ -84,7 +87,7 @@ class Agreement:
             hint = "the file is another one, or the checksum is; the bytes were discarded"
         else:
             what = f"its {self.algorithm} {replica.digest} is not that of the others"
-            hint = "run the same command again"
+            hint = "run the same command again, with --verify if some had the file before"
         how = "drop" if replica.phase is Phase.VERIFYING else "close"
         self._failed(replica, ChecksumError.__name__, what, hint, how)
         replica.written, replica.claimed = Coverage(), Coverage()

@@ -192,7 +192,7 @@ class EveryNode:
         if self._desk.teams.get(replica.node) is not team:
             return
         self._first_open = self._first_open or self._clock()
-        if problem is not None and problem[0] == BusyError.__name__ and self._was_lost(replica):
+        if problem is not None and problem[0] == BusyError.__name__ and self._may_end(replica):
             replica.reopen_at = self._clock() + REOPEN_SECONDS
             return
         if problem is not None:
@@ -205,7 +205,7 @@ class EveryNode:
             return
         replica.begin(team, Coverage.parse(covered))
         if state == "have":
-            replica.digest = replica.digest or digest
+            replica.digest = digest or replica.digest
             if not replica.phase.is_over:
                 self._end(replica, Phase.HAD)
             return
@@ -216,9 +216,10 @@ class EveryNode:
             self._means.emit(Notice(f"{replica.node}: {note}"))
         self._agreement.look(replica)
 
-    def _was_lost(self, replica: Replica) -> bool:
-        """Whether it had a worker until just now, which may not have ended yet."""
-        return self._clock() - replica.lost_at < RETURN_SECONDS
+    def _may_end(self, replica: Replica) -> bool:
+        """Whether who has the copy may be about to let go of it: the worker that was there until
+        just now, or that of a run which was interrupted."""
+        return self._clock() - max(replica.lost_at, self._began) < RETURN_SECONDS
 
     def _open_again(self, now: float) -> None:
         for replica in self._replicas:
@@ -290,8 +291,7 @@ class EveryNode:
         if not len(self._replicas):
             return False
         open_ones = [replica for replica in self._replicas if not replica.phase.is_over]
-        away = (Phase.LOST, Phase.AWAITED)
-        if any(replica.phase not in away and replica.team is not None for replica in open_ones):
+        if any(self._is_busy(replica) for replica in open_ones):
             self._quiet_since = None
             return False
         if not open_ones:
@@ -300,6 +300,13 @@ class EveryNode:
         self._quiet_since = self._quiet_since or now
         could_come = any(replica.node in self._desk.nodes for replica in open_ones)
         return not could_come or now - self._quiet_since > RETURN_SECONDS
+
+    def _is_busy(self, replica: Replica) -> bool:
+        """Whether something will become of it: it works, opens its file, or may yet start."""
+        if replica.phase is Phase.LOST:
+            return False
+        is_there = replica.node in self._desk.teams
+        return is_there if replica.phase is not Phase.AWAITED else replica.node in self._desk.nodes
 
     def _dismiss(self, team: ActorTeam, how: str) -> None:
         """Have a worker close its copy, or drop it."""

@@ -73,6 +73,8 @@ class Shipment:
     done: Callable[[str], None] | None = None
     team: ActorTeam | None = None
     """The holder's, when they were sent on their way."""
+    since: float = 0.0
+    """When they were asked for, where they are to be read."""
     waiting: set[Replica] = field(default_factory=set, repr=False)
     landed: bool = False
     is_lost: bool = False
@@ -101,7 +103,7 @@ class Replica:
     team: ActorTeam | None = None
     written: Coverage = field(default_factory=Coverage)
     claimed: Coverage = field(default_factory=Coverage)
-    coming: dict[int, Shipment] = field(default_factory=dict)
+    coming: set[Shipment] = field(default_factory=set)
     queue: deque[Shipment] = field(default_factory=deque)
     calls: int = 0
     in_flight: int = 0
@@ -114,6 +116,8 @@ class Replica:
     kind: str = ""
     """The class of the error."""
     since: float = 0.0
+    answered_at: float = 0.0
+    """When its worker last answered a call to take bytes."""
     lost_at: float = -math.inf
     reopen_at: float | None = None
     seconds: float = 0.0
@@ -145,16 +149,16 @@ class Replica:
     def claim(self, shipment: Shipment) -> None:
         """These bytes are on their way to it."""
         self.claimed.add(shipment.start, shipment.stop)
-        self.coming[shipment.start] = shipment
+        self.coming.add(shipment)
         self.in_flight += shipment.size
         shipment.waiting.add(self)
 
     def came(self, shipment: Shipment, landed: bool) -> None:
         """They arrived, or they did not: then somebody else is to bring them."""
         shipment.waiting.discard(self)
-        if self.coming.get(shipment.start) is not shipment:
+        if shipment not in self.coming:
             return
-        del self.coming[shipment.start]
+        self.coming.remove(shipment)
         self.in_flight -= shipment.size
         if landed:
             self.written.add(shipment.start, shipment.stop)
@@ -164,7 +168,7 @@ class Replica:
                 self.from_peers += shipment.size
         else:
             self.claimed = Coverage(self.written)
-            for other in self.coming.values():
+            for other in self.coming:
                 self.claimed.add(other.start, other.stop)
 
     def next_batch(self) -> list[Shipment]:
@@ -172,17 +176,19 @@ class Replica:
         batch: list[Shipment] = []
         while self.queue and len(batch) < MOST_IN_CALL:
             shipment = self.queue.popleft()
-            if self.coming.get(shipment.start) is shipment:
+            if shipment in self.coming:
                 batch.append(shipment)
         return batch
 
     def begin(self, team: ActorTeam, written: Coverage) -> None:
         """Its worker has opened it, with these bytes."""
         self.team, self.written, self.claimed = team, written, Coverage(written)
+        if not self.phase.is_over:
+            self.digest = ""  # of what an earlier worker had
 
     def stop(self) -> list[Shipment]:
         """Nothing is on its way to it any more; returns what was."""
-        stopped = list(self.coming.values())
+        stopped = list(self.coming)
         for shipment in stopped:
             shipment.waiting.discard(self)
         self.coming.clear()
@@ -274,13 +280,16 @@ class Replicas:
     def verdict(self) -> tuple[str, list[Replica]]:
         """The digest on which copies agree, and those that have another one.
 
-        Two that are equal are believed, or the only one, once no other can be compared; else the
-        digest is empty. Where all are there and no two are equal, all of them are wrong.
+        What was recorded with files that were there before is believed: others may be copies of
+        one that has rotted since. Else two that are equal are, or the only one, once no other can
+        be compared; else the digest is empty. Where all are there and no two are equal, all of
+        them are wrong.
         """
         computed = [replica for replica in self if replica.digest]
-        votes = Counter(replica.digest for replica in computed)
+        recorded = {replica.digest for replica in computed if replica.phase is Phase.HAD}
+        votes = Counter(r.digest for r in computed if r.digest in recorded or not recorded)
         digest, most = votes.most_common(1)[0] if votes else ("", 0)
-        if most < 2:
+        if most < 2 and len(recorded) != 1:
             if any(r.phase in (*BEFORE, *UNDER_WAY) and not r.digest for r in self):
                 return "", []
             if len(votes) > 1:

@@ -230,7 +230,7 @@ class Sending:
         into, number = self._into, attempt.block.number + 1
         attempt.digest = digest
         url, headers = into.bucket.sign(into.upload, number, into.algorithm, digest)
-        self._ask(attempt, self._put, "put", (url, headers, into.ca, into.timeout))
+        self._ask(attempt, self._put, "put", (url, headers, into.timeout), into.ca)
 
     def _put(self, attempt: _Try, result: Any) -> None:
         etag, checksums, problem, code = result

@@ -8,7 +8,8 @@ from functools import partial
 from typing import Any
 
 from raydl.landing.desk import Desk
-from raydl.landing.replicas import MOST_CALLS, Replica, Replicas, Shipment
+from raydl.landing.replicas import MOST_CALLS, Phase, Replica, Replicas, Shipment
+from raydl.model.errors import OutputError
 from raydl.model.parts import Part
 from raydl.workers.actor import ActorTeam
 from raydl.workers.nodefiles import LOST, Answer
@@ -24,6 +25,12 @@ that was there, and tries another node only ten seconds later, and then again af
 
 LAND_SECONDS = 60.0
 """How long a worker waits for an object that nobody says is lost."""
+
+
+STUCK_SECONDS = LAND_SECONDS + 30.0
+"""A worker that answers none of its calls for so long has a disk that does not answer."""
+
+STUCK = "its disk does not answer"
 
 
 class Shipping:
@@ -57,6 +64,7 @@ class Shipping:
 
     def go_on(self) -> None:
         """Do what can be done now."""
+        self._give_up_the_stuck()
         self._forget_the_silent()
         self._place_again()
         self._read_on()
@@ -66,6 +74,18 @@ class Shipping:
         for shipment in replica.stop():
             if not shipment.waiting:
                 self._settle(shipment)
+
+    def _give_up_the_stuck(self) -> None:
+        """A worker may be alive and heard of, and its disk, or its network's, hang."""
+        since = self._desk.clock() - STUCK_SECONDS
+        for replica in self._replicas:
+            if replica.calls and replica.answered_at < since:
+                self._failed(replica, OutputError.__name__, STUCK, "look at that node")
+        for shipment in [s for s in self._shipments if s.ref is None and s.since < since]:
+            self._give_up(shipment)
+            source = self._replicas.get(shipment.holder)
+            if source is not None and source.team is shipment.team:
+                self._distrust(source, OutputError.__name__, STUCK, "look at that node")
 
     def _is_silent(self, node: str) -> bool:
         team = self._desk.teams.get(node)
@@ -144,6 +164,8 @@ class Shipping:
             if not batch:
                 return
             items = [(s.start, s.stop, s.ref) for s in batch]
+            if not replica.calls:
+                replica.answered_at = self._desk.clock()
             replica.calls += 1
             landed = self._desk.answer(self._landed, replica, replica.team, batch)
             replica.team.disk("land_all", self._key, items, LAND_SECONDS, done=landed)
@@ -154,6 +176,7 @@ class Shipping:
         if replica.team is not team:
             return  # it was lost meanwhile, and what was on its way to it
         replica.calls -= 1
+        replica.answered_at = self._desk.clock()
         if isinstance(answers, tuple):  # the worker is lost
             answers = [answers] * len(batch)
         for shipment, (problem, _) in zip(batch, answers, strict=True):
@@ -177,7 +200,9 @@ class Shipping:
     def _read_on(self) -> None:
         while (found := self._replicas.next_read(self._is_silent)) is not None:
             source, start, stop = found
-            shipment = Shipment(start, stop, source.node, team=source.team)
+            shipment = Shipment(
+                start, stop, source.node, team=source.team, since=self._desk.clock()
+            )
             for replica in self._replicas.readers(start, stop):
                 replica.claim(shipment)
             source.reads += 1
@@ -212,10 +237,8 @@ class Shipping:
         self._settle(shipment)
 
     def _distrust(self, source: Replica, kind: str, message: str, hint: str) -> None:
-        """Its copy cannot be read: it gives nothing to others any more."""
-        if source.phase.is_over:
-            source.team = None
-        else:
+        """Its copy cannot be read, so it is none."""
+        if source.phase is not Phase.FAILED:
             self._failed(source, kind, message, hint)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
 from raydl.model.digests import Proof
@@ -52,15 +52,20 @@ class Source:
         """What two looks at the same file have in common; a date may have become strong."""
         return (self.size, self.etag, self.weak_etag, self.last_modified or self.weak_date)
 
-    def pack(self) -> tuple[Any, ...]:
-        """As plain data, which crosses Ray."""
-        return astuple(self)
+    def pack(self) -> tuple[tuple[Any, ...], str | None]:
+        """As plain data, which crosses Ray: all but the certificates to trust, and these.
+
+        They go apart because they may be large: an argument above 100 KB lies in Ray's object
+        store (``max_direct_call_object_size``), where other programs can read it.
+        """
+        access = replace(self.access, ca=None)
+        return astuple(replace(self, access=access)), self.access.ca
 
     @classmethod
-    def unpack(cls, packed: tuple[Any, ...]) -> Source:
+    def unpack(cls, packed: tuple[Any, ...], ca: str | None) -> Source:
         """The inverse of ``pack``."""
         url, size, etag, last_modified, access, *rest = packed
-        return cls(url, size, etag, last_modified, Access(*access), *rest)
+        return cls(url, size, etag, last_modified, replace(Access(*access), ca=ca), *rest)
 
 
 @dataclass(frozen=True)

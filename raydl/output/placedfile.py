@@ -67,6 +67,7 @@ class PlacedFile:
         self._lock = threading.Condition()
         self._error: BaseException | None = None
         self._is_over = self._is_released = False
+        self._writers = 0
         self._hash = new_hash(algorithm) if algorithm else None
         self._hashed, self._buffer = 0, memoryview(bytearray(HASH_SIZE if algorithm else 0))
         self._stamp: tuple[int, ...] = ()
@@ -105,10 +106,13 @@ class PlacedFile:
         return self._journal.synced
 
     def write(self, start: int, data: memoryview) -> None:
-        """Put the bytes at their place. Raises OutputError, also for earlier ones."""
+        """Put the bytes at their place, unless they are there: then the file may have its digest,
+        or its name. Raises OutputError, also for earlier ones."""
         stop = start + data.nbytes
         self._raise_error()
-        with self._open_part() as part:
+        with self._writing(start, stop) as part:
+            if part is None:
+                return
             try:
                 while data.nbytes:
                     count = os.pwrite(part.fd, data, stop - data.nbytes)
@@ -138,7 +142,11 @@ class PlacedFile:
         Waits for both; ``check`` is called meanwhile. Raises OutputError.
         """
         with self._lock:
-            while not (self._is_synced() and (self._hash is None or self._hashed == self.size)):
+            while not (
+                self._is_synced()
+                and not self._writers
+                and (self._hash is None or self._hashed == self.size)
+            ):
                 self._raise_error()
                 self._must_be_open()
                 check()
@@ -206,6 +214,24 @@ class PlacedFile:
             yield part
         finally:
             part.close()
+
+    @contextlib.contextmanager
+    def _writing(self, start: int, stop: int) -> Iterator[PartFile | None]:
+        """A handle to write these bytes with, None if they are there."""
+        with self._lock:
+            self._must_be_open()
+            is_there = self._written.covers(start, stop)
+            self._writers += not is_there
+        if is_there:
+            yield None
+            return
+        try:
+            with self._open_part() as part:
+                yield part
+        finally:
+            with self._lock:
+                self._writers -= 1
+                self._lock.notify_all()
 
     def _must_be_open(self) -> None:
         if self._is_over:

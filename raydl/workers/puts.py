@@ -53,16 +53,17 @@ class Puts:
 
     def put(
         self,
-        where: tuple[str, dict[str, str], str | None, float],
+        where: tuple[str, dict[str, str], float],
+        ca: str | None,
         refs: Sequence[Any],
         sizes: Sequence[int],
         limit: float,
     ) -> Answer:
-        """Send the block to a URL, with headers, trusting certificates, with a timeout.
+        """Send the block to a URL, with headers, with a timeout, trusting certificates.
 
         Gives the fields of a Receipt, its failure as a tuple.
         """
-        url, headers, ca, timeout = where
+        url, headers, timeout = where
         rests = self._rests
 
         def send(pieces: list[memoryview]) -> tuple[Any, ...]:

@@ -129,7 +129,7 @@ class NodeWorker:
         self._monitor = os.environ.get("_RAYDL_MONITOR")
 
     def fetch(
-        self, source: tuple[Any, ...], ticket: int, start: int, stop: int
+        self, source: tuple[Any, ...], ca: str | None, ticket: int, start: int, stop: int
     ) -> tuple[tuple[Any, ...], Any]:
         """Fetch ``[start, stop)``; returns what happened and the bytes, as two objects.
 
@@ -139,7 +139,7 @@ class NodeWorker:
         began = time.monotonic()
         buffer = bytearray(stop - start)
         view = memoryview(buffer)
-        got, failure = self._worker.fetch(Source.unpack(source), ticket, start, stop, view)
+        got, failure = self._worker.fetch(Source.unpack(source, ca), ticket, start, stop, view)
         what = (
             (failure.kind, failure.message, failure.status, failure.retry_after)
             if failure

@@ -1,7 +1,9 @@
 """Every node gets the file: nodes with real files, made-up objects, and a clock of its own."""
 
+import contextlib
 import os
 import random
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +24,8 @@ from raydl.model.remote import Remote
 from raydl.origin.identity import Identity
 from raydl.output.placedfile import PlacedFile
 from raydl.workers.actor import lost_answer
+from raydl.workers.nodefiles import NodeFiles
+from raydl.workers.protocol import Listed
 from tests.landing.nodes import DATA, PART, FakeNode, Worlds
 
 TARGET = Path("/d/f")
@@ -461,6 +465,96 @@ def test_what_may_come_from_a_copy_that_is_gone_is_not_waited_for(tmp_path):
         run(world, turn)
     assert all(world.has(node) for node in world.nodes)
     assert world.now - begin < 6
+
+
+def rot(path):
+    """Another byte, with nothing to tell of it."""
+    before, data = path.stat(), bytearray(path.read_bytes())
+    data[100] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_copies_of_what_has_rotted_do_not_outvote_its_record(tmp_path):
+    run(Worlds(tmp_path, 2, proof=False))
+    world = Worlds(tmp_path, 5, proof=False)
+    rot(world.nodes[0].path("/d/f"))
+    with contextlib.suppress(IncompleteError):
+        run(world)
+    assert world.has(world.nodes[1])
+    for node in world.nodes[2:]:
+        assert world.has(node) or not node.path("/d/f").exists()
+
+
+def test_a_digest_of_what_a_lost_worker_had_gives_nothing_its_name(tmp_path):
+    world = Worlds(tmp_path, 3)
+    victim, other, came = world.nodes[1], world.nodes[2], []
+    victim.before = lambda method, args: "never" if method == "publish" else None
+
+    def turn(world):
+        if not victim.gone and "publish" in {method for method, _ in victim.calls}:
+            world.lose(victim)
+            after = victim.start()
+            shutil.rmtree(after.folder / "d")
+            after.files = NodeFiles(lambda ref, _: memoryview(bytes(len(ref))), lambda refs: None)
+            came.append(after)
+            world.join(after)
+        if came and not other.gone and "digest" in {method for method, _ in came[0].calls}:
+            world.lose(other)  # all are judged anew
+
+    with pytest.raises(IncompleteError, match=r"n1: .* has sha256"):
+        run(world, turn)
+    assert not came[0].path("/d/f").exists()
+
+
+def test_a_disk_that_answers_no_read_is_left(tmp_path):
+    run(Worlds(tmp_path, 2))
+    world = Worlds(tmp_path, 4)
+    world.nodes[0].before = lambda method, args: "never" if method == "read" else None
+    with pytest.raises(IncompleteError, match="n0: its disk does not answer"):
+        run(world)
+    assert world.served == 0
+    assert all(world.has(node) for node in world.nodes)
+
+
+@pytest.mark.parametrize("proof", [True, False])
+def test_a_disk_that_takes_nothing_is_left(tmp_path, proof):
+    world = Worlds(tmp_path, 2, proof=proof)
+    world.nodes[1].before = lambda method, args: "never" if method == "land_all" else None
+    with pytest.raises(IncompleteError, match="n1: its disk does not answer"):
+        run(world)
+    assert world.has(world.nodes[0])
+
+
+def test_who_reads_its_file_for_long_is_waited_for(tmp_path):
+    run(Worlds(tmp_path, 3))
+    world = Worlds(tmp_path, 3, verify=True)
+    began = world.now
+    for node in world.nodes:
+        node.frozen = True
+
+    def turn(world):
+        if world.now - began > 30:
+            for node in world.nodes:
+                node.thaw()
+
+    assert run(world, turn).skipped
+
+
+def test_workers_that_start_late_are_waited_for(tmp_path):
+    world = Worlds(tmp_path, 3)
+    late, world.nodes, began = world.nodes, [], world.now
+
+    def turn(world):
+        if not world.nodes:
+            world.listen(Listed({node.node: {} for node in late}))
+        if world.now - began > 15 and not world.nodes:
+            world.nodes = late
+            for node in late:
+                world.join(node)
+
+    run(world, turn)
+    assert all(world.has(node) for node in late)
 
 
 def stuck_where_lost(method, args):

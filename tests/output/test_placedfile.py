@@ -357,6 +357,16 @@ def test_what_has_taken_its_place_is_left_alone(target, no_leaks, act):
     assert not target.exists()
 
 
+def test_what_comes_late_changes_nothing(target, no_leaks):
+    with closing(placed(target)) as file:
+        file.write(0, memoryview(DATA))
+        file.write(10, memoryview(bytes(100)))
+        assert file.digest() == SHA256
+        file.publish()
+        file.write(0, memoryview(bytes(100)))
+    assert target.read_bytes() == DATA
+
+
 def test_wrong_bytes_are_dropped(target, no_leaks):
     with closing(placed(target)) as file:
         file.write(0, memoryview(bytes(SIZE)))

@@ -76,8 +76,8 @@ def server():
 
 
 def test_objects_are_one_body_with_a_length(node, server):
-    where = (f"{server.url}/f?signature", {"x-amz-checksum-crc32": "sum"}, None, 5.0)
-    problem, (etag, checksums, failure, _) = node.put(where, [0, 1, 2], SIZES, 1.0)
+    where = (f"{server.url}/f?signature", {"x-amz-checksum-crc32": "sum"}, 5.0)
+    problem, (etag, checksums, failure, _) = node.put(where, None, [0, 1, 2], SIZES, 1.0)
     assert (problem, failure) == (None, None)
     assert etag == '"e"'
     assert dict(checksums) == {"crc32": "sum"}
@@ -89,8 +89,8 @@ def test_objects_are_one_body_with_a_length(node, server):
 
 
 def test_a_refusal_is_its_code_without_the_url(node, server):
-    where = (f"{server.url}/slow", {}, None, 5.0)
-    _, (etag, _, failure, code) = node.put(where, [0, 1, 2], SIZES, 1.0)
+    where = (f"{server.url}/slow", {}, 5.0)
+    _, (etag, _, failure, code) = node.put(where, None, [0, 1, 2], SIZES, 1.0)
     assert (etag, code) == ("", "SlowDown")
     assert failure[2:] == (503, 7.0)
     assert "/slow" not in failure[1]
@@ -98,16 +98,18 @@ def test_a_refusal_is_its_code_without_the_url(node, server):
 
 
 def test_who_cannot_be_reached_is_named_without_the_query(node):
-    where = ("http://127.0.0.1:1/f?X-Amz-Signature=secret", {}, None, 5.0)
-    _, (_, _, failure, _) = node.put(where, [0, 1, 2], SIZES, 1.0)
+    where = ("http://127.0.0.1:1/f?X-Amz-Signature=secret", {}, 5.0)
+    _, (_, _, failure, _) = node.put(where, None, [0, 1, 2], SIZES, 1.0)
     assert failure[0] == "connect"
     assert "secret" not in failure[1]
 
 
 def test_resting_cuts_what_is_under_way(node, server):
     answers = []
-    where = (f"{server.url}/held", {}, None, 60.0)
-    thread = threading.Thread(target=lambda: answers.append(node.put(where, [0], SIZES[:1], 1.0)))
+    where = (f"{server.url}/held", {}, 60.0)
+    thread = threading.Thread(
+        target=lambda: answers.append(node.put(where, None, [0], SIZES[:1], 1.0))
+    )
     thread.start()
     assert server.arrived.wait(30)
     node.rest()
@@ -148,8 +150,8 @@ def test_what_nobody_expects_does_not_tell_the_url(node, monkeypatch):
         raise TypeError(f"no such thing: {url}")
 
     monkeypatch.setattr("raydl.origin.upload.Uploader.put", put)
-    where = ("https://h/f?X-Amz-Signature=secret", {}, None, 5.0)
-    assert node.put(where, [0, 1, 2], SIZES, 1.0) == (
+    where = ("https://h/f?X-Amz-Signature=secret", {}, 5.0)
+    assert node.put(where, None, [0, 1, 2], SIZES, 1.0) == (
         ("TypeError", "unexpected TypeError", ""),
         None,
     )

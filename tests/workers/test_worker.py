@@ -16,7 +16,7 @@ def source(origin):
 @pytest.mark.parametrize("copy", [False, True])
 def test_what_an_actor_returns_is_plain_data(origin, source, copy):
     worker = NodeWorker(copy)
-    (got, seconds, problem), data = worker.fetch(source.pack(), 1, 10, 1010)
+    (got, seconds, problem), data = worker.fetch(*source.pack(), 1, 10, 1010)
     assert (got, problem) == (1000, None)
     assert seconds > 0
     assert bytes(memoryview(data)) == origin.data[10:1010]
@@ -29,7 +29,7 @@ def test_what_an_actor_returns_is_plain_data(origin, source, copy):
 
 def test_a_failure_is_plain_data_too(origin, source):
     origin.on(scripted.status(429, Retry_After="3"))
-    meta, data = NodeWorker(False).fetch(source.pack(), 1, 0, 10)
+    meta, data = NodeWorker(False).fetch(*source.pack(), 1, 0, 10)
     assert meta[0] == 0
     assert meta[2] == (
         "status",
@@ -42,7 +42,7 @@ def test_a_failure_is_plain_data_too(origin, source):
 
 def test_a_prefix_comes_with_its_failure(origin, source):
     origin.on(scripted.cut_off(400))
-    (got, _, problem), data = NodeWorker(False).fetch(source.pack(), 1, 0, 1000)
+    (got, _, problem), data = NodeWorker(False).fetch(*source.pack(), 1, 0, 1000)
     assert got == memoryview(data).nbytes == 400
     assert problem[0] == "broken"
 
