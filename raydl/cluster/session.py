@@ -53,6 +53,8 @@ class Session:
     def __init__(self, ray: ModuleType, choice: ClusterChoice) -> None:
         self._ray = ray
         self._is_open = True
+        self._names: dict[str, str] = {}
+        """By a node's id, what it was called first: it stays, whoever else comes or goes."""
         self._actor_class: Any = None
         self._is_client = choice.how == "client" or bool(ray.util.client.ray.is_connected())
         self.address = choice.address or str(ray.get_runtime_context().gcs_address)
@@ -66,10 +68,11 @@ class Session:
         nodes = []
         for entry in alive:
             address, resources = entry["NodeManagerAddress"], entry["Resources"]
+            name = address if sharing[address] == 1 else f"{address}#{entry['NodeID'][:4]}"
             nodes.append(
                 Node(
                     id=entry["NodeID"],
-                    name=address if sharing[address] == 1 else f"{address}#{entry['NodeID'][:4]}",
+                    name=self._names.setdefault(entry["NodeID"], name),
                     host=entry["NodeManagerHostname"],
                     is_driver=entry["NodeID"] == self._here,
                     is_head="node:__internal_head__" in resources,

@@ -334,6 +334,7 @@ class EveryNode:
 
     def _report(self) -> Report:
         remote = self._means.found.remote
+        self._replicas.forget_restarted(self._desk.nodes)
         give_up_the_rest(self._replicas)
         digest = self._agreement.digest
         was_computed = any(replica.digest == digest != "" for replica in self._replicas)

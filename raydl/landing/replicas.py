@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -219,6 +219,15 @@ class Replicas:
         """That node is to have one."""
         return self._all.setdefault(node, Replica(node, since=now))
 
+    def forget_restarted(self, listed: Collection[str]) -> None:
+        """Leave out who is gone where another at its address has the file: Ray was started anew
+        there, and the disk is the same."""
+        hosts = {_address(replica.node) for replica in self if replica.phase.has_file}
+        for replica in list(self):
+            is_gone = replica.node not in listed and not replica.phase.has_file
+            if is_gone and _address(replica.node) in hosts:
+                del self._all[replica.node]
+
     def there(self) -> Coverage:
         """The bytes that some node can give."""
         there = Coverage()
@@ -295,3 +304,8 @@ class Replicas:
             if len(votes) > 1:
                 return "", computed
         return digest, [replica for replica in computed if replica.digest != digest]
+
+
+def _address(node: str) -> str:
+    """That of a node which may share it (``Session.nodes`` names them)."""
+    return node.partition("#")[0]

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,7 +13,7 @@ import raydl
 from raydl.cluster.actors import ActorLost, reason_of
 from raydl.cluster.address import ClusterChoice
 from raydl.cluster.preflight import version_error
-from raydl.cluster.session import connect
+from raydl.cluster.session import Session, connect
 from raydl.model.errors import ClusterError
 from raydl.model.remote import Source
 from raydl.workers.worker import NodeWorker
@@ -301,3 +302,26 @@ def test_reasons_are_a_few_words():
     cause = ImportError("x", name="requests")
     assert reason_of(RayTaskError("f", "trace", cause)) == "it cannot import requests"
     assert reason_of(ValueError("x")) == "ValueError"
+
+
+def test_nodes_keep_their_names_whoever_else_comes_to_their_address():
+    def entry(number, alive=True):
+        return {
+            "NodeID": f"{number}" * 8, "NodeManagerAddress": "10.0.0.3", "Alive": alive,
+            "NodeManagerHostname": "h", "Resources": {},
+        }  # fmt: skip
+
+    listed = [entry(1)]
+    context = SimpleNamespace(gcs_address="10.0.0.2:6379", get_node_id=lambda: "0")
+    client = SimpleNamespace(ray=SimpleNamespace(is_connected=lambda: False))
+    ray = SimpleNamespace(
+        nodes=lambda: listed,
+        get_runtime_context=lambda: context,
+        util=SimpleNamespace(client=client),
+    )
+    session = Session(ray, SimpleNamespace(how="given", address="10.0.0.2:6379"))
+    assert [node.name for node in session.nodes()] == ["10.0.0.3"]
+    listed.append(entry(2))
+    assert [node.name for node in session.nodes()] == ["10.0.0.3", "10.0.0.3#2222"]
+    listed[0] = entry(1, alive=False)
+    assert [node.name for node in session.nodes()] == ["10.0.0.3#2222"]

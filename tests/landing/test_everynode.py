@@ -557,6 +557,26 @@ def test_workers_that_start_late_are_waited_for(tmp_path):
     assert all(world.has(node) for node in late)
 
 
+def test_ray_that_was_started_anew_on_a_host_is_not_a_node_that_lacks_the_file(tmp_path):
+    world = Worlds(tmp_path, 3)
+    world.feeds_at_once = False
+    old = world.nodes[1]
+
+    def turn(world):
+        if world.job is not None and not old.gone:
+            after = old.start()
+            after.node = "n1#new"
+            world.lose(old, listed=False)
+            world.join(after)
+            world.job.fetchers = world.nodes
+        if world.job is not None:
+            world.job.feed(100)
+
+    report = run(world, turn)
+    assert sorted(share.node for share in report.nodes) == ["n0", "n1#new", "n2"]
+    assert all(world.has(node) for node in world.nodes)
+
+
 def stuck_where_lost(method, args):
     """What lies on a node that is gone or frozen does not come until it is forgotten."""
     if method == "land_all" and any(ref.holder.gone or ref.holder.frozen for *_, ref in args[1]):
