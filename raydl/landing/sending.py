@@ -38,6 +38,10 @@ DAMAGED = ("BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch", "Incompl
 
 SLOW = ("SlowDown", "TooManyRequests", "RequestLimitExceeded", "ServiceUnavailable")
 
+LATE_SECONDS = 30.0
+LATE_TIMES = 4
+"""A block is late after so many seconds, and so many times what one usually takes."""
+
 
 @dataclass(frozen=True)
 class Into:
@@ -112,6 +116,10 @@ class Sending:
         self._later: list[tuple[float, int]] = []
         self._tries: dict[int, _Try] = {}
         self._busy: Counter[str] = Counter()
+        self._usual: float | None = None
+        """Seconds that a block has taken of late."""
+        self._late: set[str] = set()
+        """The nodes whose last block took so long that another was asked to send it."""
         self._is_over = self._was_slow = False
 
     # --- from the scheduler's thread ---
@@ -134,6 +142,7 @@ class Sending:
         now = self._desk.clock()
         while self._later and self._later[0][0] <= now:
             heapq.heappush(self._ready, heapq.heappop(self._later)[1])
+        self._give_up_the_late(now)
         while self._ready:
             block = self._blocks.get(self._ready[0])
             if block is None or block.is_sent or not block.is_whole:
@@ -149,6 +158,17 @@ class Sending:
         if self._hashing is not None:
             self._hashing.turn(self._blocks, self._go_on)
         return self._is_over
+
+    def _give_up_the_late(self, now: float) -> None:
+        """Have another send what takes a node much longer than it usually takes."""
+        if self._usual is None or len(self.hands) < 2:
+            return
+        limit = LATE_SECONDS + LATE_TIMES * self._usual
+        for attempt in [t for t in self._tries.values() if now - t.began > limit]:
+            self._late.add(attempt.hand.node)
+            attempt.block.failed_at.add(attempt.hand.node)
+            self._end(attempt)
+            self._queue(attempt.block, 0.0)
 
     def left(self, node: str, reason: str) -> None:
         """Nobody is there any more: what it was sending is sent by another."""
@@ -189,6 +209,7 @@ class Sending:
             free,
             key=lambda hand: (
                 hand.node not in block.failed_at,
+                hand.node not in self._late,
                 by_node[hand.node],
                 -self._busy[hand.node],
             ),
@@ -243,6 +264,9 @@ class Sending:
             return
         self._end(attempt)
         self._pace.went_well()
+        took = self._desk.clock() - attempt.began
+        self._usual = took if self._usual is None else 0.8 * self._usual + 0.2 * took
+        self._late.discard(attempt.hand.node)
         block = attempt.block
         block.is_sent = True
         crc = int(attempt.digest, 16) if self._into.algorithm == CRC else None

@@ -170,6 +170,24 @@ def test_a_worker_that_is_lost_has_its_block_sent_by_another():
     assert bench.done == {0: ""}
 
 
+def test_whom_it_takes_much_longer_than_others_has_it_sent_by_another():
+    bench = Bench()
+    bench.bring(0, 100, "a")
+    bench.turn(1000.0)
+    assert not bench.hands["b"].asked  # nobody knows yet how long it takes
+    bench.bring(100, 200, "b")
+    bench.turn(1.0)
+    bench.send("b")
+    bench.turn()
+    assert [method for method, *_ in bench.hands["b"].asked] == ["checksum"]
+    bench.send("b")
+    assert bench.done == {0: "", 100: ""}
+    bench.bring(200, 250, "a")  # it has most of it, and is late
+    assert [method for method, *_ in bench.hands["b"].asked] == ["checksum"]
+    bench.send("b")
+    assert bench.done == {0: "", 100: "", 200: ""}
+
+
 def test_the_next_try_is_another_nodes():
     bench = Bench()
     bench.bring(0, 100, "a")
