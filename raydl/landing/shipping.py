@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from raydl.landing.desk import Desk
-from raydl.landing.replicas import MOST_CALLS, Phase, Replica, Replicas, Shipment
+from raydl.landing.replicas import MOST_CALLS, Replica, Replicas, Shipment
 from raydl.model.errors import OutputError
 from raydl.model.parts import Part
 from raydl.workers.actor import ActorTeam
@@ -30,7 +30,7 @@ LAND_SECONDS = 60.0
 STUCK_SECONDS = LAND_SECONDS + 30.0
 """A worker that answers none of its calls for so long has a disk that does not answer."""
 
-STUCK = "its disk does not answer"
+STUCK = OutputError.__name__, "its disk does not answer", "look at that node"
 
 
 class Shipping:
@@ -80,12 +80,12 @@ class Shipping:
         since = self._desk.clock() - STUCK_SECONDS
         for replica in self._replicas:
             if replica.calls and replica.answered_at < since:
-                self._failed(replica, OutputError.__name__, STUCK, "look at that node")
+                self._failed(replica, *STUCK)
         for shipment in [s for s in self._shipments if s.ref is None and s.since < since]:
             self._give_up(shipment)
             source = self._replicas.get(shipment.holder)
             if source is not None and source.team is shipment.team:
-                self._distrust(source, OutputError.__name__, STUCK, "look at that node")
+                self._failed(source, *STUCK)
 
     def _is_silent(self, node: str) -> bool:
         team = self._desk.teams.get(node)
@@ -221,7 +221,7 @@ class Shipping:
         if problem is not None:
             self._give_up(shipment)
             if problem[0] != LOST and source.team is team:
-                self._distrust(source, *problem)
+                self._failed(source, *problem)  # what cannot be read is no copy
             return
         shipment.ref = payload.ref
         takers = list(shipment.waiting)
@@ -235,11 +235,6 @@ class Shipping:
         for replica in list(shipment.waiting):
             replica.came(shipment, False)
         self._settle(shipment)
-
-    def _distrust(self, source: Replica, kind: str, message: str, hint: str) -> None:
-        """Its copy cannot be read, so it is none."""
-        if source.phase is not Phase.FAILED:
-            self._failed(source, kind, message, hint)
 
 
 def _both(call: Callable[[Any], None], *both: Any) -> None:
