@@ -30,7 +30,8 @@ from tests.test_faults import raylet
 from tests.workers.test_fleet import actors, gone
 
 DOWNLOADS = 12
-LIMIT_SECONDS = 90
+LIMIT_SECONDS = 180
+"""An origin that keeps failing is asked again for a minute or two, longer where workers die."""
 KNOWN_ERRORS = {3, 4, 5, 9}
 """Exit codes for an origin that fails, and for a cluster that does."""
 

@@ -32,12 +32,17 @@ def show_remote(remote: Remote, as_json: bool) -> None:
         ("size", size),
         ("byte ranges", ranges),
         ("ETag", remote.etag or "none that proves anything"),
-        ("Last-Modified", remote.last_modified or "none"),
+        ("Last-Modified", remote.last_modified or _in_doubt(remote)),
         ("resume", resume if remote.ranges else "no"),
         ("final URL", record["final_url"]),
     ]
     for label, text in rows:
         print(f"{label:<14} {printable(text)}")
+
+
+def _in_doubt(remote: Remote) -> str:
+    date = remote.weak_date
+    return f"{date} (too recent to prove anything)" if date else "none"
 
 
 def show_nodes(found: Sequence[Node], options: Options, as_json: bool) -> None:

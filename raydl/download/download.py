@@ -37,6 +37,7 @@ from raydl.model.events import (
     Event,
     Failed,
     Finished,
+    Notice,
     Probed,
     Resumed,
     Verifying,
@@ -50,7 +51,7 @@ from raydl.origin.resolver import Located, resolve, text_at
 from raydl.output.sink import Sink
 from raydl.output.target import check_target, verify_target
 from raydl.settings.options import Options
-from raydl.settings.values import EVERY_NODE
+from raydl.settings.values import EVERY_NODE, SHARED
 
 
 def run(
@@ -105,7 +106,8 @@ class _Download:
             if self._is_out:
                 raise
             # What is in the .part file stays only if its journal fits what is there now.
-            found = recover(error, found, self._control)
+            needs_ranges = self._sinks.bucket is not None or self._options.to == EVERY_NODE
+            found = recover(error, found, self._control, needs_ranges)
         return self._attempt(found)
 
     def _prepare(self) -> Located | Report:
@@ -153,6 +155,8 @@ class _Download:
                     error.report = self._dated(error.report, proof)
                 raise
             return self._dated(report, proof)
+        if options.to == SHARED:
+            emit(Notice(f"{remote.why_no_ranges}: one stream, through this machine"))
         sink = self._sinks.open(found, proof, control)
         try:
             with (

@@ -14,13 +14,18 @@ from raydl.origin import PAGE
 from raydl.origin.resolver import Located, resolve
 
 
-def recover(error: WrongAnswerError, first: Located, control: Control) -> Located:
+def recover(
+    error: WrongAnswerError, first: Located, control: Control, needs_ranges: bool
+) -> Located:
     """What to start over with, now that an answer did not fit what was found ``first``.
 
-    Raises ``error`` where there is nothing, and WrongAnswerError where what comes is not what is
-    promised: a login page, for one.
+    ``needs_ranges``: one stream would not do. Raises ``error`` where there is nothing, and
+    WrongAnswerError where what comes is not what is promised: a login page, for one.
     """
-    if isinstance(error, RangesIgnoredError):
+    if isinstance(error, RangesIgnoredError) and first.remote.ranges:
+        if needs_ranges:  # one server of many may have ignored it, once
+            first.emit(Notice(f"{error.message}: asking again"))
+            return _second_look(first, control)
         first.emit(Notice(f"{error.message}: one stream, from the start"))
         why = "the origin ignores byte ranges"
         return replace(first, remote=replace(first.remote, ranges=False, why_no_ranges=why))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,6 +49,7 @@ class Agreement:
         if replica.phase is Phase.RECEIVING and replica.written.size == self._replicas.size:
             replica.phase = Phase.VERIFYING
             assert replica.team is not None
+            replica.due = self._desk.clock() + self._replicas.patience
             summed = self._desk.answer(self._summed, replica, replica.team)
             replica.team.disk("digest", self._key, done=summed)
 
@@ -67,12 +69,14 @@ class Agreement:
             if replica.phase is Phase.VERIFYING and right and replica.team is not None:
                 published = self._desk.answer(self._published, replica, replica.team)
                 replica.phase = Phase.PUBLISHING
+                replica.due = self._desk.clock() + self._replicas.patience
                 replica.team.disk("publish", self._key, done=published)
 
     def _summed(self, replica: Replica, team: ActorTeam, answer: Answer) -> None:
         problem, digest = answer
         if replica.team is not team or replica.phase is not Phase.VERIFYING:
             return
+        replica.due = math.inf
         if problem is not None:
             if problem[0] != LOST:
                 self._failed(replica, *problem, "close")
@@ -96,6 +100,7 @@ class Agreement:
         problem, _ = answer
         if replica.team is not team or replica.phase is not Phase.PUBLISHING:
             return
+        replica.due = math.inf
         if problem is None:
             self._is_published(replica)
         elif problem[0] != LOST:

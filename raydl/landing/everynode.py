@@ -12,7 +12,7 @@ import math
 import queue
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from raydl.landing.account import (
@@ -25,10 +25,10 @@ from raydl.landing.account import (
 )
 from raydl.landing.agreement import Agreement
 from raydl.landing.desk import Desk, Means, Placing
+from raydl.landing.opening import RETURN_SECONDS, Opening
 from raydl.landing.replicas import PIECE, SHARE, Phase, Replica, Replicas
 from raydl.landing.shipping import Shipping
-from raydl.model.coverage import Coverage
-from raydl.model.errors import BusyError, UsageError
+from raydl.model.errors import UsageError
 from raydl.model.events import Notice, Verifying
 from raydl.model.parts import Part
 from raydl.model.report import Report
@@ -44,12 +44,6 @@ others have not: it may be all there."""
 
 START_SECONDS = 20.0
 """How long a node's worker may take to start until the others do not wait for its digest."""
-
-RETURN_SECONDS = 10.0
-"""How long a node that has lost its worker is waited for, when all others are done."""
-
-REOPEN_SECONDS = 0.5
-"""Until a copy is opened again that the worker before still has."""
 
 CLOSE_SECONDS = 3.0
 SHOW_SECONDS = 0.25
@@ -81,18 +75,21 @@ class EveryNode:
         self._shipping = Shipping(
             self._desk, self._replicas, self._key, self._fail, self._agreement.look
         )
-        self._spec = open_spec(
+        spec = open_spec(
             str(path), remote, means.found.identity,
             proof=means.proof, algorithm=self._agreement.algorithm, resume=options.resume,
             overwrite=options.overwrite, skip_existing=options.skip_existing,
             verify=options.verify, compare=is_asked_for(options),
+        )  # fmt: skip
+        self._opening = Opening(
+            self._desk, self._replicas, self._key, spec, means.emit,
+            self._fail, self._end, self._agreement.look,
         )  # fmt: skip
         self._job: Placing | None = None
         self._jobs: list[Placing] = []
         self._leave_job = contextlib.ExitStack()
         self._kept: int | None = None
         self._fetch_ended = 0.0
-        self._first_open = 0.0
         self._quiet_since: float | None = None
         self._is_held = False
         self._dismissed = 0
@@ -132,7 +129,7 @@ class EveryNode:
         """Do what is to be done; returns whether that was all."""
         now = self._clock()
         self._meet_nodes(now)
-        self._open_again(now)
+        self._opening.go_on()
         self._shipping.go_on()
         self._fetch_on(now)
         self._show(now)
@@ -157,8 +154,7 @@ class EveryNode:
                 replica.phase, replica.problem = Phase.LOST, UNSTARTED
                 self._agreement.judge()
         if self._desk.nodes and not len(self._replicas):
-            label = ", ".join(f"{key}={value}" for key, value in wanted)
-            raise UsageError(f"no node has the label {label}", "see `raydl nodes`")
+            raise _no_such_label(wanted, self._desk.nodes.values())
 
     def _joined(self, team: ActorTeam) -> None:
         self._meet_nodes(self._clock())
@@ -170,12 +166,7 @@ class EveryNode:
         replica.room = max(PIECE, min(limit, store // SHARE if store else limit) // SHARE)
         if not replica.phase.is_over:
             replica.phase = Phase.OPENING
-        self._open(replica, team)
-
-    def _open(self, replica: Replica, team: ActorTeam) -> None:
-        replica.reopen_at = None
-        opened = self._desk.answer(self._opened, replica, team)
-        team.disk("open", self._key, self._spec, done=opened)
+        self._opening.open(replica, team)
 
     def _left(self, node: str, reason: str) -> None:
         replica = self._replicas.get(node)
@@ -186,46 +177,6 @@ class EveryNode:
                 replica.phase, replica.problem = Phase.LOST, reason
                 replica.lost_at = self._clock()
         self._agreement.judge()
-
-    def _opened(self, replica: Replica, team: ActorTeam, answer: Answer) -> None:
-        problem, found = answer
-        if self._desk.teams.get(replica.node) is not team:
-            return
-        self._first_open = self._first_open or self._clock()
-        if problem is not None and problem[0] == BusyError.__name__ and self._may_end(replica):
-            replica.reopen_at = self._clock() + REOPEN_SECONDS
-            return
-        if problem is not None:
-            self._fail(replica, *problem)
-            return
-        state, covered, note, digest = found
-        if state == "skipped":
-            replica.digest = digest
-            self._end(replica, Phase.SKIPPED)
-            return
-        replica.begin(team, Coverage.parse(covered))
-        if state == "have":
-            replica.digest = digest or replica.digest
-            if not replica.phase.is_over:
-                self._end(replica, Phase.HAD)
-            return
-        if replica.phase.is_over:  # it had the file, and that is gone
-            return
-        replica.phase, replica.problem = Phase.RECEIVING, ""
-        if note:
-            self._means.emit(Notice(f"{replica.node}: {note}"))
-        self._agreement.look(replica)
-
-    def _may_end(self, replica: Replica) -> bool:
-        """Whether who has the copy may be about to let go of it: the worker that was there until
-        just now, or that of a run which was interrupted."""
-        return self._clock() - max(replica.lost_at, self._began) < RETURN_SECONDS
-
-    def _open_again(self, now: float) -> None:
-        for replica in self._replicas:
-            team = self._desk.teams.get(replica.node)
-            if replica.reopen_at is not None and now >= replica.reopen_at and team is not None:
-                self._open(replica, team)
 
     # --- the origin ---
 
@@ -247,8 +198,8 @@ class EveryNode:
         self._job.begin()
 
     def _is_known_who_has_what(self, now: float) -> bool:
-        waited = self._first_open and now - self._first_open > GATHER_SECONDS
-        return bool(waited) or (
+        first_at = self._opening.first_at
+        return (first_at is not None and now - first_at > GATHER_SECONDS) or (
             len(self._replicas) > 0
             and not any(r.phase in (Phase.AWAITED, Phase.OPENING) for r in self._replicas)
         )
@@ -360,3 +311,13 @@ class EveryNode:
             error.report = report
             raise error
         return report
+
+
+def _no_such_label(
+    wanted: Iterable[tuple[str, str]], nodes: Iterable[Mapping[str, str]]
+) -> UsageError:
+    label = ", ".join(f"{key}={value}" for key, value in wanted)
+    # Those that Ray gives every node, such as its id, would be a long list.
+    given = {f"{k}={v}" for labels in nodes for k, v in labels.items() if "ray.io/" not in k}
+    known = f"there are {', '.join(sorted(given))}" if given else "`ray start --labels` gives some"
+    return UsageError(f"no node has the label {label}", known)

@@ -24,6 +24,12 @@ together with the next: a call costs this process about a millisecond, whatever 
 
 MOST_IN_CALL = 16
 
+STUCK_SECONDS = 90.0
+"""A worker that answers none of its calls for so long has a disk that does not answer."""
+
+SLOWEST = 5 << 20
+"""Bytes a second that any disk reads, and takes, at least."""
+
 SHARE = 4
 """Bytes on their way to one node take one part in ``SHARE`` of the window at most: what a slow one
 cannot take now, it gets later from the disk of another."""
@@ -120,6 +126,8 @@ class Replica:
     """When its worker last answered a call to take bytes."""
     lost_at: float = -math.inf
     reopen_at: float | None = None
+    due: float = math.inf
+    """When its worker has answered what it does with the whole file, if its disk answers."""
     seconds: float = 0.0
 
     @property
@@ -194,6 +202,7 @@ class Replica:
         self.coming.clear()
         self.queue.clear()
         self.calls = self.in_flight = 0
+        self.due = math.inf
         self.claimed = Coverage(self.written)
         return stopped
 
@@ -203,6 +212,8 @@ class Replicas:
 
     def __init__(self, size: int) -> None:
         self.size = size
+        self.patience = STUCK_SECONDS + size / SLOWEST
+        """How many seconds what is done with the whole file may take."""
         self._all: dict[str, Replica] = {}
 
     def __iter__(self) -> Iterator[Replica]:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from raydl.landing.desk import Desk
-from raydl.landing.replicas import MOST_CALLS, Replica, Replicas, Shipment
+from raydl.landing.replicas import MOST_CALLS, STUCK_SECONDS, Replica, Replicas, Shipment
 from raydl.model.errors import OutputError
 from raydl.model.parts import Part
 from raydl.workers.actor import ActorTeam
@@ -24,11 +24,7 @@ that was there, and tries another node only ten seconds later, and then again af
 (``object_manager_pull_timeout_ms``, which doubles)."""
 
 LAND_SECONDS = 60.0
-"""How long a worker waits for an object that nobody says is lost."""
-
-
-STUCK_SECONDS = LAND_SECONDS + 30.0
-"""A worker that answers none of its calls for so long has a disk that does not answer."""
+"""How long a worker waits for an object that nobody says is lost: less than STUCK_SECONDS."""
 
 STUCK = OutputError.__name__, "its disk does not answer", "look at that node"
 
@@ -77,9 +73,10 @@ class Shipping:
 
     def _give_up_the_stuck(self) -> None:
         """A worker may be alive and heard of, and its disk, or its network's, hang."""
-        since = self._desk.clock() - STUCK_SECONDS
+        now = self._desk.clock()
+        since = now - STUCK_SECONDS
         for replica in self._replicas:
-            if replica.calls and replica.answered_at < since:
+            if (replica.calls and replica.answered_at < since) or replica.due < now:
                 self._failed(replica, *STUCK)
         for shipment in [s for s in self._shipments if s.ref is None and s.since < since]:
             self._give_up(shipment)

@@ -16,7 +16,7 @@ def output_error(error: OSError, path: Path, kept: str = "") -> OutputError:
     """
     elsewhere = "save elsewhere with -o"
     is_there = os.path.isdir(path.parent)  # noqa: PTH112 - raises nothing
-    gone = "no file can be made there" if is_there else "its directory is gone"
+    gone = "no file can be made there" if is_there else f"there is no directory {path.parent}"
     unfit = {
         errno.EFBIG: ("the file system takes no file that large", elsewhere),
         errno.EACCES: ("no permission", elsewhere),

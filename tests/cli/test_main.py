@@ -18,8 +18,10 @@ from typer.testing import CliRunner
 import raydl
 from raydl.cli.main import app
 from raydl.cli.outcome import StandardOutput
+from raydl.cli.tables import show_remote
 from raydl.model.digests import ALGORITHMS
 from raydl.model.errors import OutputError, exit_codes
+from raydl.model.remote import Remote
 from raydl.model.units import format_size
 from raydl.settings.options import option_fields
 from tests import scripted
@@ -384,6 +386,11 @@ def test_probe(origin, here):
     assert (record["size"], record["ranges"], record["etag"]) == (1_000_003, True, '"v1"')
     origin.on(status(404), None, anything)
     assert run_raydl("probe", origin.url(), cwd=here).returncode == 4
+
+
+def test_probe_shows_a_date_that_proves_nothing(capsys):
+    show_remote(Remote("u", "u", 1, True, None, None, "f", weak_date="Fri, 01 Jan"), False)
+    assert "Fri, 01 Jan (too recent to prove anything)" in capsys.readouterr().out
 
 
 def test_nodes_without_a_cluster(here):

@@ -245,8 +245,29 @@ def test_only_nodes_with_the_label_get_it(tmp_path):
 
 
 def test_a_label_that_no_node_has_is_told(tmp_path):
-    with pytest.raises(UsageError, match="no node has the label gpu=yes"):
-        run(Worlds(tmp_path, 2, nodes=["gpu=yes"]))
+    world = Worlds(tmp_path, 2, nodes=["gpu=yes"])
+    with pytest.raises(UsageError, match="no node has the label gpu=yes; `ray start --labels`"):
+        run(world)
+    world.nodes[1].labels = {"ray.io/node-id": "1234", "pool": "cpu"}
+    with pytest.raises(UsageError, match="label gpu=yes; there are pool=cpu"):
+        run(world)
+
+
+@pytest.mark.parametrize("method", ["open", "digest", "publish"])
+def test_a_disk_that_does_not_answer_holds_nobody_up(tmp_path, method):
+    world = Worlds(tmp_path, 3)
+    world.nodes[0].before = lambda called, args: "never" if called == method else None
+    with pytest.raises(IncompleteError, match="n0: its disk does not answer"):
+        run(world)
+    assert [world.has(node) for node in world.nodes] == [False, True, True]
+
+
+def test_what_was_read_to_verify_it_is_told(tmp_path):
+    run(Worlds(tmp_path, 2))
+    world = Worlds(tmp_path, 2, verify=True)
+    run(world)
+    told = [event.text for event in world.events if isinstance(event, Notice)]
+    assert told == [f"{node}: the file was read, and is as recorded" for node in ("n0", "n1")]
 
 
 def test_wrong_bytes_get_no_name(tmp_path):

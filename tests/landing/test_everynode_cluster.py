@@ -5,9 +5,11 @@ import hashlib
 import pytest
 
 import raydl
-from raydl.model.errors import ChecksumError, IncompleteError, UsageError
+from raydl.model.errors import ChecksumError, IncompleteError, RangesIgnoredError, UsageError
+from raydl.model.events import Notice
 from tests.conftest import random_bytes
 from tests.landing.rooted import rooted
+from tests.scripted import ignore_range
 
 pytestmark = pytest.mark.cluster
 
@@ -52,6 +54,21 @@ def test_wrong_bytes_get_no_name(disks, make_origin):
     with pytest.raises(ChecksumError, match="every node"):
         raydl.fetch(origin.url(), "/d/wrong", checksum="sha256:" + "0" * 64, **OPTIONS)
     assert list(disks.glob("*/d/*")) == []
+
+
+def test_ranges_that_are_ignored_once_are_asked_for_again(disks, make_origin):
+    data = random_bytes(3_000_000)
+    origin = make_origin(data)
+    origin.on(ignore_range, 1, lambda seen: seen.is_part and seen.range[0])
+    raydl.fetch(origin.url(), "/d/again", part_size=500_000, **OPTIONS)
+    assert [path.read_bytes() == data for path in copies(disks, "again")] == [True, True]
+
+
+def test_an_origin_without_ranges_is_refused_once(disks, make_origin):
+    origin, told = make_origin(random_bytes(3_000_000), ranges=False), []
+    with pytest.raises(RangesIgnoredError, match="the nodes cannot share the work"):
+        raydl.fetch(origin.url(), "/d/refused", on_event=told.append, **OPTIONS)
+    assert [event for event in told if isinstance(event, Notice)] == []
 
 
 def test_who_has_another_file_there_is_named(disks, make_origin):

@@ -90,7 +90,8 @@ def test_what_the_system_says_in_plain_words(number, says):
 
 def test_a_directory_that_is_gone(tmp_path):
     error = OSError(errno.ENOENT, os.strerror(errno.ENOENT))
-    assert "its directory is gone" in str(output_error(error, tmp_path / "gone" / "f"))
+    gone = tmp_path / "gone"
+    assert f"there is no directory {gone}" in str(output_error(error, gone / "f"))
 
 
 def test_what_is_no_regular_file_is_never_replaced(tmp_path):

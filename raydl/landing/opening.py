@@ -1,0 +1,103 @@
+"""Each node's copy is opened: what is there from before, and whether the node can have the file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from raydl.landing.desk import Desk
+from raydl.landing.replicas import Phase, Replica, Replicas
+from raydl.model.coverage import Coverage
+from raydl.model.errors import BusyError
+from raydl.model.events import Emit, Notice
+from raydl.workers.actor import ActorTeam
+from raydl.workers.nodefiles import Answer
+
+RETURN_SECONDS = 10.0
+"""How long a node that has lost its worker is waited for, and a worker that has the copy still."""
+
+REOPEN_SECONDS = 0.5
+"""Until a copy is opened again that the worker before still has."""
+
+
+class Opening:
+    """Has workers open their copy, known by ``key``, as ``spec`` says (``nodefiles.open_spec``).
+
+    ``failed`` is called for one that cannot have the file, with the error's class, message and
+    hint; ``ended`` for one that has it, with its phase; ``begun`` for one that takes bytes.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        replicas: Replicas,
+        key: str,
+        spec: dict[str, Any],
+        emit: Emit,
+        failed: Callable[[Replica, str, str, str], None],
+        ended: Callable[[Replica, Phase], None],
+        begun: Callable[[Replica], None],
+    ) -> None:
+        self._desk, self._replicas, self._key, self._spec = desk, replicas, key, spec
+        self._emit = emit
+        self._failed, self._ended, self._begun = failed, ended, begun
+        self._began = desk.clock()
+        self.first_at: float | None = None
+        """When the first worker answered."""
+
+    def open(self, replica: Replica, team: ActorTeam) -> None:
+        """Have it opened by this worker."""
+        replica.reopen_at = None
+        replica.due = self._desk.clock() + self._replicas.patience
+        opened = self._desk.answer(self._opened, replica, team)
+        team.disk("open", self._key, self._spec, done=opened)
+
+    def go_on(self) -> None:
+        """Open again what could not be opened yet."""
+        now = self._desk.clock()
+        for replica in self._replicas:
+            team = self._desk.teams.get(replica.node)
+            if replica.reopen_at is not None and now >= replica.reopen_at and team is not None:
+                self.open(replica, team)
+
+    def _opened(self, replica: Replica, team: ActorTeam, answer: Answer) -> None:
+        problem, found = answer
+        if self._desk.teams.get(replica.node) is not team:
+            return
+        replica.due = math.inf
+        if self.first_at is None:
+            self.first_at = self._desk.clock()
+        if problem is not None and problem[0] == BusyError.__name__ and self._may_end(replica):
+            replica.reopen_at = self._desk.clock() + REOPEN_SECONDS
+        elif problem is not None:
+            self._failed(replica, *problem)
+        else:
+            self._begin(replica, team, *found)
+
+    def _may_end(self, replica: Replica) -> bool:
+        """Whether who has the copy may be about to let go of it: the worker that was there until
+        just now, or that of a run which was interrupted."""
+        return self._desk.clock() - max(replica.lost_at, self._began) < RETURN_SECONDS
+
+    def _begin(
+        self, replica: Replica, team: ActorTeam, state: str, covered: str, note: str, digest: str
+    ) -> None:
+        if state == "skipped":
+            replica.digest = digest
+            self._ended(replica, Phase.SKIPPED)
+            return
+        replica.begin(team, Coverage.parse(covered))
+        if state == "have":
+            replica.digest = digest or replica.digest
+            if not replica.phase.is_over:
+                if self._spec["verify"]:
+                    self._emit(Notice(f"{replica.node}: the file was read, and is as recorded"))
+                self._ended(replica, Phase.HAD)
+            return
+        if replica.phase.is_over:  # it had the file, and that is gone; or it was given up
+            return
+        replica.phase, replica.problem = Phase.RECEIVING, ""
+        if note:
+            self._emit(Notice(f"{replica.node}: {note}"))
+        self._begun(replica)
