@@ -19,13 +19,13 @@ _link: list[socket.socket] = []
 """In the process that does the work: to the one that stands by."""
 
 
-def stand_by() -> bool:
+def stand_by(*, starts_ray: bool) -> bool:
     """Let another process, a copy of this one, go on from here, and wait for its end.
 
     Returns False in that process, and where systems have no such thing. Here it returns True once
     that process was ended by what is in it; else this process ends as that one has. Signals go on
     to it, but for those that this process ignores, as SIGHUP under nohup. Only without other
-    threads.
+    threads. ``starts_ray``: whether that process may start those of a Ray of its own.
     """
     if sys.platform != "linux":
         return False
@@ -45,6 +45,8 @@ def stand_by() -> bool:
         signal.signal(signal.SIGTTOU, signal.SIG_IGN)
         threading.Thread(target=_end_with, args=(theirs,), name="raydl-guard", daemon=True).start()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if not starts_ray:
+            _keep_terminate_from_ray()
         return False
     theirs.close()
     status, was_asked = _wait(child, passed_on)
@@ -59,6 +61,29 @@ def stand_by() -> bool:
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.kill(os.getpid(), -code)
     os._exit(code)
+
+
+def _keep_terminate_from_ray() -> None:
+    """Have SIGTERM come another way: Ray's code would take it, and print a page of its own stack.
+
+    It is blocked in all threads that there will be, and one waits for it. Processes would inherit
+    that, those of Ray among them.
+    """
+    handler = signal.getsignal(signal.SIGTERM)
+    if not callable(handler):
+        return
+    main, other = threading.main_thread().ident, signal.Signals(signal.SIGRTMIN)
+    assert main is not None
+    signal.signal(other, lambda _, frame: handler(signal.SIGTERM, frame))
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def wait() -> None:
+        signal.sigwait({signal.SIGTERM})
+        signal.pthread_kill(main, other)
+        signal.sigwait({signal.SIGTERM})  # a second one means not to wait
+        os._exit(128 + signal.SIGTERM)
+
+    threading.Thread(target=wait, name="raydl-terminate", daemon=True).start()
 
 
 def ends_in_order() -> None:

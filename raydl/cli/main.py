@@ -66,7 +66,7 @@ def fetch(
     if output == "-" and sys.stdout is not None and sys.stdout.isatty():
         raise UsageError("standard output is a terminal", "pipe it on, or save with -o PATH")
     options = options_of(flags)
-    if may_be_cluster(options.address) and stand_by():
+    if may_be_cluster(options.address) and stand_by(starts_ray=options.address == "local"):
         options = _alone(options, output)
     report = download(url, output, options)
     if as_json:

@@ -12,6 +12,7 @@ from raydl.model.errors import IncompleteError, RaydlError
 from raydl.model.events import CopiesNow, CopyNow
 from raydl.model.report import NodeShare, NodeShares
 
+AGAIN = "run the same command again"
 OVERDUE, UNSTARTED = "it does not answer", "no worker starts there"
 
 
@@ -37,9 +38,12 @@ def incomplete(replicas: Replicas, path: Path) -> IncompleteError:
     """The error that names the nodes that have not got it."""
     missing = [replica for replica in replicas if not replica.phase.has_file]
     each = "; ".join(f"{r.node}: {r.problem or OVERDUE}" for r in missing)
+    hints = dict.fromkeys(r.hint for r in missing if r.hint and r.hint != AGAIN)
     return IncompleteError(
         f"{len(missing)} of {len(replicas)} nodes do not have {path}: {each}",
-        "the same command goes on with just these",
+        f"{'; '.join(hints)}; then the same command goes on with just these"
+        if hints
+        else "the same command goes on with just these",
     )
 
 

@@ -23,6 +23,7 @@ class Agreement:
 
     ``failed`` is called for one that is not, with the error's class, message and hint, and with
     what its worker is to do: ``drop`` or ``close`` it; ``published`` for one that has its name.
+    ``doubted`` is asked before that: whether it starts over, as what it came from may be wrong.
     """
 
     def __init__(
@@ -34,10 +35,11 @@ class Agreement:
         path: Path,
         failed: Callable[[Replica, str, str, str, str], None],
         published: Callable[[Replica], None],
+        doubted: Callable[[Replica], bool],
     ) -> None:
         self._desk, self._replicas, self._key = desk, replicas, key
         self._proof, self._path = proof, path
-        self._failed, self._is_published = failed, published
+        self._failed, self._is_published, self._is_doubted = failed, published, doubted
         self.algorithm = proof.checksum.algorithm if proof else ALGORITHM
         self.digest = proof.checksum.hex if proof else ""
         """That is known; empty where there is none."""
@@ -62,6 +64,8 @@ class Agreement:
             expected, wrong = self._replicas.verdict()
             self._believed = expected
         for replica in wrong:
+            if replica.phase is Phase.VERIFYING and self._is_doubted(replica):
+                return
             if replica.phase in (Phase.VERIFYING, Phase.HAD):
                 self._refuse(replica, expected)
         for replica in self._replicas:

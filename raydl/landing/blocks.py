@@ -59,7 +59,8 @@ class Held(NamedTuple):
 class Block:
     """The bytes ``[start, stop)``: ``held`` of them, by their first byte.
 
-    ``is_sent`` and ``is_hashed`` are what was done with them.
+    ``is_sent`` and ``is_hashed`` are what was done with them. ``is_doubled``: two PUTs of it were
+    under way, as the first was late.
     """
 
     number: int
@@ -70,6 +71,7 @@ class Block:
     is_queued: bool = False
     is_sent: bool = False
     is_hashed: bool = False
+    is_doubled: bool = False
     failed_at: set[str] = field(default_factory=set)
     """The nodes whose PUT of it went wrong."""
 

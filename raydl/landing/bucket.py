@@ -38,7 +38,12 @@ from raydl.landing.sending import Into, Sending
 from raydl.landing.unfinished import Note, Unfinished
 from raydl.model.coverage import Coverage
 from raydl.model.digests import new_hash
-from raydl.model.errors import ChecksumError, RaydlError, TargetError, UsageError
+from raydl.model.errors import (
+    ChecksumError,
+    RangesIgnoredError,
+    RaydlError,
+    TargetError,
+)
 from raydl.model.events import Notice, Verifying
 from raydl.model.report import Report
 from raydl.model.units import counted
@@ -67,7 +72,7 @@ def run(means: Means, target: str) -> Report:
     place = Place.parse(target, remote.name)
     if remote.size is None or not remote.ranges:
         why = remote.why_no_ranges or "the origin does not say how large the file is"
-        raise UsageError(
+        raise RangesIgnoredError(
             f"{place} would be sent from many nodes, and that takes byte ranges: {why}",
             "download it with -o FILE, and copy that",
         )

@@ -32,6 +32,9 @@ from raydl.workers.protocol import (
 TURN_SECONDS = 0.1
 """The longest time between two turns, whether or not there is a message."""
 
+STOPPED_SECONDS = 5.0
+"""Between two turns there is not so much time, unless the process was suspended."""
+
 
 class Placing(Protocol):
     """A job of the scheduler: bytes of the file on their way to a destination."""
@@ -89,13 +92,22 @@ class Desk:
         left: Callable[[str, str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.clock = clock
+        self._clock, self._asked_at, self._stood_still = clock, clock(), 0.0
         self.teams: dict[str, ActorTeam] = {}
         self.heard_at: dict[str, float] = {}
         self.nodes: Mapping[str, Mapping[str, str]] = {}
         self._control = control
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._joined, self._left = joined, left
+
+    def clock(self) -> float:
+        """The time, without that during which this process was suspended (Ctrl-Z): nothing was
+        heard meanwhile, which means nothing. It is asked in every turn."""
+        now = self._clock()
+        gap, self._asked_at = now - self._asked_at, now
+        if gap > STOPPED_SECONDS:
+            self._stood_still += gap
+        return now - self._stood_still
 
     def post(self, call: Callable[[], None]) -> None:
         """Have this called by the thread of the download; from any thread."""
@@ -118,6 +130,7 @@ class Desk:
 
         Raises what any of it raises, and CancelledError once the download is cancelled.
         """
+        self._asked_at = self._clock()
         while not turn():
             self._control.wait(0)
             self.take()

@@ -66,14 +66,22 @@ class EveryNode:
         assert remote.size is not None
         self._means, self._path, self._size = means, path, remote.size
         self._desk = Desk(means.control, self._joined, self._left, clock)
-        self._clock, self._began = clock, clock()
+        self._clock = self._desk.clock
+        self._began = self._clock()
         self._replicas = Replicas(remote.size)
         self._key = secrets.token_hex(8)  # no two runs have the same, on any node
         self._agreement = Agreement(
-            self._desk, self._replicas, self._key, means.proof, path, self._fail, self._published
+            self._desk,
+            self._replicas,
+            self._key,
+            means.proof,
+            path,
+            self._fail,
+            self._published,
+            self._doubt,
         )
         self._shipping = Shipping(
-            self._desk, self._replicas, self._key, self._fail, self._agreement.look
+            self._desk, self._replicas, self._key, self._fail, self._agreement.look, means.emit
         )
         spec = open_spec(
             str(path), remote, means.found.identity,
@@ -172,7 +180,7 @@ class EveryNode:
         replica = self._replicas.get(node)
         if replica is not None:
             self._shipping.stop(replica)
-            replica.team = None
+            replica.team = replica.opening = None
             if not replica.phase.is_over:
                 replica.phase, replica.problem = Phase.LOST, reason
                 replica.lost_at = self._clock()
@@ -216,6 +224,23 @@ class EveryNode:
     def _published(self, replica: Replica) -> None:
         self._end(replica, Phase.DONE)
 
+    def _doubt(self, replica: Replica) -> bool:
+        """Its digest is not what was recorded of files that were there: have those read, and it
+        start over, once. One that has rotted has the record still."""
+        trusted = [r for r in self._replicas if r.phase is Phase.HAD and not r.was_read]
+        if not trusted or not replica.from_peers:
+            return False
+        names = ", ".join(each.node for each in trusted)
+        self._means.emit(
+            Notice(f"what came to {replica.node} is not as recorded: the file of {names} is read")
+        )
+        for each in trusted:
+            each.was_read = True
+            self._opening.again(each, "close")
+        self._shipping.stop(replica)
+        self._opening.again(replica, "drop")
+        return True
+
     def _end(self, replica: Replica, phase: Phase) -> None:
         replica.phase, replica.problem = phase, ""
         replica.seconds = self._clock() - self._began
@@ -230,9 +255,7 @@ class EveryNode:
         replica.phase = Phase.FAILED
         replica.kind, replica.problem, replica.hint = kind, message, hint
         self._shipping.stop(replica)
-        if replica.team is not None:
-            self._dismiss(replica.team, how)
-        replica.team = None
+        self._dismiss(replica, how)
         self._means.emit(Notice(f"{replica.node} does not get the file: {message}"))
         if all(each.phase is Phase.FAILED for each in self._replicas):
             raise error_of_all(self._replicas, self._path)
@@ -259,16 +282,18 @@ class EveryNode:
         is_there = replica.node in self._desk.teams
         return is_there if replica.phase is not Phase.AWAITED else replica.node in self._desk.nodes
 
-    def _dismiss(self, team: ActorTeam, how: str) -> None:
-        """Have a worker close its copy, or drop it."""
-        self._dismissed += 1
-        team.disk(how, self._key, done=self._closed.put)
+    def _dismiss(self, replica: Replica, how: str) -> None:
+        """Have its worker close the copy, or drop it; also one that has yet to open it."""
+        team = replica.team or replica.opening
+        replica.team = replica.opening = None
+        if team is not None:
+            self._dismissed += 1
+            team.disk(how, self._key, done=self._closed.put)
 
     def _close_copies(self) -> None:
         """Let go of all copies; what there is is brought to the disks, if that is soon done."""
         for replica in self._replicas:
-            if replica.team is not None:
-                self._dismiss(replica.team, "close")
+            self._dismiss(replica, "close")
         deadline = time.monotonic() + CLOSE_SECONDS
         with contextlib.suppress(queue.Empty):
             for _ in range(self._dismissed):
@@ -285,7 +310,9 @@ class EveryNode:
 
     def _report(self) -> Report:
         remote = self._means.found.remote
-        self._replicas.forget_restarted(self._desk.nodes)
+        for one, other in self._replicas.forget_restarted(self._desk.nodes):
+            text = f"{one} is gone; {other}, which came later to the same address, has the file"
+            self._means.emit(Notice(text))
         give_up_the_rest(self._replicas)
         digest = self._agreement.digest
         was_computed = any(replica.digest == digest != "" for replica in self._replicas)
@@ -319,5 +346,5 @@ def _no_such_label(
     label = ", ".join(f"{key}={value}" for key, value in wanted)
     # Those that Ray gives every node, such as its id, would be a long list.
     given = {f"{k}={v}" for labels in nodes for k, v in labels.items() if "ray.io/" not in k}
-    known = f"there are {', '.join(sorted(given))}" if given else "`ray start --labels` gives some"
+    known = f"there are {', '.join(sorted(given))}" if given else "none has one that was given to it"
     return UsageError(f"no node has the label {label}", known)

@@ -30,6 +30,9 @@ STUCK_SECONDS = 90.0
 SLOWEST = 5 << 20
 """Bytes a second that any disk reads, and takes, at least."""
 
+LATER_SECONDS = 1.0
+"""Nodes that were there from the start are listed within it."""
+
 SHARE = 4
 """Bytes on their way to one node take one part in ``SHARE`` of the window at most: what a slow one
 cannot take now, it gets later from the disk of another."""
@@ -107,6 +110,12 @@ class Replica:
     room: int = PIECE
     phase: Phase = Phase.AWAITED
     team: ActorTeam | None = None
+    opening: ActorTeam | None = None
+    """The worker that was asked to open it, and has not answered."""
+    was_read: bool = False
+    """Whether a file that was there was read in this run, and not only taken for what it was."""
+    is_cut_off: bool = False
+    """Whether others have asked for what it has, and nothing came."""
     written: Coverage = field(default_factory=Coverage)
     claimed: Coverage = field(default_factory=Coverage)
     coming: set[Shipment] = field(default_factory=set)
@@ -133,7 +142,12 @@ class Replica:
     @property
     def is_source(self) -> bool:
         """Whether others can have what it has."""
-        return self.team is not None and (self.phase in (*UNDER_WAY, Phase.DONE, Phase.HAD))
+        is_there = self.team is not None and not self.is_cut_off
+        return is_there and self.phase in (*UNDER_WAY, Phase.DONE, Phase.HAD)
+
+    def shares_address(self, other: Replica) -> bool:
+        """Whether both nodes have one address (``Session.nodes`` names them)."""
+        return self.node.partition("#")[0] == other.node.partition("#")[0]
 
     def wants(self, start: int, stop: int) -> bool:
         """Whether it lacks some of these bytes, and nobody brings them."""
@@ -230,14 +244,20 @@ class Replicas:
         """That node is to have one."""
         return self._all.setdefault(node, Replica(node, since=now))
 
-    def forget_restarted(self, listed: Collection[str]) -> None:
-        """Leave out who is gone where another at its address has the file: Ray was started anew
-        there, and the disk is the same."""
-        hosts = {_address(replica.node) for replica in self if replica.phase.has_file}
+    def forget_restarted(self, listed: Collection[str]) -> list[tuple[str, str]]:
+        """Leave out who is gone where one that came later to its address has the file: Ray was
+        started anew there, and the disk is the same. Returns both of each such pair."""
+        found = []
         for replica in list(self):
-            is_gone = replica.node not in listed and not replica.phase.has_file
-            if is_gone and _address(replica.node) in hosts:
-                del self._all[replica.node]
+            if replica.node in listed or replica.phase.has_file:
+                continue
+            for other in self:
+                is_later = other.since > replica.since + LATER_SECONDS
+                if other.phase.has_file and is_later and other.shares_address(replica):
+                    found.append((replica.node, other.node))
+                    del self._all[replica.node]
+                    break
+        return found
 
     def there(self) -> Coverage:
         """The bytes that some node can give."""
@@ -315,8 +335,3 @@ class Replicas:
             if len(votes) > 1:
                 return "", computed
         return digest, [replica for replica in computed if replica.digest != digest]
-
-
-def _address(node: str) -> str:
-    """That of a node which may share it (``Session.nodes`` names them)."""
-    return node.partition("#")[0]

@@ -40,7 +40,8 @@ SLOW = ("SlowDown", "TooManyRequests", "RequestLimitExceeded", "ServiceUnavailab
 
 LATE_SECONDS = 30.0
 LATE_TIMES = 4
-"""A block is late after so many seconds, and so many times what one usually takes."""
+"""A PUT is late after so many seconds, and so many times what one usually takes, if another node
+was faster meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,16 @@ class Into:
 
 @dataclass(eq=False)
 class _Try:
-    """A hand on its way with a block."""
+    """A hand on its way with a block. ``put_at`` is when its PUT began, or has to begin."""
 
     block: Block
     hand: Hand
     pieces: list[Held]
     began: float
     digest: str = ""
+
+    def __post_init__(self) -> None:
+        self.put_at = self.began + TAKE_SECONDS
 
 
 class Pace:
@@ -116,8 +120,12 @@ class Sending:
         self._later: list[tuple[float, int]] = []
         self._tries: dict[int, _Try] = {}
         self._busy: Counter[str] = Counter()
-        self._usual: float | None = None
-        """Seconds that a block has taken of late."""
+        self._overtaken: set[_Try] = set()
+        """Tries that took so long that another was begun: whichever is taken first counts."""
+        self._usual = 0.0
+        """Seconds that a PUT has taken of late."""
+        self._won: dict[str, float] = {}
+        """When the PUT began that a node ended well last."""
         self._late: set[str] = set()
         """The nodes whose last block took so long that another was asked to send it."""
         self._is_over = self._was_slow = False
@@ -142,7 +150,7 @@ class Sending:
         now = self._desk.clock()
         while self._later and self._later[0][0] <= now:
             heapq.heappush(self._ready, heapq.heappop(self._later)[1])
-        self._give_up_the_late(now)
+        self._overtake_the_late(now)
         while self._ready:
             block = self._blocks.get(self._ready[0])
             if block is None or block.is_sent or not block.is_whole:
@@ -159,20 +167,28 @@ class Sending:
             self._hashing.turn(self._blocks, self._go_on)
         return self._is_over
 
-    def _give_up_the_late(self, now: float) -> None:
-        """Have another send what takes a node much longer than it usually takes."""
-        if self._usual is None or len(self.hands) < 2:
-            return
+    def _overtake_the_late(self, now: float) -> None:
+        """Have another send, too, what takes a node much longer than it takes others."""
         limit = LATE_SECONDS + LATE_TIMES * self._usual
-        for attempt in [t for t in self._tries.values() if now - t.began > limit]:
-            self._late.add(attempt.hand.node)
-            attempt.block.failed_at.add(attempt.hand.node)
-            self._end(attempt)
-            self._queue(attempt.block, 0.0)
+        for attempt in list(self._tries.values()):
+            block, node = attempt.block, attempt.hand.node
+            are_faster = any(n != node and at > attempt.began for n, at in self._won.items())
+            if now - attempt.put_at > limit and are_faster and not block.is_doubled:
+                self._late.add(node)
+                block.failed_at.add(node)
+                block.is_doubled = True
+                self._overtake(attempt)
+                self._queue(block, 0.0)
+
+    def _overtake(self, attempt: _Try) -> None:
+        del self._tries[attempt.block.number]
+        self._overtaken.add(attempt)
+        attempt.block.is_queued = False
 
     def left(self, node: str, reason: str) -> None:
         """Nobody is there any more: what it was sending is sent by another."""
         self.hands.pop(node, None)
+        self._overtaken = {t for t in self._overtaken if t.hand.node != node}
         for attempt in [t for t in self._tries.values() if t.hand.node == node]:
             self._failed(attempt, Failure("lane", f"{node} was lost: {reason}"), "")
 
@@ -230,9 +246,11 @@ class Sending:
 
     def _answered(self, attempt: _Try, then: Callable[[_Try, Any], None], answer: Answer) -> None:
         problem, result = answer
-        if self._tries.get(attempt.block.number) is not attempt:
-            return  # it was given up, and the block went to another
-        if problem is None:
+        if attempt in self._overtaken:
+            self._overtaken_answered(attempt, then, answer)
+        elif self._tries.get(attempt.block.number) is not attempt:
+            return  # its node was given up, and the block went to another
+        elif problem is None:
             then(attempt, result)
         elif problem[0] != LOST:  # another node may do better
             self._failed(attempt, Failure("lane", f"{attempt.hand.node}: {problem[1]}"), "")
@@ -243,13 +261,29 @@ class Sending:
         else:
             self._failed(attempt, Failure("lane", problem[1]), "")
 
+    def _overtaken_answered(
+        self, attempt: _Try, then: Callable[[_Try, Any], None], answer: Answer
+    ) -> None:
+        """It is too late, but what it has sent counts, if the other one has not."""
+        problem, result = answer
+        self._overtaken.remove(attempt)
+        self._busy[attempt.hand.node] -= 1
+        block = attempt.block
+        current = self._tries.get(block.number)
+        if problem is None and not block.is_sent and then == self._put and result[2] is None:
+            if current is not None:
+                self._overtake(current)
+            self._tries[block.number] = attempt
+            self._busy[attempt.hand.node] += 1
+            self._put(attempt, result)
+
     def _go_on_if_whole(self, block: Block) -> None:
         if block.is_whole:
             self._go_on(block)
 
     def _summed(self, attempt: _Try, digest: str) -> None:
         into, number = self._into, attempt.block.number + 1
-        attempt.digest = digest
+        attempt.digest, attempt.put_at = digest, self._desk.clock()
         url, headers = into.bucket.sign(into.upload, number, into.algorithm, digest)
         self._ask(attempt, self._put, "put", (url, headers, into.timeout), into.ca)
 
@@ -264,8 +298,9 @@ class Sending:
             return
         self._end(attempt)
         self._pace.went_well()
-        took = self._desk.clock() - attempt.began
-        self._usual = took if self._usual is None else 0.8 * self._usual + 0.2 * took
+        took = self._desk.clock() - attempt.put_at
+        self._usual = 0.8 * self._usual + 0.2 * took if self._usual else took
+        self._won[attempt.hand.node] = attempt.put_at
         self._late.discard(attempt.hand.node)
         block = attempt.block
         block.is_sent = True

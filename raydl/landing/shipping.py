@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
+import math
+from collections import Counter, deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 from raydl.landing.desk import Desk
 from raydl.landing.replicas import MOST_CALLS, STUCK_SECONDS, Replica, Replicas, Shipment
 from raydl.model.errors import OutputError
+from raydl.model.events import Emit, Notice
 from raydl.model.parts import Part
 from raydl.workers.actor import ActorTeam
-from raydl.workers.nodefiles import LOST, Answer
+from raydl.workers.nodefiles import LOST, MISSING, Answer
 from raydl.workers.protocol import Payload
 
 SILENT_SECONDS = 2.0
@@ -25,6 +27,12 @@ that was there, and tries another node only ten seconds later, and then again af
 
 LAND_SECONDS = 60.0
 """How long a worker waits for an object that nobody says is lost: less than STUCK_SECONDS."""
+
+MOST_MISSES = 3
+"""Of one node from one other, where there are only those two to judge by."""
+
+CUT_OFF = "nothing comes from it to the other nodes"
+GETS_NOTHING = "nothing comes to it from other nodes"
 
 STUCK = OutputError.__name__, "its disk does not answer", "look at that node"
 
@@ -43,12 +51,15 @@ class Shipping:
         key: str,
         failed: Callable[[Replica, str, str, str], None],
         came: Callable[[Replica], None],
+        emit: Emit,
     ) -> None:
         self._desk, self._replicas, self._key = desk, replicas, key
-        self._failed, self._came = failed, came
+        self._failed, self._came, self._emit = failed, came, emit
         self._unplaced: deque[Shipment] = deque()
         """What nobody that lacks it had room for."""
         self._shipments: set[Shipment] = set()
+        self._missed: Counter[tuple[str, str]] = Counter()
+        """How often in a row what lies on one node did not come to another."""
         self._silent: set[str] = set()
         self._doubted: set[Shipment] = set()
         self._doubted_until = 0.0
@@ -76,7 +87,10 @@ class Shipping:
         now = self._desk.clock()
         since = now - STUCK_SECONDS
         for replica in self._replicas:
-            if (replica.calls and replica.answered_at < since) or replica.due < now:
+            is_stuck = replica.calls and replica.answered_at < since
+            if replica.due < now and replica.phase.has_file:
+                replica.due, replica.team = math.inf, None  # it has the file, and gives nobody any
+            elif is_stuck or replica.due < now:
                 self._failed(replica, *STUCK)
         for shipment in [s for s in self._shipments if s.ref is None and s.since < since]:
             self._give_up(shipment)
@@ -131,6 +145,12 @@ class Shipping:
     def _offer(self, shipment: Shipment) -> None:
         """Have them taken by who lacks them and has room; later, where nobody has."""
         takers = self._replicas.takers(shipment.start, shipment.stop)
+        holder = self._replicas.get(shipment.holder)
+        if holder is not None and holder.is_cut_off:
+            if holder not in takers:
+                shipment.acknowledge(CUT_OFF)
+                return
+            takers = [holder]
         able = [replica for replica in takers if replica.has_room(shipment.size)]
         if able:
             shipment.team = self._desk.teams.get(shipment.holder)
@@ -181,12 +201,30 @@ class Shipping:
             if problem is None:
                 shipment.landed = True
                 shipment.acknowledge()
+                self._missed.pop((shipment.holder, replica.node), None)
+            elif problem[:2] == (LOST, MISSING) and self._can_come(shipment):
+                self._miss(shipment.holder, replica)
             elif problem[0] != LOST:
                 self._failed(replica, *problem)
             if not shipment.waiting:
                 self._settle(shipment)
         self._call(replica)
         self._came(replica)
+
+    def _miss(self, holder: str, replica: Replica) -> None:
+        """What lies on ``holder``, which is well, did not come to that node: find out who of them
+        the others cannot reach."""
+        self._missed[holder, replica.node] += 1
+        missed = [pair for pair in self._missed if holder != replica.node]
+        takers = {taker for held_by, taker in missed if held_by == holder}
+        holders = {held_by for held_by, taker in missed if taker == replica.node}
+        source = self._replicas.get(holder)
+        if len(takers) > 1:
+            if source is not None and not source.is_cut_off:
+                source.is_cut_off = True
+                self._emit(Notice(f"{holder} is no source for others: {CUT_OFF}"))
+        elif len(holders) > 1 or self._missed[holder, replica.node] > MOST_MISSES:
+            self._failed(replica, OutputError.__name__, GETS_NOTHING, "see docs/troubleshooting.md")
 
     def _settle(self, shipment: Shipment) -> None:
         """Nobody waits for these bytes any more."""

@@ -105,7 +105,13 @@ class Report:
         new = [share for share in there if share.state == "done"]
         of = "" if len(there) == len(copies) else f"{len(there)} of "
         nodes = f"{of}{counted(len(copies), 'node')}"
-        line = f"{self.path} on {nodes}: {format_size(self.size)} each"
+        left = sum(share.state == "skipped" for share in there)
+        line = f"{self.path} on {nodes}: "
+        if left and left == len(there):
+            return f"{line}left as it is{self._trouble_and_proof()}"
+        line += f"{format_size(self.size)} each"
+        if left:
+            line += f", on {counted(left, 'node')} left as it is"
         if there and not new:
             line += ", from before"
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from raydl.model.coverage import Coverage
@@ -60,6 +61,8 @@ class FileSink:
         # Without ranges nothing can be resumed: the journal only identifies the file.
         self._can_resume = remote.size is not None and remote.ranges
         self._began = self._ended = False
+        self._writer: str | None = None
+        """Who has written what is there at any place."""
         self.note, self.left = "", 0
         with contextlib.ExitStack() as on_error:
             self._digest = RunningDigest(proof)
@@ -73,7 +76,8 @@ class FileSink:
             on_error.pop_all()
         self.kept = Coverage([(0, self.written)])
         self.is_proven = proof is not None
-        self._journal = Journal.of(remote, identity).with_synced(self.kept)
+        journal = Journal.of(remote, identity).with_synced(self.kept)
+        self._journal = replace(journal, writer=self._writer if self.written else None)
         recorded = self._journal if self._can_resume else None
         self._syncer = Syncer(self._part, recorded, self._journal_path, self.written, check)
 
@@ -144,6 +148,7 @@ class FileSink:
         length, kept = self._part.length, 0
         if length:
             old = journal_of(self._part, self._journal_path)
+            self._writer = old.writer
             self.note = why_start_over(
                 self._part, old, remote, identity,
                 resume=resume, overwrite=self._overwrite, proven=proven,
@@ -171,7 +176,10 @@ class FileSink:
         """
         if self._began:
             return
-        self._part.cut(self.kept.size)
+        if self._writer is not None and not self.kept.size and self._part.length:
+            self._part.renew()  # what a worker of an earlier run still writes goes nowhere then
+        else:
+            self._part.cut(self.kept.size)
         if self._overwrite:  # whoever may not read what is there may not read what replaces it
             self._part.take_mode(_READ_AND_WRITE)
         self._journal.save(self._journal_path)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from raydl.model.digests import Proof, new_hash
+from raydl.model.digests import Proof, is_known, new_hash
 from raydl.model.errors import OutputError
 from raydl.model.remote import Remote
 from raydl.origin.identity import Identity
@@ -56,13 +57,16 @@ class Finished:
         It is read to ``verify`` it, and where its record lacks the digest of that ``algorithm``;
         ``check`` is called meanwhile. Raises OutputError, OSError.
         """
-        known = self.record.digests.get(algorithm or "")
+        known = self.record.digests
         is_unchanged = stamp_of(self._fd) == self.record.stamp
-        if algorithm and is_unchanged and (verify or known is None):
-            digest = self._compute(algorithm, check)
-            if known not in (None, digest):
+        if algorithm and is_unchanged and (verify or algorithm not in known):
+            # Those that are recorded, too: what is computed now is only worth what they show.
+            found = self._compute({algorithm, *filter(is_known, known)}, check)
+            if any(found.get(name, digest) != digest for name, digest in known.items()):
+                with contextlib.suppress(OSError):  # nobody shall take it for that any more
+                    record_path(self._target).unlink()
                 return "it does not have its digest any more"
-            self.record = replace(self.record, digests={**self.record.digests, algorithm: digest})
+            self.record = replace(self.record, digests={**known, **found})
         return self.record.objection(self._fd, remote, identity, proof)
 
     def close(self) -> None:
@@ -72,12 +76,14 @@ class Finished:
                 self._is_open = False
                 os.close(self._fd)
 
-    def _compute(self, algorithm: str, check: Callable[[], None]) -> str:
-        digest, (size, *_) = new_hash(algorithm), self.record.stamp
+    def _compute(self, algorithms: Iterable[str], check: Callable[[], None]) -> dict[str, str]:
+        digests, (size, *_) = {name: new_hash(name) for name in algorithms}, self.record.stamp
         for start in range(0, size, READ_SIZE):
-            digest.update(memoryview(self.read(start, min(start + READ_SIZE, size))))
+            data = memoryview(self.read(start, min(start + READ_SIZE, size)))
+            for digest in digests.values():
+                digest.update(data)
             check()
-        return digest.hexdigest()
+        return {name: digest.hexdigest() for name, digest in digests.items()}
 
 
 def find(

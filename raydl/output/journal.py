@@ -41,7 +41,8 @@ class Journal:
 
     ``size`` is None where the origin does not tell it: nothing of such a file is ever gone on from.
     ``media_type`` is None in the journals of earlier versions, which did not note it. ``owner``
-    says which run writes the file, where several hosts can: see ``output/owner``.
+    says which run writes the file, where several hosts can: see ``output/owner``. ``writer`` names
+    who has written it at any place; one that always grew in order has none.
     """
 
     identity: Identity
@@ -54,6 +55,7 @@ class Journal:
     weak_date: str | None = None
     media_type: str | None = None
     owner: str | None = None
+    writer: str | None = None
 
     @classmethod
     def of(cls, remote: Remote, identity: Identity) -> Journal:
@@ -85,8 +87,11 @@ class Journal:
         return journal if journal._is_sound() else None
 
     def _is_sound(self) -> bool:
-        marks = (self.etag, self.last_modified, self.weak_etag, self.weak_date, self.media_type)
-        texts = (self.identity.place, self.identity.query, self.boot, self.owner or "")
+        marks = (
+            self.etag, self.last_modified, self.weak_etag, self.weak_date, self.media_type,
+            self.owner, self.writer,
+        )  # fmt: skip
+        texts = (self.identity.place, self.identity.query, self.boot)
         return all(type(text) is str for text in (*texts, *(mark or "" for mark in marks))) and (
             self.size is None or _is_count(self.size)
         )
@@ -98,7 +103,8 @@ class Journal:
     def record(self) -> dict[str, Any]:
         """As plain data."""
         texts = {"identity": str(self.identity), "synced": str(self.synced)}
-        fields = {name: value for name, value in vars(self).items() if name != "owner" or value}
+        rare = ("owner", "writer")
+        fields = {name: value for name, value in vars(self).items() if name not in rare or value}
         return {"version": VERSION, **fields, **texts}
 
     def with_synced(self, synced: Coverage) -> Journal:
@@ -112,7 +118,9 @@ class Journal:
     def kept(self, length: int) -> Coverage:
         """Which bytes can be relied on where the ``.part`` file has ``length``."""
         end = min(length, self.size or 0)
-        grew_in_order = self.synced.size == self.synced.prefix
+        # Who writes at any place may still do so after its run has ended, where a disk hung: then
+        # the length says nothing, ever.
+        grew_in_order = self.writer is None and self.synced.size == self.synced.prefix
         if grew_in_order and self.boot != "" and self.boot == boot_id():
             return Coverage([(0, end)])
         return self.kept_safe(length)

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from secrets import token_hex
 
 from raydl.model.coverage import Coverage
 from raydl.model.digests import new_hash
@@ -18,6 +19,7 @@ from raydl.model.units import format_size
 from raydl.origin.identity import Identity
 from raydl.output.journal import Journal
 from raydl.output.oserrors import output_error
+from raydl.output.owner import written_by_another
 from raydl.output.partfile import PartFile
 from raydl.output.ranges import fill, read_range, reserve, stamp_of
 from raydl.output.record import Record, record_path
@@ -72,7 +74,8 @@ class PlacedFile:
         self._hashed, self._buffer = 0, memoryview(bytearray(HASH_SIZE if algorithm else 0))
         self._stamp: tuple[int, ...] = ()
         """What the file is known by once it has its name, and anybody may change it."""
-        self._journal = replace(Journal.of(remote, identity), owner=self.owner).doubted()
+        journal = replace(Journal.of(remote, identity), owner=self.owner, writer=token_hex(8))
+        self._journal = journal.doubted()
         with contextlib.ExitStack() as on_error:
             try:
                 self._part = PartFile(target)
@@ -157,6 +160,7 @@ class PlacedFile:
     def publish(self) -> None:
         """Give the whole file its name, and record what it is. Raises TargetError, OutputError."""
         digest = self.digest()
+        self._must_be_ours()
         with self._open_part() as part:
             try:
                 if part.length != self.size:
@@ -273,7 +277,12 @@ class PlacedFile:
     def _begin(self) -> None:
         """Make room for all of it, with a journal that fits what is there after every step."""
         length = min(self._part.length, self.size) if self._written.size else 0
-        self._part.cut(length)
+        if length:
+            self._part.cut(length)
+        elif self._part.length:
+            # What a worker of an earlier run still writes goes nowhere then, and no other, where
+            # locks say yes to everybody, gives its name to a file that was emptied.
+            self._part.renew()
         if self._overwrite:
             self._part.take_mode(_READ_AND_WRITE)
         self._journal.save(self._journal_path)
@@ -330,10 +339,17 @@ class PlacedFile:
 
     def _save(self, journal: Journal) -> None:
         self._part.must_be_in_place()
+        self._must_be_ours()
         journal.save(self._journal_path)
         with self._lock:
             self._journal = journal
             self._lock.notify_all()
+
+    def _must_be_ours(self) -> None:
+        """Raise TargetError where another one writes the file, which no lock kept it from."""
+        found = Journal.load(self._journal_path)
+        if found is not None and found.writer != self._journal.writer:
+            raise written_by_another(self.target)
 
     def _is_behind(self) -> bool:
         # Both only grow, and what is safe is written: their sizes tell.

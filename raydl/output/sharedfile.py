@@ -106,9 +106,6 @@ class SharedFile(PlacedFile):
         return super()._take_over(remote, identity, resume, proven)
 
     def _begin(self) -> None:
-        if not self._written.size and self._part.length:
-            # What a worker of an earlier run still writes goes nowhere then.
-            self._part.renew()
         OWNERS_HERE.add(self.owner)
         try:
             # A run that wrote in order may have left more than had been brought to the disk.

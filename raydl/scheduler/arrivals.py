@@ -6,6 +6,7 @@ from raydl.scheduler.dispatcher import Dispatcher
 from raydl.scheduler.failures import Failures
 from raydl.scheduler.flights import Flight
 from raydl.scheduler.job import Job
+from raydl.scheduler.mirrorchoice import After
 from raydl.scheduler.nodes import Nodes
 from raydl.workers.protocol import Fetched, Left
 
@@ -25,6 +26,7 @@ class Arrivals:
         if got and not job.is_over:
             if failure is None:
                 self._nodes.delivered(flight.lanes, got, message.seconds, now)
+                self._after_refusal(flight, now)
             job.mirror_choice.delivered(flight, got, message.seconds, now)
         self._dispatcher.land(flight, got)
         is_whole = got == part.size and not flight.moot
@@ -52,6 +54,17 @@ class Arrivals:
         self._dispatcher.land(flight, 0)
         if not job.is_over and job.is_needed(flight):
             job.lose(flight.part, f"{name} is lost: {message.reason}", name, now)
+
+    def _after_refusal(self, flight: Flight, now: float) -> None:
+        """Ask for less where connections were refused by a busy origin; where it was gone, and is
+        there again, let nobody wait for the time that was meant for that."""
+        job, group = flight.job, flight.lanes.group
+        match job.mirror_choice.after_refusal(flight):
+            case After.TOO_MANY:
+                group.tuner.complained(now)
+            case After.BACK:
+                job.window.hurry(now)
+                group.end_rests()
 
     def _call_off_rivals(self, job: Job, start: int) -> None:
         """The bytes at ``start`` are there: any other request for them can stop."""

@@ -109,6 +109,7 @@ class Job:
         """Whether it had nothing to ask for when it had its last turn."""
         self.is_ready = self.is_held = self.is_over = self.has_actor_here = False
         self.alone_since = 0.0
+        self.was_alone = False
         self.show_at = 0.0
 
     @property

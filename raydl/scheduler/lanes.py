@@ -50,6 +50,11 @@ class Lanes:
         """One lane takes a pause."""
         heapq.heappush(self._resting, until)
 
+    def end_rests(self) -> None:
+        """None does any more."""
+        self._resting.clear()
+        self.strikes = 0
+
     def delivered(self, got: int, seconds: float) -> None:
         """A lane brought ``got`` bytes in ``seconds``."""
         self.strikes, self.aside = 0, False
@@ -127,6 +132,12 @@ class LaneGroup:
         """There may be more lanes a node than before."""
         for lanes in self._lanes.values():
             self.offer(lanes)
+
+    def end_rests(self) -> None:
+        """No lane of any node takes a pause any more."""
+        for lanes in self._lanes.values():
+            lanes.end_rests()
+        self.offer_all()
 
     def take_free(self, now: float) -> Lanes | None:
         """The fastest lanes with one that is free; to be offered again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from enum import Enum
 from functools import partial
 
 from raydl.model import backoff
@@ -17,6 +18,14 @@ from raydl.scheduler.inbox import Resolved, Searched
 from raydl.scheduler.mirrors import Mirror, Mirrors
 from raydl.scheduler.nodestate import NodeState
 from raydl.scheduler.retries import Retries
+
+
+class After(Enum):
+    """What it means that connections were refused and a request went well after that."""
+
+    NOTHING = "none was refused"
+    TOO_MANY = "there were too many"
+    BACK = "the origin was gone, and is there again"
 
 
 class MirrorChoice:
@@ -40,6 +49,8 @@ class MirrorChoice:
         self._policy = FailurePolicy(self.mirrors)
         self._emit, self._post = emit, post
         self._last: RaydlError | None = None
+        self._refused_at: float | None = None
+        """When the first request began whose connection was refused, since one went well."""
 
     def next(self, node: NodeState, start: int, retries: Retries, now: float) -> Mirror | None:
         """Where ``node`` asks for the bytes at ``start``; None where it may ask nowhere."""
@@ -153,9 +164,20 @@ class MirrorChoice:
         others = [mirror for mirror in self.mirrors if mirror is not flight.mirror]
         if any(m.is_open and now >= m.host.until and not m.failures for m in others):
             return False
-        if failure.kind in ("connect", "proxy"):
-            return self._policy.knows_the_way(flight)
+        if failure.kind in ("connect", "proxy") and self._policy.knows_the_way(flight):
+            # It may be too much for the origin, or the origin is gone: that is known later.
+            self._refused_at = flight.began if self._refused_at is None else self._refused_at
         return failure.status in FROM_THE_ORIGIN
+
+    def after_refusal(self, flight: Flight) -> After:
+        """What refused connections meant, now that a request went well.
+
+        One that was under way meanwhile shows that the origin was there, and too busy.
+        """
+        since, self._refused_at = self._refused_at, None
+        if since is None:
+            return After.NOTHING
+        return After.TOO_MANY if flight.began < since else After.BACK
 
     def resolved(self, message: Resolved) -> None:
         """Go on with what a mirror answered. Raises its error, if there is no other mirror."""

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from raydl.model.errors import CancelledError, ClusterError
-from raydl.model.events import Continued, Paused
+from raydl.model.events import Continued, Notice, Paused
 from raydl.scheduler.arrivals import Arrivals, call_off
 from raydl.scheduler.dispatcher import TICK_SECONDS, Dispatcher
 from raydl.scheduler.hedging import Hedging
@@ -42,6 +42,9 @@ from raydl.workers.protocol import (
     Fetched,
     Message,
 )
+
+ALONE_SECONDS = 3.0
+"""Workers take a second or two to start."""
 
 STOPPED_SECONDS = 2.0
 """If the loop wakes this late, the process was suspended (Ctrl-Z), and heard from no node: their
@@ -299,11 +302,21 @@ class Scheduler:
         self._watch.look(self._origins.groups(), self._jobs, now)
         for job in list(self._jobs):
             job.group.wake(job)
-            if now - job.alone_since > job.wants.patience:
-                with self._answering(job):
-                    label = ", ".join(f"{key}={value}" for key, value in job.reach.labels)
-                    which = f"no node with the label {label}" if label else "no node"
-                    raise ClusterError(
-                        f"{which} has been there to fetch with for {job.wants.patience:g}s",
-                        "see `raydl nodes`; the same command goes on from here",
-                    )
+            with self._answering(job):
+                self._look_for_nodes(job, now)
+
+    def _look_for_nodes(self, job: Job, now: float) -> None:
+        """Tell where nobody is there to fetch; raise ClusterError once that lasts too long."""
+        alone, patience = now - job.alone_since, job.wants.patience
+        if alone <= ALONE_SECONDS:
+            return
+        label = ", ".join(f"{key}={value}" for key, value in job.reach.labels)
+        if alone > patience:
+            which = f"no node with the label {label}" if label else "no node"
+            raise ClusterError(
+                f"{which} has been there to fetch with for {patience:g}s",
+                "see `raydl nodes`; the same command goes on from here",
+            )
+        if label and not job.was_alone:
+            job.was_alone = True
+            job.emit(Notice(f"waiting for a node with the label {label}"))

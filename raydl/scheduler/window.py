@@ -105,6 +105,12 @@ class Window(Generic[T]):
         self._waiting[part.start] = (not_before, part)
         heapq.heappush(self._later, (not_before, part.start))
 
+    def hurry(self, now: float) -> None:
+        """What waits to be fetched again waits no longer."""
+        for at, part in list(self._waiting.values()):
+            if at > now:
+                self.put_back(part, now)
+
     def withdraw(self, start: int) -> None:
         """The bytes at ``start`` need not be fetched again: they came after all."""
         self._waiting.pop(start, None)

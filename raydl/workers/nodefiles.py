@@ -31,6 +31,9 @@ LOOK_SECONDS = 0.5
 LOST = "LookupError"
 """What is lost without anybody's fault: the class in the answer."""
 
+LATE, MISSING = "there was no time for it", "the bytes did not come"
+"""What such an answer says."""
+
 Answer = tuple[tuple[str, str, str] | None, Any]
 """What went wrong, as the class of an error, its message and its hint, or None; and the result."""
 
@@ -103,10 +106,18 @@ class NodeFiles:
         return _answer(lambda: self._land(key, start, stop, ref[0], limit))
 
     def land_all(self, key: str, items: list[tuple[int, int, Any]], limit: float) -> list[Answer]:
-        """The same for several: an answer for each ``(start, stop, ref)``."""
+        """The same for several, in ``limit`` seconds all together: an answer for each ``(start,
+        stop, ref)``. What there was no time for is LATE, what did not come MISSING."""
         with contextlib.suppress(Exception):  # each is asked for below, and told of there
             self._bring([ref for _, _, ref in items])
-        return [self.land(key, start, stop, [ref], limit) for start, stop, ref in items]
+        answers: list[Answer] = []
+        until = time.monotonic() + limit
+        for start, stop, ref in items:
+            left = until - time.monotonic()
+            answer = self.land(key, start, stop, [ref], max(0.0, left))
+            is_late = answers and left <= 0 and answer[0] == (LOST, MISSING, "")
+            answers.append(((LOST, LATE, ""), None) if is_late else answer)
+        return answers
 
     def forget(self, key: str, starts: list[int]) -> None:
         """Wait for these bytes no longer."""
@@ -251,7 +262,8 @@ class NodeFiles:
             if time.monotonic() - began > limit:
                 break
         if data is None:
-            raise LookupError("the bytes did not come")
+            is_wanted = self._is_wanted(key, start)
+            raise LookupError(MISSING if is_wanted else "the bytes are not wanted any more")
         if data.nbytes != stop - start:
             raise LookupError(f"{data.nbytes} bytes came instead of {stop - start}")
         file.write(start, data)

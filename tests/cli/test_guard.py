@@ -26,7 +26,7 @@ for name in {ignored}:
     signal.signal(name, signal.SIG_IGN)
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(43))
 first = os.getpid()
-is_here = stand_by()
+is_here = stand_by(starts_ray={starts_ray})
 assert is_here == (os.getpid() == first)
 print("here" if is_here else os.getpid(), flush=True)
 if not is_here:
@@ -41,8 +41,9 @@ if not is_here:
 def begin():
     running = []
 
-    def start(work, ignored=()):
-        program = PROGRAM.format(work=work, ignored=[int(name) for name in ignored])
+    def start(work, ignored=(), starts_ray=False):
+        names = [int(name) for name in ignored]
+        program = PROGRAM.format(work=work, ignored=names, starts_ray=starts_ray)
         process = subprocess.Popen(
             [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True
         )
@@ -67,6 +68,32 @@ def test_what_ends_in_order_is_the_end(begin, code):
     process, _ = begin(f"sys.exit({code})")
     assert process.communicate(timeout=20)[0] == ""
     assert process.returncode == code
+
+
+def test_a_library_that_takes_sigterm_does_not_get_it(begin):
+    """As Ray's does, which does not ask Python."""
+    process, _ = begin("import ctypes; ctypes.CDLL(None).signal(15, 0); time.sleep(60)")
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=20)[0] == ""
+    assert process.returncode == 43
+
+
+def test_a_second_sigterm_does_not_wait(begin):
+    tells = "lambda *_: print('once', flush=True)"
+    process, _ = begin(f"signal.signal(signal.SIGRTMIN, {tells}); time.sleep(60)")
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout.readline() == "once\n"
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    assert process.returncode == 128 + signal.SIGTERM
+
+
+def test_processes_of_a_ray_of_its_own_get_what_they_should(begin):
+    child = "import subprocess; subprocess.run(['sleep', '60'])"
+    process, _ = begin(child, starts_ray=True)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    assert process.returncode == 43
 
 
 def test_signals_go_on_to_it(begin):

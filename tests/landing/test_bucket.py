@@ -19,6 +19,7 @@ from raydl.model.errors import (
     ChecksumError,
     HttpError,
     OutputError,
+    RangesIgnoredError,
     TargetError,
     UsageError,
 )
@@ -345,7 +346,7 @@ def test_no_credentials_are_an_error_of_use(service, source, monkeypatch):
 
 
 def test_an_origin_without_ranges_is_an_error_of_use(service, make_origin):
-    with pytest.raises(UsageError, match="byte ranges"):
+    with pytest.raises(RangesIgnoredError, match="byte ranges"):
         fetch(service, make_origin(DATA, ranges=False))
 
 

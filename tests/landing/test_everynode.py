@@ -24,7 +24,7 @@ from raydl.model.remote import Remote
 from raydl.origin.identity import Identity
 from raydl.output.placedfile import PlacedFile
 from raydl.workers.actor import lost_answer
-from raydl.workers.nodefiles import NodeFiles
+from raydl.workers.nodefiles import LATE, LOST, MISSING, NodeFiles
 from raydl.workers.protocol import Listed
 from tests.landing.nodes import DATA, PART, FakeNode, Worlds
 
@@ -38,7 +38,7 @@ def short_turns(monkeypatch):
     monkeypatch.setattr(everynode, "CLOSE_SECONDS", 0.1)
 
 
-def run(world, turn=lambda world: None):
+def run(world, turn=lambda world: None, most=2000):
     """``turn`` is called before every turn; the clock moves on a tenth of a second with each."""
     every = EveryNode(world.means, TARGET, world.clock)
     taken = every._turn
@@ -47,7 +47,7 @@ def run(world, turn=lambda world: None):
     def next_turn():
         nonlocal turns
         turns += 1
-        assert turns < 2000, (
+        assert turns < most, (
             f"it hangs: {[vars(r) for r in every._replicas]} {every._shipping._shipments}"
         )
         world.now += 0.1
@@ -246,7 +246,7 @@ def test_only_nodes_with_the_label_get_it(tmp_path):
 
 def test_a_label_that_no_node_has_is_told(tmp_path):
     world = Worlds(tmp_path, 2, nodes=["gpu=yes"])
-    with pytest.raises(UsageError, match="no node has the label gpu=yes; `ray start --labels`"):
+    with pytest.raises(UsageError, match="no node has the label gpu=yes; none has one"):
         run(world)
     world.nodes[1].labels = {"ray.io/node-id": "1234", "pool": "cpu"}
     with pytest.raises(UsageError, match="label gpu=yes; there are pool=cpu"):
@@ -584,13 +584,13 @@ def test_ray_that_was_started_anew_on_a_host_is_not_a_node_that_lacks_the_file(t
     old = world.nodes[1]
 
     def turn(world):
-        if world.job is not None and not old.gone:
+        if world.job is not None and not old.gone and world.now > 102:
             after = old.start()
             after.node = "n1#new"
             world.lose(old, listed=False)
             world.join(after)
             world.job.fetchers = world.nodes
-        if world.job is not None:
+        if old.gone:
             world.job.feed(100)
 
     report = run(world, turn)
@@ -670,3 +670,161 @@ def test_what_was_on_its_way_to_a_lost_node_alone_is_fetched_again(tmp_path, mon
     with pytest.raises(IncompleteError, match="n0"):
         run(world, turn)
     assert world.has(full)
+
+
+class Unreachable:
+    """Makes what lies on some nodes not come to others: told after a minute, as workers do."""
+
+    def __init__(self, world, is_cut):
+        self.world, self.is_cut, self.later = world, is_cut, []
+        for node in world.nodes:
+            node.disk = partial(self.disk, node, node.disk)
+
+    def disk(self, node, disk, method, *args, done):
+        items = args[1] if method == "land_all" else []
+        stuck = [self.is_cut(ref.holder.node, node.node) for *_, ref in items]
+        if not any(stuck):
+            disk(method, *args, done=done)
+            return
+        first = stuck.index(True)
+        reasons = [MISSING if at == first else LATE for at in range(len(items))]
+
+        def answer():
+            answers = [
+                ((LOST, reason, ""), None) if is_stuck else node.files.land(args[0], a, b, [ref], 1)
+                for (a, b, ref), is_stuck, reason in zip(items, stuck, reasons, strict=True)
+            ]
+            done(answers)
+
+        self.later.append((self.world.now + 60, answer))
+
+    def turn(self, world):
+        for entry in [entry for entry in self.later if entry[0] <= world.now]:
+            self.later.remove(entry)
+            entry[1]()
+
+
+def test_a_node_from_which_nothing_comes_holds_nobody_up(tmp_path):
+    world = Worlds(tmp_path, 4)
+    cut = Unreachable(world, lambda holder, taker: holder == "n0" != taker)
+    run(world, cut.turn)
+    assert [world.has(node) for node in world.nodes] == [True] * 4
+    assert world.served < 2 * len(DATA)
+    told = [event.text for event in world.events if isinstance(event, Notice)]
+    assert told == ["n0 is no source for others: nothing comes from it to the other nodes"]
+
+
+def test_a_node_to_which_nothing_comes_is_named(tmp_path):
+    world = Worlds(tmp_path, 4)
+    cut = Unreachable(world, lambda holder, taker: taker == "n3" != holder)
+    with pytest.raises(IncompleteError, match=r"1 of 4 .*n3: nothing comes to it from other nodes"):
+        run(world, cut.turn)
+    assert [world.has(node) for node in world.nodes] == [True, True, True, False]
+
+
+def test_of_two_nodes_the_one_to_which_nothing_comes_is_named(tmp_path):
+    world = Worlds(tmp_path, 2)
+    cut = Unreachable(world, lambda holder, taker: taker == "n1" != holder)
+    with pytest.raises(IncompleteError, match="n1: nothing comes to it"):
+        run(world, cut.turn, most=4000)
+    assert [world.has(node) for node in world.nodes] == [True, False]
+
+
+def test_the_time_in_which_the_driver_stood_still_does_not_count(tmp_path):
+    world = Worlds(tmp_path, 3)
+    later, stopped = [], []
+    for node in world.nodes:
+
+        def disk(method, *args, done, disk=node.disk):
+            later.append((world.now + 0.35, partial(disk, method, *args, done=done)))
+
+        node.disk = disk
+
+    def turn(world):
+        if world.job is not None and not stopped:
+            stopped.append(world.now)
+            world.now += 200
+            return
+        for entry in [entry for entry in later if entry[0] <= world.now]:
+            later.remove(entry)
+            entry[1]()
+
+    report = run(world, turn)
+    assert stopped
+    assert all(world.has(node) for node in world.nodes)
+    assert report.seconds < 100
+
+
+@pytest.mark.parametrize("how", ["fails", "hangs"])
+def test_who_has_the_file_has_it_whatever_its_next_worker_says(tmp_path, how):
+    world = Worlds(tmp_path, 3)
+    first = world.nodes[0]
+
+    def turn(world):
+        if world.has(first) and not first.gone:
+            for path in first.folder.rglob(".f.raydl"):
+                path.unlink()
+            world.lose(first)
+            after = first.start()
+            after.before = lambda method, args: (
+                "never" if how == "hangs" and method == "open" else None
+            )
+            world.join(after)
+
+    slow = world.nodes[2]
+    slow.before = lambda method, args: "never" if method == "digest" and world.now < 195 else None
+    with contextlib.suppress(IncompleteError):  # of the one that was only to be slow
+        run(world, turn)
+    told = [event.text for event in world.events if isinstance(event, Notice)]
+    assert first.gone
+    assert not any("n0 does not get the file" in text for text in told)
+
+
+def test_a_copy_that_is_being_opened_is_closed_with_the_others(tmp_path):
+    world = Worlds(tmp_path, 2)
+    world.nodes[1].before = lambda method, args: "never" if method == "open" else None
+
+    def turn(world):
+        if world.has(world.nodes[0]):
+            world.control.cancel()
+
+    with pytest.raises(CancelledError):
+        run(world, turn)
+    assert [method for method, _ in world.nodes[1].calls] == ["open", "close"]
+
+
+def test_two_containers_at_one_address_are_two_nodes(tmp_path):
+    world = Worlds(tmp_path, 3)
+    world.feeds_at_once = False
+    world.nodes[1].node, world.nodes[2].node = "h#aaaa", "h#bbbb"
+
+    def turn(world):
+        if world.job is not None and not world.nodes[-1].gone:
+            if world.nodes[-1].node == "h#bbbb":
+                world.lose(world.nodes[-1], listed=False)
+            world.job.feed(100)
+
+    with pytest.raises(IncompleteError, match="h#bbbb"):
+        run(world, turn)
+
+
+@pytest.mark.parametrize("proof", [True, False])
+@pytest.mark.parametrize("count", [2, 3])
+def test_what_has_rotted_is_read_before_a_copy_of_it_is_blamed(tmp_path, proof, count):
+    run(Worlds(tmp_path, count, proof=proof))
+    world = Worlds(tmp_path, count, proof=proof)
+    rot(world.nodes[1].path("/d/f"))
+    shutil.rmtree(world.nodes[0].path("/d"))
+    with pytest.raises(
+        IncompleteError, match=r"n1: .*does not have its digest any more"
+    ) as lacking:
+        run(world)
+    assert "n0" not in str(lacking.value).partition(": ")[0]
+    assert "--overwrite replaces it" in lacking.value.hint
+    assert world.has(world.nodes[0])
+    after = Worlds(tmp_path, count, proof=proof)
+    with pytest.raises(IncompleteError, match=r"n1: .*exists already"):
+        run(after)
+    mended = Worlds(tmp_path, count, proof=proof, overwrite=True)
+    run(mended)
+    assert all(mended.has(node) for node in mended.nodes)

@@ -188,6 +188,38 @@ def test_whom_it_takes_much_longer_than_others_has_it_sent_by_another():
     assert bench.done == {0: "", 100: "", 200: ""}
 
 
+def overtaken():
+    """A bench where a's PUT of block 0 was late, and b was asked for it, too."""
+    bench = Bench()
+    bench.bring(0, 100, "a")
+    bench.answer("a")
+    bench.bring(100, 200, "b")
+    bench.turn(1000.0)
+    bench.send("b")
+    bench.turn()
+    assert [asked[0] for asked in bench.hands["b"].asked] == ["checksum"]
+    return bench
+
+
+def test_what_was_overtaken_counts_if_it_is_there_first():
+    bench = overtaken()
+    bench.answer("a")
+    assert bench.done == {0: "", 100: ""}
+    bench.answer("b")  # what it was asked for is no use any more
+    bench.bring(200, 250, "b")
+    bench.send("b")
+    assert bench.done == {0: "", 100: "", 200: ""}
+
+
+def test_no_block_is_sent_by_a_third_because_both_are_slow():
+    bench = overtaken()
+    bench.answer("b")
+    bench.turn(10_000.0)
+    assert [asked[0] for asked in bench.hands["a"].asked + bench.hands["b"].asked] == ["put"] * 2
+    bench.answer("b")
+    assert bench.done == {0: "", 100: ""}
+
+
 def test_the_next_try_is_another_nodes():
     bench = Bench()
     bench.bring(0, 100, "a")

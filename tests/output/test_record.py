@@ -130,9 +130,11 @@ def test_it_is_read_for_a_digest_that_is_not_known(target, monkeypatch):
 
     right = hashlib.md5(DATA).hexdigest()
     monkeypatch.setattr(finished, "READ_SIZE", 100)
-    write_record(target, {"sha256": "0" * 64})
+    write_record(target, {"sha256": hashlib.sha256(DATA).hexdigest()})
     assert look(target, proof=right) == (True, "")
     assert look(target, proof=MD5) == (False, "it has another digest")
+    write_record(target, {"sha256": "0" * 64})  # it has rotted since
+    assert look(target, proof=right) == (False, "it does not have its digest any more")
     write_record(target, {"md5": right})
     assert look(target, verify=True) == (True, "")
     write_record(target, {"md5": MD5})

@@ -16,6 +16,7 @@ from raydl.scheduler.failurepolicy import SCOPES, FailurePolicy, Scope, Verdict
 from raydl.scheduler.flights import Flight
 from raydl.scheduler.gauge import Gauge
 from raydl.scheduler.lanes import LaneGroup
+from raydl.scheduler.mirrorchoice import After, MirrorChoice
 from raydl.scheduler.mirrors import Mirror, Mirrors
 from raydl.scheduler.nodestate import NodeState
 from raydl.workers.protocol import HERE
@@ -207,6 +208,26 @@ def test_a_node_that_was_set_aside_asks_once_and_later_and_later():
     assert not court.blame.may_ask(node, place, now)
     assert court.blame.served(court.flight("a"), now)
     assert court.blame.may_ask(node, place, now)
+
+
+def choice_after(refused_at):
+    court = Court()
+    choice = MirrorChoice(court.mirror_choice, [].append, lambda _: None)
+    for began in refused_at:
+        assert not choice.is_complaint(court.flight(HERE, began), REFUSED, began + 0.1)
+    return court, choice
+
+
+def test_refused_connections_beside_others_that_go_on_are_too_many():
+    court, choice = choice_after([5.0, 6.0])
+    assert choice.after_refusal(court.flight(HERE, 4.0)) is After.TOO_MANY
+    assert choice.after_refusal(court.flight(HERE, 4.0)) is After.NOTHING
+
+
+def test_refused_connections_before_any_other_are_an_origin_that_was_gone():
+    court, choice = choice_after([5.0, 6.0])
+    assert choice.after_refusal(court.flight(HERE, 7.0)) is After.BACK
+    assert choice.after_refusal(court.flight(HERE, 4.0)) is After.NOTHING
 
 
 def test_scopes_have_words():

@@ -92,6 +92,19 @@ def test_retries_come_first_the_nearest_to_the_head_before_all():
     assert window.take(7.0, 10) == second
 
 
+def test_retries_that_need_not_wait_any_more():
+    window: Window[bytes] = Window(Plan(Coverage(), 20, 10, 2), 20)
+    first, second = window.take(0, 10), window.take(0, 10)
+    assert first is not None
+    assert second is not None
+    window.put_back(first, 6.0)
+    window.put_back(second, 90.0)
+    assert window.take(1.0, 10) is None
+    window.hurry(1.0)
+    assert [window.take(1.0, 10), window.take(1.0, 10)] == [first, second]
+    assert window.take(100.0, 10) is None
+
+
 def test_a_part_larger_than_the_window_is_given_out_alone():
     window: Window[bytes] = Window(Plan(Coverage(), 20, 10, 2), 5)
     task = window.take(0, 10)

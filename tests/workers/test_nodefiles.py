@@ -11,7 +11,7 @@ from raydl.model.remote import Remote
 from raydl.origin.identity import Identity
 from raydl.output.placedfile import PlacedFile
 from raydl.workers import nodefiles
-from raydl.workers.nodefiles import NodeFiles, open_spec
+from raydl.workers.nodefiles import LATE, LOST, MISSING, NodeFiles, open_spec
 from tests.conftest import random_bytes
 
 DATA = random_bytes(50_000)
@@ -204,9 +204,10 @@ def test_bytes_that_are_lost_or_of_another_length(files, store, target):
 def test_several_at_once(files, store, target):
     good(files.open("k", spec(target)))
     store.objects["a"], store.objects["c"] = DATA[:10], DATA[20:30]
-    items = [(0, 10, "a"), (10, 20, "broken"), (20, 30, "c")]
-    first, second, third = files.land_all("k", items, 0)
-    assert (first[0], second[0][0], third[0]) == (None, "LookupError", None)
+    items = [(0, 10, "a"), (10, 20, "broken"), (20, 30, "c"), (30, 40, "broken")]
+    first, second, third, fourth = files.land_all("k", items, 0.01)
+    assert (first[0], third[0]) == (None, None)
+    assert (second[0], fourth[0]) == ((LOST, MISSING, ""), (LOST, LATE, ""))
     assert files.read("k", 20, 30)[1] == DATA[20:30]
 
 
@@ -228,7 +229,7 @@ def test_nobody_waits_for_what_is_not_wanted(files, store, target, end):
     else:
         files.close("k")
     thread.join(DEADLINE)
-    assert results == [(("LookupError", "the bytes did not come", ""), None)]
+    assert results == [(("LookupError", "the bytes are not wanted any more", ""), None)]
     assert files._unwanted == set()
 
 
