@@ -815,9 +815,8 @@ def test_what_has_rotted_is_read_before_a_copy_of_it_is_blamed(tmp_path, proof, 
     world = Worlds(tmp_path, count, proof=proof)
     rot(world.nodes[1].path("/d/f"))
     shutil.rmtree(world.nodes[0].path("/d"))
-    with pytest.raises(
-        IncompleteError, match=r"n1: .*does not have its digest any more"
-    ) as lacking:
+    why = r"n1: .*does not have its digest any more"
+    with pytest.raises(IncompleteError, match=why) as lacking:
         run(world)
     assert "n0" not in str(lacking.value).partition(": ")[0]
     assert "--overwrite replaces it" in lacking.value.hint

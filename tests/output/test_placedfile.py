@@ -534,3 +534,48 @@ def test_a_given_digest_allows_for_a_part_without_a_validator(target, no_leaks):
         assert file.written == Coverage([(0, 10)])
     with closing(placed(target, found)) as file:
         assert not file.written.size
+
+
+def test_a_late_write_of_an_ended_run_is_not_taken_for_what_came_after_it(tmp_path):
+    """It makes the file longer; what lies before it is a hole."""
+    target = tmp_path / "f"
+    leave(target, (0, 1000))
+    late = os.open(tmp_path / "f.part", os.O_WRONLY)
+    with closing(sink(target)) as first:
+        first.write(memoryview(DATA)[first.written : 5000])
+        os.pwrite(late, DATA[60_000:70_000], 60_000)
+    os.close(late)
+    with closing(sink(target)) as second:
+        assert second.written == 5000
+        second.write(memoryview(DATA)[5000:])
+        second.finish()
+    assert target.read_bytes() == DATA
+
+
+def test_what_starts_over_is_another_file_where_somebody_may_still_write(tmp_path):
+    target = tmp_path / "f"
+    leave(target, (0, 1000))
+    late = os.open(tmp_path / "f.part", os.O_WRONLY)
+    with closing(sink(target, resume=False)) as again:
+        again.write(memoryview(DATA))
+        os.pwrite(late, b"old", 500)
+        again.finish()
+    os.close(late)
+    assert target.read_bytes() == DATA
+
+
+def test_two_that_no_lock_keeps_apart(tmp_path, monkeypatch):
+    """One empties no file that the other has digested, and both know who has it."""
+    monkeypatch.setattr("raydl.output.partfile.lock_file", lambda descriptor: True)
+    target = tmp_path / "f"
+    with closing(placed(target)) as first:
+        put(first, 0, SIZE // 2)
+        with closing(placed(target, resume=False)) as second:
+            with contextlib.suppress(OutputError, TargetError):
+                fill(first)
+            with pytest.raises((OutputError, TargetError)):
+                first.publish()
+            fill(second)
+            assert second.digest() == SHA256
+            second.publish()
+    assert target.read_bytes() == DATA
