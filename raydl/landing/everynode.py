@@ -346,5 +346,7 @@ def _no_such_label(
     label = ", ".join(f"{key}={value}" for key, value in wanted)
     # Those that Ray gives every node, such as its id, would be a long list.
     given = {f"{k}={v}" for labels in nodes for k, v in labels.items() if "ray.io/" not in k}
-    known = f"there are {', '.join(sorted(given))}" if given else "none has one that was given to it"
+    known = (
+        f"there are {', '.join(sorted(given))}" if given else "none has one that was given to it"
+    )
     return UsageError(f"no node has the label {label}", known)
