@@ -1,12 +1,13 @@
-"""raydl: download one file with every machine of a Ray cluster at once.
+"""raydl: download with every machine of a Ray cluster at once.
 
     >>> import raydl
     >>> report = raydl.fetch(url)  # "https://example.org/big.iso", say
 
 ``fetch`` downloads to a file, ``fetch_async`` does so for asyncio, ``start`` in the background,
-and ``events`` tells what happens. ``stream`` gives the bytes in order, ``open`` a file object and
-``refs`` Ray objects, without a disk. ``probe`` asks the origin what it offers, ``nodes`` lists the
-cluster and ``disconnect`` lets go of it. Errors are subclasses of ``RaydlError``.
+``events`` tells what happens, and ``fetch_many`` downloads many files. ``stream`` gives the bytes
+in order, ``open`` a file object and ``refs`` Ray objects, without a disk. ``probe`` asks the origin
+what it offers, ``nodes`` lists the cluster and ``disconnect`` lets go of it. Errors are subclasses
+of ``RaydlError``.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         events,
         fetch,
         fetch_async,
+        fetch_many,
         nodes,
         open,
         probe,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
         CancelledError,
         ChecksumError,
         ClusterError,
+        FilesFailedError,
         HttpError,
         IncompleteError,
         NetworkError,
@@ -49,6 +52,8 @@ if TYPE_CHECKING:
         WrongAnswerError,
     )
     from raydl.model.events import Event
+    from raydl.model.item import Item
+    from raydl.model.manyreport import FileReport, ManyReport
     from raydl.model.parts import PartRef
     from raydl.model.remote import Remote
     from raydl.model.report import NodeShare, Report
@@ -59,6 +64,7 @@ _HOMES = {
     "events": "api.functions",
     "fetch": "api.functions",
     "fetch_async": "api.functions",
+    "fetch_many": "api.functions",
     "nodes": "api.functions",
     "open": "api.functions",
     "probe": "api.functions",
@@ -69,6 +75,9 @@ _HOMES = {
     "Node": "cluster.session",
     "Download": "download.handle",
     "Event": "model.events",
+    "FileReport": "model.manyreport",
+    "Item": "model.item",
+    "ManyReport": "model.manyreport",
     "NodeShare": "model.report",
     "Options": "settings.options",
     "PartRef": "model.parts",
@@ -78,13 +87,13 @@ _HOMES = {
 }
 
 __all__ = [
-    "fetch", "fetch_async", "start", "events", "stream", "open", "refs", "probe", "nodes",
-    "disconnect",
+    "fetch", "fetch_async", "fetch_many", "start", "events", "stream", "open", "refs", "probe",
+    "nodes", "disconnect",
     "Options", "Checksum", "Remote", "Report", "NodeShare", "Node", "Event", "Download",
-    "RemoteFile", "PartRef",
+    "RemoteFile", "PartRef", "Item", "ManyReport", "FileReport",
     "RaydlError", "UsageError", "NetworkError", "TimedOutError", "HttpError", "WrongAnswerError",
     "OriginChangedError", "RangesIgnoredError", "ChecksumError", "TargetError", "OutputError",
-    "ClusterError", "IncompleteError", "CancelledError",
+    "ClusterError", "IncompleteError", "FilesFailedError", "CancelledError",
     "__version__",
 ]  # fmt: skip
 

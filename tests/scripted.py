@@ -81,7 +81,7 @@ class Handler(BaseHTTPRequestHandler):
     def serve(self, seen: Seen, **changes: Any) -> None:
         """The right answer, or with some of its properties changed."""
         origin = self.origin
-        data = origin.data
+        data = origin.at(seen)
         asked = seen.range if origin.ranges else None
         if asked is not None and asked[0] >= len(data):
             self.start(416, {"Content-Range": f"bytes */{len(data)}", "Content-Length": "0"})
@@ -145,6 +145,8 @@ class Origin:
     rules: list[Rule] = field(default_factory=list)
     requests: list[Seen] = field(default_factory=list)
     lock: Any = field(default_factory=threading.Lock)
+    files: dict[str, bytes] = field(default_factory=dict)
+    """What is at some paths instead of ``data``."""
     release: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Origin:
@@ -160,6 +162,10 @@ class Origin:
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
+
+    def at(self, seen: Seen) -> bytes:
+        """What is where that request asks."""
+        return self.files.get(seen.path.partition("?")[0], self.data)
 
     def url(self, path: str = "/file.bin") -> str:
         return f"http://127.0.0.1:{self.port}{path}"
@@ -221,7 +227,7 @@ def changed(**changes: Any) -> Behaviour:
 
 
 def ignore_range(handler: Handler, seen: Seen) -> bool:
-    data = handler.origin.data
+    data = handler.origin.at(seen)
     handler.start(200, {**handler.origin.headers, "Content-Length": str(len(data))})
     with suppress(OSError):
         handler.wfile.write(data)
@@ -263,11 +269,13 @@ def shorter(count: int) -> Behaviour:
 
 def begin(handler: Handler, seen: Seen, count: int) -> None:
     """Announce everything that was asked for, and send the first ``count`` bytes of it."""
-    first, last = seen.range or (0, len(handler.origin.data) - 1)
-    body = handler.origin.data[first : last + 1]
+    data = handler.origin.at(seen)
+    first, last = seen.range or (0, len(data) - 1)
+    last = min(last, len(data) - 1)
+    body = data[first : last + 1]
     headers = {**handler.origin.headers, "Content-Length": str(len(body))}
     if seen.range:
-        headers["Content-Range"] = f"bytes {first}-{last}/{len(handler.origin.data)}"
+        headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
     handler.start(206 if seen.range else 200, headers)
     handler.wfile.write(body[:count])
 

@@ -26,9 +26,10 @@ MAY = {
     "scheduler": {"model", "workers"},
     "landing": {"model", "settings", "origin", "output", "workers", "scheduler"},
     "download": STAGES,
-    "api": STAGES | {"download"},
-    "gui": STAGES | {"download", "node", "api"},
-    "cli": STAGES | {"download", "node", "api", "gui"},
+    "many": STAGES | {"download"},
+    "api": STAGES | {"download", "many"},
+    "gui": STAGES | {"download", "many", "node", "api"},
+    "cli": STAGES | {"download", "many", "node", "api", "gui"},
 }
 """Each package, and which of ours it may import beside itself."""
 
@@ -39,7 +40,7 @@ FOREIGN = {
     "requests": "origin",
     "urllib3": "origin",
     "ray": "cluster",
-    "tqdm": "view/progress.py",
+    "tqdm": "view",
     "typer": "cli",
     "fsspec": "api/filesystem.py",
     "ipywidgets": "view/widget.py",
@@ -50,6 +51,9 @@ FOREIGN = {
     "cryptography": "node/tls.py",
     "tkinter": "gui",
     "tkinterdnd2": "gui",
+    "pyarrow": "many",
+    "pandas": "model/manyreport.py",
+    "sqlite3": "many/ledger.py",
 }
 """Each library outside, and the one place that imports it: its errors become ours there."""
 

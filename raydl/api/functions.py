@@ -5,9 +5,10 @@ The examples are run by a test: in them ``url`` is the address of a file, here o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from raydl.cluster.address import ClusterChoice, choose
 from raydl.cluster.connection import disconnect as disconnect
@@ -17,10 +18,13 @@ from raydl.download.handle import Download
 from raydl.download.reader import RemoteFile
 from raydl.download.sinkchoice import Output
 from raydl.download.transfer import Transfer, transfer
+from raydl.many.lists import entries
+from raydl.many.run import Order, run_many
 from raydl.model.control import Control
 from raydl.model.errors import RangesIgnoredError, UsageError
 from raydl.model.eventlog import note, note_quietly
 from raydl.model.events import Event, Probed
+from raydl.model.manyreport import ManyReport
 from raydl.model.parts import PartRef
 from raydl.model.remote import Remote
 from raydl.model.report import Report
@@ -64,6 +68,41 @@ fetch.__doc__ = f"""{fetch.__doc__}
 
 {describe_options("    ")}
 """
+
+
+def fetch_many(
+    items: Iterable[Any],
+    directory: str | os.PathLike[str] | None = None,
+    *,
+    name: str | None = None,
+    if_changed: bool = False,
+    report: str | None = None,
+    on_event: Callable[[Event], None] | None = None,
+    **options: Unpack[OptionKeywords],
+) -> ManyReport:
+    """Download many files into ``directory``, with every node of the cluster, or this machine.
+
+    ``items`` are URLs, (URL, path), (URL, path, digest), mappings with ``url``, ``path``, ``size``
+    and ``digest``, or ``Item`` objects; they are read as there is room for them. A path is relative
+    to the directory; without one a file is named by its URL, or by ``name``, a template such as
+    ``"{host}/{path}"``. ``if_changed`` asks for files that came before, and fetches those that
+    have changed. ``report`` is a file for what became of each: ``.jsonl``, ``.csv``, ``.parquet``.
+
+    One file's failure ends no other: the report tells of it. The same call again goes on: what is
+    there, whole, is left alone. Raises RaydlError for what ends all of it, such as a full disk.
+
+        >>> report = raydl.fetch_many([(url, "a/one.iso"), (url, "a/two.iso")], "many")
+        >>> report.done, report.failed, report.size
+        (2, 0, 10000000)
+        >>> raydl.fetch_many([(url, "a/one.iso")], "many").skipped
+        1
+    """
+    chosen: Any = dict(options)
+    if directory is not None:
+        chosen["output_dir"] = os.fspath(directory)
+    preview = (lambda: entries(items)) if isinstance(items, Sequence) else None
+    order = Order(entries(items), preview, name, if_changed, report)
+    return run_many(order, Options.of(chosen), on_event)
 
 
 async def fetch_async(

@@ -14,6 +14,42 @@ from raydl.settings.config import Setting, config_files, options_from, settings
 from raydl.settings.options import IN_BYTES, Options, option_fields
 
 Url = Annotated[str, typer.Argument(metavar="URL", help="An http or https URL.")]
+Urls = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="URL...", help="http or https URLs.", show_default=False),
+]
+Listed = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-i",
+        "--input-file",
+        metavar="FILE",
+        help="Fetch the files of a list: a URL a line, or URL, tab, path, tab, digest; .jsonl, "
+        ".csv or .parquet with url, path, size, digest; - for standard input.",
+    ),
+]
+Base = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="The list has digests and names (SHA256SUMS) below this URL."),
+]
+Name = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEMPLATE",
+        help="Names of many files, of {host}, {path}, {name} and {number} [default: {name}].",
+    ),
+]
+IfChanged = Annotated[
+    bool, typer.Option("--if-changed", help="Of many files that came before, fetch changed ones.")
+]
+ReportTo = Annotated[
+    str | None,
+    typer.Option(
+        "--report",
+        metavar="FILE",
+        help="What became of each of many files, as .jsonl, .csv or .parquet.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to standard output.")]
 Address = Annotated[
     str | None,

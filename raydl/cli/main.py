@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -13,11 +14,25 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from raydl import __version__
-from raydl.cli.flags import Address, Json, Url, options_of, settings_of, with_options
+from raydl.cli.flags import (
+    Address,
+    Base,
+    IfChanged,
+    Json,
+    Listed,
+    Name,
+    ReportTo,
+    Url,
+    Urls,
+    options_of,
+    settings_of,
+    with_options,
+)
 from raydl.cli.guard import ends_in_order, stand_by
 from raydl.cli.outcome import StandardOutput, raise_on_signals, run
 from raydl.cluster.address import may_be_cluster
 from raydl.model.errors import ClusterError, OutputError, UsageError, exit_codes
+from raydl.model.weburl import check_url
 from raydl.settings.config import options_from
 from raydl.settings.options import Options
 
@@ -30,15 +45,15 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Download one file with every machine of a Ray cluster at once.",
+    help="Download with every machine of a Ray cluster at once.",
 )
 
 
 @app.command(epilog=EXIT_CODES)
 @with_options()
 def fetch(
-    url: Url,
     flags: dict[str, Any],
+    urls: Urls = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -49,14 +64,31 @@ def fetch(
             "origin's name].",
         ),
     ] = None,
+    listed: Listed = None,
+    base: Base = None,
+    name: Name = None,
+    if_changed: IfChanged = False,
+    report_to: ReportTo = None,
     as_json: Json = False,
 ) -> None:
     """Download URL with all nodes of the cluster.
 
-    Without a Ray cluster this machine downloads alone.
+    Several URLs, or a list of them (-i), go to --output-dir, or here. Without a Ray cluster this
+    machine downloads alone.
     """
     from raydl.download.download import run as download
 
+    many = {"--base": base, "--name": name, "--if-changed": if_changed, "--report": report_to}
+    if listed or len(urls or ()) > 1:
+        if output is not None:
+            raise UsageError("-o is for one file", "many go to --output-dir DIR")
+        _fetch_many(urls, listed, base, name, if_changed, report_to, options_of(flags), as_json)
+        return
+    if not urls:
+        raise UsageError("there is nothing to fetch", "raydl fetch URL, or -i FILE for a list")
+    if given := [flag for flag, value in many.items() if value]:
+        raise UsageError(f"{' and '.join(given)}: for many files", "give several URLs, or -i FILE")
+    url = urls[0]
     if as_json and output == "-":
         raise UsageError(
             "--json and -o - both want standard output", "use --progress json: it has the report"
@@ -71,6 +103,39 @@ def fetch(
     report = download(url, output, options)
     if as_json:
         print(json.dumps(report.to_dict()))
+
+
+def _fetch_many(
+    urls: list[str] | None,
+    listed: list[str] | None,
+    base: str | None,
+    name: str | None,
+    if_changed: bool,
+    report_to: str | None,
+    options: Options,
+    as_json: bool,
+) -> None:
+    from raydl.many.lists import STANDARD_INPUT, all_of
+    from raydl.many.run import Order, run_many
+    from raydl.model.errors import FilesFailedError
+
+    for url in urls or []:
+        check_url(url)
+
+    def read() -> Iterator[Any]:
+        return all_of(urls or [], listed or [], base)
+
+    preview = None if STANDARD_INPUT in (listed or []) else read
+    report = run_many(Order(read(), preview, name, if_changed, report_to), options)
+    if as_json:
+        print(json.dumps(report.to_dict()))
+    if report.failed:
+        error = FilesFailedError(
+            f"{report.failed:,} of {report.files:,} files failed",
+            "the same command tries these again" + ("" if report_to else "; --report names them"),
+        )
+        error.report = report
+        raise error
 
 
 def _alone(options: Options, output: str | None) -> Options:

@@ -43,6 +43,7 @@ class Actor:
     def __init__(self, ray: ModuleType, handle: Any, grouped: bool) -> None:
         self._ray, self._handle = ray, handle
         self._fetch = handle.fetch.options(num_returns=2)
+        self._small = handle.small.options(num_returns=2)
         self._last = -1
         # A thread of its own in the actor: it answers while all lanes are busy.
         self._pulse, self._cancel, self._rest = (
@@ -116,6 +117,25 @@ class Actor:
     ) -> None:
         """Have it give bytes of its copy: ``done`` gets what became of it, and the payload."""
         answer, data = self._read.remote(key, start, stop)
+        payload = ObjectPayload(data)
+
+        def answered(future: Any) -> None:
+            error = future.exception()
+            done(future.result() if error is None else ActorLost(reason_of(error)), payload)
+
+        answer.future().add_done_callback(answered)
+
+    def small(
+        self,
+        source: tuple[tuple[Any, ...], str | None],
+        ticket: int,
+        wishes: list[tuple[Any, ...]],
+        pace: float,
+        done: Callable[[Any, ObjectPayload], None],
+    ) -> None:
+        """Have it fetch small files: ``done`` gets what became of them, and their bytes."""
+        self._last = max(self._last, ticket)
+        answer, data = self._small.remote(*source, ticket, wishes, pace)
         payload = ObjectPayload(data)
 
         def answered(future: Any) -> None:

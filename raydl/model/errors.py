@@ -116,6 +116,14 @@ class IncompleteError(RaydlError):
     report: Any = None
 
 
+class FilesFailedError(RaydlError):
+    """Some of many files failed; ``report`` tells of each."""
+
+    exit_code = 11
+    meaning = "some of many files failed: the report names them, the same command goes on"
+    report: Any = None
+
+
 INTERRUPTED = 130
 
 

@@ -36,6 +36,11 @@ def file_name(content_disposition: str | None, url: str) -> str:
     return FALLBACK
 
 
+def is_obeyed(name: str) -> bool:
+    """Whether raydl itself would obey a file of that name."""
+    return bool(_OBEYED.fullmatch(name)) or name.startswith(".raydl")
+
+
 def plain_name(text: str) -> str:
     """``text`` reduced to a name that cannot leave its directory; empty if nothing is left."""
     name = re.split(r"[/\\]", text)[-1]

@@ -106,6 +106,21 @@ class Remote:
         """The strongest of the digests that the origin states."""
         return self.digests[0] if self.digests else None
 
+    def source(self, timeout: float) -> Source:
+        """What lanes need to ask for byte ranges of it."""
+        return Source(
+            url=self.final_url,
+            size=self.size,
+            etag=self.etag,
+            last_modified=self.last_modified,
+            access=self.access,
+            timeout=timeout,
+            weak_etag=self.weak_etag,
+            weak_date=self.weak_date,
+            media_type=self.media_type,
+            coding=self.coding,
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """The public part as plain data, URLs without their secrets."""
         return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.cookiejar import CookieJar
 
 from raydl.model.failure import Failure
@@ -12,7 +12,7 @@ from raydl.origin.body import fill, read_text, settle
 from raydl.origin.faults import OriginFailure
 from raydl.origin.headers import content_length, parse_content_range
 from raydl.origin.redirects import Requester
-from raydl.origin.remotes import remote_from_get, remote_from_head, remote_of
+from raydl.origin.remotes import remote_from_get, remote_from_head, remote_of, what_came
 
 OnBytes = Callable[[int], None]
 """Gets the number of bytes of each read."""
@@ -103,6 +103,33 @@ class Origin:
             # Of an answer that turned out not to fit, nothing counts.
             return 0 if error.failure.kind == "wrong" else got, error.failure
         return got, None
+
+    def read_small(
+        self,
+        url: str,
+        into: memoryview,
+        known: Mapping[str, str] | None = None,
+        on_bytes: OnBytes = lambda _: None,
+    ) -> tuple[Remote | None, int]:
+        """The file at ``url`` and its first bytes, with one request that brings a small one whole.
+
+        ``into`` is filled as far as the file goes; nothing is read of one that does not tell where
+        it ends, or serves no byte ranges and is larger. ``known`` are headers that ask for nothing
+        but a change, and None stands for a file that has none. Raises OriginFailure.
+        """
+        headers = {"Range": f"bytes=0-{into.nbytes - 1}", **(known or {})}
+        with self._requester.send("GET", url, headers) as response:
+            if known and response.status_code == 304:
+                settle(self._requester, response)
+                return None, 0
+            remote, count = what_came(url, self._requester.access, response, into.nbytes)
+            got = 0
+            for piece in fill(self._requester, response, into[:count]):
+                got += piece
+                on_bytes(piece)
+            if count or remote.size == 0:
+                settle(self._requester, response)
+            return remote, got
 
     def read_whole(
         self, source: Source, take: Callable[[], memoryview], give: Callable[[int], None]

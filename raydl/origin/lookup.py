@@ -16,7 +16,7 @@ from raydl.model import backoff
 from raydl.model.control import Control
 from raydl.model.events import Emit, Notice, Unanswered
 from raydl.model.failure import Failure
-from raydl.model.remote import Access, Remote, Source
+from raydl.model.remote import Access
 from raydl.model.units import format_duration
 from raydl.origin import Origin, OriginFailure
 from raydl.origin.access import access_of
@@ -35,22 +35,6 @@ MOST_WAITS = 2.0
 """Timeouts that all of a question may take: addresses that are dead, redirects, a slow answer."""
 
 T = TypeVar("T")
-
-
-def source_of(remote: Remote, options: Options) -> Source:
-    """What lanes need to ask for byte ranges of it."""
-    return Source(
-        url=remote.final_url,
-        size=remote.size,
-        etag=remote.etag,
-        last_modified=remote.last_modified,
-        access=remote.access,
-        timeout=options.timeout,
-        weak_etag=remote.weak_etag,
-        weak_date=remote.weak_date,
-        media_type=remote.media_type,
-        coding=remote.coding,
-    )
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ _PLAIN = re.compile(r"\\?([0-9a-fA-F]{32,128})(?:\s+\*?(.+))?")
 GetText = Callable[[str, int], str]
 
 
-class _Listed(NamedTuple):
+class Listed(NamedTuple):
     """A line of a list: the file's path in pieces, none where it has no name."""
 
     path: tuple[str, ...]
@@ -80,7 +80,7 @@ def find_digest(text: str, names: list[str], where: str) -> Checksum:
     what sha256sum and its kin write, tagged (BSD) or not; the algorithm of untagged ones follows
     from their length. A list of one digest without a name is for any file. Raises UsageError.
     """
-    listed = list(_entries(text))
+    listed = list(listed_in(text))
     ways = [fits(listed, name) for fits in (_fitting, _namesakes) for name in names]
     if found := next(filter(None, ways), None):
         return _strongest(found, names[0], where)
@@ -95,7 +95,7 @@ def find_digest(text: str, names: list[str], where: str) -> Checksum:
     raise UsageError(f"{where} has no digest of {names[0]}", f"it has {others}")
 
 
-def _fitting(listed: list[_Listed], name: str) -> list[_Listed]:
+def _fitting(listed: list[Listed], name: str) -> list[Listed]:
     """The lines whose whole path fits the end of ``name``, those that fit most of it."""
     pieces = _pieces(name)
     fit = [one for one in listed if one.path and pieces[-len(one.path) :] == one.path]
@@ -103,12 +103,12 @@ def _fitting(listed: list[_Listed], name: str) -> list[_Listed]:
     return [one for one in fit if len(one.path) == longest]
 
 
-def _namesakes(listed: list[_Listed], name: str) -> list[_Listed]:
+def _namesakes(listed: list[Listed], name: str) -> list[Listed]:
     """The lines of files that lie elsewhere and have the same name."""
     return [one for one in listed if one.path and one.path[-1:] == _pieces(name)[-1:]]
 
 
-def _strongest(listed: list[_Listed], name: str, where: str) -> Checksum:
+def _strongest(listed: list[Listed], name: str, where: str) -> Checksum:
     """The one digest by the strongest algorithm, of what must be one file."""
     algorithm = min((one.checksum.algorithm for one in listed), key=ALGORITHMS.index)
     best = [one for one in listed if one.checksum.algorithm == algorithm]
@@ -126,15 +126,16 @@ def _pieces(path: str) -> tuple[str, ...]:
     return tuple(piece for piece in path.split("/") if piece not in ("", "."))
 
 
-def _entries(text: str) -> Iterator[_Listed]:
+def listed_in(text: str) -> Iterator[Listed]:
+    """What is on the lines of a list of digests."""
     for line in text.splitlines():
         tagged, plain = _TAGGED.fullmatch(line.strip()), _PLAIN.fullmatch(line.strip())
         try:
             if tagged:
-                yield _Listed(_pieces(tagged[2]), Checksum.parse(f"{tagged[1]}:{tagged[3]}"))
+                yield Listed(_pieces(tagged[2]), Checksum.parse(f"{tagged[1]}:{tagged[3]}"))
             elif plain and len(plain[1]) in BY_LENGTH:
                 checksum = Checksum(BY_LENGTH[len(plain[1])], plain[1].lower())
-                yield _Listed(_pieces(plain[2] or ""), checksum)
+                yield Listed(_pieces(plain[2] or ""), checksum)
         except UsageError:
             continue
 

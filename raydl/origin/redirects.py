@@ -104,14 +104,15 @@ class Requester:
         """The answer of ``url`` itself, which is shown what it may be of what ``owner`` is."""
         with self.translated():
             allowed = shown(self.access, owner, url)
-            carried = CaseInsensitiveDict([*allowed.headers, *headers.items()])
-            request = self._session.prepare_request(requests.Request(method, url, carried))
-            settings = self._session.merge_environment_settings(
-                request.url, self._proxies(url), True, self._verify, None
+            return self._session.ask(
+                method,
+                url,
+                CaseInsensitiveDict([*allowed.headers, *headers.items()]),
+                timeout=self.timeout,
+                verify=self._verify,
+                cert=self._certificate if allowed.certificate is not None else None,
+                proxies=self._proxies(url),
             )
-            settings["cert"] = self._certificate if allowed.certificate is not None else None
-            timeouts = (self.timeout, self.timeout)
-            return self._session.send(request, timeout=timeouts, allow_redirects=False, **settings)
 
     def _target(self, response: requests.Response) -> str | None:
         with self.translated():

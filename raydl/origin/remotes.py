@@ -11,7 +11,7 @@ import requests
 from raydl.model.failure import Failure
 from raydl.model.naming import file_name
 from raydl.model.remote import Access, Remote
-from raydl.origin.answers import check_framing
+from raydl.origin.answers import check_framing, status_failure
 from raydl.origin.credentialscope import shown
 from raydl.origin.digestheaders import stated_digests
 from raydl.origin.faults import OriginFailure
@@ -59,6 +59,34 @@ def remote_from_get(url: str, access: Access, response: requests.Response) -> Re
     if size is None:
         why += " and does not tell the size"
     return remote_of(url, access, response, size, False, why)
+
+
+def what_came(
+    url: str, access: Access, response: requests.Response, most: int
+) -> tuple[Remote, int]:
+    """What the answer to a request for the first ``most`` bytes says, and how many of them come.
+
+    Raises OriginFailure.
+    """
+    content_range = parse_content_range(response.headers.get("Content-Range"))
+    if response.status_code == 416 and content_range is not None and content_range[2] == 0:
+        return remote_of(url, access, response, 0, True), 0
+    if response.status_code not in (200, 206):
+        raise OriginFailure(status_failure(response))
+    if response.status_code == 200:
+        remote = remote_from_get(url, access, response)
+        return remote, remote.size if remote.size is not None and remote.size <= most else 0
+    check_framing(response)
+    first, last, size = content_range or (None, None, None)
+    length = content_length(response.headers)
+    if first != 0 or last is None or last >= most or length not in (None, last + 1):
+        raise OriginFailure(
+            Failure("wrong", "the origin's answer to a request for the first bytes makes no sense")
+        )
+    if size is None:
+        why = "the origin does not tell its size"
+        return remote_of(url, access, response, None, False, why), 0
+    return remote_of(url, access, response, size, True), last + 1
 
 
 def remote_of(

@@ -14,7 +14,7 @@ from raydl.model.events import Emit, Notice
 from raydl.model.remote import Remote, Source
 from raydl.model.weburl import check_url, redact
 from raydl.origin.identity import Identity
-from raydl.origin.lookup import FIRST_BUDGET, Asking, source_of
+from raydl.origin.lookup import FIRST_BUDGET, Asking
 from raydl.origin.userinfo import split_auth
 from raydl.settings.options import Options
 
@@ -50,7 +50,7 @@ class Located:
     @property
     def source(self) -> Source:
         """What lanes need to ask for byte ranges of it."""
-        return source_of(self.remote, self.options)
+        return self.remote.source(self.options.timeout)
 
     def again(self) -> Source:
         """The source by now: a URL that was signed may have expired. Raises RaydlError."""

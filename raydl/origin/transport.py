@@ -22,6 +22,7 @@ class Transport(HTTPAdapter):
         self.is_cut = False
         self._insecure = insecure
         self._sockets: list[Any] = []
+        self._latest: tuple[Any, Any] = (None, None)
         super().__init__()
 
     def cut(self) -> None:
@@ -34,6 +35,15 @@ class Transport(HTTPAdapter):
         """Called by HTTPAdapter as it begins."""
         super().init_poolmanager(*args, **kwargs)
         self._watch(self.poolmanager)
+
+    def get_connection_with_tls_context(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        """Called by HTTPAdapter for each request; what comes to one host comes to one pool."""
+        key = (request.url.split("/", 3)[:3], args, kwargs)
+        known, pool = self._latest
+        if known != key or pool.pool is None:
+            pool = super().get_connection_with_tls_context(request, *args, **kwargs)
+            self._latest = key, pool
+        return pool
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> PoolManager:
         """Called by HTTPAdapter for each request through ``proxy``."""

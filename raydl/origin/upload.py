@@ -54,15 +54,15 @@ class Uploader:
         try:
             if self.aborted:
                 return Receipt(failure=Failure("cancelled", "cancelled"))
-            body = _Body(pieces)
-            request = self._session.prepare_request(requests.Request("PUT", url, dict(headers)))
-            request.body = body  # type: ignore[assignment]
-            request.headers["Content-Length"] = str(len(body))
-            settings = self._session.merge_environment_settings(
-                request.url, {}, True, self._verify, None
-            )
-            response = self._session.send(
-                request, timeout=(timeout, timeout), allow_redirects=False, **settings
+            response = self._session.ask(
+                "PUT",
+                url,
+                headers,
+                timeout=timeout,
+                verify=self._verify,
+                cert=None,
+                proxies={},
+                body=_Body(pieces),
             )
             with contextlib.closing(response):
                 return _receipt(response, timeout)

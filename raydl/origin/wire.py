@@ -15,6 +15,9 @@ MOST_HEADER = 256 << 10
 """Bytes of a status line, its header and whatever interim answers came before them."""
 
 
+NEARLY = 0.5
+"""Seconds by which a header may come later than its time."""
+
 _FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n]*\r?\n")
 _FOLDED = re.compile(rb"[ \t][^\r\n]*\r?\n")
 
@@ -116,6 +119,8 @@ class _Way(io.RawIOBase):
         self._sock, self._raw = sock, raw
         self.timeout = sock.gettimeout()
         self._until: float | None = None
+        self._waits = self.timeout
+        """The timeout that the socket has: each change of it costs a switch of threads."""
         self._room = 0
         self.is_cut_off = False
 
@@ -126,7 +131,12 @@ class _Way(io.RawIOBase):
     def free(self) -> None:
         if self._until is not None:
             self._until = None
-            self._sock.settimeout(self.timeout)
+            self._wait(self.timeout)
+
+    def _wait(self, seconds: float | None) -> None:
+        if seconds != self._waits:
+            self._sock.settimeout(seconds)
+            self._waits = seconds
 
     def readable(self) -> bool:
         return True
@@ -137,7 +147,8 @@ class _Way(io.RawIOBase):
         left = self._until - time.monotonic()
         if left <= 0:
             raise TimeoutError
-        self._sock.settimeout(left)
+        if self._waits is None or left < self._waits - NEARLY:
+            self._wait(left)
         count = self._read(buffer)
         self._room -= count
         if self._room < 0:

@@ -54,7 +54,7 @@ class PartFile:
             self.path.replace(self.target)
             return
         try:
-            _name(self.path, self.target)
+            give_name(self.path, self.target)
         except FileExistsError:
             raise TargetError(
                 f"{self.target} has come into being meanwhile",
@@ -83,7 +83,7 @@ class PartFile:
             ending = f".bad.{number}" if number else ".bad"
             bad = self.target.with_name(self.target.name + ending)
             with contextlib.suppress(FileExistsError):
-                _name(self.path, bad)
+                give_name(self.path, bad)
                 return bad
         raise AssertionError("unreachable")
 
@@ -144,7 +144,7 @@ class PartFile:
         return None
 
 
-def _name(path: Path, name: Path) -> None:
+def give_name(path: Path, name: Path) -> None:
     """Rename a file, but never to a name that is taken. Raises FileExistsError and OSError."""
     try:
         os.link(path, name)

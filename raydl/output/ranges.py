@@ -66,3 +66,22 @@ def reserve(fd: int, size: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if there.st_size < size:
         os.ftruncate(fd, size)
+
+
+def sync_file_system(path: Path) -> None:
+    """Bring everything that was written to the file system of ``path`` to its disk. Raises OSError.
+
+    See syncfs(2); where there is none, that of all file systems.
+    """
+    import ctypes  # takes milliseconds, of every start
+
+    sync = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if sync is None:
+        os.sync()
+        return
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        if sync(fd):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    finally:
+        os.close(fd)

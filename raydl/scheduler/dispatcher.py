@@ -14,12 +14,9 @@ from raydl.scheduler.job import Job
 from raydl.scheduler.lanes import LaneGroup, Lanes
 from raydl.scheduler.mirrors import Mirror
 from raydl.scheduler.nodes import Nodes
+from raydl.workers.protocol import tickets
 
 TICK_SECONDS = 0.1
-
-_tickets = count()
-"""Never the same twice in a process: a worker that goes from one download to the next must not
-match a late cancel to the wrong request."""
 
 
 class Dispatcher:
@@ -182,7 +179,7 @@ class Dispatcher:
 
     def _launch(self, job: Job, part: Part, lanes: Lanes, mirror: Mirror, now: float) -> None:
         node, group = lanes.node, lanes.group
-        flight = Flight(next(_tickets), job, part, lanes, mirror, now)
+        flight = Flight(next(tickets), job, part, lanes, mirror, now)
         self._flights[flight.ticket] = flight
         node.flights[flight.ticket] = job.flights[flight.ticket] = flight
         job.racing.setdefault(part.start, []).append(flight)

@@ -35,8 +35,8 @@ Render = Callable[[Event], None]
 
 
 @contextlib.contextmanager
-def renderer(style: str, stream: TextIO | None = None) -> Iterator[Render]:
-    """A function that shows events in ``style``.
+def renderer(style: str, stream: TextIO | None = None, many: bool = False) -> Iterator[Render]:
+    """A function that shows events in ``style``; ``many``: those of a run of many files.
 
     ``auto`` is a widget in a notebook, a bar on a terminal, and else plain lines; those of a
     notebook go to its standard output, for what is on the other one looks like an error.
@@ -48,7 +48,7 @@ def renderer(style: str, stream: TextIO | None = None) -> Iterator[Render]:
         style, out = "none", io.StringIO()
     if style == "auto":
         style = "bar" if out.isatty() else "plain"
-    shown = _shown(style, out)
+    shown = _shown_of_many(style, out) if many else _shown(style, out)
     try:
         yield shown
     finally:
@@ -70,6 +70,13 @@ def _shown(style: str, out: TextIO) -> Any:
 
         return Widget()
     return {"bar": Bar, "plain": Plain, "json": JsonLines, "none": Silent}[style](out)
+
+
+def _shown_of_many(style: str, out: TextIO) -> Any:
+    from raydl.view.filesprogress import FilesBar, FilesPlain
+
+    ways = {"bar": FilesBar, "plain": FilesPlain, "widget": FilesPlain}
+    return {**ways, "json": JsonLines, "none": Silent}[style](out)
 
 
 class Silent:
@@ -153,7 +160,7 @@ class Bar(Silent):
         self._status.take(event)
         match event:
             case Progress() | CopiesNow():
-                self._draw(_fields(self._status, _width(self._stream)))
+                self._draw(_fields(self._status, width_of(self._stream)))
             case Verifying() if self._status.copies is None:
                 if self._status.progress is not None:
                     self._draw("verifying")
@@ -179,7 +186,7 @@ class Bar(Silent):
     def _draw(self, text: str) -> None:
         status = self._status
         layout = "{percentage:3.0f} % |{bar}| " + text if status.total else text
-        width = _width(self._stream)
+        width = width_of(self._stream)
         if self._bar is None:
             from tqdm import tqdm  # only where a bar is drawn
 
@@ -242,7 +249,7 @@ def _fields(status: DownloadStatus, width: int) -> str:
     return text.removesuffix(", ")
 
 
-def _width(stream: TextIO) -> int:
+def width_of(stream: TextIO) -> int:
     """Columns to draw in: short of the edge, or the ^C that terminals echo would wrap the line."""
     try:
         columns = os.get_terminal_size(stream.fileno()).columns

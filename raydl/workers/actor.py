@@ -115,6 +115,29 @@ class ActorTeam:
             self._lost(self, type(error).__name__)
             done(lost_answer(type(error).__name__), None)
 
+    def small(
+        self,
+        ticket: int,
+        source: Source,
+        wishes: list[tuple[Any, ...]],
+        pace: float,
+        done: Callable[[Any, Payload | None], None],
+    ) -> None:
+        """Have small files fetched; ``done`` gets what became of them, None where it is lost."""
+
+        def answered(answer: Any, payload: Payload) -> None:
+            if isinstance(answer, ActorLost):
+                self._lost(self, answer.reason)
+                done(None, None)
+            else:
+                done(answer, payload)
+
+        try:
+            self.actor.small(source.pack(), ticket, wishes, pace, answered)
+        except Exception as error:  # the connection to Ray has gone
+            self._lost(self, type(error).__name__)
+            done(None, None)
+
     def _ask(self, call: Callable[..., None], done: Callable[[Any], None]) -> None:
         def answered(answer: Any) -> None:
             if isinstance(answer, ActorLost):

@@ -8,6 +8,7 @@ while a download runs.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import count
 from typing import Any, NamedTuple, Protocol
 
 from raydl.model.errors import RaydlError
@@ -16,6 +17,10 @@ from raydl.model.parts import Part
 from raydl.model.remote import Source
 
 HERE = "this machine"
+
+tickets = count()
+"""Of requests, never the same twice in a process: a worker that goes from one download to the next
+must not match a late cancel to the wrong request."""
 
 
 class Payload(Protocol):

@@ -14,26 +14,28 @@ import socket
 import threading
 import time
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from raydl.cluster.objects import bring, get_object, get_objects
 from raydl.model.failure import Failure
-from raydl.model.remote import Source
+from raydl.model.remote import Access, Source
 from raydl.origin import Origin
 from raydl.workers.nodefiles import NodeFiles
 from raydl.workers.puts import Puts
 from raydl.workers.sharedfiles import SharedFiles
+from raydl.workers.smallfiles import Outcome, SmallFiles, Wish
 
 
-class _Request:
-    """A request in flight."""
+class Request:
+    """A request in flight, or several after each other. ``got`` are bytes."""
 
     def __init__(self, origin: Origin) -> None:
         self.origin = origin
         self.got = 0
 
     def tally(self, count: int) -> None:
+        """So many bytes more came."""
         self.got += count
 
 
@@ -46,7 +48,7 @@ class Worker:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._requests: dict[int, _Request] = {}
+        self._requests: dict[int, Request] = {}
         self._idle: dict[tuple[Any, float], list[Origin]] = {}
         self._received = self._most = 0
         self._cancelled: set[int] = set()
@@ -57,17 +59,28 @@ class Worker:
         self, source: Source, ticket: int, start: int, stop: int, into: memoryview
     ) -> tuple[int, Failure | None]:
         """Read ``[start, stop)`` into ``into``; see ``Origin.read_part``."""
-        kind = (source.access, source.timeout)
-        with self._lock:
-            if self._closed or ticket <= self._over or ticket in self._cancelled:
-                self._cancelled.discard(ticket)
+        with self.lent(source.access, source.timeout, ticket) as request:
+            if request is None:
                 return 0, Failure("cancelled", "cancelled")
-            idle = self._idle.get(kind)
-            origin = idle.pop() if idle else Origin(*kind)
-            request = self._requests[ticket] = _Request(origin)
-            self._most = max(self._most, len(self._requests))
+            return request.origin.read_part(source, start, stop, into, request.tally)
+
+    @contextlib.contextmanager
+    def lent(self, access: Access, timeout: float, ticket: int) -> Iterator[Request | None]:
+        """A connection for what has this ticket, kept for the next; None where that is over."""
+        kind = (access, timeout)
+        with self._lock:
+            is_over = self._closed or ticket <= self._over or ticket in self._cancelled
+            self._cancelled.discard(ticket)
+            if not is_over:
+                idle = self._idle.get(kind)
+                origin = idle.pop() if idle else Origin(*kind)
+                request = self._requests[ticket] = Request(origin)
+                self._most = max(self._most, len(self._requests))
+        if is_over:
+            yield None
+            return
         try:
-            return origin.read_part(source, start, stop, into, request.tally)
+            yield request
         finally:
             with self._lock:
                 del self._requests[ticket]
@@ -102,8 +115,9 @@ class Worker:
         """End every request up to ticket ``last``, and forget the origins and credentials."""
         with self._lock:
             self._over = max(self._over, last)
-            for request in self._requests.values():
-                request.origin.abort()  # before it can be put back
+            for ticket, request in self._requests.items():
+                if ticket <= last:  # this may come late, when the next download has begun
+                    request.origin.abort()  # before it can be put back
             idle = [origin for origins in self._idle.values() for origin in origins]
             self._idle.clear()
             self._cancelled.clear()
@@ -114,7 +128,8 @@ class Worker:
         """End every request, for good."""
         with self._lock:
             self._closed = True
-        self.rest(self._over)
+            last = max(self._requests, default=0)
+        self.rest(max(last, self._over))
 
 
 class NodeWorker:
@@ -125,6 +140,7 @@ class NodeWorker:
         self._files = NodeFiles(get_object, bring)
         self._puts = Puts(get_objects)
         self._shared = SharedFiles(get_object)
+        self._small = SmallFiles(self._worker.lent)
         self._copy = copy
         self._monitor = os.environ.get("_RAYDL_MONITOR")
 
@@ -149,6 +165,20 @@ class NodeWorker:
         if not got:
             return meta, None
         return meta, self._sent(view[:got])
+
+    def small(
+        self,
+        source: tuple[Any, ...],
+        ca: str | None,
+        ticket: int,
+        wishes: list[tuple[Any, ...]],
+        pace: float,
+    ) -> tuple[list[Outcome], Any]:
+        """Fetch small files: see ``SmallFiles.fetch``. What became of them, and their bytes."""
+        kept = bytearray()
+        files = [Wish(*wish) for wish in wishes]
+        outcomes = self._small.fetch(Source.unpack(source, ca), ticket, files, pace, kept)
+        return outcomes, self._sent(memoryview(kept)) if kept else None
 
     def _sent(self, data: memoryview) -> Any:
         # PickleBuffer goes to the object store and back without a copy by pickle; a Ray Client

@@ -80,7 +80,9 @@ def test_a_library_that_takes_sigterm_does_not_get_it(begin):
 
 def test_a_second_sigterm_does_not_wait(begin):
     tells = "lambda *_: print('once', flush=True)"
-    process, _ = begin(f"signal.signal(signal.SIGRTMIN, {tells}); time.sleep(60)")
+    ready = "print('ready', flush=True)"
+    process, _ = begin(f"signal.signal(signal.SIGRTMIN, {tells}); {ready}; time.sleep(60)")
+    assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGTERM)
     assert process.stdout.readline() == "once\n"
     process.send_signal(signal.SIGTERM)

@@ -127,7 +127,7 @@ def test_a_reader_that_goes_away(make_origin, here):
 @pytest.mark.parametrize(
     ("args", "code", "says"),
     [
-        (["fetch"], 2, "Missing argument 'URL'"),
+        (["fetch"], 2, "there is nothing to fetch; raydl fetch URL"),
         (["fetch", "URL", "--pats", "3"], 2, "--pats"),
         (["fetch", "URL", "--parts", "0"], 2, "--parts: 0 is out of bounds; from 1 to"),
         (["fetch", "URL", "--part-size", "big"], 2, "'big' is not a size"),
@@ -313,7 +313,7 @@ class TestInterrupted:
     [
         ("flag", ["URL", "--checksum", "md5:12"], 2, "--checksum: "),
         ("flag", ["URL", "--pats", "3"], 2, "No such option: --pats"),
-        ("flag", [], 2, "Missing argument 'URL'"),
+        ("flag", [], 2, "there is nothing to fetch"),
         ("flag", ["example.org/x"], 2, "example.org/x has no scheme"),
         ("flag", ["MISSING"], 4, "answered 404"),
         ("flag", ["URL", "-o", "-", "--json"], 2, "--json and -o - both want standard output"),
@@ -542,7 +542,7 @@ def test_a_failure_is_an_object_with_json(origin, here, args, code, name, says):
         ["https://h/x?key=hunter2"],
         ["https://an na:hunter2'@h/x"],
         ["anna:hunter2@h/x"],
-        ["fetch", "http://h/", "https://anna:hunter2@h/x"],
+        ["fetch", "http://h/", "anna:hunter2@h/x"],
         ["fetch", "http://h/", "-H", "X:", "Authorization: Bearer hunter2"],
         ["fetch", "http://h/", "--usr", "anna:hunter2"],
         ["fetch", "http://h/", "--usr=anna:hunter2"],

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from raydl.model import events as module
+from raydl.model import fileevents
 from raydl.model.coverage import Coverage
 from raydl.model.errors import OutputError
 from raydl.model.events import Event, Failed
+from raydl.model.manyreport import FileReport, ManyReport
 from raydl.model.parts import Plan
 from raydl.model.remote import Remote
 from raydl.model.report import NodeShare, Report
@@ -29,13 +31,22 @@ SAMPLES = {
 }
 KINDS = [
     c
-    for _, c in inspect.getmembers(module, inspect.isclass)
+    for where in (module, fileevents)
+    for _, c in inspect.getmembers(where, inspect.isclass)
     if issubclass(c, Event) and c is not Event
 ]
 
 
+REPORTS = {
+    "FileEnded": FileReport(3, "http://h/f", "f", "done"),
+    "AllEnded": ManyReport("d", 1, 2, 0, 5, 1.0),
+}
+
+
 def sample(kind):
     values = {}
+    if kind.__name__ in REPORTS:
+        return kind(REPORTS[kind.__name__])
     for field in dataclasses.fields(kind):
         values[field.name] = SAMPLES.get(field.name, "text" if field.type == "str" else 3)
     return kind(**values)

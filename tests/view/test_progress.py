@@ -18,7 +18,7 @@ from raydl.model.events import (
     Verifying,
 )
 from raydl.model.report import Report
-from raydl.view.progress import BESIDE_BAR, OF_COPIES, WITHOUT_BAR, _width, renderer
+from raydl.view.progress import BESIDE_BAR, OF_COPIES, WITHOUT_BAR, renderer, width_of
 from tests.view.copies import SIZE, copy, now, report_of
 
 MIB = 1 << 20
@@ -151,7 +151,7 @@ def test_the_width_is_that_of_the_terminal_that_is_drawn_on(monkeypatch):
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, b"\x18\0\x3c\0\0\0\0\0")  # 24 lines of 60
     monkeypatch.setenv("COLUMNS", "200")
     with open(ours, "rb"), open(theirs, "w") as stream, renderer("bar", stream) as render:
-        assert _width(stream) == 56
+        assert width_of(stream) == 56
         render(moved(5))
 
 

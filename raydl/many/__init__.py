@@ -1,0 +1,1 @@
+"""Many files in one run: lists, names, small files in batches, one account of all."""

@@ -1,0 +1,159 @@
+"""What became of each file, counted and written down; memory does not grow with their number."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import IO
+
+from raydl.many.host import Task
+from raydl.many.ledger import Known, Ledger
+from raydl.many.settling import Settling
+from raydl.model.errors import RaydlError
+from raydl.model.events import Emit
+from raydl.model.fileevents import FileEnded, FilesNow
+from raydl.model.manyreport import DONE, FAILED, SKIPPED, FileReport, ManyReport, line_of
+from raydl.model.weburl import redact
+from raydl.workers.smallfiles import Brought
+
+SHOW_SECONDS, SAVE_SECONDS = 0.25, 0.1
+
+Write = Callable[[FileReport], None]
+"""Puts a line into the report that the user wants."""
+
+
+class Account:
+    """Counts, tells, and keeps the ``ledger``; ``write`` gets what became of each file."""
+
+    def __init__(
+        self, ledger: Ledger, settling: Settling, emit: Emit, write: Write, total: int | None
+    ) -> None:
+        self._settling = settling
+        self._ledger, self._emit, self._write, self._total = ledger, emit, write, total
+        self.counts: Counter[str] = Counter()
+        self.size = self.retries = 0
+        self.large: Callable[[], int] = lambda: 0
+        """Bytes so far of large files that are under way."""
+        self.nodes: Counter[str] = Counter()
+        self._came: list[tuple[bytes, Known]] = []
+        self._failures: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
+        weakref.finalize(self, self._failures.close)
+        self._show_at = self._save_at = 0.0
+
+    def done(self, task: Task, brought: Brought, node: str) -> None:
+        """It is there, whole."""
+        self.size += brought.size
+        self.nodes[node] += bool(node)
+        known = Known(
+            task.path, brought.size, brought.written, brought.etag, brought.last_modified,
+            brought.digest, "",
+        )  # fmt: skip
+        self._came.append((task.key, known))
+        self._ended(task, DONE, brought.size, digest=brought.digest)
+
+    def skipped(self, task: Task, size: int) -> None:
+        """It was there."""
+        self._ended(task, SKIPPED, size)
+
+    def same(self, task: Task) -> None:
+        """It has not changed."""
+        self._ledger.forget(task.key)
+        self._ended(task, SKIPPED, task.item.size or 0)
+
+    def failed(self, task: Task, error: RaydlError) -> None:
+        """It is not there."""
+        if task.key:
+            self._ledger.forget(task.key)
+        self._ended(task, FAILED, 0, error)
+
+    def unreadable(self, number: int, error: RaydlError) -> None:
+        """A line names no file."""
+        self._tell(_failed(number, "", "", error))
+
+    def look(self, now: float, lanes: int) -> None:
+        """Show how far it is, and save what is known, every now and then."""
+        self._settling.look(now)
+        if now >= self._show_at:
+            self._show_at = now + SHOW_SECONDS
+            self._show(lanes)
+        if now >= self._save_at:
+            self._save_at = now + SAVE_SECONDS
+            self.save()
+
+    def finish(self) -> None:
+        """Save what is known, and see that it is on the disk."""
+        self.save()
+        if self.counts[DONE]:
+            self._settling.finish()
+
+    def save(self) -> None:
+        """Bring to the ledger what came."""
+        if self._came:
+            self._ledger.add(self._came)
+            self._ledger.save()
+            self._came = []
+
+    def report(self, directory: str, seconds: float) -> ManyReport:
+        """All of it."""
+        self._show(0)
+        self._failures.flush()
+        return ManyReport(
+            directory=directory,
+            done=self.counts[DONE],
+            skipped=self.counts[SKIPPED],
+            failed=self.counts[FAILED],
+            size=self.size,
+            seconds=seconds,
+            retries=self.retries,
+            nodes=dict(self.nodes),
+            _failures=self._read,
+        )
+
+    def _read(self) -> Iterator[FileReport]:
+        self._failures.seek(0)
+        for line in self._failures:
+            yield FileReport(**json.loads(line))
+
+    def _show(self, lanes: int) -> None:
+        counts = self.counts
+        self._emit(
+            FilesNow(
+                done=counts[DONE],
+                skipped=counts[SKIPPED],
+                failed=counts[FAILED],
+                total=self._total,
+                fetched=self.size + self.large(),
+                lanes=lanes,
+                retries=self.retries,
+            )
+        )
+
+    def _ended(
+        self,
+        task: Task,
+        state: str,
+        size: int,
+        error: RaydlError | None = None,
+        digest: str = "",
+    ) -> None:
+        item = task.item
+        if error is not None:
+            self._tell(_failed(item.number, item.url, task.path, error))
+        else:
+            url = redact(item.url)
+            self._tell(FileReport(item.number, url, task.path, state, size, digest=digest))
+
+    def _tell(self, report: FileReport) -> None:
+        self.counts[report.state] += 1
+        if report.state == FAILED:
+            self._failures.write(line_of(report) + "\n")
+        self._write(report)
+        self._emit(FileEnded(report, file=report.number))
+
+
+def _failed(number: int, url: str, path: str, error: RaydlError) -> FileReport:
+    kind, problem = type(error).__name__, error.message
+    return FileReport(number, redact(url), path, FAILED, error=kind, problem=problem)

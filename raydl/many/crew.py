@@ -1,0 +1,387 @@
+"""Fetches many files: small ones in batches by lanes everywhere, large ones one by one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from raydl.cluster.address import ClusterChoice
+from raydl.download.machines import machines
+from raydl.landing.desk import Desk
+from raydl.many.account import Account
+from raydl.many.hands import Hand, HereHand, NodeHand
+from raydl.many.host import Host, Task
+from raydl.many.hosts import Hosts
+from raydl.many.intake import Intake
+from raydl.many.large import LargeFiles
+from raydl.many.saving import Saver
+from raydl.model import backoff
+from raydl.model import errors as error_classes
+from raydl.model.control import Control
+from raydl.model.errors import ClusterError, OutputError, RaydlError, TargetError
+from raydl.model.events import Emit, Notice
+from raydl.model.failure import Failure
+from raydl.settings.options import Options
+from raydl.workers.actor import ActorTeam
+from raydl.workers.protocol import HERE, ConnectFailed, Disconnected, Message, Payload, tickets
+from raydl.workers.smallfiles import (
+    DONE,
+    FAILED,
+    LARGE,
+    SAME,
+    UNASKED,
+    Brought,
+    Outcome,
+    Wish,
+)
+
+MOST_TRIES = 5
+"""Of one file, where nothing else was chosen: others wait for the end of the run, too."""
+
+MOST_LOSSES = 20
+
+OVERDUE_SECONDS = 5.0
+"""A batch that takes so much longer than it should is given up where other files wait in it."""
+
+AGAIN_SECONDS = 0.2
+
+JOIN_SECONDS = 2.0
+"""Workers pay where this machine alone would need longer."""
+
+START_SECONDS = 30.0
+"""How long workers may take to start."""
+
+UNREACHED = ("connect", "proxy", "tls")
+TOO_MANY = (429, 503)
+
+
+@dataclass(eq=False)
+class Flight:
+    """A batch that a hand fetches."""
+
+    ticket: int
+    host: Host
+    hand: Hand
+    tasks: list[Task]
+    began: float
+    is_given_up: bool = field(default=False)
+
+
+class Crew:
+    """One run. ``run`` is called by the thread of the download."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        account: Account,
+        directory: Path,
+        choice: ClusterChoice,
+        options: Options,
+        emit: Emit,
+        control: Control,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._intake, self._account, self._directory = intake, account, directory
+        self._choice, self._options, self._emit = choice, options, emit
+        self._control = control
+        self._desk = Desk(control, self._joined, self._left, clock)
+        self._hosts = Hosts(options, emit)
+        self._hands: dict[str, Hand] = {}
+        self._flights: dict[int, Flight] = {}
+        self._saver = Saver(options.max_memory // 2, self._desk.post)
+        self._large = LargeFiles(options, self._desk.post, self._large_ended)
+        self._is_held = False
+        self._alone_since = self._desk.clock()
+
+    def run(self) -> None:
+        """Until there is an account of every file. Raises RaydlError."""
+        self._control.watch(lambda: None, self._hold)
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._large.close)
+            stack.callback(self._saver.close)
+            options, labels = self._options, self._options.fetch_nodes
+            if options.fetch_here and not labels:
+                here = HereHand()
+                self._hands[HERE] = here
+                stack.callback(here.close)
+            if self._choice.how != "none":
+                # Threads have no labels: where some are asked for, this machine is a node, too.
+                as_node = options.fetch_here and bool(labels)
+                stack.enter_context(machines.cluster(self._choice, as_node, self._pays, self._hear))
+            self._desk.run(self._turn)
+
+    def _turn(self) -> bool:
+        now = self._desk.clock()
+        self._must_have_hands(now)
+        self._take_in(now)
+        busy = self._give_out(now)
+        for host in self._hosts:
+            host.tempo.look(host in busy, now)
+        self._give_up_late(now)
+        self._account.look(now, sum(self._hands_flying()))
+        is_over = self._intake.is_over and not self._flights and self._large.is_idle
+        return is_over and self._saver.is_idle and all(host.is_idle for host in self._hosts)
+
+    def _hold(self, paused: bool) -> None:
+        self._is_held = paused
+        self._large.hold(paused)
+
+    # --- who fetches ---
+
+    def _must_have_hands(self, now: float) -> None:
+        """Raise ClusterError where there has been nobody to fetch for too long."""
+        if self._hands:
+            self._alone_since = now
+        elif now - self._alone_since > max(START_SECONDS, self._options.timeout):
+            raise ClusterError(
+                f"no node has been there to fetch with for {now - self._alone_since:.0f}s",
+                "see `raydl nodes`; the same command goes on from here",
+            )
+
+    def _pays(self) -> bool:
+        waiting = sum(len(host) * host.seconds / host.tempo.lanes for host in list(self._hosts))
+        return not self._options.fetch_here or waiting > JOIN_SECONDS or not self._intake.is_over
+
+    def _hear(self, message: Message) -> None:
+        if isinstance(message, ConnectFailed | Disconnected) and HERE in self._hands:
+            self._desk.post(partial(self._alone, message.error))
+        else:
+            self._desk.hear(message)
+
+    def _alone(self, error: RaydlError) -> None:
+        """The cluster cannot be used, and this machine can do it alone."""
+        self._emit(Notice(f"going on without the cluster: {error}"))
+        for node in [node for node in self._hands if node != HERE]:
+            self._left(node, "the cluster is gone")
+
+    def _joined(self, team: ActorTeam) -> None:
+        labels = self._options.fetch_nodes
+        if all(team.labels.get(key) == value for key, value in labels):
+            self._left(team.node, "it has another worker")
+            self._hands[team.node] = NodeHand(team)
+            self._fleet_changed()
+
+    def _left(self, node: str, reason: str) -> None:  # noqa: ARG002 - as Desk calls it
+        hand = self._hands.pop(node, None)
+        for flight in [f for f in self._flights.values() if f.hand is hand]:
+            self._lose(flight)
+        self._fleet_changed()
+
+    def _fleet_changed(self) -> None:
+        for host in self._hosts:
+            host.tempo.fleet(len(self._hands), self._desk.clock())
+
+    def _hands_flying(self) -> Iterator[int]:
+        return (hand.flying for hand in self._hands.values())
+
+    # --- what is to be fetched ---
+
+    def _take_in(self, now: float) -> None:
+        """Read on in the list, as far as there is use for it."""
+        room = self._intake.room(sum(len(host) for host in self._hosts))
+        if room and not self._intake.is_over:
+            self._desk.post(_nothing)  # there may be more to take in, without waiting for anything
+        for task in self._intake.take(room):
+            try:
+                self._hosts.add(task, max(1, len(self._hands)), now)
+            except RaydlError as error:
+                self._account.failed(task, error)
+
+    def _give_out(self, now: float) -> set[Host]:
+        """Give lanes something to do; returns the hosts of which all lanes have."""
+        busy: set[Host] = set()
+        if self._is_held:
+            return busy
+        for host in self._hosts:
+            host.ripen(now)
+            while host.may_ask(now):
+                hand = self._free_hand(host, now)
+                if hand is None:
+                    break
+                self._start(host, hand, now)
+            if len(host):
+                busy.add(host)
+        return busy
+
+    def _free_hand(self, host: Host, now: float) -> Hand | None:
+        """The one with the fewest batches under way, of those that may ask there."""
+        able = [
+            hand
+            for hand in self._hands.values()
+            if not host.rests(hand.node, now) and (self._is_here(hand) or self._saver.has_room)
+        ]
+        return min(able, key=lambda hand: hand.flying, default=None)
+
+    @staticmethod
+    def _is_here(hand: Hand) -> bool:
+        """Whether it puts files on this machine's disk itself."""
+        return isinstance(hand, HereHand)
+
+    def _start(self, host: Host, hand: Hand, now: float) -> None:
+        flight = Flight(next(tickets), host, hand, host.batch(hand.seconds), now)
+        self._flights[flight.ticket] = flight
+        host.flying += 1
+        hand.flying += 1
+        is_here = self._is_here(hand)
+        wishes = [self._wish(task, is_here) for task in flight.tasks]
+
+        def done(outcomes: list[Outcome], payload: Payload | None) -> None:
+            self._desk.post(lambda: self._fetched(flight, outcomes, payload))
+
+        hand.fetch(flight.ticket, host.source, wishes, host.tempo.pace, done)
+
+    def _wish(self, task: Task, is_here: bool) -> Wish:
+        item, options = task.item, self._options
+        target = os.path.join(self._directory, task.path)  # noqa: PTH118 - for each of many files
+        return Wish(
+            task.url,
+            target if is_here else None,
+            str(item.digest or ""),
+            options.origin_digest,
+            item.size,
+            options.overwrite or task.replace,
+            task.etag,
+            task.last_modified,
+        )
+
+    def _give_up_late(self, now: float) -> None:
+        for flight in self._flights.values():
+            usual = len(flight.tasks) * max(flight.host.seconds, flight.host.tempo.pace)
+            if (
+                len(flight.tasks) > 1
+                and not flight.is_given_up
+                and now - flight.began > OVERDUE_SECONDS + 10 * usual
+            ):
+                flight.is_given_up = True
+                flight.hand.cancel(flight.ticket)
+
+    # --- what came ---
+
+    def _land(self, flight: Flight) -> bool:
+        if self._flights.pop(flight.ticket, None) is None:
+            return False
+        flight.host.flying -= 1
+        flight.hand.flying -= 1
+        return True
+
+    def _lose(self, flight: Flight) -> None:
+        """Its node is gone."""
+        if self._land(flight):
+            for task in flight.tasks:
+                task.losses += 1
+                if task.losses > MOST_LOSSES:
+                    self._account.failed(task, Failure("lane", "its node was lost").to_error())
+                else:
+                    flight.host.put_back([task])
+
+    def _fetched(self, flight: Flight, outcomes: list[Outcome], payload: Payload | None) -> None:
+        if not self._land(flight):
+            if payload is not None:
+                payload.release()
+            return
+        now, host, node = self._desk.clock(), flight.host, flight.hand.node
+        came: list[tuple[Task, Brought]] = []
+        unasked: list[Task] = []
+        files = size = 0
+        for task, (state, *rest) in zip(flight.tasks, outcomes, strict=True):
+            if state == UNASKED:
+                unasked.append(task)
+                continue
+            if state != FAILED:
+                files += 1
+            if state == DONE:
+                brought = Brought(*rest)
+                size += brought.size
+                host.served(node, brought.seconds)
+                came.append((task, brought))
+            elif state == SAME:
+                self._account.same(task)
+            elif state == LARGE:
+                self._large.add(task, self._directory / task.path)
+            else:
+                self._failed(flight, task, rest, now)
+        host.put_back(unasked)
+        host.tempo.came(files, size, now)
+        if payload is not None and any(task for task, b in came if b.size):
+            self._saver.save(
+                payload, [(self._wish(t, True), t, b) for t, b in came], node, self._saved
+            )
+        else:
+            if payload is not None:
+                payload.release()
+            for task, brought in came:
+                self._saved(task, brought, node, None)
+
+    def _saved(self, task: Task, brought: Brought, node: str, error: RaydlError | None) -> None:
+        if error is not None:
+            self._account.failed(task, error)
+            self._must_go_on(error)
+        else:
+            self._account.done(task, brought, node)
+
+    def _failed(self, flight: Flight, task: Task, rest: list[object], now: float) -> None:
+        host, kind = flight.host, rest[0]
+        if kind == "error":
+            name, message, hint = (str(text) for text in rest[1:])
+            error = getattr(error_classes, name, RaydlError)(message, hint)
+            if isinstance(error, TargetError) and self._may_be_ours(host, task, now):
+                return
+            self._account.failed(task, error)
+            self._must_go_on(error)
+            return
+        failure = Failure(*rest)  # type: ignore[arg-type]
+        if kind == "cancelled":  # it was late, or before it in the batch another one was
+            task.tries += 1
+            host.retry(task, now)
+            return
+        if failure.status in TOO_MANY:
+            host.tempo.complained(host.seconds, now)
+            if failure.retry_after is not None:
+                host.until = max(host.until, now + backoff.delay(1, failure.retry_after))
+            task.losses += 1
+            if task.losses <= MOST_LOSSES:
+                host.put_back([task])
+                return
+        if kind in UNREACHED and host.unreached(flight.hand.node, now):
+            host.put_back([task])
+            return
+        task.tries += 1
+        most = min(self._options.retries, MOST_TRIES - 1)
+        if not failure.retryable or task.tries > most:
+            tries = f" ({task.tries} tries)" if task.tries > 1 else ""
+            self._account.failed(task, failure.to_error(tries))
+        else:
+            self._account.retries += 1
+            host.retry(task, now + backoff.delay(task.tries, failure.retry_after))
+
+    def _may_be_ours(self, host: Host, task: Task, now: float) -> bool:
+        """Whether another line for the same file brought it, of which may not be heard yet."""
+        if self._intake.is_there(task):
+            return True
+        task.tries += 1
+        if task.tries < MOST_TRIES:
+            host.retry(task, now + AGAIN_SECONDS)
+        return task.tries < MOST_TRIES
+
+    def _must_go_on(self, error: RaydlError) -> None:
+        """Raise ``error`` where every other file would fail by it, too."""
+        if isinstance(error, OutputError) and any(
+            words in error.message for words in ("the disk is full", "quota", "read-only")
+        ):
+            raise error
+
+    def _large_ended(self, task: Task, brought: Brought | None, error: RaydlError | None) -> None:
+        if brought is not None:
+            self._account.done(task, brought, "")
+        elif error is not None:
+            self._account.failed(task, error)
+            self._must_go_on(error)
+
+
+def _nothing() -> None:
+    """It is time for another turn."""

@@ -1,0 +1,106 @@
+"""Who fetches small files: threads of this process, or the worker of a node."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from raydl.model.remote import Source
+from raydl.workers.actor import ActorTeam
+from raydl.workers.protocol import HERE, Payload
+from raydl.workers.smallfiles import UNASKED, Outcome, SmallFiles, Wish
+from raydl.workers.worker import Worker
+
+CLOSE_SECONDS = 0.5
+
+Done = Callable[[list[Outcome], "Payload | None"], None]
+"""Gets what became of each file, and the bytes of those without a target; from any thread."""
+
+
+class Hand(Protocol):
+    """Something that fetches batches of files, each in a lane."""
+
+    node: str
+    seconds: float
+    """What a batch is to take: what ends within one is not heard of."""
+    flying: int
+
+    def fetch(
+        self, ticket: int, source: Source, wishes: Sequence[Wish], pace: float, done: Done
+    ) -> None:
+        """See ``SmallFiles.fetch``."""
+
+    def cancel(self, ticket: int) -> None:
+        """Cut off what has that ticket."""
+
+
+class HereHand:
+    """Threads of this process, as many as batches are under way at once. To be closed."""
+
+    node = HERE
+    seconds = 0.05
+
+    def __init__(self) -> None:
+        self.flying = 0
+        self._worker = Worker()
+        self._files = SmallFiles(self._worker.lent)
+        self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+
+    def fetch(
+        self, ticket: int, source: Source, wishes: Sequence[Wish], pace: float, done: Done
+    ) -> None:
+        """In one of the threads; ``flying`` counts this one already."""
+
+        def work() -> None:
+            done(self._files.fetch(source, ticket, wishes, pace, bytearray()), None)
+
+        if self.flying > len(self._threads):
+            thread = threading.Thread(target=self._run, name="raydl-files", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+        self._tasks.put(work)
+
+    def cancel(self, ticket: int) -> None:
+        """Cut that batch off."""
+        self._worker.cancel(ticket)
+
+    def close(self) -> None:
+        """Cut everything off."""
+        self._worker.close()
+        for _ in self._threads:
+            self._tasks.put(None)
+        deadline = time.monotonic() + CLOSE_SECONDS
+        for thread in self._threads:  # what one has nearly done it does
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _run(self) -> None:
+        while (work := self._tasks.get()) is not None:
+            work()
+
+
+class NodeHand:
+    """The worker of a node. A call costs this process about a millisecond."""
+
+    seconds = 0.25
+
+    def __init__(self, team: ActorTeam) -> None:
+        self.node, self.team = team.node, team
+        self.flying = 0
+
+    def fetch(
+        self, ticket: int, source: Source, wishes: Sequence[Wish], pace: float, done: Done
+    ) -> None:
+        """With one call."""
+
+        def answered(outcomes: list[Outcome] | None, payload: Payload | None) -> None:
+            done([(UNASKED,)] * len(wishes) if outcomes is None else outcomes, payload)
+
+        self.team.small(ticket, source, [tuple(wish) for wish in wishes], pace, answered)
+
+    def cancel(self, ticket: int) -> None:
+        """Cut that batch off."""
+        self.team.cancel(ticket)

@@ -1,0 +1,128 @@
+"""One origin host among many: what is to be asked there, and how it is doing. Pure state."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from raydl.many.tempo import Tempo
+from raydl.model import backoff
+from raydl.model.item import Item
+from raydl.model.remote import Source
+from raydl.workers.smallfiles import LARGEST
+
+MOST_IN_BATCH = 64
+BATCH_BYTES = 8 << 20
+
+FIRST_SECONDS = 0.02
+"""What a file takes, while that is not known."""
+
+NEWS = 0.2
+
+
+@dataclass(eq=False)
+class Task:
+    """A file that is to be fetched to ``path`` in the directory of the run.
+
+    ``url`` is what to ask, without user and password. ``replace``: what is there is one of ours.
+    ``etag`` and ``last_modified`` are what it had, where only a change is to be fetched.
+    """
+
+    item: Item
+    path: str
+    url: str = ""
+    key: bytes = b""
+    tries: int = 0
+    losses: int = 0
+    replace: bool = False
+    etag: str | None = None
+    last_modified: str | None = None
+
+    @property
+    def size(self) -> int:
+        """What it may bring, in bytes."""
+        return min(self.item.size or 0, LARGEST)
+
+
+class Host:
+    """A queue of files of one origin, all of which are asked for with ``source``."""
+
+    def __init__(self, source: Source, tempo: Tempo) -> None:
+        self.source, self.tempo = source, tempo
+        self.until = 0.0
+        """Nothing is asked before, as the host has wished."""
+        self.flying = 0
+        self.seconds = FIRST_SECONDS
+        self._strikes: dict[str, int] = {}
+        self._resting: dict[str, float] = {}
+        self._served: set[str] = set()
+        self._queue: deque[Task] = deque()
+        self._later: list[tuple[float, Task]] = []
+
+    def __len__(self) -> int:
+        return len(self._queue) + len(self._later)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is left to do there."""
+        return not (self._queue or self._later or self.flying)
+
+    def add(self, task: Task) -> None:
+        """It is to be fetched, when its turn comes."""
+        self._queue.append(task)
+
+    def put_back(self, tasks: Iterable[Task]) -> None:
+        """They were not asked for, and are next."""
+        self._queue.extendleft(reversed(list(tasks)))
+
+    def retry(self, task: Task, at: float) -> None:
+        """It is to be asked for again, not before then."""
+        self._later.append((at, task))
+
+    def ripen(self, now: float) -> None:
+        """What waited for its time is next."""
+        if self._later and now >= self.until:
+            ripe = [task for at, task in self._later if at <= now]
+            self._later = [entry for entry in self._later if entry[0] > now]
+            self.put_back(ripe)
+
+    def may_ask(self, now: float) -> bool:
+        """Whether a lane can get something to do."""
+        return bool(self._queue) and now >= self.until and self.flying < self.tempo.lanes
+
+    def rests(self, node: str, now: float) -> bool:
+        """Whether that node is set aside here."""
+        return now < self._resting.get(node, 0.0)
+
+    def served(self, node: str, seconds: float) -> None:
+        """A file came there, in so many seconds."""
+        self._served.add(node)
+        self._strikes.pop(node, None)
+        self.seconds += NEWS * (seconds - self.seconds)
+
+    def unreached(self, node: str, now: float) -> bool:
+        """It could not reach the host, and is set aside for a while; whether that is its own
+        fault, as others can."""
+        self._strikes[node] = strikes = self._strikes.get(node, 0) + 1
+        self._resting[node] = now + backoff.delay(strikes)
+        return bool(self._served - {node})
+
+    def batch(self, seconds: float) -> list[Task]:
+        """What a lane gets next: as much as keeps it busy for so long, and no more than its share
+        of what there is."""
+        each = max(self.seconds, self.tempo.pace, 1e-4)
+        share = -(-len(self._queue) // (2 * self.tempo.lanes))
+        most = max(1, min(MOST_IN_BATCH, int(seconds / each), share))
+        batch: list[Task] = []
+        size = 0
+        while self._queue and len(batch) < most:
+            task = self._queue.popleft()
+            if batch and (size + task.size > BATCH_BYTES or task.tries):
+                self._queue.appendleft(task)  # one that failed before holds nobody else up
+                break
+            batch.append(task)
+            size += task.size
+            if task.tries:
+                break
+        return batch

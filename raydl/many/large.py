@@ -1,0 +1,109 @@
+"""Files that are too large for one lane: each is a download of its own, a few at once."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from raydl.download.download import run
+from raydl.many.host import Task
+from raydl.model.control import Control
+from raydl.model.errors import RaydlError
+from raydl.model.events import Event, Progress
+from raydl.model.log import error_of
+from raydl.settings.options import Options
+from raydl.workers.smallfiles import Brought
+
+AT_ONCE = 4
+"""They share all lanes; more of them would only end later, each."""
+
+Ended = Callable[[Task, "Brought | None", "RaydlError | None"], None]
+
+
+class LargeFiles:
+    """Downloads them beside the small ones; ``ended`` is called by the download's thread."""
+
+    def __init__(
+        self, options: Options, post: Callable[[Callable[[], None]], None], ended: Ended
+    ) -> None:
+        self._options = replace(options, progress="none", checksum=None, skip_existing=False)
+        self._post, self._ended = post, ended
+        self._waiting: deque[tuple[Task, Path]] = deque()
+        self._running: dict[Task, Control] = {}
+        self._threads: list[threading.Thread] = []
+        self._fetched: dict[Task, int] = {}
+        self._is_held = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all of them have ended."""
+        return not (self._waiting or self._running)
+
+    @property
+    def fetched(self) -> int:
+        """Bytes so far of those that are under way."""
+        return sum(list(self._fetched.values()))
+
+    def add(self, task: Task, path: Path) -> None:
+        """It is to be downloaded to ``path``."""
+        self._waiting.append((task, path))
+        self._go_on()
+
+    def hold(self, paused: bool) -> None:
+        """Ask for nothing more, or go on."""
+        self._is_held = paused
+        for control in self._running.values():
+            control.pause(paused)
+
+    def close(self) -> None:
+        """End those that are under way; what came is kept."""
+        self._waiting.clear()
+        for control in list(self._running.values()):
+            control.cancel()
+        for thread in self._threads:
+            thread.join()
+
+    def _go_on(self) -> None:
+        while self._waiting and len(self._running) < AT_ONCE:
+            task, path = self._waiting.popleft()
+            control = self._running[task] = Control()
+            if self._is_held:
+                control.pause()
+            self._threads = [thread for thread in self._threads if thread.is_alive()]
+            thread = threading.Thread(
+                target=self._download, args=(task, path, control), name="raydl-large"
+            )
+            self._threads.append(thread)
+            thread.start()
+
+    def _download(self, task: Task, path: Path, control: Control) -> None:
+        def heard(event: Event) -> None:
+            if isinstance(event, Progress):
+                self._fetched[task] = event.fetched
+
+        options = replace(
+            self._options,
+            checksum=task.item.digest,
+            overwrite=self._options.overwrite or task.replace,
+        )
+        brought, error = None, None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            report = run(task.item.url, str(path), options, heard, control)
+            digest = next((f"{name}:{hex}" for name, hex in report.digests.items()), "")
+            written = path.stat().st_mtime_ns
+            brought = Brought(
+                report.size, written, path.name, None, None, digest, report.proof, report.seconds
+            )
+        except BaseException as raised:
+            error = error_of(raised, control.how_to_go_on())
+        self._post(lambda: self._has_ended(task, brought, error))
+
+    def _has_ended(self, task: Task, brought: Brought | None, error: RaydlError | None) -> None:
+        del self._running[task]
+        self._fetched.pop(task, None)
+        self._ended(task, brought, error)
+        self._go_on()

@@ -1,0 +1,206 @@
+"""Lists of files: a URL a line, tables, JSON lines, lists of digests. Read as they are needed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+from urllib.parse import quote, urljoin
+
+from raydl.model.errors import UsageError
+from raydl.model.item import FIELDS, Item
+from raydl.model.units import format_size
+from raydl.model.weburl import check_url
+from raydl.origin.proof import listed_in
+
+LONGEST_LINE = 64 << 10
+"""Bytes. A longer one is no line of a list."""
+
+STANDARD_INPUT = "-"
+
+
+class Unreadable(NamedTuple):
+    """A line that names no file, and why."""
+
+    number: int
+    why: UsageError
+
+
+Entry = Item | Unreadable
+
+_Lines = Iterator["tuple[int, str] | Unreadable"]
+_Kind = Callable[[_Lines], Iterator[Entry]]
+
+
+def entries(values: Iterable[object]) -> Iterator[Entry]:
+    """The files that a program names, one after the other."""
+    for number, value in enumerate(values, 1):
+        yield entry(value, number)
+
+
+def entry(value: object, number: int) -> Entry:
+    """One of them."""
+    try:
+        return Item.of(value, number)
+    except UsageError as error:
+        return Unreadable(number, error)
+
+
+def all_of(urls: Iterable[str], lists: Iterable[str], base: str | None) -> Iterator[Entry]:
+    """The URLs, and then the files of the lists, with one number after the other."""
+    number = 0
+    for one in (entries(urls), *(read_list(name, base) for name in lists)):
+        last = number
+        for entry in one:
+            number = last + entry.number
+            yield replace(entry, number=number) if isinstance(entry, Item) else entry
+
+
+def read_list(name: str, base: str | None = None) -> Iterator[Entry]:
+    """The files that a list names, ``-`` for standard input. Raises UsageError.
+
+    The ending says what it is: ``.jsonl``, ``.csv`` and ``.parquet`` have FIELDS; in others a line
+    is a URL, or URL, path and digest between tabs, and what begins with # is none. With a ``base``
+    it is a list of digests as sha256sum writes it, whose names are relative to that URL.
+    """
+    if base is not None:
+        check_url(base)
+    if name == STANDARD_INPUT:
+        how = _plain if base is None else _sums(base)
+        yield from how(_lines(sys.stdin.buffer))
+        return
+    path = Path(name).expanduser()
+    ending = path.suffix.lower()
+    if base is None and ending == ".parquet":
+        yield from _parquet(path)
+        return
+    how = _sums(base) if base is not None else KINDS.get(ending, _plain)
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        raise UsageError(f"the list {name} cannot be read: {error.strerror}") from None
+    with stream:
+        yield from how(_lines(stream))
+
+
+def _lines(stream: BinaryIO) -> _Lines:
+    """Each line that is not empty, with its number; memory is bounded by LONGEST_LINE."""
+    number = 0
+    while line := stream.readline(LONGEST_LINE + 1):
+        number += 1
+        if len(line) > LONGEST_LINE and not line.endswith(b"\n"):
+            while (rest := stream.readline(LONGEST_LINE)) and not rest.endswith(b"\n"):
+                pass
+            yield _bad(number, f"it is longer than {format_size(LONGEST_LINE)}")
+            continue
+        try:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+        except UnicodeDecodeError:
+            yield _bad(number, "it is no UTF-8")
+            continue
+        if any(ord(c) < 32 and c != "\t" for c in text):
+            yield _bad(number, "it has control characters")
+        elif text.strip():
+            yield number, text
+
+
+def _bad(number: int, why: str) -> Unreadable:
+    return Unreadable(number, UsageError(f"line {number} names no file: {why}"))
+
+
+def _plain(lines: _Lines) -> Iterator[Entry]:
+    for line in lines:
+        if isinstance(line, Unreadable):
+            yield line
+        elif not line[1].lstrip().startswith("#"):
+            fields = [text.strip() for text in line[1].split("\t")]
+            yield entry(tuple(fields), line[0])
+
+
+def _json_lines(lines: _Lines) -> Iterator[Entry]:
+    for line in lines:
+        if isinstance(line, Unreadable):
+            yield line
+            continue
+        number, text = line
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            yield _bad(number, "it is no JSON")
+            continue
+        if isinstance(value, str) or (isinstance(value, dict) and "url" in value):
+            yield entry(value, number)
+        else:
+            yield _bad(number, "it has no url")
+
+
+def _table(lines: _Lines) -> Iterator[Entry]:
+    """A table with a header; a field does not go over several lines."""
+    names: list[str] | None = None
+    for line in lines:
+        if isinstance(line, Unreadable):
+            yield line
+            continue
+        number, text = line
+        try:
+            row = next(csv.reader([text], strict=True))
+        except csv.Error as error:
+            yield _bad(number, str(error))
+            continue
+        if names is None:
+            names = [name.strip().lower() for name in row]
+            if "url" not in names:
+                raise UsageError(
+                    f"the table has no column url, but {', '.join(names)[:100]}",
+                    f"its first line names the columns: {', '.join(FIELDS)}",
+                )
+        else:
+            yield entry(dict(zip(names, row, strict=False)), number)
+
+
+def _sums(base: str) -> _Kind:
+    def read(lines: _Lines) -> Iterator[Entry]:
+        for line in lines:
+            if isinstance(line, Unreadable):
+                yield line
+                continue
+            number, text = line
+            listed = list(listed_in(text))
+            if len(listed) != 1 or not listed[0].path:
+                if not text.lstrip().startswith("#"):
+                    yield _bad(number, "it has no digest and name")
+                continue
+            path = "/".join(piece for piece in listed[0].path if piece != ".")
+            url = urljoin(base, quote(path))
+            yield entry({"url": url, "path": path, "digest": listed[0].checksum}, number)
+
+    return read
+
+
+def _parquet(path: Path) -> Iterator[Entry]:
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
+    except ImportError:
+        raise UsageError("lists in Parquet need a library", "pip install pyarrow") from None
+    number = 0
+    try:
+        file = ParquetFile(path)
+        names = {name.lower(): name for name in file.schema_arrow.names}
+        if "url" not in names:
+            raise UsageError(f"{path} has no column url", f"columns are {', '.join(FIELDS)}")
+        columns = [names[name] for name in FIELDS if name in names]
+        for batch in file.iter_batches(batch_size=4096, columns=columns):
+            for row in batch.to_pylist():
+                number += 1
+                yield entry({name.lower(): value for name, value in row.items()}, number)
+    except (OSError, ArrowException) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else "it is damaged"
+        raise UsageError(f"the list {path} cannot be read: {why}") from None
+
+
+KINDS: dict[str, _Kind] = {".jsonl": _json_lines, ".ndjson": _json_lines, ".csv": _table}

@@ -1,0 +1,141 @@
+"""How many lanes ask one host for small files at once, and how fast: found by trying. Pure state.
+
+What counts is work: a request, and what it brings. Hosts say that it is too much by 429 or 503.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+A_REQUEST = 32 << 10
+"""Bytes that a request is worth."""
+
+FIRST_OF_NODE, MOST_OF_NODE = 4, 64
+
+MEASURE_SECONDS, START_SECONDS = 0.4, 0.1
+SETTLE_SECONDS = 0.05
+"""After a change, until what comes shows it. At the start, each doubling is judged after
+START_SECONDS: a host that takes its time to answer bears many lanes, and a run may be short."""
+
+GAIN = 1.25
+"""Twice the lanes must bring this much more to be kept."""
+
+HOLD_SECONDS = 5.0
+LONGEST_HOLD = 60.0
+"""What brought nothing is tried again after a while, and then after twice as long."""
+
+SLOWER = 0.85
+"""How much of what the host has just borne is asked of it, once it has complained."""
+
+ONE_COMPLAINT = 1.0
+"""Seconds in which all complaints are one: they are of requests that were under way together."""
+
+PATIENCE = 2.0
+FASTER = 1.03
+"""Without a complaint for PATIENCE seconds, the rate grows by that much a second."""
+
+WINDOW = 1.0
+
+
+class Tempo:
+    """The lanes that one host gets, of all nodes together, and the pace of each."""
+
+    def __init__(self, nodes: int, now: float, most: int | None = None) -> None:
+        self._most = most
+        self.lanes = 0
+        self.rate: float | None = None
+        """Requests a second, where the host has said that it bears no more."""
+        self._nodes = 0
+        self._work = 0.0
+        self._since = now
+        self._before: float | None = None
+        self._is_trial = False
+        self._is_starting = True
+        self._try_at = now
+        self._hold = HOLD_SECONDS
+        self._served: deque[tuple[float, int]] = deque()
+        self._complained_at = -ONE_COMPLAINT
+        self._grown_at = now
+        self.fleet(nodes, now)
+
+    def fleet(self, nodes: int, now: float) -> None:
+        """So many nodes ask."""
+        if nodes == self._nodes:
+            return
+        self._nodes = nodes
+        self._set(max(self.lanes, min(FIRST_OF_NODE * nodes, self._top)), now)
+        self._before, self._is_trial = None, False
+
+    @property
+    def _top(self) -> int:
+        top = MOST_OF_NODE * max(1, self._nodes)
+        return top if self._most is None else min(top, self._most)
+
+    @property
+    def pace(self) -> float:
+        """Seconds from one request of a lane to its next, at least."""
+        return self.lanes / self.rate if self.rate else 0.0
+
+    def came(self, files: int, size: int, now: float) -> None:
+        """So many files were answered, with so many bytes."""
+        self._work += size + files * A_REQUEST
+        self._served.append((now, files))
+        while self._served[0][0] < now - WINDOW:
+            self._served.popleft()
+
+    def complained(self, seconds: float, now: float) -> None:
+        """The host wants fewer requests; ``seconds`` is what a request takes there."""
+        if now - self._complained_at < ONE_COMPLAINT:
+            return
+        self._complained_at = self._grown_at = now
+        span = max(0.2, now - self._served[0][0]) if self._served else WINDOW
+        borne = sum(files for _, files in self._served) / min(span, WINDOW)
+        self.rate = max(0.5, SLOWER * (borne if self.rate is None else min(self.rate, borne)))
+        enough = round(2 * self.rate * max(seconds, 0.01)) + self._nodes
+        self._set(max(1, min(self.lanes, enough)), now)
+        self._is_trial = False
+
+    def look(self, is_busy: bool, now: float) -> None:
+        """Act on what came; ``is_busy``: whether all lanes had something to do."""
+        if self.rate is not None:
+            self._speed_up(now)
+            return
+        if not is_busy:
+            self._begin(now)
+            return
+        if now - self._since < (START_SECONDS if self._is_starting else MEASURE_SECONDS):
+            return
+        rate = self._work / (now - self._since)
+        if not rate:  # nothing has come yet
+            return
+        self._judge(rate, now)
+
+    def _judge(self, rate: float, now: float) -> None:
+        if self._is_trial and self._before is not None:
+            self._is_trial = False
+            if rate < GAIN * self._before:
+                self._is_starting = False
+                self._try_at = now + self._hold
+                self._hold = min(2 * self._hold, LONGEST_HOLD)
+                self._set(max(1, self.lanes // 2), now)
+                return
+            self._hold = HOLD_SECONDS
+        self._before = rate
+        if now >= self._try_at and 2 * self.lanes <= self._top:
+            self._is_trial = True
+            self._set(2 * self.lanes, now)
+        else:
+            self._begin(now)
+
+    def _speed_up(self, now: float) -> None:
+        assert self.rate is not None
+        if now - self._complained_at > PATIENCE and now - self._grown_at >= 1.0:
+            self.rate *= FASTER
+            self._grown_at = now
+
+    def _set(self, lanes: int, now: float) -> None:
+        self.lanes = max(1, min(lanes, self._top))
+        self._begin(now + SETTLE_SECONDS)
+
+    def _begin(self, at: float) -> None:
+        self._since, self._work = at, 0.0

@@ -1,0 +1,77 @@
+"""What happens while many files are fetched, as frozen values beside those of one download."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from raydl.model.events import SCHEMA, Event
+from raydl.model.manyreport import FAILED, FileReport, ManyReport
+from raydl.model.units import counted, format_size, printable
+
+
+@dataclass(frozen=True)
+class FileEnded(Event):
+    """One of many files has come, was there, or does not come; ``file`` is its number."""
+
+    report: FileReport
+
+    def details(self) -> dict[str, Any]:
+        """The report's fields, flat."""
+        return self.report.to_dict()
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it does not come."""
+        return self.report.state == FAILED
+
+    def __str__(self) -> str:
+        report = self.report
+        name = printable(report.path or report.url) or f"line {report.number}"
+        return f"{name}: {report.problem or report.state}"
+
+
+@dataclass(frozen=True)
+class FilesNow(Event):
+    """A few times a second: how many of the files have ended, and how. ``fetched`` in bytes.
+
+    ``total`` is None where the length of the list is not known yet.
+    """
+
+    done: int
+    skipped: int
+    failed: int
+    total: int | None
+    fetched: int
+    lanes: int
+    retries: int
+
+    @property
+    def ended(self) -> int:
+        """How many are done with, in whatever way."""
+        return self.done + self.skipped + self.failed
+
+    def __str__(self) -> str:
+        of = f" of {self.total:,}" if self.total else ""
+        failed = f", {self.failed:,} failed" if self.failed else ""
+        return f"{self.ended:,}{of} files{failed}, {format_size(self.fetched)}"
+
+    @property
+    def at_work(self) -> str:
+        """Who fetches."""
+        return counted(self.lanes, "lane")
+
+
+@dataclass(frozen=True)
+class AllEnded(Event):
+    """Every file is accounted for."""
+
+    report: ManyReport
+    level: ClassVar[str] = "info"
+
+    def details(self) -> dict[str, Any]:
+        """The report's fields, flat."""
+        return {"schema": SCHEMA, **self.report.to_dict()}
+
+    def __str__(self) -> str:
+        return self.report.summary()

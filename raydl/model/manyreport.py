@@ -1,0 +1,110 @@
+"""What became of many files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from raydl.model.units import counted, format_duration, format_size
+
+DONE, SKIPPED, FAILED = "done", "skipped", "failed"
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """What became of one file: ``state`` is ``done``, ``skipped`` (there already) or ``failed``.
+
+    ``number`` is its place in the list, ``path`` where it is, relative to the directory of the run,
+    ``size`` in bytes. ``error`` is the class of what went wrong, ``problem`` a line on it.
+    ``digest`` is the one that was compared, as ``ALGORITHM:HEX``.
+    """
+
+    number: int
+    url: str
+    path: str
+    state: str
+    size: int = 0
+    error: str = ""
+    problem: str = ""
+    digest: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, as reports and events have it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class ManyReport:
+    """What became of all: how many files are ``done``, ``skipped`` and ``failed``.
+
+    ``size`` is the bytes that came, ``wasted`` those that came in vain, ``seconds`` is wall time.
+    Iterating goes over what became of each file that failed, and ``failures`` is the same.
+    """
+
+    directory: str
+    done: int
+    skipped: int
+    failed: int
+    size: int
+    seconds: float
+    retries: int = 0
+    nodes: dict[str, int] = field(default_factory=dict)
+    _failures: Callable[[], Iterator[FileReport]] = field(default=lambda: iter(()), repr=False)
+
+    @property
+    def files(self) -> int:
+        """How many there were."""
+        return self.done + self.skipped + self.failed
+
+    @property
+    def failures(self) -> Iterator[FileReport]:
+        """What became of each file that failed, in the order in which they did."""
+        return self._failures()
+
+    def __iter__(self) -> Iterator[FileReport]:
+        return self._failures()
+
+    @property
+    def speed(self) -> float:
+        """Bytes a second."""
+        return self.size / self.seconds if self.seconds > 0 else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; the failed files are not in it."""
+        names = [name for name in self.__dataclass_fields__ if not name.startswith("_")]
+        record = {name: getattr(self, name) for name in names}
+        return {**record, "files": self.files, "speed": self.speed}
+
+    def summary(self) -> str:
+        """What became of it, in a line."""
+        there = self.done + self.skipped
+        of = f"{there:,} of " if self.failed else ""
+        line = f"{self.directory}: {of}{_files(self.files)} in {format_duration(self.seconds)}"
+        line += f", {format_size(self.size)}"
+        if self.size:
+            line += f", {format_size(self.speed)}/s"
+        if len(self.nodes) > 1:
+            line += f", {counted(len(self.nodes), 'node')}"
+        if self.skipped:
+            line += f", {self.skipped:,} from before"
+        if self.retries:
+            line += f", {counted(self.retries, 'retry', 'retries')}"
+        return line + (f", {self.failed:,} failed" if self.failed else "")
+
+    def to_pandas(self) -> Any:
+        """The failed files as a pandas DataFrame. Raises ImportError where pandas is not there."""
+        import pandas
+
+        columns = list(FileReport.__dataclass_fields__)
+        return pandas.DataFrame([each.to_dict() for each in self], columns=columns)
+
+
+def _files(count: int) -> str:
+    return f"{count:,} file" if count == 1 else f"{count:,} files"
+
+
+def line_of(report: FileReport) -> str:
+    """A line of a report's file."""
+    return json.dumps(report.to_dict(), ensure_ascii=False)

@@ -1,0 +1,95 @@
+"""A small file that comes into being whole: under its name, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from pathlib import Path
+
+from raydl.model.errors import TargetError
+from raydl.output.oserrors import output_error
+from raydl.output.partfile import give_name
+
+_NOT_OFFERED = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
+"""What systems and file systems without nameless files say."""
+
+
+class NewFile:
+    """A file without a name, where the system has such; ``publish`` gives it its own.
+
+    What is interrupted leaves nothing there. Directories that are missing are made. Nothing is
+    brought to the disk by this: who needs that syncs. Raises OutputError.
+    """
+
+    def __init__(self, target: str, overwrite: bool = False) -> None:
+        self._target, self._overwrite = target, overwrite
+        self._name = ""
+        try:
+            try:
+                self._fd = self._make()
+            except FileNotFoundError:
+                os.makedirs(os.path.dirname(target), exist_ok=True)  # noqa: PTH103, PTH120
+                self._fd = self._make()
+        except OSError as error:
+            raise output_error(error, Path(target)) from None
+
+    def write(self, data: memoryview) -> None:
+        """Append the bytes."""
+        try:
+            while data.nbytes:
+                data = data[os.write(self._fd, data) :]
+        except OSError as error:
+            raise output_error(error, Path(self._target)) from None
+
+    def publish(self) -> tuple[int, int]:
+        """Give it its name; returns its size and when it was written (ns).
+
+        Raises TargetError where there is one already, which ``overwrite`` replaces.
+        """
+        try:
+            found = os.fstat(self._fd)
+            if not (self._overwrite or self._name):
+                self._link(self._target)
+                return found.st_size, found.st_mtime_ns
+            if not self._name:
+                name = self._beside()
+                self._link(name)
+                self._name = name
+            if self._overwrite:
+                os.replace(self._name, self._target)  # noqa: PTH105
+            else:
+                give_name(Path(self._name), Path(self._target))
+            self._name = ""
+        except FileExistsError:
+            raise TargetError(f"{self._target} exists already") from None
+        except OSError as error:
+            raise output_error(error, Path(self._target)) from None
+        return found.st_size, found.st_mtime_ns
+
+    def close(self) -> None:
+        """Let go of it; without a name it is gone."""
+        os.close(self._fd)
+        if self._name:
+            with contextlib.suppress(OSError):
+                os.unlink(self._name)  # noqa: PTH108
+
+    def _make(self) -> int:
+        directory = os.path.dirname(self._target) or "."  # noqa: PTH120
+        nameless = getattr(os, "O_TMPFILE", 0)
+        if nameless:
+            try:
+                return os.open(directory, os.O_WRONLY | nameless, 0o666)
+            except OSError as error:
+                if error.errno not in _NOT_OFFERED or not os.path.isdir(directory):  # noqa: PTH112
+                    raise
+        self._name = self._beside()
+        return os.open(self._name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+
+    def _beside(self) -> str:
+        return os.path.join(os.path.dirname(self._target), f".raydl-{os.urandom(6).hex()}")  # noqa: PTH118, PTH120
+
+    def _link(self, name: str) -> None:
+        # With a directory given, even if it does not count, Python asks the system to follow the
+        # link that /proc has (open(2), O_TMPFILE).
+        os.link(f"/proc/self/fd/{self._fd}", name, src_dir_fd=self._fd, follow_symlinks=True)

@@ -1,0 +1,252 @@
+"""Small files, many of them with one call: fetched whole, verified, and put where they belong.
+
+Shipped to the nodes by value, with what it uses: nothing in here imports raydl inside a function.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from raydl.model.digests import Checksum, Hash, Proof, new_hash
+from raydl.model.errors import RaydlError
+from raydl.model.failure import Failure
+from raydl.model.remote import Access, Remote, Source
+from raydl.origin import Origin
+from raydl.origin.faults import OriginFailure
+from raydl.output.newfile import NewFile
+
+FIRST = 1 << 20
+"""Bytes that the first request asks for: it brings a smaller file whole."""
+
+LARGEST = 8 << 20
+"""Bytes of a file that is fetched by one lane, one range after the other."""
+
+MOST_KEPT = 16 << 20
+"""Bytes of files without a target, after which no other one is begun."""
+
+DONE, LARGE, SAME, FAILED, UNASKED = "done", "large", "same", "failed", "unasked"
+
+Outcome = tuple[Any, ...]
+"""What became of a file, as plain data: DONE with the fields of a Brought, LARGE with its size or
+None, SAME where it has not changed, FAILED with the fields of a Failure, or with the class, message
+and hint of an error of ours, or UNASKED."""
+
+
+class Request(Protocol):
+    """A connection, and what counts the bytes that come over it."""
+
+    origin: Origin
+
+    def tally(self, count: int) -> None:
+        """So many bytes more came."""
+
+
+Lend = Callable[[Access, float, int], "contextlib.AbstractContextManager[Request | None]"]
+
+
+class Brought(NamedTuple):
+    """A file that came. ``size`` in bytes, ``written`` when (ns, 0 where it was not), ``digest`` is
+    the one that was compared, as text, and ``proof`` says where it is from."""
+
+    size: int
+    written: int
+    name: str
+    etag: str | None
+    last_modified: str | None
+    digest: str
+    proof: str
+    seconds: float
+
+
+class Wish(NamedTuple):
+    """A file to fetch: to the path ``target``, None to give its bytes back.
+
+    ``digest`` is the one it must have, as text; ``stated``: else the one that the origin states
+    counts. ``size`` is what the list says. ``etag`` and ``last_modified`` are what it had before,
+    where only a change is to be fetched.
+    """
+
+    url: str
+    target: str | None
+    digest: str
+    stated: bool
+    size: int | None
+    overwrite: bool
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+class _Sink:
+    """Where the bytes of one file go: into a file, or behind those of the ones before."""
+
+    def __init__(self, wish: Wish, kept: bytearray) -> None:
+        self._kept, self._before = kept, len(kept)
+        self._file = None if wish.target is None else NewFile(wish.target, wish.overwrite)
+
+    def write(self, data: memoryview) -> None:
+        if self._file is None:
+            self._kept += data
+        else:
+            self._file.write(data)
+
+    def publish(self) -> int:
+        """When it was written; 0 where it is no file."""
+        return 0 if self._file is None else self._file.publish()[1]
+
+    def drop(self) -> None:
+        """It is not to be."""
+        del self._kept[self._before :]
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+class SmallFiles:
+    """Fetches files one after the other, in as many threads as call."""
+
+    def __init__(self, lend: Lend) -> None:
+        self._lend = lend
+        self._buffers = threading.local()
+
+    def fetch(
+        self,
+        source: Source,
+        ticket: int,
+        wishes: Sequence[Wish],
+        pace: float,
+        kept: bytearray,
+    ) -> list[Outcome]:
+        """An outcome for each of ``wishes``, which are of one origin; in their order.
+
+        ``source`` is what each is asked with. A request begins ``pace`` seconds after the one
+        before, at least. The bytes of files without a target are appended to ``kept``. Where the
+        origin wants fewer requests, or cannot be reached, the rest is not asked for.
+        """
+        outcomes: list[Outcome] = []
+        with self._lend(source.access, source.timeout, ticket) as request:
+            for wish in wishes:
+                if request is None or request.origin.aborted or len(kept) > MOST_KEPT:
+                    break
+                began = time.monotonic()
+                outcome = self._one(request, source.timeout, wish, kept)
+                outcomes.append(outcome)
+                if outcome[0] == FAILED and _ends_all(outcome[1], outcome[3]):
+                    break
+                if pace and len(outcomes) < len(wishes):
+                    time.sleep(max(0.0, began + pace - time.monotonic()))
+        return outcomes + [(UNASKED,)] * (len(wishes) - len(outcomes))
+
+    def _one(self, request: Request, timeout: float, wish: Wish, kept: bytearray) -> Outcome:
+        try:
+            return self._fetch(request, timeout, wish, kept)
+        except OriginFailure as error:
+            failure = error.failure
+            return (FAILED, failure.kind, failure.message, failure.status, failure.retry_after)
+        except RaydlError as error:
+            return (FAILED, "error", type(error).__name__, error.message, error.hint)
+        except Exception as error:  # a bug ends this file, and not the others
+            return (FAILED, "wrong", f"unexpected {type(error).__name__}: {error}", 0, None)
+
+    def _fetch(self, request: Request, timeout: float, wish: Wish, kept: bytearray) -> Outcome:
+        began = time.monotonic()
+        buffer = self._buffer()
+        known = _conditions(wish)
+        remote, got = request.origin.read_small(wish.url, buffer, known, request.tally)
+        if remote is None:
+            return (SAME,)
+        if wish.size is not None and remote.size is not None and remote.size != wish.size:
+            what = f"the origin has {remote.size} bytes, the list says {wish.size}"
+            raise OriginFailure(Failure("wrong", what))
+        is_whole = got == remote.size
+        if not is_whole and not _may_go_on(remote):
+            return (LARGE, remote.size)
+        proof = _proof(wish, remote)
+        digest = new_hash(proof.checksum.algorithm) if proof else None
+        sink = _Sink(wish, kept)
+        try:
+            for piece in _pieces(request, remote, timeout, buffer, got):
+                if digest is not None:
+                    digest.update(piece)
+                sink.write(piece)
+            if proof is not None:
+                _verify(proof, digest, wish.target or remote.name)
+            written = sink.publish()
+        except BaseException:
+            sink.drop()
+            raise
+        finally:
+            sink.close()
+        assert remote.size is not None
+        brought = Brought(
+            remote.size,
+            written,
+            remote.name,
+            remote.etag,
+            remote.last_modified,
+            str(proof.checksum) if proof else "",
+            proof.where if proof else "",
+            time.monotonic() - began,
+        )
+        return (DONE, *brought)
+
+    def _buffer(self) -> memoryview:
+        buffer: memoryview | None = getattr(self._buffers, "view", None)
+        if buffer is None:
+            buffer = self._buffers.view = memoryview(bytearray(FIRST))
+        return buffer
+
+
+def _ends_all(kind: str, status: Any) -> bool:
+    """Whether the next file would only fail in the same way, and make it worse."""
+    return kind in ("connect", "proxy", "timeout") or (kind == "status" and status in (429, 503))
+
+
+def _conditions(wish: Wish) -> dict[str, str] | None:
+    """RFC 9110, section 13.1: the ETag goes before the date."""
+    if wish.etag is not None:
+        return {"If-None-Match": wish.etag}
+    if wish.last_modified is not None:
+        return {"If-Modified-Since": wish.last_modified}
+    return None
+
+
+def _may_go_on(remote: Remote) -> bool:
+    """Whether the rest can be asked for here, and be known to be of the same file."""
+    return (
+        remote.size is not None
+        and remote.size <= LARGEST
+        and remote.ranges
+        and remote.validator is not None
+    )
+
+
+def _proof(wish: Wish, remote: Remote) -> Proof | None:
+    if wish.digest:
+        return Proof(Checksum(*wish.digest.split(":", 1)), "given")
+    return remote.digest if wish.stated else None
+
+
+def _verify(proof: Proof, digest: Hash | None, what: str) -> None:
+    assert digest is not None
+    proof.verify(digest.hexdigest(), what)
+
+
+def _pieces(
+    request: Request, remote: Remote, timeout: float, buffer: memoryview, got: int
+) -> Iterator[memoryview]:
+    """The first ``got`` bytes, which are there, and all others. Raises OriginFailure."""
+    yield buffer[:got]
+    size = remote.size or 0
+    source = remote.source(timeout)
+    while got < size:
+        stop = min(size, got + buffer.nbytes)
+        count, failure = request.origin.read_part(source, got, stop, buffer, request.tally)
+        if failure is not None:
+            raise OriginFailure(failure)
+        got += count
+        yield buffer[:count]

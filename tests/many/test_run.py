@@ -1,0 +1,415 @@
+"""Runs of many files from a real origin: what comes, what fails, what the next run does."""
+
+import csv
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+
+import pytest
+
+from raydl.many import crew
+from raydl.many.ledger import NAME
+from raydl.many.lists import entries, read_list
+from raydl.many.run import Order, run_many
+from raydl.model.control import Control
+from raydl.model.errors import CancelledError, OutputError, TargetError, UsageError
+from raydl.model.events import Notice
+from raydl.model.fileevents import AllEnded, FileEnded, FilesNow
+from raydl.settings.options import Options
+from raydl.workers.smallfiles import FIRST, LARGEST
+from tests.conftest import RAYDL, random_bytes
+from tests.scripted import cut_off, ignore_range, status
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+
+@pytest.fixture
+def library(make_origin):
+    """An origin with files of many sizes."""
+    dice = random.Random(1)
+    sizes = [0, 1, 100, 1000, 70_000, FIRST - 1, FIRST, FIRST + 1, 3 * FIRST, 2000, 5000]
+    origin = make_origin(b"")
+    origin.files = {f"/d/f{n}": dice.randbytes(size) for n, size in enumerate(sizes)}
+    return origin
+
+
+def urls(origin):
+    return [origin.url(path) for path in origin.files]
+
+
+def fetch(items, directory, *, events=None, control=None, order=None, **options):
+    return run_many(
+        Order(entries(items), lambda: entries(items), **(order or {})),
+        Options.of({
+            "address": "none", "progress": "none", "output_dir": str(directory),
+            "retries": 1, **options,
+        }),
+        None if events is None else events.append,
+        control,
+    )  # fmt: skip
+
+
+def there(directory):
+    return {
+        path.relative_to(directory).as_posix(): path.read_bytes()
+        for path in directory.rglob("*")
+        if path.is_file() and not path.name.startswith(NAME)
+    }
+
+
+def failures(report):
+    return {each.path: (each.error, each.problem) for each in report}
+
+
+def only(path):
+    return lambda seen: seen.path == path
+
+
+def test_all_of_them_come_and_the_next_time_nothing_is_asked(library, tmp_path):
+    report = fetch(urls(library), tmp_path)
+    wanted = {path.rpartition("/")[2]: data for path, data in library.files.items()}
+    assert there(tmp_path) == wanted
+    assert (report.done, report.failed, report.skipped) == (len(wanted), 0, 0)
+    assert report.size == sum(map(len, wanted.values()))
+    assert [path.name for path in tmp_path.iterdir() if path.name not in wanted] == [NAME]
+    asked = len(library.requests)
+    again = fetch(urls(library), tmp_path)
+    assert (again.done, again.skipped) == (0, len(wanted))
+    assert len(library.requests) == asked
+
+
+def test_a_small_file_takes_one_request(library, tmp_path):
+    fetch(urls(library)[:6], tmp_path)
+    assert len(library.requests) == 6
+    assert {seen.method for seen in library.requests} == {"GET"}
+
+
+def test_a_large_one_is_a_download_of_its_own(make_origin, tmp_path):
+    origin = make_origin(random_bytes(LARGEST + 1))
+    small = make_origin(b"small")
+    report = fetch([(small.url(), "a/s"), (origin.url(), "b/l"), (small.url(), "t")], tmp_path)
+    assert report.done == 3
+    assert there(tmp_path) == {"a/s": b"small", "b/l": origin.data, "t": b"small"}
+    assert fetch([(origin.url(), "b/l")], tmp_path).skipped == 1
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+@pytest.mark.parametrize("size", [0, 5, FIRST, FIRST + 1, 4 * FIRST])
+def test_with_and_without_ranges(make_origin, tmp_path, ranges, size):
+    origin = make_origin(random_bytes(size), ranges=ranges)
+    fetch([origin.url("/f")], tmp_path)
+    assert there(tmp_path) == {"f": origin.data}
+
+
+def test_without_a_version_nothing_is_put_together_of_two_requests(make_origin, tmp_path):
+    origin = make_origin(random_bytes(2 * FIRST), headers={})
+    fetch([origin.url("/f")], tmp_path)
+    assert there(tmp_path) == {"f": origin.data}
+
+
+def test_one_failure_ends_no_other(library, tmp_path):
+    library.on(status(404), None, only("/d/f1"))
+    library.on(cut_off(50, reset=True), None, only("/d/f3"))
+    library.on(cut_off(50, reset=True), 1, only("/d/f4"))
+    items = [*urls(library), (library.url("/d/f2"), "../x"), "ftp://h/f",
+             (library.url("/d/f4"), "wrong", "md5:" + "0" * 32)]  # fmt: skip
+    events = []
+    report = fetch(items, tmp_path, events=events)
+    assert report.done == len(library.files) - 2
+    assert report.failed == 5
+    assert {path: error for path, (error, _) in failures(report).items()} == {
+        "f1": "HttpError", "f3": "NetworkError", "wrong": "ChecksumError", "": "UsageError",
+    }  # fmt: skip
+    assert "wrong" not in there(tmp_path)
+    assert "answered 404" in failures(report)["f1"][1]
+    assert "(2 tries)" in failures(report)["f3"][1]
+    ended = [event for event in events if isinstance(event, FileEnded)]
+    assert sorted(event.file for event in ended) == list(range(1, len(items) + 1))
+    assert isinstance(events[-1], AllEnded)
+    now = [event for event in events if isinstance(event, FilesNow)][-1]
+    assert (now.ended, now.total, now.failed) == (len(items), len(items), 5)
+    library.rules.clear()
+    again = fetch(items, tmp_path)
+    assert (again.done, again.skipped, again.failed) == (2, len(library.files) - 2, 3)
+
+
+def test_digests(library, tmp_path):
+    def item(name, digest):
+        return {"url": library.url(f"/d/{name}"), "digest": digest}
+
+    right = hashlib.sha256(library.files["/d/f8"]).hexdigest()
+    report = fetch([item("f8", f"sha256:{right}"), item("f7", f"sha256:{right}")], tmp_path)
+    assert list(there(tmp_path)) == ["f8"]
+    assert "not " + right in failures(report)["f7"][1]
+
+
+def test_what_the_origin_states_counts(make_origin, tmp_path):
+    origin = make_origin(b"data", headers={"Digest": "md5=" + "A" * 22 + "=="})
+    (failed,) = fetch([origin.url("/f")], tmp_path)
+    assert (failed.error, there(tmp_path)) == ("ChecksumError", {})
+    assert fetch([origin.url("/f")], tmp_path, origin_digest=False).done == 1
+
+
+def test_another_size_than_the_list_says(library, tmp_path):
+    (failed,) = fetch([{"url": library.url("/d/f2"), "size": 99}], tmp_path)
+    assert failed.problem == "the origin has 100 bytes, the list says 99"
+
+
+def test_what_is_there_and_not_ours_stays(library, tmp_path):
+    (tmp_path / "f2").write_bytes(b"mine")
+    (failed,) = fetch(urls(library)[:4], tmp_path)
+    assert (failed.path, failed.error) == ("f2", "TargetError")
+    assert there(tmp_path)["f2"] == b"mine"
+    assert fetch(urls(library)[:4], tmp_path, skip_existing=True).skipped == 4
+    assert fetch(urls(library)[:4], tmp_path, overwrite=True).done == 1
+    assert there(tmp_path)["f2"] == library.files["/d/f2"]
+
+
+def test_what_was_changed_here_is_not_ours_any_more(library, tmp_path):
+    fetch(urls(library), tmp_path)
+    (tmp_path / "f3").write_bytes(b"mine")
+    (tmp_path / "f4").unlink()
+    report = fetch(urls(library), tmp_path)
+    assert (report.done, report.failed) == (1, 1)
+    assert there(tmp_path)["f3"] == b"mine"
+
+
+def test_only_what_has_changed(library, tmp_path):
+    def answer(handler, seen):
+        if seen.headers.get("if-none-match") != '"v1"' or seen.path == "/d/f3":
+            return False
+        handler.start(304, {"ETag": '"v1"'})
+        return True
+
+    library.on(answer, None, lambda seen: True)
+    del library.files["/d/f0"]  # of what is empty no version is told
+    fetch(urls(library), tmp_path)
+    library.files["/d/f3"] = b"new"
+    report = fetch(urls(library), tmp_path, order={"if_changed": True})
+    assert (report.done, report.skipped) == (1, len(library.files) - 1)
+    assert there(tmp_path)["f3"] == b"new"
+
+
+def test_the_machine_was_started_anew(library, tmp_path, monkeypatch):
+    """What had not been brought to the disk may not have survived that: it is fetched again."""
+    never = lambda self: None  # noqa: E731
+    monkeypatch.setattr("raydl.many.settling.Settling.finish", never)
+    fetch(urls(library), tmp_path)
+    monkeypatch.setattr("raydl.many.ledger.boot_id", lambda: "another")
+    assert fetch(urls(library), tmp_path).done == len(library.files)
+    assert fetch(urls(library), tmp_path).skipped == len(library.files)
+    monkeypatch.setattr("raydl.many.ledger.boot_id", lambda: "a third")
+    assert fetch(urls(library), tmp_path).done == len(library.files)
+
+
+def test_what_is_on_the_disk_counts_after_that_too(library, tmp_path, monkeypatch):
+    monkeypatch.setattr("raydl.many.settling.LAST_SECONDS", 30)
+    fetch(urls(library), tmp_path)
+    monkeypatch.setattr("raydl.many.ledger.boot_id", lambda: "another")
+    assert fetch(urls(library), tmp_path).skipped == len(library.files)
+
+
+def test_two_lines_for_one_file(library, tmp_path):
+    report = fetch(urls(library) * 3, tmp_path)
+    assert (report.done, report.failed) == (len(library.files), 0)
+    assert report.skipped == 2 * len(library.files)
+
+
+def test_two_files_of_one_name_are_told_before_anything(library, tmp_path):
+    other = library.url("/e/f1")
+    with pytest.raises(UsageError, match="f1 would be the name of 2 files, number 2 and 12"):
+        fetch([*urls(library), other], tmp_path)
+    assert library.requests == []
+    assert fetch([*urls(library), other], tmp_path, order={"name": "{path}"}).failed == 0
+
+
+def test_reports(library, tmp_path):
+    library.on(status(404), None, only("/d/f1"))
+    folder = tmp_path / "d"
+    fetch(urls(library), folder, order={"report": str(tmp_path / "r.jsonl")})
+    rows = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()]
+    assert len(rows) == len(library.files)
+    assert {row["state"] for row in rows} == {"done", "failed"}
+    fetch(urls(library), folder, order={"report": str(tmp_path / "r.csv")})
+    with (tmp_path / "r.csv").open() as file:
+        states = [row["state"] for row in csv.DictReader(file)]
+    assert sorted(states) == ["failed", *["skipped"] * (len(rows) - 1)]
+    with pytest.raises(UsageError, match="its ending is"):
+        fetch(urls(library), folder, order={"report": "r.txt"})
+
+
+def test_a_report_for_pandas(library, tmp_path):
+    pytest.importorskip("pandas")
+    library.on(status(404), None, only("/d/f1"))
+    frame = fetch(urls(library), tmp_path).to_pandas()
+    assert list(frame["path"]) == ["f1"]
+
+
+def test_a_report_in_parquet(library, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    fetch(urls(library), tmp_path / "d", order={"report": str(tmp_path / "r.parquet")})
+    assert parquet.read_table(tmp_path / "r.parquet").num_rows == len(library.files)
+
+
+def test_a_list_from_a_file(library, tmp_path):
+    path = tmp_path / "list"
+    path.write_text("\n".join(f"{url}\tin/{n}" for n, url in enumerate(urls(library))))
+    options = Options.of({"address": "none", "progress": "none", "output_dir": str(tmp_path / "d")})
+    report = run_many(Order(read_list(str(path))), options)
+    assert report.done == len(library.files)
+    assert (tmp_path / "d" / "in" / "4").read_bytes() == library.files["/d/f4"]
+
+
+def test_cancelling_keeps_what_came(library, tmp_path):
+    control, events = Control(), []
+
+    def heard(event):
+        if isinstance(event, FileEnded):
+            control.cancel()
+
+    with pytest.raises(CancelledError):
+        run_many(
+            Order(entries(urls(library) * 1)),
+            Options.of({"address": "none", "progress": "none", "output_dir": str(tmp_path)}),
+            heard,
+            control,
+        )
+    assert events == []
+    came = there(tmp_path)
+    assert came
+    assert all(library.files[f"/d/{name}"] == data for name, data in came.items())
+    report = fetch(urls(library), tmp_path)
+    assert report.done + report.skipped == len(library.files)
+    assert report.failed == 0
+
+
+def test_an_origin_that_wants_fewer_requests(library, tmp_path, monkeypatch):
+    monkeypatch.setattr("raydl.model.backoff.FIRST", 0.01)
+    library.on(status(429, Retry_After="0"), 3, lambda seen: True)
+    assert fetch(urls(library), tmp_path).done == len(library.files)
+
+
+def test_a_full_disk_ends_it(library, tmp_path, monkeypatch):
+    def write(fd, data):
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr("raydl.output.newfile.os.write", write)
+    with pytest.raises(OutputError, match="the disk is full"):
+        fetch(urls(library)[1:], tmp_path)
+    assert there(tmp_path) == {}
+
+
+def test_one_batch_that_is_late_holds_nobody_up(library, tmp_path, monkeypatch):
+    monkeypatch.setattr(crew, "OVERDUE_SECONDS", 0.2)
+    monkeypatch.setattr("raydl.many.host.FIRST_SECONDS", 0.001)
+    release = library.release
+
+    def hang(handler, seen):
+        release.wait(20)
+        return False
+
+    library.on(hang, 1, only("/d/f2"))
+    items = [(library.url(f"/d/f{n % 3 + 1}"), f"{n}") for n in range(60)]
+    report = fetch(items, tmp_path, max_connections_per_origin=1)
+    assert report.done == 60
+
+
+def test_private_headers_go_to_the_first_host_alone(make_origin, tmp_path):
+    one, two, events = make_origin(b"1"), make_origin(b"2"), []
+    items = [(one.url(), "1"), (two.url(), "2")]
+    fetch(items, tmp_path, header=["X-Key: secret"], events=events)
+    assert one.requests[0].headers["x-key"] == "secret"
+    assert "x-key" not in two.requests[0].headers
+    told = [event.text for event in events if isinstance(event, Notice)]
+    assert told == ["headers, user, token and certificate go to 127.0.0.1 alone, the first host"]
+    assert b"secret" not in (tmp_path / NAME).read_bytes()
+
+
+def test_credentials_in_a_url_go_nowhere_else(make_origin, tmp_path):
+    one = make_origin(b"1")
+    url = one.url().replace("http://", "http://me:secret@")
+    events = []
+    fetch([(url, "1"), (one.url(), "2")], tmp_path, events=events)
+    assert sorted("authorization" in seen.headers for seen in one.requests) == [False, True]
+    assert "secret" not in repr(events)
+    assert b"secret" not in (tmp_path / NAME).read_bytes()
+
+
+def test_an_origin_that_ignores_ranges_now_and_then(library, tmp_path):
+    library.on(ignore_range, 4)
+    report = fetch(urls(library), tmp_path)
+    assert report.done == len(library.files)
+
+
+def test_only_one_run_in_a_directory(library, tmp_path):
+    def heard(event):
+        if isinstance(event, FileEnded) and not refused:
+            refused.append(True)
+            with pytest.raises(TargetError, match="another raydl fetches many files"):
+                fetch(urls(library), tmp_path)
+
+    refused = []
+    run_many(
+        Order(entries(urls(library))),
+        Options.of({"address": "none", "progress": "none", "output_dir": str(tmp_path)}),
+        heard,
+    )
+    assert refused
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"to": "every-node"}, "takes one file"),
+        ({"checksum": "md5:" + "0" * 32}, "--checksum is of one file"),
+        ({"output_dir": "s3://b/p"}, "bucket"),
+    ],
+)
+def test_what_is_for_one_file(library, tmp_path, options, what):
+    with pytest.raises(UsageError, match=what):
+        fetch(urls(library), options.pop("output_dir", tmp_path), **options)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_whatever_ends_it_the_same_command_goes_on(library, tmp_path, how):
+    """Also where a file had its name, and nobody could note that any more."""
+    for number in range(300):
+        library.files[f"/d/g{number}"] = b"%d" % number * 100
+    library.on(slowly, None, lambda seen: True)
+    (tmp_path / "list").write_text("\n".join(urls(library)))
+    command = [*RAYDL, "fetch", "-i", "list", "--output-dir", "d", "--address", "none"]
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(command, cwd=tmp_path, stderr=log)
+        wait_until(lambda: len(there(tmp_path / "d")) > 40)
+        process.send_signal(how)
+        assert process.wait(20) == {signal.SIGINT: 130, signal.SIGTERM: 143}.get(how, -9)
+    assert "Traceback" not in (tmp_path / "log").read_text()
+    left = there(tmp_path / "d")
+    assert all(library.files[f"/d/{name}"] == data for name, data in left.items())
+    library.rules.clear()
+    asked = len(library.requests)
+    done = subprocess.run(
+        [*command, "--json"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["failed"]) == (0, 0), done.stderr
+    assert report["done"] + report["skipped"] == len(library.files)
+    assert report["skipped"] > 0
+    assert len(library.requests) - asked < len(library.files)
+    assert len(there(tmp_path / "d")) == len(library.files)
+
+
+def wait_until(state, seconds=30):
+    end = time.monotonic() + seconds
+    while not state():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def slowly(handler, seen):
+    handler.origin.release.wait(0.05)
+    return False
