@@ -21,6 +21,7 @@ from raydl import __version__
 
 RESULTS = Path(__file__).parent / "results"
 GIB = 1 << 30
+KIB = 1 << 10
 MIB = 1 << 20
 
 Command = list[str]

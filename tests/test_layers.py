@@ -52,6 +52,7 @@ FOREIGN = {
     "tkinter": "gui",
     "tkinterdnd2": "gui",
     "pyarrow": "many",
+    "huggingface_hub": "many/hub.py",
     "pandas": "model/manyreport.py",
     "sqlite3": "many/ledger.py",
 }

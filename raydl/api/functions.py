@@ -18,8 +18,9 @@ from raydl.download.handle import Download
 from raydl.download.reader import RemoteFile
 from raydl.download.sinkchoice import Output
 from raydl.download.transfer import Transfer, transfer
+from raydl.many.hub import Hub, is_hub
 from raydl.many.lists import entries
-from raydl.many.run import Order, run_many
+from raydl.many.run import Order, run_into_cache, run_many
 from raydl.model.control import Control
 from raydl.model.errors import RangesIgnoredError, UsageError
 from raydl.model.eventlog import note, note_quietly
@@ -75,6 +76,8 @@ def fetch_many(
     directory: str | os.PathLike[str] | None = None,
     *,
     name: str | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
     if_changed: bool = False,
     report: str | None = None,
     on_event: Callable[[Event], None] | None = None,
@@ -88,6 +91,10 @@ def fetch_many(
     ``"{host}/{path}"``. ``if_changed`` asks for files that came before, and fetches those that
     have changed. ``report`` is a file for what became of each: ``.jsonl``, ``.csv``, ``.parquet``.
 
+    ``hf://org/name[@revision][/path]`` is all files of a repository of the Hugging Face hub that
+    ``include`` and ``exclude`` admit, which are patterns such as ``"*.safetensors"``. One of them
+    alone, without a directory, goes into the hub's own cache.
+
     One file's failure ends no other: the report tells of it. The same call again goes on: what is
     there, whole, is left alone. Raises RaydlError for what ends all of it, such as a full disk.
 
@@ -100,9 +107,14 @@ def fetch_many(
     chosen: Any = dict(options)
     if directory is not None:
         chosen["output_dir"] = os.fspath(directory)
-    preview = (lambda: entries(items)) if isinstance(items, Sequence) else None
-    order = Order(entries(items), preview, name, if_changed, report)
-    return run_many(order, Options.of(chosen), on_event)
+    look, parsed = Hub(include, exclude), Options.of(chosen)
+    preview = (lambda: entries(items, look)) if isinstance(items, Sequence) else None
+    order = Order(entries(items, look), preview, name, if_changed, report)
+    if parsed.output_dir is None and isinstance(items, list | tuple) and is_hub(*items[:1]):
+        if len(items) == 1:
+            return run_into_cache(items[0], look, order, parsed, on_event)
+        raise UsageError("of several repositories no cache is filled at once", "give a directory")
+    return run_many(order, parsed, on_event)
 
 
 async def fetch_async(

@@ -16,7 +16,11 @@ from raydl.settings.options import IN_BYTES, Options, option_fields
 Url = Annotated[str, typer.Argument(metavar="URL", help="An http or https URL.")]
 Urls = Annotated[
     list[str] | None,
-    typer.Argument(metavar="URL...", help="http or https URLs.", show_default=False),
+    typer.Argument(
+        metavar="URL...",
+        help="http or https URLs, or hf://ORG/NAME[@REVISION][/PATH].",
+        show_default=False,
+    ),
 ]
 Listed = Annotated[
     list[str] | None,
@@ -38,6 +42,13 @@ Name = Annotated[
         metavar="TEMPLATE",
         help="Names of many files, of {host}, {path}, {name} and {number} [default: {name}].",
     ),
+]
+Include = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PATTERN", help="Of hf:// only files that fit, such as '*.safetensors'."),
+]
+Exclude = Annotated[
+    list[str] | None, typer.Option(metavar="PATTERN", help="Of hf:// no files that fit.")
 ]
 IfChanged = Annotated[
     bool, typer.Option("--if-changed", help="Of many files that came before, fetch changed ones.")

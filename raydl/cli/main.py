@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NamedTuple, NoReturn
 
 import typer
 
@@ -17,7 +17,9 @@ from raydl import __version__
 from raydl.cli.flags import (
     Address,
     Base,
+    Exclude,
     IfChanged,
+    Include,
     Json,
     Listed,
     Name,
@@ -67,6 +69,8 @@ def fetch(
     listed: Listed = None,
     base: Base = None,
     name: Name = None,
+    include: Include = None,
+    exclude: Exclude = None,
     if_changed: IfChanged = False,
     report_to: ReportTo = None,
     as_json: Json = False,
@@ -78,11 +82,15 @@ def fetch(
     """
     from raydl.download.download import run as download
 
-    many = {"--base": base, "--name": name, "--if-changed": if_changed, "--report": report_to}
-    if listed or len(urls or ()) > 1:
+    many = {
+        "--base": base, "--name": name, "--include": include, "--exclude": exclude,
+        "--if-changed": if_changed, "--report": report_to,
+    }  # fmt: skip
+    if listed or len(urls or ()) > 1 or any(url.startswith("hf://") for url in urls or ()):
         if output is not None:
             raise UsageError("-o is for one file", "many go to --output-dir DIR")
-        _fetch_many(urls, listed, base, name, if_changed, report_to, options_of(flags), as_json)
+        wanted = Wanted(urls or [], listed or [], base, include or [], exclude or [])
+        _fetch_many(wanted, name, if_changed, report_to, options_of(flags), as_json)
         return
     if not urls:
         raise UsageError("there is nothing to fetch", "raydl fetch URL, or -i FILE for a list")
@@ -105,28 +113,46 @@ def fetch(
         print(json.dumps(report.to_dict()))
 
 
+class Wanted(NamedTuple):
+    """What the command line names: URLs, lists, and what of a repository."""
+
+    urls: list[str]
+    lists: list[str]
+    base: str | None
+    include: list[str]
+    exclude: list[str]
+
+
 def _fetch_many(
-    urls: list[str] | None,
-    listed: list[str] | None,
-    base: str | None,
+    wanted: Wanted,
     name: str | None,
     if_changed: bool,
     report_to: str | None,
     options: Options,
     as_json: bool,
 ) -> None:
+    from raydl.many.hub import Hub, is_hub
     from raydl.many.lists import STANDARD_INPUT, all_of
-    from raydl.many.run import Order, run_many
+    from raydl.many.run import Order, run_into_cache, run_many
     from raydl.model.errors import FilesFailedError
 
-    for url in urls or []:
-        check_url(url)
+    hubs = [url for url in wanted.urls if is_hub(url)]
+    for url in wanted.urls:
+        if url not in hubs:
+            check_url(url)
+    look = Hub(wanted.include, wanted.exclude)
 
     def read() -> Iterator[Any]:
-        return all_of(urls or [], listed or [], base)
+        return all_of(wanted.urls, wanted.lists, wanted.base, look)
 
-    preview = None if STANDARD_INPUT in (listed or []) else read
-    report = run_many(Order(read(), preview, name, if_changed, report_to), options)
+    preview = None if STANDARD_INPUT in wanted.lists else read
+    order = Order(read(), preview, name, if_changed, report_to)
+    if hubs and options.output_dir is None:
+        if len(wanted.urls) + len(wanted.lists) > 1:
+            raise UsageError("the hub's cache takes one repository", "or give --output-dir")
+        report = run_into_cache(hubs[0], look, order, options)
+    else:
+        report = run_many(order, options)
     if as_json:
         print(json.dumps(report.to_dict()))
     if report.failed:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 from urllib.parse import quote, urljoin
 
+from raydl.many.hub import Listing, is_hub
 from raydl.model.errors import UsageError
 from raydl.model.item import FIELDS, Item
 from raydl.model.units import format_size
@@ -32,14 +33,23 @@ class Unreadable(NamedTuple):
 
 Entry = Item | Unreadable
 
+Look = Callable[[str], Listing]
+
 _Lines = Iterator["tuple[int, str] | Unreadable"]
 _Kind = Callable[[_Lines], Iterator[Entry]]
 
 
-def entries(values: Iterable[object]) -> Iterator[Entry]:
-    """The files that a program names, one after the other."""
-    for number, value in enumerate(values, 1):
-        yield entry(value, number)
+def entries(values: Iterable[object], look: Look | None = None) -> Iterator[Entry]:
+    """The files that a program names, one after the other; ``look`` lists repositories."""
+    number = 0
+    for value in values:
+        if look is not None and is_hub(value):
+            for file in look(str(value)).files:
+                number += 1
+                yield file.item(file.path, number)
+        else:
+            number += 1
+            yield entry(value, number)
 
 
 def entry(value: object, number: int) -> Entry:
@@ -50,10 +60,12 @@ def entry(value: object, number: int) -> Entry:
         return Unreadable(number, error)
 
 
-def all_of(urls: Iterable[str], lists: Iterable[str], base: str | None) -> Iterator[Entry]:
+def all_of(
+    urls: Iterable[str], lists: Iterable[str], base: str | None, look: Look | None = None
+) -> Iterator[Entry]:
     """The URLs, and then the files of the lists, with one number after the other."""
     number = 0
-    for one in (entries(urls), *(read_list(name, base) for name in lists)):
+    for one in (entries(urls, look), *(read_list(name, base) for name in lists)):
         last = number
         for entry in one:
             number = last + entry.number

@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from raydl.cluster.address import choose
 from raydl.download.eventstream import event_stream
 from raydl.many.account import Account
 from raydl.many.crew import Crew
+from raydl.many.hub import cache, link
 from raydl.many.intake import Intake
 from raydl.many.ledger import Ledger
-from raydl.many.lists import Entry
+from raydl.many.lists import Entry, Look
 from raydl.many.names import Naming, must_differ
 from raydl.many.reportfile import report_file
 from raydl.many.settling import Settling
@@ -68,6 +69,31 @@ def run_many(
             raise
         emit(AllEnded(report))
         return report
+
+
+def run_into_cache(
+    name: str,
+    look: Look,
+    order: Order,
+    options: Options,
+    on_event: Callable[[Event], None] | None = None,
+    control: Control | None = None,
+) -> ManyReport:
+    """Fetch what of a hub's repository its own cache lacks, as it keeps that. Raises RaydlError.
+
+    Of ``order`` only the report counts.
+    """
+    listing = look(name)
+    folder = cache() / listing.repository.folder
+    blobs = {file.blob: file for file in listing.files}
+
+    def read() -> Iterator[Entry]:
+        return (f.item(f"blobs/{f.blob}", n) for n, f in enumerate(blobs.values(), 1))
+
+    chosen = replace(options, output_dir=str(folder), skip_existing=True)
+    report = run_many(replace(order, entries=read(), preview=read), chosen, on_event, control)
+    link(listing, folder)
+    return report
 
 
 def _run(

@@ -17,6 +17,10 @@ from raydl.model.errors import ChecksumError, UsageError
 ALGORITHMS = ("sha256", "sha512", "blake2b", "sha1", "md5", "crc32c", "crc32")
 """The strongest first; nobody forges the first three, and most processors help with sha256."""
 
+GIT = "git"
+"""The id of a blob in git: the sha1 of a header with its size, and the bytes. Lists of hubs have it
+for small files, and people have no use for it."""
+
 BY_LENGTH = {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}
 """What a digest without a name most likely is, by its hex digits."""
 
@@ -151,6 +155,13 @@ def new_hash(algorithm: str) -> Hash:
         assert crc is not None
         return _Crc(crc)
     return hashlib.new(algorithm, usedforsecurity=False)  # type: ignore[return-value]
+
+
+def new_hash_of(algorithm: str, size: int) -> Hash:
+    """The same for a file of so many bytes; also the id of a blob in git (``git hash-object``)."""
+    if algorithm != GIT:
+        return new_hash(algorithm)
+    return hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)  # type: ignore[return-value]
 
 
 class RunningDigest:

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from raydl.model.errors import UsageError
 from raydl.model.remote import Access
-from raydl.origin.credentialscope import shown
+from raydl.origin.credentialscope import is_same_origin, shown
 from raydl.origin.transport import as_file
 from raydl.settings.options import Options
 from raydl.settings.textfile import read_text, why
@@ -134,7 +134,9 @@ def _host_token(url: str, environ: Mapping[str, str]) -> str:
     variables" in the documentation of huggingface_hub.
     """
     parts = urlsplit(url)
-    if parts.scheme != "https" or parts.hostname not in ("huggingface.co", "hf.co"):
+    is_hub = parts.scheme == "https" and parts.hostname in ("huggingface.co", "hf.co")
+    own = environ.get("HF_ENDPOINT", "").strip()  # a hub of one's own, or a mirror of it
+    if not (is_hub or (own and is_same_origin(own, url))):
         return ""
     if environ.get("HF_HUB_DISABLE_IMPLICIT_TOKEN", "").upper() in ("1", "ON", "YES", "TRUE"):
         return ""

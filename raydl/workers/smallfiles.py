@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from raydl.model.digests import Checksum, Hash, Proof, new_hash
+from raydl.model.digests import Checksum, Hash, Proof, new_hash_of
 from raydl.model.errors import RaydlError
 from raydl.model.failure import Failure
 from raydl.model.remote import Access, Remote, Source
@@ -22,10 +22,10 @@ from raydl.output.newfile import NewFile
 FIRST = 1 << 20
 """Bytes that the first request asks for: it brings a smaller file whole."""
 
-LARGEST = 8 << 20
+LARGEST = 16 << 20
 """Bytes of a file that is fetched by one lane, one range after the other."""
 
-MOST_KEPT = 16 << 20
+MOST_KEPT = 32 << 20
 """Bytes of files without a target, after which no other one is begun."""
 
 DONE, LARGE, SAME, FAILED, UNASKED = "done", "large", "same", "failed", "unasked"
@@ -166,7 +166,7 @@ class SmallFiles:
         if not is_whole and not _may_go_on(remote):
             return (LARGE, remote.size)
         proof = _proof(wish, remote)
-        digest = new_hash(proof.checksum.algorithm) if proof else None
+        digest = new_hash_of(proof.checksum.algorithm, remote.size or 0) if proof else None
         sink = _Sink(wish, kept)
         try:
             for piece in _pieces(request, remote, timeout, buffer, got):

@@ -1,0 +1,180 @@
+"""Many files: raydl beside aria2c -j16 with the same list, in alternation.
+
+    python benchmarks/many.py loopback delayed       on this machine, without a cluster
+    sudo python benchmarks/many.py fleet mixed       on four hosts, as in fleet.py
+    [--rounds 3] [--save]
+
+Each run is a new process, its start included, into an empty folder; every file is compared. raydl's
+last wait for the disk is in its time, aria2c leaves that to the system. ``cpu`` are the processor
+seconds of the process that was started, with its children.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from common import KIB, MIB, Command, origin_command, save, show
+from fleet import EVEN, PORT, Figures, bench, note
+from hosts import ORIGIN, RAY_ADDRESS, why_not
+from run import nginx
+
+ARIA2C = ["aria2c", "-q", "-j16", "--file-allocation=none", "-i"]
+RAYDL = [sys.executable, "-m", "raydl", "fetch", "--progress", "none", "-i"]
+
+
+class Files:
+    """Random files in ``folder``/www, and the list of their URLs."""
+
+    def __init__(self, folder: Path, sizes: list[int]) -> None:
+        self.folder, self.list, self.out = folder, folder / "list", folder / "out"
+        (folder / "www").mkdir(exist_ok=True)
+        self.digests: dict[str, bytes] = {}
+        for number, size in enumerate(sizes):
+            data = os.urandom(size)
+            (folder / "www" / f"f{number}").write_bytes(data)
+            self.digests[f"f{number}"] = hashlib.blake2b(data).digest()
+
+    def at(self, url: str) -> None:
+        """They are to be had there."""
+        self.list.write_text("".join(f"{url}/{name}\n" for name in self.digests))
+
+    def check(self) -> None:
+        """All came, and nothing else; then they go."""
+        for name, digest in self.digests.items():
+            if hashlib.blake2b((self.out / name).read_bytes()).digest() != digest:
+                sys.exit(f"{name} is wrong")
+        shutil.rmtree(self.out)
+
+    def run(self, command: Command, prefix: Callable[[Command], Command] = list) -> list[float]:
+        """Seconds of the command, and of its processors."""
+        self.out.mkdir()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        began = time.monotonic()
+        done = subprocess.run(
+            prefix(command), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        seconds = time.monotonic() - began
+        if done.returncode:
+            sys.exit(f"{command[0]} exited with {done.returncode}: {done.stderr[-500:]}")
+        self.check()
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return [seconds, sum(after[:2]) - sum(before[:2])]
+
+
+@contextlib.contextmanager
+def here(sizes: list[int], *flags: str) -> Iterator[Files]:
+    """Files at an nginx on loopback, or with ``flags`` at an origin that waits."""
+    with tempfile.TemporaryDirectory(prefix="raydl-many", dir="/dev/shm") as temp:
+        files = Files(Path(temp), sizes)
+        if not flags:
+            with nginx(Path(temp)) as url:
+                files.at(url)
+                yield files
+            return
+        command = origin_command(Path(temp), "127.0.0.1:0", *flags)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            files.at(f"http://127.0.0.1:{process.stdout.readline().split()[1]}")
+            try:
+                yield files
+            finally:
+                process.terminate()
+
+
+def against_aria2c(
+    files: Files, rounds: int, prefix: Callable[[Command], Command], *flags: str
+) -> Figures:
+    """raydl and aria2c in alternation."""
+    figures: Figures = {}
+    for _ in range(rounds):
+        seconds, cpu = files.run(
+            [*RAYDL, str(files.list), "--output-dir", str(files.out), *flags], prefix
+        )
+        theirs, cpu_theirs = files.run([*ARIA2C, str(files.list), "-d", str(files.out)], prefix)
+        note(figures, raydl=seconds, aria2c=theirs, raydl_cpu=cpu, aria2c_cpu=cpu_theirs)
+    return figures
+
+
+def loopback(rounds: int) -> Figures:
+    """2,000 files of 256 KiB, nginx on loopback, one machine."""
+    with here([256 * KIB] * 2000) as files:
+        return against_aria2c(files, rounds, list, "--address", "none")
+
+
+def delayed(rounds: int) -> Figures:
+    """2,000 files of 256 KiB, 50 ms before each answer, one machine."""
+    with here([256 * KIB] * 2000, "--delay", "0.05") as files:
+        return against_aria2c(files, rounds, list, "--address", "none")
+
+
+@contextlib.contextmanager
+def on_hosts(sizes: list[int]) -> Iterator[tuple[Files, Callable[[Command], Command]]]:
+    """Files at an nginx before four hosts; what runs a command on their head."""
+    with bench(EVEN, 1) as hosts, hosts.origin():
+        files = Files(hosts.folder, sizes)
+        files.at(f"http://{ORIGIN}:{PORT}")
+
+        def on_head(command: Command) -> Command:
+            env = {**hosts.hosts.env, "RAY_ADDRESS": RAY_ADDRESS}
+            given = [f"{name}={value}" for name, value in env.items()]
+            return hosts.hosts.head.command(["env", *given, *command])
+
+        yield files, on_head
+
+
+def fleet(rounds: int) -> Figures:
+    """20,000 files of 16 KiB, 4 hosts at 200 Mbit/s each."""
+    with on_hosts([16 * KIB] * 20_000) as (files, on_head):
+        return against_aria2c(files, rounds, on_head)
+
+
+def mixed(rounds: int) -> Figures:
+    """3 files of 400 MiB and 5,000 of 64 KiB among each other, 4 hosts at 200 Mbit/s each."""
+    sizes = [64 * KIB] * 5000
+    for place in (500, 2500, 4500):
+        sizes.insert(place, 400 * MIB)
+    with on_hosts(sizes) as (files, on_head):
+        figures = against_aria2c(files, rounds, on_head)
+    links = sum(EVEN) * 1e6 / 8
+    figures["share of links"] = [sum(sizes) / seconds / links for seconds in figures["raydl"]]
+    return figures
+
+
+CASES: dict[str, Callable[[int], Figures]] = {
+    case.__name__: case for case in (loopback, delayed, fleet, mixed)
+}
+
+
+def main() -> None:
+    """Run the cases that the command line names."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("cases", nargs="+", choices=CASES)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--save", action="store_true")
+    args = parser.parse_args()
+    for name in args.cases:
+        case = CASES[name]
+        if name in ("fleet", "mixed") and (why := why_not()):
+            sys.exit(why)
+        print(f"{name}: {case.__doc__}", flush=True)
+        figures = case(args.rounds)
+        show(figures)
+        if args.save:
+            save(f"many-{name}", case.__doc__ or "", "seconds", figures)
+
+
+if __name__ == "__main__":
+    main()
