@@ -174,7 +174,7 @@ class Crew:
 
     def _fleet_changed(self) -> None:
         for host in self._hosts:
-            host.tempo.fleet(len(self._hands), self._desk.clock())
+            host.tempo.fleet(len(self._hands))
 
     def _hands_flying(self) -> Iterator[int]:
         return (hand.flying for hand in self._hands.values())
@@ -287,7 +287,7 @@ class Crew:
         now, host, node = self._desk.clock(), flight.host, flight.hand.node
         came: list[tuple[Task, Brought]] = []
         unasked: list[Task] = []
-        files = size = 0
+        files, size, seconds = 0, 0, 0.0
         for task, (state, *rest) in zip(flight.tasks, outcomes, strict=True):
             if state == UNASKED:
                 unasked.append(task)
@@ -297,16 +297,18 @@ class Crew:
             if state == DONE:
                 brought = Brought(*rest)
                 size += brought.size
+                seconds += brought.seconds
                 host.served(node, brought.seconds)
                 came.append((task, brought))
             elif state == SAME:
+                seconds += host.seconds
                 self._account.same(task)
             elif state == LARGE:
                 self._large.add(task, self._directory / task.path)
             else:
                 self._failed(flight, task, rest, now)
         host.put_back(unasked)
-        host.tempo.came(files, size, now)
+        host.tempo.came(files, size, seconds, now)
         if payload is not None and any(task for task, b in came if b.size):
             self._saver.save(
                 payload, [(self._wish(t, True), t, b) for t, b in came], node, self._saved

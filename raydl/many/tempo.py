@@ -12,10 +12,10 @@ A_REQUEST = 32 << 10
 
 FIRST_OF_NODE, MOST_OF_NODE = 4, 64
 
-MEASURE_SECONDS, START_SECONDS = 0.4, 0.1
-SETTLE_SECONDS = 0.05
-"""After a change, until what comes shows it. At the start, each doubling is judged after
-START_SECONDS: a host that takes its time to answer bears many lanes, and a run may be short."""
+LEAST_FILES = 8
+"""A level is judged by as many files as it has lanes, and so many at least, of those that began on
+it: after two round trips. What counts is the work of a lane's second, so that bursts mislead
+nobody."""
 
 GAIN = 1.25
 """Twice the lanes must bring this much more to be kept."""
@@ -46,24 +46,23 @@ class Tempo:
         self.rate: float | None = None
         """Requests a second, where the host has said that it bears no more."""
         self._nodes = 0
-        self._work = 0.0
-        self._since = now
+        self._work = self._seconds = 0.0
+        self._files = self._to_pass = 0
         self._before: float | None = None
         self._is_trial = False
-        self._is_starting = True
         self._try_at = now
         self._hold = HOLD_SECONDS
         self._served: deque[tuple[float, int]] = deque()
         self._complained_at = -ONE_COMPLAINT
         self._grown_at = now
-        self.fleet(nodes, now)
+        self.fleet(nodes)
 
-    def fleet(self, nodes: int, now: float) -> None:
+    def fleet(self, nodes: int) -> None:
         """So many nodes ask."""
         if nodes == self._nodes:
             return
         self._nodes = nodes
-        self._set(max(self.lanes, min(FIRST_OF_NODE * nodes, self._top)), now)
+        self._set(max(self.lanes, min(FIRST_OF_NODE * nodes, self._top)))
         self._before, self._is_trial = None, False
 
     @property
@@ -76,9 +75,14 @@ class Tempo:
         """Seconds from one request of a lane to its next, at least."""
         return self.lanes / self.rate if self.rate else 0.0
 
-    def came(self, files: int, size: int, now: float) -> None:
-        """So many files were answered, with so many bytes."""
-        self._work += size + files * A_REQUEST
+    def came(self, files: int, size: int, seconds: float, now: float) -> None:
+        """So many files were answered, with so many bytes; together they took lanes so long."""
+        if self._to_pass > 0:
+            self._to_pass -= files
+        else:
+            self._work += size + files * A_REQUEST
+            self._seconds += seconds
+            self._files += files
         self._served.append((now, files))
         while self._served[0][0] < now - WINDOW:
             self._served.popleft()
@@ -92,7 +96,7 @@ class Tempo:
         borne = sum(files for _, files in self._served) / min(span, WINDOW)
         self.rate = max(0.5, SLOWER * (borne if self.rate is None else min(self.rate, borne)))
         enough = round(2 * self.rate * max(seconds, 0.01)) + self._nodes
-        self._set(max(1, min(self.lanes, enough)), now)
+        self._set(max(1, min(self.lanes, enough)))
         self._is_trial = False
 
     def look(self, is_busy: bool, now: float) -> None:
@@ -101,31 +105,25 @@ class Tempo:
             self._speed_up(now)
             return
         if not is_busy:
-            self._begin(now)
-            return
-        if now - self._since < (START_SECONDS if self._is_starting else MEASURE_SECONDS):
-            return
-        rate = self._work / (now - self._since)
-        if not rate:  # nothing has come yet
-            return
-        self._judge(rate, now)
+            self._begin()
+        elif self._files >= max(LEAST_FILES, self.lanes) and self._seconds:
+            self._judge(self.lanes * self._work / self._seconds, now)
 
     def _judge(self, rate: float, now: float) -> None:
         if self._is_trial and self._before is not None:
             self._is_trial = False
             if rate < GAIN * self._before:
-                self._is_starting = False
                 self._try_at = now + self._hold
                 self._hold = min(2 * self._hold, LONGEST_HOLD)
-                self._set(max(1, self.lanes // 2), now)
+                self._set(max(1, self.lanes // 2))
                 return
             self._hold = HOLD_SECONDS
         self._before = rate
         if now >= self._try_at and 2 * self.lanes <= self._top:
             self._is_trial = True
-            self._set(2 * self.lanes, now)
+            self._set(2 * self.lanes)
         else:
-            self._begin(now)
+            self._begin()
 
     def _speed_up(self, now: float) -> None:
         assert self.rate is not None
@@ -133,9 +131,11 @@ class Tempo:
             self.rate *= FASTER
             self._grown_at = now
 
-    def _set(self, lanes: int, now: float) -> None:
+    def _set(self, lanes: int) -> None:
         self.lanes = max(1, min(lanes, self._top))
-        self._begin(now + SETTLE_SECONDS)
+        self._to_pass = self.lanes
+        self._begin()
 
-    def _begin(self, at: float) -> None:
-        self._since, self._work = at, 0.0
+    def _begin(self) -> None:
+        self._work = self._seconds = 0.0
+        self._files = 0

@@ -47,7 +47,7 @@ class Model:
                     heapq.heappush(events, (served, next(order), "end", self.now))
             else:
                 self.served.append(self.now)
-                self.tempo.came(1, SIZE, self.now)
+                self.tempo.came(1, SIZE, self.now - began, self.now)
                 again = max(self.now, began + self.tempo.pace)
                 heapq.heappush(events, (again, next(order), "ask", 0.0))
 
@@ -86,12 +86,14 @@ def limited(rate, burst):
     return answer
 
 
+@pytest.mark.parametrize("seconds", [0.02, 0.05, 0.5, 3.0])
 @pytest.mark.parametrize("nodes", [1, 4])
-def test_a_host_that_takes_its_time_gets_many_lanes_soon(nodes):
-    model = Model(latency(0.05), nodes)
-    model.run(1.2)
+def test_a_host_that_takes_its_time_gets_many_lanes_soon(nodes, seconds):
+    model = Model(latency(seconds), nodes)
+    model.run(14 * seconds + 0.5)
     assert model.tempo.lanes == 64 * nodes
-    assert model.rate(101.2 - 0.2, 101.2) > 0.9 * 64 * nodes / 0.05
+    model.run(4 * seconds)
+    assert model.rate(model.now - 2 * seconds, model.now) > 0.9 * 64 * nodes / seconds
 
 
 @pytest.mark.parametrize("rate", [50, 1000])
@@ -125,12 +127,12 @@ def test_the_user_has_the_last_word():
     tempo = Tempo(4, 0.0, most=3)
     assert tempo.lanes == 3
     for turn in range(100):
-        tempo.came(100, SIZE, turn * 0.1)
+        tempo.came(100, SIZE, 0.1, turn * 0.1)
         tempo.look(True, turn * 0.1)
         assert tempo.lanes <= 3
 
 
 def test_nodes_that_come_bring_lanes():
     tempo = Tempo(1, 0.0)
-    tempo.fleet(4, 1.0)
+    tempo.fleet(4)
     assert tempo.lanes >= 16
