@@ -34,10 +34,17 @@ RAYDL = [sys.executable, "-m", "raydl", "fetch", "--progress", "none", "-i"]
 
 
 class Files:
-    """Random files in ``folder``/www, and the list of their URLs."""
+    """Random files in ``folder``/www; the list of their URLs and what comes are at ``home``.
 
-    def __init__(self, folder: Path, sizes: list[int]) -> None:
-        self.folder, self.list, self.out = folder, folder / "list", folder / "out"
+    ``seen`` is where commands see that.
+    """
+
+    def __init__(
+        self, folder: Path, sizes: list[int], home: Path | None = None, seen: Path | None = None
+    ) -> None:
+        self._home = home or folder
+        seen = seen or self._home
+        self.list, self.out = seen / "list", seen / "out"
         (folder / "www").mkdir(exist_ok=True)
         self.digests: dict[str, bytes] = {}
         for number, size in enumerate(sizes):
@@ -47,18 +54,19 @@ class Files:
 
     def at(self, url: str) -> None:
         """They are to be had there."""
-        self.list.write_text("".join(f"{url}/{name}\n" for name in self.digests))
+        (self._home / "list").write_text("".join(f"{url}/{name}\n" for name in self.digests))
 
     def check(self) -> None:
         """All came, and nothing else; then they go."""
+        out = self._home / "out"
         for name, digest in self.digests.items():
-            if hashlib.blake2b((self.out / name).read_bytes()).digest() != digest:
+            if hashlib.blake2b((out / name).read_bytes()).digest() != digest:
                 sys.exit(f"{name} is wrong")
-        shutil.rmtree(self.out)
+        shutil.rmtree(out)
 
     def run(self, command: Command, prefix: Callable[[Command], Command] = list) -> list[float]:
         """Seconds of the command, and of its processors."""
-        self.out.mkdir()
+        (self._home / "out").mkdir()
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         began = time.monotonic()
         done = subprocess.run(
@@ -122,7 +130,8 @@ def delayed(rounds: int) -> Figures:
 def on_hosts(sizes: list[int]) -> Iterator[tuple[Files, Callable[[Command], Command]]]:
     """Files at an nginx before four hosts; what runs a command on their head."""
     with bench(EVEN, 1) as hosts, hosts.origin():
-        files = Files(hosts.folder, sizes)
+        memory = Path("/dev/shm")  # of the head alone
+        files = Files(hosts.folder, sizes, hosts.hosts.head.path(str(memory)), memory)
         files.at(f"http://{ORIGIN}:{PORT}")
 
         def on_head(command: Command) -> Command:

@@ -236,7 +236,10 @@ class EveryNode:
         )
         for each in trusted:
             each.was_read = True
-            self._opening.again(each, "close")
+            if each.team is not None:
+                self._opening.again(each, "close")
+            else:  # its worker is lost: what was recorded of it proves nothing now
+                each.digest = ""
         self._shipping.stop(replica)
         self._opening.again(replica, "drop")
         return True

@@ -63,6 +63,7 @@ class Opening:
         replica.phase, replica.digest = Phase.OPENING, ""
         replica.written, replica.claimed = Coverage(), Coverage()
         replica.team, replica.opening = None, team
+        replica.due = self._desk.clock() + self._replicas.patience
         ended = self._desk.answer(self._open_if_there, replica, team)
         team.disk(how, self._key, done=ended)
 

@@ -121,6 +121,8 @@ class Replica:
     coming: set[Shipment] = field(default_factory=set)
     queue: deque[Shipment] = field(default_factory=deque)
     calls: int = 0
+    stops: int = 0
+    """How often it was stopped: an answer to a call before that means nothing any more."""
     in_flight: int = 0
     reads: int = 0
     from_origin: int = 0
@@ -216,6 +218,7 @@ class Replica:
         self.coming.clear()
         self.queue.clear()
         self.calls = self.in_flight = 0
+        self.stops += 1
         self.due = math.inf
         self.claimed = Coverage(self.written)
         return stopped

@@ -188,7 +188,9 @@ class Sending:
     def left(self, node: str, reason: str) -> None:
         """Nobody is there any more: what it was sending is sent by another."""
         self.hands.pop(node, None)
-        self._overtaken = {t for t in self._overtaken if t.hand.node != node}
+        for late in [t for t in self._overtaken if t.hand.node == node]:
+            self._overtaken.remove(late)
+            self._busy[node] -= 1
         for attempt in [t for t in self._tries.values() if t.hand.node == node]:
             self._failed(attempt, Failure("lane", f"{node} was lost: {reason}"), "")
 

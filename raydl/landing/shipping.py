@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from raydl.landing.desk import Desk
-from raydl.landing.replicas import MOST_CALLS, STUCK_SECONDS, Replica, Replicas, Shipment
+from raydl.landing.replicas import MOST_CALLS, STUCK_SECONDS, Phase, Replica, Replicas, Shipment
 from raydl.model.errors import OutputError
 from raydl.model.events import Emit, Notice
 from raydl.model.parts import Part
@@ -33,6 +33,8 @@ MOST_MISSES = 3
 
 CUT_OFF = "nothing comes from it to the other nodes"
 GETS_NOTHING = "nothing comes to it from other nodes"
+
+LONELY = OutputError.__name__, GETS_NOTHING, "see docs/troubleshooting.md"
 
 STUCK = OutputError.__name__, "its disk does not answer", "look at that node"
 
@@ -60,6 +62,8 @@ class Shipping:
         self._shipments: set[Shipment] = set()
         self._missed: Counter[tuple[str, str]] = Counter()
         """How often in a row what lies on one node did not come to another."""
+        self._in_vain = 0
+        """Bytes that a node fetched from which nothing comes to those that lack them."""
         self._silent: set[str] = set()
         self._doubted: set[Shipment] = set()
         self._doubted_until = 0.0
@@ -146,10 +150,14 @@ class Shipping:
         """Have them taken by who lacks them and has room; later, where nobody has."""
         takers = self._replicas.takers(shipment.start, shipment.stop)
         holder = self._replicas.get(shipment.holder)
+        if holder is not None and holder.is_cut_off and holder not in takers:
+            is_there = self._replicas.there().covers(shipment.start, shipment.stop)
+            is_lacking = bool(takers) and not is_there
+            if is_lacking:
+                self._fetched_in_vain(shipment.size)
+            shipment.acknowledge(CUT_OFF if is_lacking else "")
+            return
         if holder is not None and holder.is_cut_off:
-            if holder not in takers:
-                shipment.acknowledge(CUT_OFF)
-                return
             takers = [holder]
         able = [replica for replica in takers if replica.has_room(shipment.size)]
         if able:
@@ -184,14 +192,12 @@ class Shipping:
             if not replica.calls:
                 replica.answered_at = self._desk.clock()
             replica.calls += 1
-            landed = self._desk.answer(self._landed, replica, replica.team, batch)
+            landed = self._desk.answer(self._landed, replica, replica.stops, batch)
             replica.team.disk("land_all", self._key, items, LAND_SECONDS, done=landed)
 
-    def _landed(
-        self, replica: Replica, team: ActorTeam, batch: list[Shipment], answers: Any
-    ) -> None:
-        if replica.team is not team:
-            return  # it was lost meanwhile, and what was on its way to it
+    def _landed(self, replica: Replica, stops: int, batch: list[Shipment], answers: Any) -> None:
+        if replica.stops != stops:
+            return  # it was lost meanwhile, or began anew, and what was on its way to it
         replica.calls -= 1
         replica.answered_at = self._desk.clock()
         if isinstance(answers, tuple):  # the worker is lost
@@ -201,7 +207,7 @@ class Shipping:
             if problem is None:
                 shipment.landed = True
                 shipment.acknowledge()
-                self._missed.pop((shipment.holder, replica.node), None)
+                self._comes(shipment.holder, replica.node)
             elif problem[:2] == (LOST, MISSING) and self._can_come(shipment):
                 self._miss(shipment.holder, replica)
             elif problem[0] != LOST:
@@ -211,11 +217,17 @@ class Shipping:
         self._call(replica)
         self._came(replica)
 
+    def _comes(self, holder: str, taker: str) -> None:
+        """Something came from there to there: what did not was slow."""
+        if holder != taker:
+            for pair in [p for p in self._missed if p[0] == holder or p[1] == taker]:
+                del self._missed[pair]
+
     def _miss(self, holder: str, replica: Replica) -> None:
         """What lies on ``holder``, which is well, did not come to that node: find out who of them
         the others cannot reach."""
         self._missed[holder, replica.node] += 1
-        missed = [pair for pair in self._missed if holder != replica.node]
+        missed = [(held_by, taker) for held_by, taker in self._missed if held_by != taker]
         takers = {taker for held_by, taker in missed if held_by == holder}
         holders = {held_by for held_by, taker in missed if taker == replica.node}
         source = self._replicas.get(holder)
@@ -224,7 +236,15 @@ class Shipping:
                 source.is_cut_off = True
                 self._emit(Notice(f"{holder} is no source for others: {CUT_OFF}"))
         elif len(holders) > 1 or self._missed[holder, replica.node] > MOST_MISSES:
-            self._failed(replica, OutputError.__name__, GETS_NOTHING, "see docs/troubleshooting.md")
+            self._failed(replica, *LONELY)
+
+    def _fetched_in_vain(self, size: int) -> None:
+        """Once it is as much as the whole file, nobody but a node that is cut off can fetch."""
+        self._in_vain += size
+        if self._in_vain > self._replicas.size:
+            for replica in self._replicas:
+                if replica.phase is Phase.RECEIVING and not replica.is_cut_off:
+                    self._failed(replica, *LONELY)
 
     def _settle(self, shipment: Shipment) -> None:
         """Nobody waits for these bytes any more."""

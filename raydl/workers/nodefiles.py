@@ -115,7 +115,7 @@ class NodeFiles:
         for start, stop, ref in items:
             left = until - time.monotonic()
             answer = self.land(key, start, stop, [ref], max(0.0, left))
-            is_late = answers and left <= 0 and answer[0] == (LOST, MISSING, "")
+            is_late = left < limit / 2 and answer[0] == (LOST, MISSING, "")
             answers.append(((LOST, LATE, ""), None) if is_late else answer)
         return answers
 

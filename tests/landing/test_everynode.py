@@ -827,3 +827,65 @@ def test_what_has_rotted_is_read_before_a_copy_of_it_is_blamed(tmp_path, proof, 
     mended = Worlds(tmp_path, count, proof=proof, overwrite=True)
     run(mended)
     assert all(mended.has(node) for node in mended.nodes)
+
+
+def test_a_rotten_file_whose_worker_is_lost_ends_nothing(tmp_path):
+    run(Worlds(tmp_path, 3, proof=False))
+    world = Worlds(tmp_path, 3, proof=False)
+    rotten = world.nodes[1]
+    rot(rotten.path("/d/f"))
+    shutil.rmtree(world.nodes[0].path("/d"))
+    shutil.rmtree(world.nodes[2].path("/d"))
+    answers = []
+    taker = world.nodes[0]
+
+    def disk(method, *args, done, disk=taker.disk):
+        if method == "digest" and not rotten.gone:
+            answers.append(partial(disk, method, *args, done=done))
+            world.lose(rotten)
+        else:
+            disk(method, *args, done=done)
+
+    taker.disk = disk
+
+    def turn(world):
+        for answer in answers:
+            answer()
+        answers.clear()
+
+    with contextlib.suppress(IncompleteError):
+        run(world, turn)
+    assert rotten.gone
+    for node in (world.nodes[0], world.nodes[2]):
+        assert world.has(node) or not node.path("/d/f").exists()
+
+
+def test_a_disk_that_hangs_while_a_copy_begins_anew(tmp_path):
+    run(Worlds(tmp_path, 2))
+    world = Worlds(tmp_path, 2)
+    rot(world.nodes[1].path("/d/f"))
+    shutil.rmtree(world.nodes[0].path("/d"))
+    world.nodes[0].before = lambda method, args: "never" if method == "drop" else None
+    with pytest.raises(IncompleteError, match="n0: its disk does not answer"):
+        run(world, most=4000)
+
+
+def test_where_only_a_node_that_is_cut_off_can_fetch(tmp_path):
+    world = Worlds(tmp_path, 3)
+    cut = Unreachable(world, lambda holder, taker: holder == "n0" != taker)
+
+    def job_begins():
+        job, give = world.job, world.job.give
+
+        def only_one(part):
+            world.problems.clear()  # for which it would choose others
+            job.fetchers = [world.nodes[0]]
+            give(part)
+
+        job.give = only_one
+
+    world.job_begins = job_begins
+    with pytest.raises(IncompleteError, match=r"2 of 3 .*nothing comes to it"):
+        run(world, cut.turn, most=6000)
+    assert world.has(world.nodes[0])
+    assert world.served < 5 * len(DATA)

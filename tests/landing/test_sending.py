@@ -342,3 +342,11 @@ def test_the_grid_fits_the_limits():
         grid_for(5 << 40, 256 * MIB)
     with pytest.raises(UsageError, match="at most"):
         grid_for((5 << 40) + 1, 1 << 40)
+
+
+def test_who_is_lost_while_it_is_late_can_be_asked_again():
+    bench = overtaken()
+    bench.sending.left("a", "its process ended")
+    assert bench.sending._busy["a"] == 0
+    bench.send("b")
+    assert bench.done == {0: "", 100: ""}
