@@ -90,7 +90,10 @@ def fetch(
         if output is not None:
             raise UsageError("-o is for one file", "many go to --output-dir DIR")
         wanted = Wanted(urls or [], listed or [], base, include or [], exclude or [])
-        _fetch_many(wanted, name, if_changed, report_to, options_of(flags), as_json)
+        options = options_of(flags)
+        if may_be_cluster(options.address) and stand_by(starts_ray=options.address == "local"):
+            options = _alone(options, None if wanted.can_be_read_again else "-")
+        _fetch_many(wanted, name, if_changed, report_to, options, as_json)
         return
     if not urls:
         raise UsageError("there is nothing to fetch", "raydl fetch URL, or -i FILE for a list")
@@ -122,6 +125,11 @@ class Wanted(NamedTuple):
     include: list[str]
     exclude: list[str]
 
+    @property
+    def can_be_read_again(self) -> bool:
+        """Whether the lists are files, and neither standard input nor a pipe."""
+        return all(Path(name).expanduser().is_file() for name in self.lists)
+
 
 def _fetch_many(
     wanted: Wanted,
@@ -132,7 +140,7 @@ def _fetch_many(
     as_json: bool,
 ) -> None:
     from raydl.many.hub import Hub, is_hub
-    from raydl.many.lists import STANDARD_INPUT, all_of
+    from raydl.many.lists import all_of
     from raydl.many.run import Order, run_into_cache, run_many
     from raydl.model.errors import FilesFailedError
 
@@ -145,7 +153,10 @@ def _fetch_many(
     def read() -> Iterator[Any]:
         return all_of(wanted.urls, wanted.lists, wanted.base, look)
 
-    preview = None if STANDARD_INPUT in wanted.lists else read
+    for name_of_list in wanted.lists:
+        if report_to is not None and Path(name_of_list).resolve() == Path(report_to).resolve():
+            raise UsageError(f"--report {report_to} is a list to read", "give another name")
+    preview = read if wanted.can_be_read_again else None
     order = Order(read(), preview, name, if_changed, report_to)
     if hubs and options.output_dir is None:
         if len(wanted.urls) + len(wanted.lists) > 1:

@@ -46,7 +46,8 @@ class Account:
     def done(self, task: Task, brought: Brought, node: str) -> None:
         """It is there, whole."""
         self.size += brought.size
-        self.nodes[node] += bool(node)
+        if node:
+            self.nodes[node] += 1
         known = Known(
             task.path, brought.size, brought.written, brought.etag, brought.last_modified,
             brought.digest, "",

@@ -20,6 +20,7 @@ from raydl.many.hosts import Hosts
 from raydl.many.intake import Intake
 from raydl.many.large import LargeFiles
 from raydl.many.saving import Saver
+from raydl.many.tempo import MOST_OF_NODE
 from raydl.model import backoff
 from raydl.model import errors as error_classes
 from raydl.model.control import Control
@@ -44,6 +45,9 @@ MOST_TRIES = 5
 """Of one file, where nothing else was chosen: others wait for the end of the run, too."""
 
 MOST_LOSSES = 20
+
+LONGEST_SECONDS = 120.0
+"""A file that one lane fetches takes no longer: it has 16 MiB at most."""
 
 OVERDUE_SECONDS = 5.0
 """A batch that takes so much longer than it should is given up where other files wait in it."""
@@ -94,7 +98,7 @@ class Crew:
         self._hands: dict[str, Hand] = {}
         self._flights: dict[int, Flight] = {}
         self._saver = Saver(options.max_memory // 2, self._desk.post)
-        self._large = LargeFiles(options, self._desk.post, self._large_ended)
+        self._large = LargeFiles(self._hosts.options_for, self._desk.post, self._large_ended)
         self._is_held = False
         self._alone_since = self._desk.clock()
 
@@ -104,6 +108,7 @@ class Crew:
         with contextlib.ExitStack() as stack:
             stack.callback(self._large.close)
             stack.callback(self._saver.close)
+            stack.callback(self._intake.close)
             options, labels = self._options, self._options.fetch_nodes
             if options.fetch_here and not labels:
                 here = HereHand()
@@ -161,12 +166,15 @@ class Crew:
 
     def _joined(self, team: ActorTeam) -> None:
         labels = self._options.fetch_nodes
-        if all(team.labels.get(key) == value for key, value in labels):
+        is_here = isinstance(self._hands.get(team.node), HereHand)
+        if not is_here and all(team.labels.get(key) == value for key, value in labels):
             self._left(team.node, "it has another worker")
             self._hands[team.node] = NodeHand(team)
             self._fleet_changed()
 
     def _left(self, node: str, reason: str) -> None:  # noqa: ARG002 - as Desk calls it
+        if isinstance(self._hands.get(node), HereHand):
+            return  # threads of this process, whatever becomes of a worker on its node
         hand = self._hands.pop(node, None)
         for flight in [f for f in self._flights.values() if f.hand is hand]:
             self._lose(flight)
@@ -183,12 +191,13 @@ class Crew:
 
     def _take_in(self, now: float) -> None:
         """Read on in the list, as far as there is use for it."""
-        room = self._intake.room(sum(len(host) for host in self._hosts))
-        if room and not self._intake.is_over:
+        waiting = sum(len(host) for host in self._hosts) + len(self._large)
+        tasks = self._intake.take(self._intake.room(waiting))
+        if tasks:
             self._desk.post(_nothing)  # there may be more to take in, without waiting for anything
-        for task in self._intake.take(room):
+        for task in tasks:
             try:
-                self._hosts.add(task, max(1, len(self._hands)), now)
+                self._hosts.add(task, self._intake.first, max(1, len(self._hands)), now)
             except RaydlError as error:
                 self._account.failed(task, error)
 
@@ -213,7 +222,9 @@ class Crew:
         able = [
             hand
             for hand in self._hands.values()
-            if not host.rests(hand.node, now) and (self._is_here(hand) or self._saver.has_room)
+            if hand.flying < MOST_OF_NODE
+            and not host.rests(hand.node, now)
+            and (self._is_here(hand) or self._saver.has_room)
         ]
         return min(able, key=lambda hand: hand.flying, default=None)
 
@@ -244,19 +255,21 @@ class Crew:
             str(item.digest or ""),
             options.origin_digest,
             item.size,
-            options.overwrite or task.replace,
+            options.overwrite,
+            task.stamp,
+            task.may_be_there,
             task.etag,
             task.last_modified,
         )
 
     def _give_up_late(self, now: float) -> None:
+        """Have others go on with what waits behind a file that takes very long; and no small file
+        takes for ever."""
+        longest = max(LONGEST_SECONDS, 4 * self._options.timeout)
         for flight in self._flights.values():
             usual = len(flight.tasks) * max(flight.host.seconds, flight.host.tempo.pace)
-            if (
-                len(flight.tasks) > 1
-                and not flight.is_given_up
-                and now - flight.began > OVERDUE_SECONDS + 10 * usual
-            ):
+            limit = OVERDUE_SECONDS + 10 * usual if len(flight.tasks) > 1 else longest
+            if not flight.is_given_up and now - flight.began > limit:
                 flight.is_given_up = True
                 flight.hand.cancel(flight.ticket)
 
@@ -272,12 +285,16 @@ class Crew:
     def _lose(self, flight: Flight) -> None:
         """Its node is gone."""
         if self._land(flight):
-            for task in flight.tasks:
-                task.losses += 1
-                if task.losses > MOST_LOSSES:
-                    self._account.failed(task, Failure("lane", "its node was lost").to_error())
-                else:
-                    flight.host.put_back([task])
+            self._ask_again(flight.host, flight.tasks, "its node was lost")
+
+    def _ask_again(self, host: Host, tasks: list[Task], why: str) -> None:
+        """Nobody's fault: no try, but it may not go on for ever."""
+        for task in tasks:
+            task.losses += 1
+            if task.losses > MOST_LOSSES:
+                self._account.failed(task, Failure("lane", why).to_error())
+            else:
+                host.put_back([task])
 
     def _fetched(self, flight: Flight, outcomes: list[Outcome], payload: Payload | None) -> None:
         if not self._land(flight):
@@ -287,18 +304,18 @@ class Crew:
         now, host, node = self._desk.clock(), flight.host, flight.hand.node
         came: list[tuple[Task, Brought]] = []
         unasked: list[Task] = []
-        files, size, seconds = 0, 0, 0.0
+        count, size, seconds = 0, 0, 0.0
         for task, (state, *rest) in zip(flight.tasks, outcomes, strict=True):
             if state == UNASKED:
                 unasked.append(task)
                 continue
             if state != FAILED:
-                files += 1
+                count += 1
             if state == DONE:
                 brought = Brought(*rest)
                 size += brought.size
                 seconds += brought.seconds
-                host.served(node, brought.seconds)
+                host.served(node, brought.seconds, now)
                 came.append((task, brought))
             elif state == SAME:
                 seconds += host.seconds
@@ -308,16 +325,16 @@ class Crew:
             else:
                 self._failed(flight, task, rest, now)
         host.put_back(unasked)
-        host.tempo.came(files, size, seconds, now)
-        if payload is not None and any(task for task, b in came if b.size):
-            self._saver.save(
-                payload, [(self._wish(t, True), t, b) for t, b in came], node, self._saved
-            )
-        else:
+        host.tempo.came(count, size, seconds, now)
+        if self._is_here(flight.hand) or not came:
             if payload is not None:
                 payload.release()
             for task, brought in came:
                 self._saved(task, brought, node, None)
+            return
+        files = [(self._wish(task, True), task, brought) for task, brought in came]
+        lost = partial(self._ask_again, host, why="its bytes were lost with their node")
+        self._saver.save(payload, files, node, self._saved, lost)
 
     def _saved(self, task: Task, brought: Brought, node: str, error: RaydlError | None) -> None:
         if error is not None:
@@ -337,10 +354,12 @@ class Crew:
             self._must_go_on(error)
             return
         failure = Failure(*rest)  # type: ignore[arg-type]
-        if kind == "cancelled":  # it was late, or before it in the batch another one was
-            task.tries += 1
+        if kind == "cancelled" and len(flight.tasks) > 1:
+            task.tries += 1  # it is alone from now on: perhaps another one was late
             host.retry(task, now)
             return
+        if kind == "cancelled":
+            failure = Failure("timeout", f"{task.path} did not come in time")
         if failure.status in TOO_MANY:
             host.tempo.complained(host.seconds, now)
             if failure.retry_after is not None:
@@ -350,8 +369,10 @@ class Crew:
                 host.put_back([task])
                 return
         if kind in UNREACHED and host.unreached(flight.hand.node, now):
-            host.put_back([task])
+            self._ask_again(host, [task], failure.message)
             return
+        for other in host.drain_if_gone(now) if kind in UNREACHED else ():
+            self._account.failed(other, failure.to_error())
         task.tries += 1
         most = min(self._options.retries, MOST_TRIES - 1)
         if not failure.retryable or task.tries > most:

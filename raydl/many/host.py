@@ -18,6 +18,8 @@ BATCH_BYTES = 8 << 20
 FIRST_SECONDS = 0.02
 """What a file takes, while that is not known."""
 
+LONGEST_REST, GONE_SECONDS = 10.0, 60.0
+
 NEWS = 0.2
 
 
@@ -25,7 +27,8 @@ NEWS = 0.2
 class Task:
     """A file that is to be fetched to ``path`` in the directory of the run.
 
-    ``url`` is what to ask, without user and password. ``replace``: what is there is one of ours.
+    ``url`` is what to ask, without user and password. ``stamp`` is
+    of what it may replace, ``may_be_there``: a run that was killed may have put it there.
     ``etag`` and ``last_modified`` are what it had, where only a change is to be fetched.
     """
 
@@ -35,7 +38,8 @@ class Task:
     key: bytes = b""
     tries: int = 0
     losses: int = 0
-    replace: bool = False
+    stamp: tuple[int, int] | None = None
+    may_be_there: bool = False
     etag: str | None = None
     last_modified: str | None = None
 
@@ -54,9 +58,9 @@ class Host:
         """Nothing is asked before, as the host has wished."""
         self.flying = 0
         self.seconds = FIRST_SECONDS
-        self._strikes: dict[str, int] = {}
+        self._strikes: dict[str, tuple[int, float]] = {}
         self._resting: dict[str, float] = {}
-        self._served: set[str] = set()
+        self._served: dict[str, float] = {}
         self._queue: deque[Task] = deque()
         self._later: list[tuple[float, Task]] = []
 
@@ -95,18 +99,30 @@ class Host:
         """Whether that node is set aside here."""
         return now < self._resting.get(node, 0.0)
 
-    def served(self, node: str, seconds: float) -> None:
+    def served(self, node: str, seconds: float, now: float) -> None:
         """A file came there, in so many seconds."""
-        self._served.add(node)
+        self._served[node] = now
         self._strikes.pop(node, None)
         self.seconds += NEWS * (seconds - self.seconds)
 
     def unreached(self, node: str, now: float) -> bool:
         """It could not reach the host, and is set aside for a while; whether that is its own
-        fault, as others can."""
-        self._strikes[node] = strikes = self._strikes.get(node, 0) + 1
-        self._resting[node] = now + backoff.delay(strikes)
-        return bool(self._served - {node})
+        fault, as others could since it first failed."""
+        strikes, since = self._strikes.get(node, (0, now))
+        self._strikes[node] = strikes + 1, since
+        self._resting[node] = now + min(LONGEST_REST, backoff.delay(strikes + 1))
+        return any(at > since for other, at in self._served.items() if other != node)
+
+    def drain_if_gone(self, now: float) -> list[Task]:
+        """All that waits, where nobody has reached the host for long: it is not to be waited for
+        once for each."""
+        first = min((since for _, since in self._strikes.values()), default=now)
+        if now - first < GONE_SECONDS or any(at > first for at in self._served.values()):
+            return []
+        tasks = [*self._queue, *(task for _, task in self._later)]
+        self._queue.clear()
+        self._later.clear()
+        return tasks
 
     def batch(self, seconds: float) -> list[Task]:
         """What a lane gets next: as much as keeps it busy for so long, and no more than its share

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from raydl.many.host import Host, Task
@@ -30,8 +31,12 @@ class Hosts:
     def __iter__(self) -> Iterator[Host]:
         return iter(self._hosts.values())
 
-    def add(self, task: Task, nodes: int, now: float) -> None:
-        """It is to be fetched from its host. Raises UsageError."""
+    def add(self, task: Task, owner: str, nodes: int, now: float) -> None:
+        """It is to be fetched from its host; ``owner`` is the first URL of the list.
+
+        Raises UsageError.
+        """
+        self._owner = self._owner or owner
         scheme = task.item.url.partition(":")[0].lower()
         url, auth = SCHEMES[scheme](task.item.url)
         key = scheme, url.split("/", 3)[2].partition("?")[0].partition("#")[0], auth
@@ -46,7 +51,6 @@ class Hosts:
         options = self._options
         # A list may name hosts that the user has never seen. What is private in the options goes
         # to the first of them; others have what the netrc file has for them.
-        self._owner = self._owner or url
         if _has_private(options) and not is_same_origin(self._owner, url):
             first = urlsplit(self._owner).hostname
             self._tell(f"headers, user, token and certificate go to {first} alone, the first host")
@@ -63,6 +67,15 @@ class Hosts:
     def _forget(self) -> None:
         if len(self._hosts) >= KEPT:
             self._hosts = {key: host for key, host in self._hosts.items() if not host.is_idle}
+
+    def options_for(self, url: str) -> Options:
+        """The options without what is private in them, unless it is for that URL."""
+        if is_same_origin(self._owner, url):
+            return self._options
+        harmless = tuple(pair for pair in self._options.header if pair[0].lower() in HARMLESS)
+        return replace(
+            self._options, header=harmless, user=None, bearer_env=None, cert=None, key=None
+        )
 
 
 def _has_private(options: Options) -> bool:

@@ -11,6 +11,7 @@ from raydl.many.host import Task
 from raydl.many.ledger import Known, Ledger, key_of
 from raydl.many.lists import Entry, Unreadable
 from raydl.many.names import Naming
+from raydl.many.readahead import ReadAhead
 from raydl.model.errors import TargetError, UsageError
 from raydl.model.item import Item
 from raydl.settings.options import Options
@@ -35,10 +36,20 @@ class Intake:
         options: Options,
         if_changed: bool,
     ) -> None:
-        self._entries, self._naming, self._ledger = entries, naming, ledger
+        self._entries, self._naming, self._ledger = ReadAhead(entries), naming, ledger
         self._account, self._directory, self._options = account, directory, options
         self._if_changed = if_changed
-        self.is_over = False
+        self.first = ""
+        """The URL of the first file in the list."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the list has been read to its end."""
+        return self._entries.is_over
+
+    def close(self) -> None:
+        """Read no further."""
+        self._entries.close()
 
     def room(self, waiting: int) -> int:
         """How many more may be read, where so many wait."""
@@ -52,14 +63,11 @@ class Intake:
         return tasks
 
     def _next(self, most: int) -> Iterator[Task]:
-        for _ in range(most if not self.is_over else 0):
-            entry = next(self._entries, None)
-            if entry is None:
-                self.is_over = True
-                return
+        for entry in self._entries.take(most):
             if isinstance(entry, Unreadable):
                 self._account.unreadable(entry.number, entry.why)
                 continue
+            self.first = self.first or entry.url
             task = self._task(entry)
             if task is not None:
                 yield task
@@ -68,7 +76,7 @@ class Intake:
         task = Task(item, "")
         try:
             task.path = self._naming.path(item)
-            task.key = key_of(item)
+            task.key = key_of(item, task.path)
             return self._wanted(task)
         except (UsageError, TargetError) as error:
             self._account.failed(task, error)
@@ -95,19 +103,18 @@ class Intake:
             found.st_size, found.st_mtime_ns,
         )  # fmt: skip
         if known is not None and is_ours and is_same:
+            task.stamp = found.st_size, found.st_mtime_ns
             if not self._ledger.is_certain(known) or _differs(known, task.item):
-                task.replace = True
                 return task
             if self._if_changed and not again:
-                task.replace, task.etag = True, known.etag
-                task.last_modified = known.last_modified
+                task.etag, task.last_modified = known.etag, known.last_modified
                 return task
             self._account.skipped(task, found.st_size)
             return None
         if options.overwrite:
             return task
         if self._ledger.is_begun(task.key, task.path) and not again:
-            task.replace = True  # it came when nobody could note it any more
+            task.may_be_there = True  # it came when nobody could note it any more, or is somebody's
             return task
         if options.skip_existing:
             self._account.skipped(task, found.st_size)
@@ -120,7 +127,4 @@ class Intake:
 def _differs(known: Known, item: Item) -> bool:
     """Whether the list wants another file by now."""
     digest = str(item.digest or "")
-    same_kind = known.digest.partition(":")[0] == digest.partition(":")[0]
-    return bool(digest and same_kind and digest != known.digest) or (
-        item.size is not None and item.size != known.size
-    )
+    return bool(digest and digest != known.digest) or item.size not in (None, known.size)

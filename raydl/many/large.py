@@ -12,7 +12,7 @@ from raydl.download.download import run
 from raydl.many.host import Task
 from raydl.model.control import Control
 from raydl.model.digests import GIT, Checksum, Proof, new_hash_of
-from raydl.model.errors import ChecksumError, RaydlError
+from raydl.model.errors import ChecksumError, RaydlError, TargetError, WrongAnswerError
 from raydl.model.events import Event, Progress
 from raydl.model.log import error_of
 from raydl.settings.options import Options
@@ -27,12 +27,18 @@ Ended = Callable[[Task, "Brought | None", "RaydlError | None"], None]
 
 
 class LargeFiles:
-    """Downloads them beside the small ones; ``ended`` is called by the download's thread."""
+    """Downloads them beside the small ones; ``ended`` is called by the download's thread.
+
+    ``options_for`` has those for a URL, without what is private where that is another host's.
+    """
 
     def __init__(
-        self, options: Options, post: Callable[[Callable[[], None]], None], ended: Ended
+        self,
+        options_for: Callable[[str], Options],
+        post: Callable[[Callable[[], None]], None],
+        ended: Ended,
     ) -> None:
-        self._options = replace(options, progress="none", checksum=None, skip_existing=False)
+        self._options_for = options_for
         self._post, self._ended = post, ended
         self._waiting: deque[tuple[Task, Path]] = deque()
         self._running: dict[Task, Control] = {}
@@ -44,6 +50,9 @@ class LargeFiles:
     def is_idle(self) -> bool:
         """Whether all of them have ended."""
         return not (self._waiting or self._running)
+
+    def __len__(self) -> int:
+        return len(self._waiting)
 
     @property
     def fetched(self) -> int:
@@ -58,7 +67,7 @@ class LargeFiles:
     def hold(self, paused: bool) -> None:
         """Ask for nothing more, or go on."""
         self._is_held = paused
-        for control in self._running.values():
+        for control in list(self._running.values()):
             control.pause(paused)
 
     def close(self) -> None:
@@ -88,15 +97,19 @@ class LargeFiles:
                 self._fetched[task] = event.fetched
 
         digest = task.item.digest
+        options = self._options_for(task.url)
         options = replace(
-            self._options,
+            options,
+            progress="none", output_dir=None, skip_existing=False,
             checksum=digest if digest is not None and digest.algorithm != GIT else None,
-            overwrite=self._options.overwrite or task.replace,
-        )
+            overwrite=options.overwrite or task.stamp is not None,
+        )  # fmt: skip
         brought, error = None, None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            _must_be_as_it_was(path, task)
             report = run(task.item.url, str(path), options, heard, control)
+            _must_have_size(path, report.size, task)
             if digest is not None and digest.algorithm == GIT:
                 _compare(path, digest, control)
             compared = next((f"{name}:{hex}" for name, hex in report.digests.items()), "")
@@ -113,6 +126,22 @@ class LargeFiles:
         self._fetched.pop(task, None)
         self._ended(task, brought, error)
         self._go_on()
+
+
+def _must_be_as_it_was(path: Path, task: Task) -> None:
+    """Raise TargetError where what may be replaced is another file by now."""
+    if task.stamp is not None and path.exists():
+        found = path.stat()
+        if (found.st_size, found.st_mtime_ns) != task.stamp:
+            raise TargetError(f"{path} exists already", "--overwrite replaces it")
+
+
+def _must_have_size(path: Path, size: int, task: Task) -> None:
+    """Remove what is not as large as the list says. Raises WrongAnswerError."""
+    if task.item.size not in (None, size):
+        path.unlink()
+        what = f"the origin has {size} bytes, the list says {task.item.size}"
+        raise WrongAnswerError(what)
 
 
 def _compare(path: Path, digest: Checksum, control: Control) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sqlite3
@@ -13,6 +14,7 @@ from raydl.model.errors import OutputError, TargetError
 from raydl.model.item import Item
 from raydl.origin.identity import Identity
 from raydl.output.journal import boot_id
+from raydl.settings.ownfile import open_own
 
 NAME = ".raydl-files"
 """In the directory of the run."""
@@ -57,6 +59,8 @@ class Ledger:
         self._path, self._boot, self._round = directory / NAME, boot_id() or "?", 1
         try:
             directory.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.close(open_own(self._path, os.O_RDONLY))
             self._database = sqlite3.connect(
                 self._path, timeout=0.5, isolation_level=None, check_same_thread=False
             )
@@ -161,7 +165,7 @@ class Ledger:
             return
 
 
-def key_of(item: Item) -> bytes:
-    """What stands for the file that an item names, whatever its URL is signed with."""
-    text = f"{Identity.of(item.url)}\n{item.path or ''}"
+def key_of(item: Item, path: str) -> bytes:
+    """What stands for the file that an item names at that path, however its URL is signed."""
+    text = f"{Identity.of(item.url)}\n{path}"
     return hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=16).digest()

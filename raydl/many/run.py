@@ -130,7 +130,9 @@ def _check(options: Options) -> None:
         )
     if (options.output_dir or "").startswith("s3://"):
         raise UsageError("many files do not go into a bucket yet", "give a directory")
-    for name in ("checksum", "checksum_url", "checksum_file", "mirror"):
+    of_one = ("checksum", "checksum_url", "checksum_file", "mirror", "cookies", "limit_rate")
+    for name in of_one:
         if getattr(options, name, None):
             flag = f"--{name.replace('_', '-')}"
-            raise UsageError(f"{flag} is of one file", "a list has a digest for each")
+            hint = "a list has a digest for each" if "checksum" in name else "fetch it alone"
+            raise UsageError(f"{flag} is for one file", hint)

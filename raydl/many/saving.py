@@ -8,9 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from raydl.many.host import Task
 from raydl.model.errors import RaydlError
-from raydl.output.newfile import NewFile
 from raydl.workers.protocol import Payload
-from raydl.workers.smallfiles import MOST_KEPT, Brought, Wish
+from raydl.workers.smallfiles import MOST_KEPT, Brought, Wish, new_file
 
 THREADS = 4
 
@@ -41,27 +40,47 @@ class Saver:
         """Whether everything is written."""
         return not self._batches
 
-    def save(self, payload: Payload, files: Files, node: str, saved: Saved) -> None:
-        """Bring the bytes here and write them: those of each of ``files``, one after the other."""
+    def save(
+        self,
+        payload: Payload | None,
+        files: Files,
+        node: str,
+        saved: Saved,
+        lost: Callable[[list[Task]], None],
+    ) -> None:
+        """Bring the bytes here and write them: those of each of ``files``, one after the other.
+
+        ``lost`` is called where they do not come. Files that are all empty have no payload.
+        """
         size = sum(brought.size for _, _, brought in files)
         self._bytes += size
         self._batches += 1
 
-        def finish(results: list[tuple[Task, Brought, RaydlError | None]]) -> None:
+        def end() -> None:
             self._bytes -= size
             self._batches -= 1
-            payload.release()
+            if payload is not None:
+                payload.release()
+
+        def give_up() -> None:
+            end()
+            lost([task for _, task, _ in files])
+
+        def finish(results: list[tuple[Task, Brought, RaydlError | None]]) -> None:
+            end()
             for task, brought, error in results:
                 saved(task, brought, node, error)
 
         def pulled(problem: str) -> None:
             if problem:
-                lost = RaydlError(f"its bytes were lost: {problem}")
-                self._post(lambda: finish([(task, brought, lost) for _, task, brought in files]))
+                self._post(give_up)
             else:
                 self._submit(lambda: self._write(payload, files, finish))
 
-        payload.pull(pulled)
+        if payload is None:
+            pulled("")
+        else:
+            payload.pull(pulled)
 
     def close(self) -> None:
         """Write nothing more."""
@@ -75,8 +94,8 @@ class Saver:
                 self._threads = ThreadPoolExecutor(THREADS, "raydl-save")
             self._threads.submit(call)
 
-    def _write(self, payload: Payload, files: Files, finish: Callable[..., None]) -> None:
-        view, at = payload.view(), 0
+    def _write(self, payload: Payload | None, files: Files, finish: Callable[..., None]) -> None:
+        view, at = memoryview(b"") if payload is None else payload.view(), 0
         results: list[tuple[Task, Brought, RaydlError | None]] = []
         for wish, task, brought in files:
             data, at = view[at : at + brought.size], at + brought.size
@@ -85,13 +104,14 @@ class Saver:
                 written = _write(wish, data)
             except RaydlError as raised:
                 error = raised
+            except Exception as raised:  # a bug ends this file, and nobody waits for it
+                error = RaydlError(f"unexpected {type(raised).__name__}: {raised}")
             results.append((task, brought._replace(written=written), error))
         self._post(lambda: finish(results))
 
 
 def _write(wish: Wish, data: memoryview) -> int:
-    assert wish.target is not None
-    file = NewFile(wish.target, wish.overwrite)
+    file = new_file(wish)
     try:
         file.write(data)
         return file.publish()[1]

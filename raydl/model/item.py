@@ -50,6 +50,10 @@ class Item:
             )
         url = values["url"]
         check_url(url)
+        try:
+            f"{url}{values.get('path') or ''}".encode()
+        except UnicodeEncodeError:
+            raise UsageError("it has half a character", "lists are UTF-8") from None
         return cls(
             url.strip(),
             _text(values.get("path")),

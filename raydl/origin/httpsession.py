@@ -16,6 +16,9 @@ from raydl import __version__
 USER_AGENT = f"raydl/{__version__}"
 
 
+MOST_SETTINGS = 100
+
+
 class HttpSession(requests.Session):
     """Neither follows redirects, whose bodies it would read whole, nor looks into ~/.netrc."""
 
@@ -56,6 +59,8 @@ class HttpSession(requests.Session):
         assert request.url is not None
         host, mine = "/".join(request.url.split("/", 3)[:3]), tuple(proxies.items())
         key = host, mine, verify
+        if len(self._settings) > MOST_SETTINGS:
+            self._settings.clear()
         if key not in self._settings:
             self._settings[key] = self.merge_environment_settings(
                 request.url, dict(proxies), True, verify, None

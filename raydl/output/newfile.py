@@ -15,15 +15,31 @@ _NOT_OFFERED = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 """What systems and file systems without nameless files say."""
 
 
+READ_SIZE = 1 << 20
+
+
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+
+
 class NewFile:
     """A file without a name, where the system has such; ``publish`` gives it its own.
 
-    What is interrupted leaves nothing there. Directories that are missing are made. Nothing is
-    brought to the disk by this: who needs that syncs. Raises OutputError.
+    What is in the way is replaced with ``overwrite``, or if its size and time of writing (ns) are
+    still those of ``stamp``; with ``may_be_there`` it stays, if it has the same bytes. What is
+    interrupted leaves nothing there. Directories that are missing are made. Nothing is brought to
+    the disk by this: who needs that syncs. Raises OutputError.
     """
 
-    def __init__(self, target: str, overwrite: bool = False) -> None:
+    def __init__(
+        self,
+        target: str,
+        overwrite: bool = False,
+        stamp: tuple[int, int] | None = None,
+        may_be_there: bool = False,
+    ) -> None:
         self._target, self._overwrite = target, overwrite
+        self._stamp, self._may_be_there = stamp, may_be_there
         self._name = ""
         try:
             try:
@@ -45,31 +61,57 @@ class NewFile:
     def publish(self) -> tuple[int, int]:
         """Give it its name; returns its size and when it was written (ns).
 
-        Raises TargetError where there is one already, which ``overwrite`` replaces.
+        Raises TargetError where something else is in the way.
         """
         try:
-            found = os.fstat(self._fd)
-            if not (self._overwrite or self._name):
-                self._link(self._target)
-                return found.st_size, found.st_mtime_ns
-            if not self._name:
-                name = self._beside()
-                self._link(name)
-                self._name = name
-            if self._overwrite:
-                os.replace(self._name, self._target)  # noqa: PTH105
-            else:
+            # Some file systems tell only now that they could not take the bytes (NFS, close(2)).
+            os.close(os.dup(self._fd))
+            if self._overwrite or self._stamp is not None:
+                self._replace()
+            elif self._name:
                 give_name(Path(self._name), Path(self._target))
-            self._name = ""
+                self._name = ""
+            else:
+                self._link(self._target)
+            found = os.fstat(self._fd)
         except FileExistsError:
-            raise TargetError(f"{self._target} exists already") from None
+            there = self._same_there() if self._may_be_there else None
+            if there is None:
+                raise TargetError(f"{self._target} exists already") from None
+            found = there
         except OSError as error:
             raise output_error(error, Path(self._target)) from None
         return found.st_size, found.st_mtime_ns
 
+    def _replace(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            there = os.stat(self._target)  # noqa: PTH116
+            if not self._overwrite and (there.st_size, there.st_mtime_ns) != self._stamp:
+                raise FileExistsError
+            os.fchmod(self._fd, there.st_mode & 0o777)
+        if not self._name:
+            name = self._beside()
+            self._link(name)
+            self._name = name
+        os.replace(self._name, self._target)  # noqa: PTH105
+        self._name = ""
+
+    def _same_there(self) -> os.stat_result | None:
+        """What is in the way, if it is a file with the same bytes."""
+        with contextlib.suppress(OSError), open(self._target, "rb", opener=_no_link) as there:
+            found, size = os.fstat(there.fileno()), os.fstat(self._fd).st_size
+            if found.st_size != size:
+                return None
+            for at in range(0, size, READ_SIZE):
+                if os.pread(self._fd, READ_SIZE, at) != os.pread(there.fileno(), READ_SIZE, at):
+                    return None
+            return found
+        return None
+
     def close(self) -> None:
         """Let go of it; without a name it is gone."""
-        os.close(self._fd)
+        with contextlib.suppress(OSError):
+            os.close(self._fd)
         if self._name:
             with contextlib.suppress(OSError):
                 os.unlink(self._name)  # noqa: PTH108
@@ -79,12 +121,12 @@ class NewFile:
         nameless = getattr(os, "O_TMPFILE", 0)
         if nameless:
             try:
-                return os.open(directory, os.O_WRONLY | nameless, 0o666)
+                return os.open(directory, os.O_RDWR | nameless, 0o666)
             except OSError as error:
                 if error.errno not in _NOT_OFFERED or not os.path.isdir(directory):  # noqa: PTH112
                     raise
         self._name = self._beside()
-        return os.open(self._name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        return os.open(self._name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
 
     def _beside(self) -> str:
         return os.path.join(os.path.dirname(self._target), f".raydl-{os.urandom(6).hex()}")  # noqa: PTH118, PTH120

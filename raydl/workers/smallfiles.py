@@ -16,6 +16,7 @@ from raydl.model.errors import RaydlError
 from raydl.model.failure import Failure
 from raydl.model.remote import Access, Remote, Source
 from raydl.origin import Origin
+from raydl.origin.credentialscope import is_same_origin
 from raydl.origin.faults import OriginFailure
 from raydl.output.newfile import NewFile
 
@@ -66,7 +67,8 @@ class Wish(NamedTuple):
     """A file to fetch: to the path ``target``, None to give its bytes back.
 
     ``digest`` is the one it must have, as text; ``stated``: else the one that the origin states
-    counts. ``size`` is what the list says. ``etag`` and ``last_modified`` are what it had before,
+    counts. ``size`` is what the list says. For ``overwrite``, ``stamp``
+    and ``may_be_there`` see ``NewFile``. ``etag`` and ``last_modified`` are what it had before,
     where only a change is to be fetched.
     """
 
@@ -76,8 +78,16 @@ class Wish(NamedTuple):
     stated: bool
     size: int | None
     overwrite: bool
+    stamp: tuple[int, int] | None = None
+    may_be_there: bool = False
     etag: str | None = None
     last_modified: str | None = None
+
+
+def new_file(wish: Wish) -> NewFile:
+    """The file that it is to be. Raises OutputError."""
+    assert wish.target is not None
+    return NewFile(wish.target, wish.overwrite, wish.stamp, wish.may_be_there)
 
 
 class _Sink:
@@ -85,7 +95,7 @@ class _Sink:
 
     def __init__(self, wish: Wish, kept: bytearray) -> None:
         self._kept, self._before = kept, len(kept)
-        self._file = None if wish.target is None else NewFile(wish.target, wish.overwrite)
+        self._file = None if wish.target is None else new_file(wish)
 
     def write(self, data: memoryview) -> None:
         if self._file is None:
@@ -163,7 +173,7 @@ class SmallFiles:
             what = f"the origin has {remote.size} bytes, the list says {wish.size}"
             raise OriginFailure(Failure("wrong", what))
         is_whole = got == remote.size
-        if not is_whole and not _may_go_on(remote):
+        if not is_whole and not _may_go_on(wish.url, remote):
             return (LARGE, remote.size)
         proof = _proof(wish, remote)
         digest = new_hash_of(proof.checksum.algorithm, remote.size or 0) if proof else None
@@ -215,9 +225,12 @@ def _conditions(wish: Wish) -> dict[str, str] | None:
     return None
 
 
-def _may_go_on(remote: Remote) -> bool:
-    """Whether the rest can be asked for here, and be known to be of the same file."""
-    return (
+def _may_go_on(url: str, remote: Remote) -> bool:
+    """Whether the rest can be asked for here, and be known to be of the same file.
+
+    Not where a redirect led elsewhere: what this connection presents is for the first host.
+    """
+    return is_same_origin(url, remote.final_url) and (
         remote.size is not None
         and remote.size <= LARGEST
         and remote.ranges

@@ -151,6 +151,12 @@ def test_what_a_program_gives():
     assert "int is no file to fetch" in found[3].why.message
 
 
+@pytest.mark.parametrize("value", ["http://h/\ud800", {"url": "http://h/", "path": "\ud800"}])
+def test_half_a_character(value):
+    with pytest.raises(UsageError):
+        Item.of(value)
+
+
 @pytest.mark.parametrize("size", [-1, "x", 1.5, True, float("nan")])
 def test_sizes_that_are_none(size):
     with pytest.raises(UsageError, match="a size is a number of bytes"):

@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
@@ -22,7 +23,7 @@ from raydl.model.fileevents import AllEnded, FileEnded, FilesNow
 from raydl.settings.options import Options
 from raydl.workers.smallfiles import FIRST, LARGEST
 from tests.conftest import RAYDL, random_bytes
-from tests.scripted import cut_off, ignore_range, status
+from tests.scripted import chunked, cut_off, ignore_range, status
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -365,7 +366,7 @@ def test_only_one_run_in_a_directory(library, tmp_path):
     ("options", "what"),
     [
         ({"to": "every-node"}, "takes one file"),
-        ({"checksum": "md5:" + "0" * 32}, "--checksum is of one file"),
+        ({"checksum": "md5:" + "0" * 32}, "--checksum is for one file"),
         ({"output_dir": "s3://b/p"}, "bucket"),
     ],
 )
@@ -413,3 +414,143 @@ def wait_until(state, seconds=30):
 def slowly(handler, seen):
     handler.origin.release.wait(0.05)
     return False
+
+
+def test_what_is_private_goes_to_no_other_host_however_large_its_files_are(make_origin, tmp_path):
+    one, large = make_origin(b"1"), make_origin(random_bytes(LARGEST + 1))
+    fetch([(one.url(), "1"), (large.url(), "2")], tmp_path, header=["X-Key: secret"])
+    assert large.requests
+    assert not any("x-key" in seen.headers for seen in large.requests)
+
+
+def test_nor_where_a_redirect_leads(make_origin, tmp_path):
+    one, two = make_origin(b""), make_origin(random_bytes(3 * FIRST))
+    one.on(status(302, Location=two.url("/there")), None, lambda seen: True)
+    report = fetch([(one.url(), "1")], tmp_path, header=["X-Key: secret"])
+    assert report.failed == 0
+    assert there(tmp_path)["1"] == two.data
+    assert all("x-key" in seen.headers for seen in one.requests)
+    assert not any("x-key" in seen.headers for seen in two.requests)
+
+
+def test_nor_the_next_time(make_origin, tmp_path):
+    one, two = make_origin(b"1"), make_origin(b"2")
+    two.on(status(404), 1, lambda seen: True)
+    for _ in range(2):
+        fetch([(one.url(), "1"), (two.url(), "2")], tmp_path, header=["X-Key: secret"])
+    assert len(two.requests) == 2
+    assert not any("x-key" in seen.headers for seen in two.requests)
+
+
+def test_what_was_begun_and_is_somebodys_stays(library, tmp_path):
+    library.on(slowly, None, lambda seen: True)
+    control = Control()
+
+    def heard(event):
+        if isinstance(event, FilesNow) and library.requests:
+            control.cancel()
+
+    options = Options.of({"address": "none", "progress": "none", "output_dir": str(tmp_path)})
+    with pytest.raises(CancelledError):
+        run_many(Order(entries(urls(library))), options, heard, control)
+    name = next(path[3:] for path in library.files if path[3:] not in there(tmp_path))
+    (tmp_path / name).write_bytes(b"mine")
+    report = fetch(urls(library), tmp_path)
+    assert (tmp_path / name).read_bytes() == b"mine"
+    assert list(failures(report)) == [name]
+
+
+def test_what_is_changed_while_a_newer_one_comes_stays(library, tmp_path):
+    fetch(urls(library)[:4], tmp_path)
+    library.headers["ETag"] = '"v2"'
+    mine = tmp_path / "f3"
+
+    def edit(handler, seen):
+        mine.write_bytes(b"mine")
+        return False
+
+    library.on(edit, None, only("/d/f3"))
+    report = fetch(urls(library)[:4], tmp_path, order={"if_changed": True})
+    assert mine.read_bytes() == b"mine"
+    assert list(failures(report)) == ["f3"]
+
+
+def test_what_is_replaced_keeps_its_mode(library, tmp_path):
+    (tmp_path / "f3").write_bytes(b"mine")
+    (tmp_path / "f3").chmod(0o600)
+    fetch(urls(library)[:4], tmp_path, overwrite=True)
+    assert (tmp_path / "f3").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_relative_directory(make_origin, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    small, large = make_origin(b"s"), make_origin(random_bytes(LARGEST + 1))
+    assert fetch([(small.url(), "a/s"), (large.url(), "a/l")], "data").failed == 0
+    assert there(tmp_path / "data") == {"a/s": b"s", "a/l": large.data}
+    assert fetch([(small.url(), "a/s"), (large.url(), "a/l")], "data").skipped == 2
+
+
+def test_a_digest_that_the_list_has_by_now_is_compared(library, tmp_path):
+    url = library.url("/d/f3")
+    fetch([url], tmp_path)
+    wrong = fetch([{"url": url, "digest": "sha256:" + "0" * 64}], tmp_path)
+    assert [kind for kind, _ in failures(wrong).values()] == ["ChecksumError"]
+    digest = hashlib.sha256(library.files["/d/f3"]).hexdigest()
+    assert fetch([{"url": url, "digest": f"sha256:{digest}"}], tmp_path).failed == 0
+
+
+def test_a_size_that_the_list_has_where_the_origin_tells_none(make_origin, tmp_path):
+    origin = make_origin(b"hello")
+    origin.on(chunked, None, lambda seen: True)
+    report = fetch([{"url": origin.url("/f"), "size": 1000}], tmp_path)
+    assert [kind for kind, _ in failures(report).values()] == ["WrongAnswerError"]
+    assert there(tmp_path) == {}
+
+
+def test_a_list_that_comes_slowly_holds_nothing_up(library, tmp_path):
+    asked = []
+
+    def slow():
+        yield library.url("/d/f1")
+        wait_until(lambda: library.requests)
+        asked.append(True)
+        yield library.url("/d/f2")
+
+    options = Options.of({"address": "none", "progress": "none", "output_dir": str(tmp_path)})
+    assert run_many(Order(entries(slow())), options).done == 2
+    assert asked
+
+
+def test_many_hosts_get_no_more_lanes_than_there_are(make_origin, tmp_path):
+    origin = make_origin(b"x")
+    most = []
+
+    def count(handler, seen):
+        most.append(sum(t.name.startswith("raydl-files") for t in threading.enumerate()))
+        return slowly(handler, seen)
+
+    origin.on(count, None, lambda seen: True)
+    urls = [origin.url().replace("http://", f"http://u{n}:p@") for n in range(200)]
+    report = fetch([(url, str(n)) for n, url in enumerate(urls)], tmp_path)
+    assert report.failed == 0
+    assert max(most) <= 64
+
+
+def test_names_that_are_given_by_the_number_are_known_the_next_time(library, tmp_path):
+    items = [library.url("/d/f1"), library.url("/d/f1")]
+    assert fetch(items, tmp_path, order={"name": "{number}"}).done == 2
+    assert fetch(items, tmp_path, order={"name": "{number}"}).skipped == 2
+
+
+def test_a_host_that_is_gone_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr("raydl.model.backoff.FIRST", 0.01)
+    monkeypatch.setattr("raydl.many.host.GONE_SECONDS", 0.5)
+    report = fetch([f"http://127.0.0.1:1/{n}" for n in range(2000)], tmp_path)
+    assert report.failed == 2000
+
+
+def test_an_account_that_is_anothers_is_not_obeyed(library, tmp_path):
+    (tmp_path / "else").write_bytes(b"")
+    (tmp_path / NAME).symlink_to(tmp_path / "else")
+    with pytest.raises((TargetError, OutputError)):
+        fetch(urls(library), tmp_path)
