@@ -6,10 +6,9 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -31,10 +30,10 @@ from raydl.cli.flags import (
     with_options,
 )
 from raydl.cli.guard import ends_in_order, stand_by
+from raydl.cli.manyfiles import Wanted, fetch_many
 from raydl.cli.outcome import StandardOutput, raise_on_signals, run
 from raydl.cluster.address import may_be_cluster
 from raydl.model.errors import ClusterError, OutputError, UsageError, exit_codes
-from raydl.model.weburl import check_url
 from raydl.settings.config import options_from
 from raydl.settings.options import Options
 
@@ -90,10 +89,8 @@ def fetch(
         if output is not None:
             raise UsageError("-o is for one file", "many go to --output-dir DIR")
         wanted = Wanted(urls or [], listed or [], base, include or [], exclude or [])
-        options = options_of(flags)
-        if may_be_cluster(options.address) and stand_by(starts_ray=options.address == "local"):
-            options = _alone(options, None if wanted.can_be_read_again else "-")
-        _fetch_many(wanted, name, if_changed, report_to, options, as_json)
+        options = _guarded(options_of(flags), can_start_again=wanted.can_be_read_again)
+        fetch_many(wanted, name, if_changed, report_to, options, as_json)
         return
     if not urls:
         raise UsageError("there is nothing to fetch", "raydl fetch URL, or -i FILE for a list")
@@ -108,77 +105,26 @@ def fetch(
         raise UsageError("the output has no name", "leave -o out for the origin's name")
     if output == "-" and sys.stdout is not None and sys.stdout.isatty():
         raise UsageError("standard output is a terminal", "pipe it on, or save with -o PATH")
-    options = options_of(flags)
-    if may_be_cluster(options.address) and stand_by(starts_ray=options.address == "local"):
-        options = _alone(options, output)
+    options = _guarded(options_of(flags), can_start_again=output != "-")
     report = download(url, output, options)
     if as_json:
         print(json.dumps(report.to_dict()))
 
 
-class Wanted(NamedTuple):
-    """What the command line names: URLs, lists, and what of a repository."""
+def _guarded(options: Options, can_start_again: bool) -> Options:
+    """The options for the process that does the work; where Ray has ended that, it is this one.
 
-    urls: list[str]
-    lists: list[str]
-    base: str | None
-    include: list[str]
-    exclude: list[str]
-
-    @property
-    def can_be_read_again(self) -> bool:
-        """Whether the lists are files, and neither standard input nor a pipe."""
-        return all(Path(name).expanduser().is_file() for name in self.lists)
+    ``can_start_again``: whether nothing is used up that would be wanted again.
+    """
+    if may_be_cluster(options.address) and stand_by(starts_ray=options.address == "local"):
+        return _alone(options, can_start_again)
+    return options
 
 
-def _fetch_many(
-    wanted: Wanted,
-    name: str | None,
-    if_changed: bool,
-    report_to: str | None,
-    options: Options,
-    as_json: bool,
-) -> None:
-    from raydl.many.hub import Hub, is_hub
-    from raydl.many.lists import all_of
-    from raydl.many.run import Order, run_into_cache, run_many
-    from raydl.model.errors import FilesFailedError
-
-    hubs = [url for url in wanted.urls if is_hub(url)]
-    for url in wanted.urls:
-        if url not in hubs:
-            check_url(url)
-    look = Hub(wanted.include, wanted.exclude)
-
-    def read() -> Iterator[Any]:
-        return all_of(wanted.urls, wanted.lists, wanted.base, look)
-
-    for name_of_list in wanted.lists:
-        if report_to is not None and Path(name_of_list).resolve() == Path(report_to).resolve():
-            raise UsageError(f"--report {report_to} is a list to read", "give another name")
-    preview = read if wanted.can_be_read_again else None
-    order = Order(read(), preview, name, if_changed, report_to)
-    if hubs and options.output_dir is None:
-        if len(wanted.urls) + len(wanted.lists) > 1:
-            raise UsageError("the hub's cache takes one repository", "or give --output-dir")
-        report = run_into_cache(hubs[0], look, order, options)
-    else:
-        report = run_many(order, options)
-    if as_json:
-        print(json.dumps(report.to_dict()))
-    if report.failed:
-        error = FilesFailedError(
-            f"{report.failed:,} of {report.files:,} files failed",
-            "the same command tries these again" + ("" if report_to else "; --report names them"),
-        )
-        error.report = report
-        raise error
-
-
-def _alone(options: Options, output: str | None) -> Options:
+def _alone(options: Options, can_start_again: bool) -> Options:
     """Options to go on with, where Ray has ended the process that downloaded."""
     what = "Ray ended the download, as it does when its node on this machine has ended"
-    if output == "-":
+    if not can_start_again:
         raise ClusterError(what, "what is out cannot be taken back: start again")
     if not options.fetch_here:
         raise ClusterError(what, "once the node is there, the same command goes on")

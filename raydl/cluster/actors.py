@@ -65,6 +65,12 @@ class Actor:
 
         answer.future().add_done_callback(answered)
 
+    @classmethod
+    def _answered_with_bytes(cls, both: Any, done: Callable[[Any, ObjectPayload], None]) -> None:
+        answer, data = both
+        payload = ObjectPayload(data)
+        cls._answered(answer, lambda what: done(what, payload))
+
     def pulse(self, done: Callable[[tuple[Any, ...] | ActorLost], None]) -> None:
         """Ask how it is doing: ``done`` gets the fields of a Pulse, but for when it is heard.
 
@@ -116,14 +122,7 @@ class Actor:
         self, key: str, start: int, stop: int, done: Callable[[Any, ObjectPayload], None]
     ) -> None:
         """Have it give bytes of its copy: ``done`` gets what became of it, and the payload."""
-        answer, data = self._read.remote(key, start, stop)
-        payload = ObjectPayload(data)
-
-        def answered(future: Any) -> None:
-            error = future.exception()
-            done(future.result() if error is None else ActorLost(reason_of(error)), payload)
-
-        answer.future().add_done_callback(answered)
+        self._answered_with_bytes(self._read.remote(key, start, stop), done)
 
     def small(
         self,
@@ -135,14 +134,7 @@ class Actor:
     ) -> None:
         """Have it fetch small files: ``done`` gets what became of them, and their bytes."""
         self._last = max(self._last, ticket)
-        answer, data = self._small.remote(*source, ticket, wishes, pace)
-        payload = ObjectPayload(data)
-
-        def answered(future: Any) -> None:
-            error = future.exception()
-            done(future.result() if error is None else ActorLost(reason_of(error)), payload)
-
-        answer.future().add_done_callback(answered)
+        self._answered_with_bytes(self._small.remote(*source, ticket, wishes, pace), done)
 
     def cancel(self, ticket: int) -> None:
         """Cut that request off."""

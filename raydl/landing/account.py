@@ -7,8 +7,7 @@ from pathlib import Path
 
 from raydl.landing.desk import Placing
 from raydl.landing.replicas import Phase, Replica, Replicas
-from raydl.model import errors
-from raydl.model.errors import IncompleteError, RaydlError
+from raydl.model.errors import IncompleteError, RaydlError, error_named
 from raydl.model.events import CopiesNow, CopyNow
 from raydl.model.report import NodeShare, NodeShares
 
@@ -54,10 +53,7 @@ def error_of_all(replicas: Replicas, path: Path) -> RaydlError:
     if len({replica.kind for replica in failed}) > 1:
         return incomplete(replicas, path)
     where = f"every node: {first.node}" if len(failed) > 1 else first.node
-    error: RaydlError = getattr(errors, first.kind, RaydlError)(
-        f"{where}: {first.problem}", first.hint
-    )
-    return error
+    return error_named(first.kind, f"{where}: {first.problem}", first.hint)
 
 
 def shares(replicas: Replicas, jobs: Sequence[Placing], algorithm: str) -> NodeShares:

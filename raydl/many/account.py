@@ -49,8 +49,7 @@ class Account:
         if node:
             self.nodes[node] += 1
         known = Known(
-            task.path, brought.size, brought.written, brought.etag, brought.last_modified,
-            brought.digest, "",
+            brought.size, brought.written, brought.etag, brought.last_modified, brought.digest, "",
         )  # fmt: skip
         self._came.append((task.key, known))
         self._ended(task, DONE, brought.size, digest=brought.digest)

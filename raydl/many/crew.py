@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -22,9 +22,8 @@ from raydl.many.large import LargeFiles
 from raydl.many.saving import Saver
 from raydl.many.tempo import MOST_OF_NODE
 from raydl.model import backoff
-from raydl.model import errors as error_classes
 from raydl.model.control import Control
-from raydl.model.errors import ClusterError, OutputError, RaydlError, TargetError
+from raydl.model.errors import ClusterError, OutputError, RaydlError, TargetError, error_named
 from raydl.model.events import Emit, Notice
 from raydl.model.failure import Failure
 from raydl.settings.options import Options
@@ -73,7 +72,7 @@ class Flight:
     hand: Hand
     tasks: list[Task]
     began: float
-    is_given_up: bool = field(default=False)
+    is_given_up: bool = False
 
 
 class Crew:
@@ -99,6 +98,7 @@ class Crew:
         self._flights: dict[int, Flight] = {}
         self._saver = Saver(options.max_memory // 2, self._desk.post)
         self._large = LargeFiles(self._hosts.options_for, self._desk.post, self._large_ended)
+        account.large = lambda: self._large.fetched
         self._is_held = False
         self._alone_since = self._desk.clock()
 
@@ -128,7 +128,7 @@ class Crew:
         for host in self._hosts:
             host.tempo.look(host in busy, now)
         self._give_up_late(now)
-        self._account.look(now, sum(self._hands_flying()))
+        self._account.look(now, sum(hand.flying for hand in self._hands.values()))
         is_over = self._intake.is_over and not self._flights and self._large.is_idle
         return is_over and self._saver.is_idle and all(host.is_idle for host in self._hosts)
 
@@ -183,9 +183,6 @@ class Crew:
     def _fleet_changed(self) -> None:
         for host in self._hosts:
             host.tempo.fleet(len(self._hands))
-
-    def _hands_flying(self) -> Iterator[int]:
-        return (hand.flying for hand in self._hands.values())
 
     # --- what is to be fetched ---
 
@@ -347,7 +344,7 @@ class Crew:
         host, kind = flight.host, rest[0]
         if kind == "error":
             name, message, hint = (str(text) for text in rest[1:])
-            error = getattr(error_classes, name, RaydlError)(message, hint)
+            error = error_named(name, message, hint)
             if isinstance(error, TargetError) and self._may_be_ours(host, task, now):
                 return
             self._account.failed(task, error)

@@ -59,7 +59,7 @@ class Intake:
         """What is to be fetched, of the next lines."""
         tasks = list(self._next(most))
         if tasks:
-            self._ledger.begin((task.key, task.path) for task in tasks)
+            self._ledger.begin(task.key for task in tasks)
         return tasks
 
     def _next(self, most: int) -> Iterator[Task]:
@@ -98,12 +98,9 @@ class Intake:
             found = os.stat(path)  # noqa: PTH116
         except OSError:
             return task
-        is_ours = known is not None and known.path == task.path
-        is_same = known is not None and (known.size, known.written) == (
-            found.st_size, found.st_mtime_ns,
-        )  # fmt: skip
-        if known is not None and is_ours and is_same:
-            task.stamp = found.st_size, found.st_mtime_ns
+        stamp = found.st_size, found.st_mtime_ns
+        if known is not None and (known.size, known.written) == stamp:
+            task.stamp = stamp
             if not self._ledger.is_certain(known) or _differs(known, task.item):
                 return task
             if self._if_changed and not again:
@@ -113,7 +110,7 @@ class Intake:
             return None
         if options.overwrite:
             return task
-        if self._ledger.is_begun(task.key, task.path) and not again:
+        if self._ledger.is_begun(task.key) and not again:
             task.may_be_there = True  # it came when nobody could note it any more, or is somebody's
             return task
         if options.skip_existing:

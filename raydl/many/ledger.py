@@ -20,9 +20,9 @@ NAME = ".raydl-files"
 """In the directory of the run."""
 
 _TABLES = """
-CREATE TABLE IF NOT EXISTS begun (key BLOB PRIMARY KEY, path TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS begun (key BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS files (
-    key BLOB PRIMARY KEY, path TEXT, size INTEGER, written INTEGER, etag TEXT,
+    key BLOB PRIMARY KEY, size INTEGER, written INTEGER, etag TEXT,
     last_modified TEXT, digest TEXT, boot TEXT, round INTEGER
 ) WITHOUT ROWID
 """
@@ -39,7 +39,6 @@ class Known(NamedTuple):
     another one may not have survived its end.
     """
 
-    path: str
     size: int
     written: int
     etag: str | None
@@ -107,20 +106,20 @@ class Ledger:
     def find(self, key: bytes) -> Known | None:
         """What came of it before."""
         row = self._one(
-            "SELECT path, size, written, etag, last_modified, digest, boot FROM files "
+            "SELECT size, written, etag, last_modified, digest, boot FROM files "
             "WHERE key = ?", (key,),
         )  # fmt: skip
         return None if row is None else Known(*row)
 
-    def begin(self, files: Iterable[tuple[bytes, str]]) -> None:
-        """These are to come, to these paths: if a run is killed before it can say that one is
+    def begin(self, keys: Iterable[bytes]) -> None:
+        """These are to come: if a run is killed before it can say that one is
         there, that one is known by this."""
-        self._all("INSERT OR REPLACE INTO begun VALUES {}", list(files))
+        self._all("INSERT OR REPLACE INTO begun VALUES {}", [(key,) for key in keys])
         self.save()
 
-    def is_begun(self, key: bytes, path: str) -> bool:
+    def is_begun(self, key: bytes) -> bool:
         """Whether an earlier run may have put it there."""
-        return bool(self._one("SELECT 1 FROM begun WHERE key = ? AND path = ?", (key, path)))
+        return bool(self._one("SELECT 1 FROM begun WHERE key = ?", (key,)))
 
     def forget(self, key: bytes) -> None:
         """It does not come: what may be at its path is somebody's."""

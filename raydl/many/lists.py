@@ -35,8 +35,8 @@ Entry = Item | Unreadable
 
 Look = Callable[[str], Listing]
 
-_Lines = Iterator["tuple[int, str] | Unreadable"]
-_Kind = Callable[[_Lines], Iterator[Entry]]
+Parse = Callable[[int, str], "Entry | None"]
+"""What a line with that number names; None where it is none that counts."""
 
 
 def entries(values: Iterable[object], look: Look | None = None) -> Iterator[Entry]:
@@ -82,25 +82,24 @@ def read_list(name: str, base: str | None = None) -> Iterator[Entry]:
     if base is not None:
         check_url(base)
     if name == STANDARD_INPUT:
-        how = _plain if base is None else _sums(base)
-        yield from how(_lines(sys.stdin.buffer))
+        yield from _lines(sys.stdin.buffer, _plain if base is None else _sums(base))
         return
     path = Path(name).expanduser()
     ending = path.suffix.lower()
     if base is None and ending == ".parquet":
         yield from _parquet(path)
         return
-    how = _sums(base) if base is not None else KINDS.get(ending, _plain)
+    parse = _sums(base) if base is not None else _parser(ending)
     try:
         stream = path.open("rb")
     except OSError as error:
         raise UsageError(f"the list {name} cannot be read: {error.strerror}") from None
     with stream:
-        yield from how(_lines(stream))
+        yield from _lines(stream, parse)
 
 
-def _lines(stream: BinaryIO) -> _Lines:
-    """Each line that is not empty, with its number; memory is bounded by LONGEST_LINE."""
+def _lines(stream: BinaryIO, parse: Parse) -> Iterator[Entry]:
+    """What each line names that is not empty; memory is bounded by LONGEST_LINE."""
     number = 0
     while line := stream.readline(LONGEST_LINE + 1):
         number += 1
@@ -116,81 +115,71 @@ def _lines(stream: BinaryIO) -> _Lines:
             continue
         if any(ord(c) < 32 and c != "\t" for c in text):
             yield _bad(number, "it has control characters")
-        elif text.strip():
-            yield number, text
+        elif text.strip() and (found := parse(number, text)) is not None:
+            yield found
 
 
 def _bad(number: int, why: str) -> Unreadable:
     return Unreadable(number, UsageError(f"line {number} names no file: {why}"))
 
 
-def _plain(lines: _Lines) -> Iterator[Entry]:
-    for line in lines:
-        if isinstance(line, Unreadable):
-            yield line
-        elif not line[1].lstrip().startswith("#"):
-            fields = [text.strip() for text in line[1].split("\t")]
-            yield entry(tuple(fields), line[0])
+def _parser(ending: str) -> Parse:
+    """For lists whose names end like that."""
+    if ending == ".csv":
+        return _Table()
+    return _json if ending in (".jsonl", ".ndjson") else _plain
 
 
-def _json_lines(lines: _Lines) -> Iterator[Entry]:
-    for line in lines:
-        if isinstance(line, Unreadable):
-            yield line
-            continue
-        number, text = line
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):
-            yield _bad(number, "it is no JSON")
-            continue
-        if isinstance(value, str) or (isinstance(value, dict) and "url" in value):
-            yield entry(value, number)
-        else:
-            yield _bad(number, "it has no url")
+def _plain(number: int, text: str) -> Entry | None:
+    if text.lstrip().startswith("#"):
+        return None
+    return entry(tuple(field.strip() for field in text.split("\t")), number)
 
 
-def _table(lines: _Lines) -> Iterator[Entry]:
-    """A table with a header; a field does not go over several lines."""
-    names: list[str] | None = None
-    for line in lines:
-        if isinstance(line, Unreadable):
-            yield line
-            continue
-        number, text = line
+def _json(number: int, text: str) -> Entry:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return _bad(number, "it is no JSON")
+    if isinstance(value, str) or (isinstance(value, dict) and "url" in value):
+        return entry(value, number)
+    return _bad(number, "it has no url")
+
+
+class _Table:
+    """A table, whose first line names the columns; a field does not go over several lines."""
+
+    def __init__(self) -> None:
+        self._names: list[str] = []
+
+    def __call__(self, number: int, text: str) -> Entry | None:
         try:
             row = next(csv.reader([text], strict=True))
         except csv.Error as error:
-            yield _bad(number, str(error))
-            continue
-        if names is None:
-            names = [name.strip().lower() for name in row]
-            if "url" not in names:
-                raise UsageError(
-                    f"the table has no column url, but {', '.join(names)[:100]}",
-                    f"its first line names the columns: {', '.join(FIELDS)}",
-                )
-        else:
-            yield entry(dict(zip(names, row, strict=False)), number)
+            return _bad(number, str(error))
+        if self._names:
+            return entry(dict(zip(self._names, row, strict=False)), number)
+        self._names = [name.strip().lower() for name in row]
+        if "url" not in self._names:
+            raise UsageError(
+                f"the table has no column url, but {', '.join(self._names)[:100]}",
+                f"its first line names the columns: {', '.join(FIELDS)}",
+            )
+        return None
 
 
-def _sums(base: str) -> _Kind:
-    def read(lines: _Lines) -> Iterator[Entry]:
-        for line in lines:
-            if isinstance(line, Unreadable):
-                yield line
-                continue
-            number, text = line
-            listed = list(listed_in(text))
-            if len(listed) != 1 or not listed[0].path:
-                if not text.lstrip().startswith("#"):
-                    yield _bad(number, "it has no digest and name")
-                continue
-            path = "/".join(piece for piece in listed[0].path if piece != ".")
+def _sums(base: str) -> Parse:
+    def parse(number: int, text: str) -> Entry | None:
+        listed = list(listed_in(text))
+        if len(listed) == 1 and listed[0].path:
+            path = "/".join(listed[0].path)
             url = urljoin(base, quote(path))
-            yield entry({"url": url, "path": path, "digest": listed[0].checksum}, number)
+            return entry({"url": url, "path": path, "digest": listed[0].checksum}, number)
+        if text.lstrip().startswith("#"):
+            return None
+        return _bad(number, "it has no digest and name")
 
-    return read
+    return parse
 
 
 def _parquet(path: Path) -> Iterator[Entry]:
@@ -213,6 +202,3 @@ def _parquet(path: Path) -> Iterator[Entry]:
     except (OSError, ArrowException) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else "it is damaged"
         raise UsageError(f"the list {path} cannot be read: {why}") from None
-
-
-KINDS: dict[str, _Kind] = {".jsonl": _json_lines, ".ndjson": _json_lines, ".csv": _table}

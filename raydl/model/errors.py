@@ -152,6 +152,12 @@ class Signalled(BaseException):
         return error
 
 
+def error_named(name: str, message: str, hint: str) -> RaydlError:
+    """The error of that class, which crossed Ray as text; RaydlError where it is none of these."""
+    error: RaydlError = globals().get(name, RaydlError)(message, hint)
+    return error
+
+
 def exit_codes() -> dict[int, str]:
     """The documented exit codes, in order: code to meaning."""
     table = {0: "the file is there, whole and verified"}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import Any, TextIO
+from typing import TextIO
 
 from raydl.model.events import ClusterChosen, Event, Failed
 from raydl.model.fileevents import AllEnded, FileEnded, FilesNow
 from raydl.model.units import format_duration, format_size
-from raydl.view.progress import PLAIN_SECONDS, Silent, width_of
+from raydl.view.progress import PLAIN_SECONDS, OneBar, Silent, width_of
 
 MOST_FAILURES = 10
 """That have a line each; the report has all of them."""
@@ -17,15 +17,14 @@ MOST_FAILURES = 10
 SPEED_SECONDS = 2.0
 
 
-class Files(Silent):
+class Files:
     """What both ways have in common: the speed, and what is worth a line."""
 
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__(stream)
+    def __init__(self) -> None:
         self._failures = 0
         self._samples: deque[tuple[float, int, int]] = deque()
 
-    def _line_of(self, event: Event) -> str:
+    def line_of(self, event: Event) -> str:
         """What is said of it; empty where that is nothing."""
         if isinstance(event, FileEnded):
             if not event.has_failed:
@@ -37,7 +36,7 @@ class Files(Silent):
         is_told = event.level != "detail" or isinstance(event, ClusterChosen)
         return str(event) if is_told and not isinstance(event, Failed | AllEnded) else ""
 
-    def _speeds(self, event: FilesNow) -> tuple[float, float]:
+    def speeds(self, event: FilesNow) -> tuple[float, float]:
         """Bytes and files a second, of late."""
         now = time.monotonic()
         self._samples.append((now, event.fetched, event.ended))
@@ -48,24 +47,25 @@ class Files(Silent):
         return max(0, event.fetched - fetched) / seconds, (event.ended - ended) / seconds
 
 
-class FilesPlain(Files):
+class FilesPlain(Silent):
     """Lines for a log."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
+        self._files = Files()
         self._shown_at = time.monotonic()
 
     def __call__(self, event: Event) -> None:
         """Write a line if the event is worth one."""
         if isinstance(event, FilesNow):
             now = time.monotonic()
-            speed, _ = self._speeds(event)
+            speed, _ = self._files.speeds(event)
             if now - self._shown_at >= PLAIN_SECONDS:
                 self._shown_at = now
                 self._line(f"{event}, {format_size(speed)}/s, {event.at_work}")
         elif isinstance(event, AllEnded):
             self._line(str(event))
-        elif line := self._line_of(event):
+        elif line := self._files.line_of(event):
             self._line(line)
 
 
@@ -80,51 +80,27 @@ BESIDE_BAR = (
 """What stands beside the bar from which width on."""
 
 
-class FilesBar(Files):
-    """One tqdm bar, of files; lines above it for what a person should know."""
+class FilesBar(OneBar):
+    """The bar of all files."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
-        self._bar: Any = None
+        self._files = Files()
 
     def __call__(self, event: Event) -> None:
         """Move the bar, or write a line above it."""
         if isinstance(event, FilesNow):
-            self._draw(event)
+            text = self._fields(event, width_of(self._stream))
+            self._redraw(text, event.total, event.ended)
         elif isinstance(event, AllEnded | Failed):
             self.close()
             if isinstance(event, AllEnded):
                 self._line(str(event))
-        elif line := self._line_of(event):
-            if self._bar is None:
-                self._line(line)
-            else:
-                self._bar.write(line, file=self._stream)
-
-    def close(self) -> None:
-        """Take the bar away."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-
-    def _draw(self, event: FilesNow) -> None:
-        width = width_of(self._stream)
-        text = self._fields(event, width)
-        layout = "{percentage:3.0f} % |{bar}| " + text if event.total else text
-        if self._bar is None:
-            from tqdm import tqdm  # only where a bar is drawn
-
-            self._bar = tqdm(
-                total=event.total, initial=event.ended, leave=False, file=self._stream,
-                bar_format=layout, ncols=width,
-            )  # fmt: skip
-            return
-        self._bar.bar_format, self._bar.ncols = layout, width
-        self._bar.total, self._bar.n = event.total, event.ended
-        self._bar.refresh()
+        elif line := self._files.line_of(event):
+            self._above(line)
 
     def _fields(self, event: FilesNow, width: int) -> str:
-        speed, files = self._speeds(event)
+        speed, files = self._files.speeds(event)
         left = ""
         if event.total and files > 0:
             left = f"{format_duration((event.total - event.ended) / files)} left"

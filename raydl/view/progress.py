@@ -147,12 +147,47 @@ class Plain(Silent):
         self._line(f"{line}, {status.at_work}" if status.progress else line)
 
 
-class Bar(Silent):
-    """One tqdm bar for the file; lines above it for what a person should know."""
+class OneBar(Silent):
+    """A tqdm bar, and lines above it for what a person should know."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
         self._bar: Any = None
+
+    def close(self) -> None:
+        """Leave the bar as it stands."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _above(self, text: str) -> None:
+        if self._bar is None:
+            self._line(text)
+        else:
+            self._bar.write(text, file=self._stream)
+
+    def _redraw(self, text: str, total: int | None, count: int) -> None:
+        """Show ``count`` of ``total``, and the text beside the bar."""
+        layout = "{percentage:3.0f} % |{bar}| " + text if total else text
+        width = width_of(self._stream)
+        if self._bar is None:
+            from tqdm import tqdm  # only where a bar is drawn
+
+            self._bar = tqdm(
+                total=total, initial=count, leave=False, file=self._stream,
+                bar_format=layout, ncols=width,
+            )  # fmt: skip
+            return
+        self._bar.bar_format, self._bar.ncols = layout, width
+        self._bar.total, self._bar.n = total, count
+        self._bar.refresh()
+
+
+class Bar(OneBar):
+    """The bar of one file."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
         self._status = DownloadStatus()
 
     def __call__(self, event: Event) -> None:
@@ -171,36 +206,14 @@ class Bar(Silent):
             case _ if _is_told(event):
                 self._above(str(event))
 
-    def close(self) -> None:
-        """Leave the bar as it stands."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-
-    def _above(self, text: str) -> None:
-        if self._bar is None:
-            self._line(text)
-        else:
-            self._bar.write(text, file=self._stream)
-
     def _draw(self, text: str) -> None:
         status = self._status
-        layout = "{percentage:3.0f} % |{bar}| " + text if status.total else text
-        width = width_of(self._stream)
-        if self._bar is None:
-            from tqdm import tqdm  # only where a bar is drawn
-
-            self._bar = tqdm(
-                total=status.total, initial=status.fetched, leave=False, file=self._stream,
-                bar_format=layout, ncols=width,
-            )  # fmt: skip
-            return
-        self._bar.bar_format, self._bar.ncols = layout, width
-        if status.copies is not None:  # nodes come and go, and their copies with them
-            self._bar.total, self._bar.n = status.total, status.fetched
-        else:  # not below what is shown: bytes of a broken connection are fetched again
-            self._bar.n = max(self._bar.n, status.fetched)
-        self._bar.refresh()
+        count = status.fetched
+        if self._bar is not None and status.copies is None:
+            # Not below what is shown: bytes of a broken connection are fetched again. (Nodes come
+            # and go, and their copies with them.)
+            count = max(self._bar.n, count)
+        self._redraw(text, status.total, count)
 
 
 BESIDE_BAR = (

@@ -5,7 +5,7 @@ import threading
 from raydl.many.ledger import Known, Ledger
 from raydl.many.settling import EVERY_SECONDS, Settling
 
-KNOWN = Known("f", 1, 2, None, None, "", "")
+KNOWN = Known(1, 2, None, None, "", "")
 
 
 def test_what_came_while_the_disk_was_busy_waits_for_the_next_time(tmp_path, monkeypatch):
