@@ -54,7 +54,7 @@ FOREIGN = {
     "pyarrow": "many",
     "huggingface_hub": "many/hub.py",
     "pandas": "model/manyreport.py",
-    "sqlite3": "many/ledger.py",
+    "sqlite3": "output/ledger.py",
 }
 """Each library outside, and the one place that imports it: its errors become ours there."""
 

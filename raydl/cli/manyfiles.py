@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from raydl.model.errors import FilesFailedError, UsageError
+from raydl.model.errors import FilesFailedError, IncompleteError, UsageError
 from raydl.model.weburl import check_url
 from raydl.settings.options import Options
 
@@ -69,3 +69,11 @@ def fetch_many(
         )
         error.report = report
         raise error
+    if missing := {node: why for node, why in report.copies.items() if why}:
+        each = "; ".join(f"{node}: {why}" for node, why in missing.items())
+        incomplete = IncompleteError(
+            f"{len(missing)} of {len(report.copies)} nodes do not have all files: {each}",
+            "the same command goes on with just these",
+        )
+        incomplete.report = report
+        raise incomplete

@@ -55,6 +55,8 @@ class Actor:
         self._send = handle.send.options(**group)
         self._read = handle.read.options(num_returns=2, **group)
         self._shared = handle.shared.options(**group)
+        self._shelf = handle.shelf.options(**group)
+        self._read_shelf = handle.read_shelf.options(num_returns=2, **group)
         self._at_once = handle.disk.options(**({"concurrency_group": CONTROL} if grouped else {}))
 
     @staticmethod
@@ -123,6 +125,16 @@ class Actor:
     ) -> None:
         """Have it give bytes of its copy: ``done`` gets what became of it, and the payload."""
         self._answered_with_bytes(self._read.remote(key, start, stop), done)
+
+    def shelf(self, method: str, *args: Any, done: Callable[[Any], None]) -> None:
+        """Have it do something with its node's directories of small files."""
+        self._answered(self._shelf.remote(method, *args), done)
+
+    def read_shelf(
+        self, key: str, places: list[tuple[Any, ...]], done: Callable[[Any, ObjectPayload], None]
+    ) -> None:
+        """Have it give small files: ``done`` gets what became of them, and their bytes."""
+        self._answered_with_bytes(self._read_shelf.remote(key, places), done)
 
     def small(
         self,

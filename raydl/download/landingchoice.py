@@ -45,18 +45,20 @@ def check_landing(sinks: SinkChoice, options: Options) -> None:
         raise UsageError(f"--to {options.to} needs a file", "-o /PATH/TO/FILE, or -o /DIRECTORY/")
     if options.to == SHARED:
         return
-    given = path or sinks.directory
-    if given is None or not given.is_absolute():
+    hint = "-o /PATH/TO/FILE, or -o /DIRECTORY/ for the origin's name"
+    check_absolute(path or sinks.directory, options.to, hint)
+
+
+def check_absolute(given: str | Path | None, to: str, hint: str) -> None:
+    """Raise UsageError for what is not the same place on each node."""
+    if given is None or not Path(given).is_absolute():
         where = "none is given" if given is None else f"{given} is none"
-        raise UsageError(
-            f"--to {options.to} needs an absolute path, the same on each node: {where}",
-            "-o /PATH/TO/FILE, or -o /DIRECTORY/ for the origin's name",
-        )
+        raise UsageError(f"--to {to} needs an absolute path, the same on each node: {where}", hint)
 
 
 def check_cluster(choice: ClusterChoice, options: Options) -> None:
     """Raise UsageError where nodes are needed and there are none."""
-    if choice.how == "none" and options.to != SHARED:
+    if choice.how == "none" and options.to == EVERY_NODE:
         raise UsageError(
             f"--to every-node needs a Ray cluster: {choice.note}",
             "start one with `ray start --head`, or give --address HOST:PORT",

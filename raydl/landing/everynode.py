@@ -162,7 +162,7 @@ class EveryNode:
                 replica.phase, replica.problem = Phase.LOST, UNSTARTED
                 self._agreement.judge()
         if self._desk.nodes and not len(self._replicas):
-            raise _no_such_label(wanted, self._desk.nodes.values())
+            raise no_such_label(wanted, self._desk.nodes.values())
 
     def _joined(self, team: ActorTeam) -> None:
         self._meet_nodes(self._clock())
@@ -343,9 +343,10 @@ class EveryNode:
         return report
 
 
-def _no_such_label(
+def no_such_label(
     wanted: Iterable[tuple[str, str]], nodes: Iterable[Mapping[str, str]]
 ) -> UsageError:
+    """The error where ``wanted`` labels are those of none of the ``nodes``."""
     label = ", ".join(f"{key}={value}" for key, value in wanted)
     # Those that Ray gives every node, such as its id, would be a long list.
     given = {f"{k}={v}" for labels in nodes for k, v in labels.items() if "ray.io/" not in k}

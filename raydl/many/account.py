@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator
 from typing import IO
 
 from raydl.many.host import Task
-from raydl.many.ledger import Known, Ledger
-from raydl.many.settling import Settling
 from raydl.model.errors import RaydlError
 from raydl.model.events import Emit
 from raydl.model.fileevents import FileEnded, FilesNow
@@ -19,54 +17,39 @@ from raydl.model.manyreport import DONE, FAILED, SKIPPED, FileReport, ManyReport
 from raydl.model.weburl import redact
 from raydl.workers.smallfiles import Brought
 
-SHOW_SECONDS, SAVE_SECONDS = 0.25, 0.1
+SHOW_SECONDS = 0.25
 
 Write = Callable[[FileReport], None]
 """Puts a line into the report that the user wants."""
 
 
 class Account:
-    """Counts, tells, and keeps the ``ledger``; ``write`` gets what became of each file."""
+    """Counts and tells; ``write`` gets what became of each file."""
 
-    def __init__(
-        self, ledger: Ledger, settling: Settling, emit: Emit, write: Write, total: int | None
-    ) -> None:
-        self._settling = settling
-        self._ledger, self._emit, self._write, self._total = ledger, emit, write, total
+    def __init__(self, emit: Emit, write: Write, total: int | None) -> None:
+        self._emit, self._write, self._total = emit, write, total
         self.counts: Counter[str] = Counter()
         self.size = self.retries = 0
         self.large: Callable[[], int] = lambda: 0
         """Bytes so far of large files that are under way."""
         self.nodes: Counter[str] = Counter()
-        self._came: list[tuple[bytes, Known]] = []
         self._failures: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
         weakref.finalize(self, self._failures.close)
-        self._show_at = self._save_at = 0.0
+        self._show_at = 0.0
 
     def done(self, task: Task, brought: Brought, node: str) -> None:
         """It is there, whole."""
         self.size += brought.size
         if node:
             self.nodes[node] += 1
-        known = Known(
-            brought.size, brought.written, brought.etag, brought.last_modified, brought.digest, "",
-        )  # fmt: skip
-        self._came.append((task.key, known))
         self._ended(task, DONE, brought.size, digest=brought.digest)
 
     def skipped(self, task: Task, size: int) -> None:
         """It was there."""
         self._ended(task, SKIPPED, size)
 
-    def same(self, task: Task) -> None:
-        """It has not changed."""
-        self._ledger.forget(task.key)
-        self._ended(task, SKIPPED, task.item.size or 0)
-
     def failed(self, task: Task, error: RaydlError) -> None:
         """It is not there."""
-        if task.key:
-            self._ledger.forget(task.key)
         self._ended(task, FAILED, 0, error)
 
     def unreadable(self, number: int, error: RaydlError) -> None:
@@ -74,29 +57,12 @@ class Account:
         self._tell(_failed(number, "", "", error))
 
     def look(self, now: float, lanes: int) -> None:
-        """Show how far it is, and save what is known, every now and then."""
-        self._settling.look(now)
+        """Show how far it is, every now and then."""
         if now >= self._show_at:
             self._show_at = now + SHOW_SECONDS
             self._show(lanes)
-        if now >= self._save_at:
-            self._save_at = now + SAVE_SECONDS
-            self.save()
 
-    def finish(self) -> None:
-        """Save what is known, and see that it is on the disk."""
-        self.save()
-        if self.counts[DONE]:
-            self._settling.finish()
-
-    def save(self) -> None:
-        """Bring to the ledger what came."""
-        if self._came:
-            self._ledger.add(self._came)
-            self._ledger.save()
-            self._came = []
-
-    def report(self, directory: str, seconds: float) -> ManyReport:
+    def report(self, directory: str, seconds: float, copies: dict[str, str]) -> ManyReport:
         """All of it."""
         self._show(0)
         self._failures.flush()
@@ -109,6 +75,7 @@ class Account:
             seconds=seconds,
             retries=self.retries,
             nodes=dict(self.nodes),
+            copies=copies,
             _failures=self._read,
         )
 

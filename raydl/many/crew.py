@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,8 +17,8 @@ from raydl.many.hands import Hand, HereHand, NodeHand
 from raydl.many.host import Host, Task
 from raydl.many.hosts import Hosts
 from raydl.many.intake import Intake
+from raydl.many.landing import Landing
 from raydl.many.large import LargeFiles
-from raydl.many.saving import Saver
 from raydl.many.tempo import MOST_OF_NODE
 from raydl.model import backoff
 from raydl.model.control import Control
@@ -33,11 +32,11 @@ from raydl.workers.smallfiles import (
     DONE,
     FAILED,
     LARGE,
+    LARGEST,
     SAME,
     UNASKED,
     Brought,
     Outcome,
-    Wish,
 )
 
 MOST_TRIES = 5
@@ -82,6 +81,7 @@ class Crew:
         self,
         intake: Intake,
         account: Account,
+        landing: Callable[[Desk], Landing],
         directory: Path,
         choice: ClusterChoice,
         options: Options,
@@ -96,41 +96,58 @@ class Crew:
         self._hosts = Hosts(options, emit)
         self._hands: dict[str, Hand] = {}
         self._flights: dict[int, Flight] = {}
-        self._saver = Saver(options.max_memory // 2, self._desk.post)
-        self._large = LargeFiles(self._hosts.options_for, self._desk.post, self._large_ended)
+        self._landing = landing(self._desk)
+        self._large = LargeFiles(
+            self._hosts.options_for,
+            self._landing.large_to,
+            lambda: self._landing.arrivals,
+            self._desk.post,
+            self._large_ended,
+        )
         account.large = lambda: self._large.fetched
         self._is_held = False
         self._alone_since = self._desk.clock()
 
-    def run(self) -> None:
-        """Until there is an account of every file. Raises RaydlError."""
+    def run(self) -> dict[str, str]:
+        """Until there is an account of every file. Raises RaydlError.
+
+        Returns the nodes that were to get files of their own, and why one lacks some of them.
+        """
         self._control.watch(lambda: None, self._hold)
         with contextlib.ExitStack() as stack:
+            stack.callback(self._landing.close)
             stack.callback(self._large.close)
-            stack.callback(self._saver.close)
             stack.callback(self._intake.close)
-            options, labels = self._options, self._options.fetch_nodes
-            if options.fetch_here and not labels:
+            options = self._options
+            # Threads have no labels: where some are asked for, this machine is a node, too.
+            is_for_nodes = self._landing.large_to != "here"
+            has_threads = options.fetch_here and not options.fetch_nodes and not is_for_nodes
+            if has_threads:
                 here = HereHand()
                 self._hands[HERE] = here
                 stack.callback(here.close)
             if self._choice.how != "none":
-                # Threads have no labels: where some are asked for, this machine is a node, too.
-                as_node = options.fetch_here and bool(labels)
+                as_node = is_for_nodes or (options.fetch_here and not has_threads)
                 stack.enter_context(machines.cluster(self._choice, as_node, self._pays, self._hear))
             self._desk.run(self._turn)
+            large = self._large.missing
+            return {n: why or large.get(n, "") for n, why in self._landing.missing.items()}
 
     def _turn(self) -> bool:
         now = self._desk.clock()
         self._must_have_hands(now)
         self._take_in(now)
+        self._landing.turn(now)
         busy = self._give_out(now)
         for host in self._hosts:
             host.tempo.look(host in busy, now)
         self._give_up_late(now)
         self._account.look(now, sum(hand.flying for hand in self._hands.values()))
-        is_over = self._intake.is_over and not self._flights and self._large.is_idle
-        return is_over and self._saver.is_idle and all(host.is_idle for host in self._hosts)
+        is_quiet = self._intake.is_over and not self._flights and self._large.is_idle
+        is_quiet = is_quiet and all(host.is_idle for host in self._hosts)
+        if is_quiet:
+            self._large.catch_up()
+        return is_quiet and self._large.is_idle and self._landing.is_over(now)
 
     def _hold(self, paused: bool) -> None:
         self._is_held = paused
@@ -168,11 +185,16 @@ class Crew:
         labels = self._options.fetch_nodes
         is_here = isinstance(self._hands.get(team.node), HereHand)
         if not is_here and all(team.labels.get(key) == value for key, value in labels):
-            self._left(team.node, "it has another worker")
+            self._drop(team.node)
             self._hands[team.node] = NodeHand(team)
             self._fleet_changed()
+        self._landing.joined(team)
 
-    def _left(self, node: str, reason: str) -> None:  # noqa: ARG002 - as Desk calls it
+    def _left(self, node: str, reason: str) -> None:
+        self._landing.left(node, reason)
+        self._drop(node)
+
+    def _drop(self, node: str) -> None:
         if isinstance(self._hands.get(node), HereHand):
             return  # threads of this process, whatever becomes of a worker on its node
         hand = self._hands.pop(node, None)
@@ -189,14 +211,23 @@ class Crew:
     def _take_in(self, now: float) -> None:
         """Read on in the list, as far as there is use for it."""
         waiting = sum(len(host) for host in self._hosts) + len(self._large)
-        tasks = self._intake.take(self._intake.room(waiting))
+        tasks = self._intake.take(waiting + self._landing.sorting)
         if tasks:
             self._desk.post(_nothing)  # there may be more to take in, without waiting for anything
+            self._landing.sort(tasks, lambda wanted: self._want(wanted, now))
+
+    def _want(self, tasks: list[Task], now: float) -> None:
+        """These are to be fetched."""
+        self._hosts.owner = self._intake.first
         for task in tasks:
             try:
-                self._hosts.add(task, self._intake.first, max(1, len(self._hands)), now)
+                # Of one that has not changed an answer says so, whatever its size.
+                if (task.item.size or 0) > LARGEST and not (task.etag or task.last_modified):
+                    self._large.add(task, self._directory / task.path)
+                else:
+                    self._hosts.add(task, max(1, len(self._hands)), now)
             except RaydlError as error:
-                self._account.failed(task, error)
+                self._fail(task, error)
 
     def _give_out(self, now: float) -> set[Host]:
         """Give lanes something to do; returns the hosts of which all lanes have."""
@@ -221,43 +252,21 @@ class Crew:
             for hand in self._hands.values()
             if hand.flying < MOST_OF_NODE
             and not host.rests(hand.node, now)
-            and (self._is_here(hand) or self._saver.has_room)
+            and (self._landing.writes(hand) or self._landing.has_room)
         ]
         return min(able, key=lambda hand: hand.flying, default=None)
-
-    @staticmethod
-    def _is_here(hand: Hand) -> bool:
-        """Whether it puts files on this machine's disk itself."""
-        return isinstance(hand, HereHand)
 
     def _start(self, host: Host, hand: Hand, now: float) -> None:
         flight = Flight(next(tickets), host, hand, host.batch(hand.seconds), now)
         self._flights[flight.ticket] = flight
         host.flying += 1
         hand.flying += 1
-        is_here = self._is_here(hand)
-        wishes = [self._wish(task, is_here) for task in flight.tasks]
+        wishes = [self._landing.wish(task, hand) for task in flight.tasks]
 
         def done(outcomes: list[Outcome], payload: Payload | None) -> None:
             self._desk.post(lambda: self._fetched(flight, outcomes, payload))
 
         hand.fetch(flight.ticket, host.source, wishes, host.tempo.pace, done)
-
-    def _wish(self, task: Task, is_here: bool) -> Wish:
-        item, options = task.item, self._options
-        target = os.path.join(self._directory, task.path)  # noqa: PTH118 - for each of many files
-        return Wish(
-            task.url,
-            target if is_here else None,
-            str(item.digest or ""),
-            options.origin_digest,
-            item.size,
-            options.overwrite,
-            task.stamp,
-            task.may_be_there,
-            task.etag,
-            task.last_modified,
-        )
 
     def _give_up_late(self, now: float) -> None:
         """Have others go on with what waits behind a file that takes very long; and no small file
@@ -289,7 +298,7 @@ class Crew:
         for task in tasks:
             task.losses += 1
             if task.losses > MOST_LOSSES:
-                self._account.failed(task, Failure("lane", why).to_error())
+                self._fail(task, Failure("lane", why).to_error())
             else:
                 host.put_back([task])
 
@@ -316,29 +325,39 @@ class Crew:
                 came.append((task, brought))
             elif state == SAME:
                 seconds += host.seconds
-                self._account.same(task)
+                self._account.skipped(task, task.item.size or 0)
+                self._landing.forget(task)
             elif state == LARGE:
                 self._large.add(task, self._directory / task.path)
             else:
                 self._failed(flight, task, rest, now)
+        if payload is not None and not size:
+            payload.release()  # it is of nothing
+            payload = None
         host.put_back(unasked)
         host.tempo.came(count, size, seconds, now)
-        if self._is_here(flight.hand) or not came:
+        if self._landing.writes(flight.hand) or not came:
             if payload is not None:
                 payload.release()
             for task, brought in came:
                 self._saved(task, brought, node, None)
             return
-        files = [(self._wish(task, True), task, brought) for task, brought in came]
         lost = partial(self._ask_again, host, why="its bytes were lost with their node")
-        self._saver.save(payload, files, node, self._saved, lost)
+        self._landing.save(payload, came, node, self._saved, lost)
 
-    def _saved(self, task: Task, brought: Brought, node: str, error: RaydlError | None) -> None:
+    def _saved(
+        self, task: Task, brought: Brought | None, node: str, error: RaydlError | None
+    ) -> None:
         if error is not None:
-            self._account.failed(task, error)
+            self._fail(task, error)
             self._must_go_on(error)
-        else:
+        elif brought is not None:
             self._account.done(task, brought, node)
+            self._landing.note(task, brought)
+
+    def _fail(self, task: Task, error: RaydlError) -> None:
+        self._account.failed(task, error)
+        self._landing.forget(task)
 
     def _failed(self, flight: Flight, task: Task, rest: list[object], now: float) -> None:
         host, kind = flight.host, rest[0]
@@ -347,7 +366,7 @@ class Crew:
             error = error_named(name, message, hint)
             if isinstance(error, TargetError) and self._may_be_ours(host, task, now):
                 return
-            self._account.failed(task, error)
+            self._fail(task, error)
             self._must_go_on(error)
             return
         failure = Failure(*rest)  # type: ignore[arg-type]
@@ -369,19 +388,19 @@ class Crew:
             self._ask_again(host, [task], failure.message)
             return
         for other in host.drain_if_gone(now) if kind in UNREACHED else ():
-            self._account.failed(other, failure.to_error())
+            self._fail(other, failure.to_error())
         task.tries += 1
         most = min(self._options.retries, MOST_TRIES - 1)
         if not failure.retryable or task.tries > most:
             tries = f" ({task.tries} tries)" if task.tries > 1 else ""
-            self._account.failed(task, failure.to_error(tries))
+            self._fail(task, failure.to_error(tries))
         else:
             self._account.retries += 1
             host.retry(task, now + backoff.delay(task.tries, failure.retry_after))
 
     def _may_be_ours(self, host: Host, task: Task, now: float) -> bool:
         """Whether another line for the same file brought it, of which may not be heard yet."""
-        if self._intake.is_there(task):
+        if self._landing.is_there(task):
             return True
         task.tries += 1
         if task.tries < MOST_TRIES:
@@ -396,11 +415,7 @@ class Crew:
             raise error
 
     def _large_ended(self, task: Task, brought: Brought | None, error: RaydlError | None) -> None:
-        if brought is not None:
-            self._account.done(task, brought, "")
-        elif error is not None:
-            self._account.failed(task, error)
-            self._must_go_on(error)
+        self._saved(task, brought, "", error)
 
 
 def _nothing() -> None:

@@ -10,7 +10,8 @@ from raydl.many.tempo import Tempo
 from raydl.model import backoff
 from raydl.model.item import Item
 from raydl.model.remote import Source
-from raydl.workers.smallfiles import LARGEST
+from raydl.output.shelf import Place
+from raydl.workers.smallfiles import LARGEST, Wish
 
 MOST_IN_BATCH = 64
 BATCH_BYTES = 8 << 20
@@ -47,6 +48,26 @@ class Task:
     def size(self) -> int:
         """What it may bring, in bytes."""
         return min(self.item.size or 0, LARGEST)
+
+    @property
+    def place(self) -> Place:
+        """Where it is to be."""
+        return Place(self.key, self.path, str(self.item.digest or ""), self.item.size)
+
+    def wish(self, target: str | None, stated: bool, overwrite: bool) -> Wish:
+        """What to ask for, to be put there; see ``Wish``."""
+        return Wish(
+            self.url,
+            target,
+            str(self.item.digest or ""),
+            stated,
+            self.item.size,
+            overwrite,
+            self.stamp,
+            self.may_be_there,
+            self.etag,
+            self.last_modified,
+        )
 
 
 class Host:

@@ -26,17 +26,14 @@ class Hosts:
         self._options, self._emit = options, emit
         self._hosts: dict[tuple[str, str, UserPassword], Host] = {}
         self._told: set[str] = set()
-        self._owner = ""
+        self.owner = ""
+        """The first URL of the list: what is private in the options is for its host."""
 
     def __iter__(self) -> Iterator[Host]:
         return iter(self._hosts.values())
 
-    def add(self, task: Task, owner: str, nodes: int, now: float) -> None:
-        """It is to be fetched from its host; ``owner`` is the first URL of the list.
-
-        Raises UsageError.
-        """
-        self._owner = self._owner or owner
+    def add(self, task: Task, nodes: int, now: float) -> None:
+        """It is to be fetched from its host. Raises UsageError."""
         scheme = task.item.url.partition(":")[0].lower()
         url, auth = SCHEMES[scheme](task.item.url)
         key = scheme, url.split("/", 3)[2].partition("?")[0].partition("#")[0], auth
@@ -51,10 +48,10 @@ class Hosts:
         options = self._options
         # A list may name hosts that the user has never seen. What is private in the options goes
         # to the first of them; others have what the netrc file has for them.
-        if _has_private(options) and not is_same_origin(self._owner, url):
-            first = urlsplit(self._owner).hostname
+        if _has_private(options) and not is_same_origin(self.owner, url):
+            first = urlsplit(self.owner).hostname
             self._tell(f"headers, user, token and certificate go to {first} alone, the first host")
-        access, _ = access_of(url, auth, options, self._tell, owner=self._owner)
+        access, _ = access_of(url, auth, options, self._tell, owner=self.owner)
         most = options.max_connections_per_origin
         source = Source(url, None, None, None, access, options.timeout)
         return Host(source, Tempo(nodes, now, most))
@@ -70,7 +67,7 @@ class Hosts:
 
     def options_for(self, url: str) -> Options:
         """The options without what is private in them, unless it is for that URL."""
-        if is_same_origin(self._owner, url):
+        if is_same_origin(self.owner, url):
             return self._options
         harmless = tuple(pair for pair in self._options.header if pair[0].lower() in HARMLESS)
         return replace(

@@ -1,14 +1,11 @@
-"""``hf://``: repositories of the Hugging Face hub, listed by its library, put into its cache.
+"""``hf://``: repositories of the Hugging Face hub, listed by its library.
 
-The layout of the cache is that of huggingface_hub ("Understand caching" in its documentation):
-``models--org--name`` with ``blobs``, ``refs`` and ``snapshots``, so that whoever asks that library
+In its cache they are as it keeps them (see ``output/hublayout``), so that whoever asks that library
 for the files finds them, also with HF_HUB_OFFLINE=1.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +15,7 @@ from typing import Any
 
 from raydl.many.names import checked
 from raydl.model.digests import GIT, Checksum
-from raydl.model.errors import HttpError, NetworkError, OutputError, UsageError
+from raydl.model.errors import HttpError, NetworkError, UsageError
 from raydl.model.item import Item
 
 SCHEME = "hf://"
@@ -144,28 +141,6 @@ def _is_wanted(path: str, below: str, include: Sequence[str], exclude: Sequence[
 def cache() -> Path:
     """Where the hub's library keeps what it has."""
     return Path(_library().constants.HF_HUB_CACHE)
-
-
-def link(listing: Listing, folder: Path) -> None:
-    """Give the blobs that are there their names in the snapshot, and the revision its commit.
-
-    Raises OutputError.
-    """
-    snapshot = folder / "snapshots" / listing.commit
-    try:
-        for file in listing.files:
-            blob, name = folder / "blobs" / file.blob, snapshot / file.path
-            if blob.is_file() and not name.exists():
-                name.parent.mkdir(parents=True, exist_ok=True)
-                with contextlib.suppress(FileNotFoundError):
-                    name.unlink()  # it leads to what is there no more
-                name.symlink_to(os.path.relpath(blob, name.parent))
-        if listing.repository.revision != listing.commit:
-            ref = folder / "refs" / listing.repository.revision
-            ref.parent.mkdir(parents=True, exist_ok=True)
-            ref.write_text(listing.commit)
-    except OSError as error:
-        raise OutputError(f"cannot write to {folder}: {error.strerror}") from None
 
 
 def _library() -> Any:

@@ -5,16 +5,23 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from raydl.download.download import run
 from raydl.many.host import Task
 from raydl.model.control import Control
 from raydl.model.digests import GIT, Checksum, Proof, new_hash_of
-from raydl.model.errors import ChecksumError, RaydlError, TargetError, WrongAnswerError
-from raydl.model.events import Event, Progress
+from raydl.model.errors import (
+    IncompleteError,
+    RaydlError,
+    TargetError,
+    UsageError,
+    WrongAnswerError,
+)
+from raydl.model.events import Event, Probed, Progress
 from raydl.model.log import error_of
+from raydl.model.report import Report
 from raydl.settings.options import Options
 from raydl.workers.smallfiles import Brought
 
@@ -26,24 +33,41 @@ READ_SIZE = 8 << 20
 Ended = Callable[[Task, "Brought | None", "RaydlError | None"], None]
 
 
+@dataclass(eq=False)
+class Job:
+    """One of them. ``fetched`` is in bytes; ``arrivals`` are the nodes that had come before it."""
+
+    task: Task
+    path: Path
+    is_told: bool = False
+    control: Control = field(default_factory=Control)
+    fetched: int = 0
+    arrivals: int = 0
+    missing: dict[str, str] = field(default_factory=dict)
+    """The nodes that do not have it, and why, once it has ended."""
+
+
 class LargeFiles:
     """Downloads them beside the small ones; ``ended`` is called by the download's thread.
 
-    ``options_for`` has those for a URL, without what is private where that is another host's.
+    ``options_for`` has those for a URL, without what is private where that is another host's. They
+    go ``to`` this machine, or to every node; ``arrivals`` counts the nodes that came so far.
     """
 
     def __init__(
         self,
         options_for: Callable[[str], Options],
+        to: str,
+        arrivals: Callable[[], int],
         post: Callable[[Callable[[], None]], None],
         ended: Ended,
     ) -> None:
-        self._options_for = options_for
+        self._options_for, self._to, self._arrivals = options_for, to, arrivals
         self._post, self._ended = post, ended
-        self._waiting: deque[tuple[Task, Path]] = deque()
-        self._running: dict[Task, Control] = {}
+        self._waiting: deque[Job] = deque()
+        self._running: set[Job] = set()
+        self._over: list[Job] = []
         self._threads: list[threading.Thread] = []
-        self._fetched: dict[Task, int] = {}
         self._is_held = False
 
     @property
@@ -57,75 +81,121 @@ class LargeFiles:
     @property
     def fetched(self) -> int:
         """Bytes so far of those that are under way."""
-        return sum(list(self._fetched.values()))
+        return sum(job.fetched for job in list(self._running))
+
+    @property
+    def missing(self) -> dict[str, str]:
+        """The nodes that lack one of them, and why."""
+        return {
+            node: f"{job.task.path}: {why}"
+            for job in self._over
+            for node, why in job.missing.items()
+        }
 
     def add(self, task: Task, path: Path) -> None:
         """It is to be downloaded to ``path``."""
-        self._waiting.append((task, path))
+        self._waiting.append(Job(task, path))
+        self._go_on()
+
+    def catch_up(self) -> None:
+        """Have those again that ended before the last node came: it gets them from the others."""
+        late = [job for job in self._over if job.arrivals < self._arrivals()]
+        for job in late:
+            self._over.remove(job)
+            self._waiting.append(Job(job.task, job.path, is_told=True))
         self._go_on()
 
     def hold(self, paused: bool) -> None:
         """Ask for nothing more, or go on."""
         self._is_held = paused
-        for control in list(self._running.values()):
-            control.pause(paused)
+        for job in list(self._running):
+            job.control.pause(paused)
 
     def close(self) -> None:
         """End those that are under way; what came is kept."""
         self._waiting.clear()
-        for control in list(self._running.values()):
-            control.cancel()
+        for job in list(self._running):
+            job.control.cancel()
         for thread in self._threads:
             thread.join()
 
     def _go_on(self) -> None:
         while self._waiting and len(self._running) < AT_ONCE:
-            task, path = self._waiting.popleft()
-            control = self._running[task] = Control()
+            job = self._waiting.popleft()
+            self._running.add(job)
+            job.arrivals = self._arrivals()
             if self._is_held:
-                control.pause()
+                job.control.pause()
             self._threads = [thread for thread in self._threads if thread.is_alive()]
-            thread = threading.Thread(
-                target=self._download, args=(task, path, control), name="raydl-large"
-            )
+            thread = threading.Thread(target=self._download, args=(job,), name="raydl-large")
             self._threads.append(thread)
             thread.start()
 
-    def _download(self, task: Task, path: Path, control: Control) -> None:
+    def _download(self, job: Job) -> None:
+        brought: Brought | None = None
+        error: RaydlError | None = None
+        try:
+            brought = self._fetch(job)
+        except IncompleteError as raised:
+            if raised.report is None:
+                error = raised
+            else:
+                brought = _brought(raised.report)
+                job.missing = {
+                    share.node: share.problem for share in raised.report.nodes if share.problem
+                }
+        except BaseException as raised:
+            error = error_of(raised, job.control.how_to_go_on())
+        self._post(lambda: self._has_ended(job, brought, error))
+
+    def _fetch(self, job: Job) -> Brought:
+        task, path = job.task, job.path
+
         def heard(event: Event) -> None:
             if isinstance(event, Progress):
-                self._fetched[task] = event.fetched
+                job.fetched = event.fetched
+            elif isinstance(event, Probed):
+                _must_have_size(event.remote.size, task)
 
         digest = task.item.digest
-        options = self._options_for(task.url)
+        is_here, is_of_git = self._to == "here", digest is not None and digest.algorithm == GIT
+        options = self._options_for(task.url or task.item.url)
         options = replace(
             options,
-            progress="none", output_dir=None, skip_existing=False,
-            checksum=digest if digest is not None and digest.algorithm != GIT else None,
+            progress="none", output_dir=None, to=self._to,
+            skip_existing=options.skip_existing and not is_here,  # here that was looked at before
+            checksum=None if is_of_git else digest,
             overwrite=options.overwrite or task.stamp is not None,
         )  # fmt: skip
-        brought, error = None, None
+        if not is_here:
+            if is_of_git:
+                raise UsageError(f"{task.path} is too large for an id of git on every node")
+            return _brought(run(task.item.url, str(path), options, heard, job.control))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _must_be_as_it_was(path, task)
+        brought = _brought(run(task.item.url, str(path), options, heard, job.control))
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _must_be_as_it_was(path, task)
-            report = run(task.item.url, str(path), options, heard, control)
-            _must_have_size(path, report.size, task)
-            if digest is not None and digest.algorithm == GIT:
-                _compare(path, digest, control)
-            compared = next((f"{name}:{hex}" for name, hex in report.digests.items()), "")
-            written = path.stat().st_mtime_ns
-            brought = Brought(
-                report.size, written, path.name, None, None, compared, report.proof, report.seconds
-            )
-        except BaseException as raised:
-            error = error_of(raised, control.how_to_go_on())
-        self._post(lambda: self._has_ended(task, brought, error))
+            _must_have_size(brought.size, task)
+            if digest is not None and is_of_git:
+                _compare(path, digest, job.control)
+        except RaydlError:
+            path.unlink()
+            raise
+        return brought._replace(written=path.stat().st_mtime_ns)
 
-    def _has_ended(self, task: Task, brought: Brought | None, error: RaydlError | None) -> None:
-        del self._running[task]
-        self._fetched.pop(task, None)
-        self._ended(task, brought, error)
+    def _has_ended(self, job: Job, brought: Brought | None, error: RaydlError | None) -> None:
+        self._running.remove(job)
+        if self._to != "here":
+            self._over.append(job)
+        if not job.is_told:
+            self._ended(job.task, brought, error)
         self._go_on()
+
+
+def _brought(report: Report) -> Brought:
+    digest = next((f"{name}:{hex}" for name, hex in report.digests.items()), "")
+    name = Path(report.path or "").name
+    return Brought(report.size, 0, name, None, None, digest, report.proof, report.seconds)
 
 
 def _must_be_as_it_was(path: Path, task: Task) -> None:
@@ -136,12 +206,10 @@ def _must_be_as_it_was(path: Path, task: Task) -> None:
             raise TargetError(f"{path} exists already", "--overwrite replaces it")
 
 
-def _must_have_size(path: Path, size: int, task: Task) -> None:
-    """Remove what is not as large as the list says. Raises WrongAnswerError."""
-    if task.item.size not in (None, size):
-        path.unlink()
-        what = f"the origin has {size} bytes, the list says {task.item.size}"
-        raise WrongAnswerError(what)
+def _must_have_size(size: int | None, task: Task) -> None:
+    """Raise WrongAnswerError where that is not what the list says."""
+    if None not in (size, task.item.size) and size != task.item.size:
+        raise WrongAnswerError(f"the origin has {size} bytes, the list says {task.item.size}")
 
 
 def _compare(path: Path, digest: Checksum, control: Control) -> None:
@@ -151,8 +219,4 @@ def _compare(path: Path, digest: Checksum, control: Control) -> None:
         while data := file.read(READ_SIZE):
             found.update(memoryview(data))
             control.wait(0)
-    try:
-        Proof(digest, "given").verify(found.hexdigest(), str(path))
-    except ChecksumError:
-        path.unlink()
-        raise
+    Proof(digest, "given").verify(found.hexdigest(), str(path))

@@ -10,15 +10,17 @@ from pathlib import Path
 
 from raydl.cluster.address import choose
 from raydl.download.eventstream import event_stream
+from raydl.download.landingchoice import check_absolute, check_cluster
+from raydl.landing.desk import Desk
 from raydl.many.account import Account
 from raydl.many.crew import Crew
-from raydl.many.hub import cache, link
+from raydl.many.everynode import EveryNode
+from raydl.many.hub import cache
 from raydl.many.intake import Intake
-from raydl.many.ledger import Ledger
+from raydl.many.landing import Here, Landing, Links
 from raydl.many.lists import Entry, Look
 from raydl.many.names import Naming, must_differ
 from raydl.many.reportfile import report_file
-from raydl.many.settling import Settling
 from raydl.model.control import Control
 from raydl.model.errors import UsageError
 from raydl.model.events import ClusterChosen, Event, Failed
@@ -26,6 +28,7 @@ from raydl.model.fileevents import AllEnded
 from raydl.model.log import error_of, note_failure
 from raydl.model.manyreport import ManyReport
 from raydl.settings.options import Options
+from raydl.settings.values import EVERY_NODE
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Order:
     name: str | None = None
     if_changed: bool = False
     report: str | None = None
+    links: Links | None = None
 
 
 def run_many(
@@ -90,10 +94,11 @@ def run_into_cache(
     def read() -> Iterator[Entry]:
         return (f.item(f"blobs/{f.blob}", n) for n, f in enumerate(blobs.values(), 1))
 
+    names = [(file.blob, file.path) for file in listing.files]
+    links = Links(listing.commit, listing.repository.revision, names)
     chosen = replace(options, output_dir=str(folder), skip_existing=True)
-    report = run_many(replace(order, entries=read(), preview=read), chosen, on_event, control)
-    link(listing, folder)
-    return report
+    order = replace(order, entries=read(), preview=read, links=links)
+    return run_many(order, chosen, on_event, control)
 
 
 def _run(
@@ -108,25 +113,30 @@ def _run(
     if choice.how == "none" and not options.fetch_here:
         why = f"no machine is left to fetch: {choice.note}"
         raise UsageError(why, "give --address HOST:PORT")
+    check_cluster(choice, options)
     emit(ClusterChosen(choice.address, choice.note))
-    with contextlib.ExitStack() as stack:
-        ledger = Ledger(directory)
-        stack.callback(ledger.close)
-        write = stack.enter_context(report_file(order.report))
-        account = Account(ledger, Settling(ledger, directory), emit, write, total)
-        stack.callback(account.save)
-        intake = Intake(
-            order.entries, naming, ledger, account, directory, options, order.if_changed
-        )
-        Crew(intake, account, directory, choice, options, emit, control).run()
-        account.finish()
-        return account.report(str(directory), time.monotonic() - began)
+    with report_file(order.report) as write:
+        account = Account(emit, write, total)
+
+        def landing(desk: Desk) -> Landing:
+            if options.to == EVERY_NODE:
+                return EveryNode(
+                    desk, directory, options, order.if_changed, account, emit, order.links
+                )
+            return Here(directory, options, order.if_changed, account, desk.post, order.links)
+
+        intake = Intake(order.entries, naming, account)
+        crew = Crew(intake, account, landing, directory, choice, options, emit, control)
+        copies = crew.run()
+        return account.report(str(directory), time.monotonic() - began, copies)
 
 
 def _check(options: Options) -> None:
-    if options.to != "here":
+    if options.to == EVERY_NODE:
+        check_absolute(options.output_dir, options.to, "--output-dir /DIRECTORY")
+    elif options.to != "here":
         raise UsageError(
-            f"--to {options.to} takes one file", "many files go to --output-dir on this machine"
+            f"--to {options.to} takes one file", "many files go to this machine, or every node"
         )
     if (options.output_dir or "").startswith("s3://"):
         raise UsageError("many files do not go into a bucket yet", "give a directory")

@@ -13,7 +13,7 @@ from raydl.workers.smallfiles import MOST_KEPT, Brought, Wish, new_file
 
 THREADS = 4
 
-Saved = Callable[[Task, Brought, str, "RaydlError | None"], None]
+Saved = Callable[[Task, "Brought | None", str, "RaydlError | None"], None]
 Files = Sequence[tuple[Wish, Task, Brought]]
 
 

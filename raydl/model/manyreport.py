@@ -40,6 +40,8 @@ class ManyReport:
     """What became of all: how many files are ``done``, ``skipped`` and ``failed``.
 
     ``size`` is the bytes that came, ``wasted`` those that came in vain, ``seconds`` is wall time.
+    ``nodes`` are how many files each fetched. With ``to="every-node"``, ``copies`` are the nodes
+    that were to have the files, each with why it lacks some; empty for one that has them all.
     Iterating goes over what became of each file that failed, and ``failures`` is the same.
     """
 
@@ -51,6 +53,7 @@ class ManyReport:
     seconds: float
     retries: int = 0
     nodes: dict[str, int] = field(default_factory=dict)
+    copies: dict[str, str] = field(default_factory=dict)
     _failures: Callable[[], Iterator[FileReport]] = field(default=lambda: iter(()), repr=False)
 
     @property
@@ -83,9 +86,13 @@ class ManyReport:
         of = f"{there:,} of " if self.failed else ""
         line = f"{self.directory}: {of}{_files(self.files)} in {format_duration(self.seconds)}"
         line += f", {format_size(self.size)}"
+        if self.copies:
+            whole = sum(not problem for problem in self.copies.values())
+            of = f"{whole} of " if whole < len(self.copies) else ""
+            line += f", on {of}{counted(len(self.copies), 'node')}"
         if self.size:
             line += f", {format_size(self.speed)}/s"
-        if len(self.nodes) > 1:
+        if len(self.nodes) > 1 and not self.copies:
             line += f", {counted(len(self.nodes), 'node')}"
         if self.skipped:
             line += f", {self.skipped:,} from before"

@@ -98,11 +98,28 @@ class ActorTeam:
         with contextlib.suppress(Exception):
             self.actor.disk_at_once(method, *args)
 
+    def shelf(self, method: str, *args: Any, done: Callable[[Any], None]) -> None:
+        """The same with the node's directories of small files."""
+        self._ask(partial(self.actor.shelf, method, *args), done)
+
     def read(
         self, key: str, start: int, stop: int, done: Callable[[Any, Payload | None], None]
     ) -> None:
         """Have bytes of the node's copy brought to its store; ``done`` gets them."""
+        self._ask_for_bytes(partial(self.actor.read, key, start, stop), done)
 
+    def read_shelf(
+        self,
+        key: str,
+        places: list[tuple[Any, ...]],
+        done: Callable[[Any, Payload | None], None],
+    ) -> None:
+        """Have small files of the node's brought to its store; ``done`` gets them."""
+        self._ask_for_bytes(partial(self.actor.read_shelf, key, places), done)
+
+    def _ask_for_bytes(
+        self, call: Callable[..., None], done: Callable[[Any, Payload | None], None]
+    ) -> None:
         def answered(answer: Any, payload: Payload) -> None:
             if isinstance(answer, ActorLost):
                 self._lost(self, answer.reason)
@@ -110,7 +127,7 @@ class ActorTeam:
             done(answer, payload)
 
         try:
-            self.actor.read(key, start, stop, answered)
+            call(answered)
         except Exception as error:  # the connection to Ray has gone
             self._lost(self, type(error).__name__)
             done(lost_answer(type(error).__name__), None)

@@ -95,7 +95,7 @@ class NodeFiles:
 
         States are ``open``, ``have`` (whole, from before) and ``skipped`` (whatever is there).
         """
-        return _answer(lambda: self._open(key, spec))
+        return answer_of(lambda: self._open(key, spec))
 
     def land(self, key: str, start: int, stop: int, ref: list[Any], limit: float) -> Answer:
         """Take the bytes out of the object store and put them at their place; returns seconds.
@@ -103,7 +103,7 @@ class NodeFiles:
         The reference comes within a list, so that Ray hands it on and does not wait for it.
         A LookupError's answer has the class ``LookupError``.
         """
-        return _answer(lambda: self._land(key, start, stop, ref[0], limit))
+        return answer_of(lambda: self._land(key, start, stop, ref[0], limit))
 
     def land_all(self, key: str, items: list[tuple[int, int, Any]], limit: float) -> list[Answer]:
         """The same for several, in ``limit`` seconds all together: an answer for each ``(start,
@@ -134,20 +134,20 @@ class NodeFiles:
                 raise LookupError("the file is not open on this node")
             data.append(file.read(start, stop))
 
-        answer = _answer(read)
+        answer = answer_of(read)
         return answer, data[0] if data else None
 
     def digest(self, key: str) -> Answer:
         """The digest (hex) of the whole copy, once that is safe on the disk."""
-        return _answer(lambda: self._placed(key).digest(lambda: self._must_be_open(key)))
+        return answer_of(lambda: self._placed(key).digest(lambda: self._must_be_open(key)))
 
     def publish(self, key: str) -> Answer:
         """Give the copy its name."""
-        return _answer(lambda: self._placed(key).publish())
+        return answer_of(lambda: self._placed(key).publish())
 
     def drop(self, key: str) -> Answer:
         """Remove the copy, which is wrong, and let go of it."""
-        dropped = _answer(lambda: self._placed(key).drop())
+        dropped = answer_of(lambda: self._placed(key).drop())
         closed = self.close(key)
         return dropped if dropped[0] is not None else closed
 
@@ -158,7 +158,7 @@ class NodeFiles:
                 self._closed.add(key)
             file = self._files.pop(key, None)
             self._unwanted = {mark for mark in self._unwanted if mark[0] != key}
-        return _answer(lambda: file.close() if file is not None else None)
+        return answer_of(lambda: file.close() if file is not None else None)
 
     def close_all(self) -> None:
         """Let go of all of them."""
@@ -301,7 +301,8 @@ def _is_skipped(target: Path, spec: dict[str, Any], why: str) -> bool:
     return False
 
 
-def _answer(call: Callable[[], Any]) -> Answer:
+def answer_of(call: Callable[[], Any]) -> Answer:
+    """What a call returns, or raises, as plain data."""
     try:
         return None, call()
     except RaydlError as error:

@@ -18,6 +18,7 @@ from raydl.model.remote import Access, Remote, Source
 from raydl.origin import Origin
 from raydl.origin.credentialscope import is_same_origin
 from raydl.origin.faults import OriginFailure
+from raydl.output.ledger import Known
 from raydl.output.newfile import NewFile
 
 FIRST = 1 << 20
@@ -61,6 +62,11 @@ class Brought(NamedTuple):
     digest: str
     proof: str
     seconds: float
+
+    @property
+    def known(self) -> Known:
+        """What a ledger keeps of it."""
+        return Known(self.size, self.written, self.etag, self.last_modified, self.digest, "")
 
 
 class Wish(NamedTuple):

@@ -24,6 +24,7 @@ from raydl.origin import Origin
 from raydl.workers.nodefiles import NodeFiles
 from raydl.workers.puts import Puts
 from raydl.workers.sharedfiles import SharedFiles
+from raydl.workers.shelves import Shelves
 from raydl.workers.smallfiles import Outcome, SmallFiles, Wish
 
 
@@ -141,6 +142,7 @@ class NodeWorker:
         self._puts = Puts(get_objects)
         self._shared = SharedFiles(get_object)
         self._small = SmallFiles(self._worker.lent)
+        self._shelves = Shelves(get_object)
         self._copy = copy
         self._monitor = os.environ.get("_RAYDL_MONITOR")
 
@@ -215,6 +217,15 @@ class NodeWorker:
         """Do something with a file that several nodes write: see ``SharedFiles``."""
         return getattr(self._shared, method)(*args)
 
+    def shelf(self, method: str, *args: Any) -> Any:
+        """Do something with this node's directories of small files: see ``Shelves``."""
+        return getattr(self._shelves, method)(*args)
+
+    def read_shelf(self, key: str, places: list[tuple[Any, ...]]) -> tuple[Any, Any]:
+        """Give small files of such a directory: what happened, and the bytes, as two objects."""
+        answer, data = self._shelves.read(key, places)
+        return answer, data if data is None else self._sent(memoryview(data))
+
     def read(self, key: str, start: int, stop: int) -> tuple[Any, Any]:
         """Give bytes of a copy: what happened, and the bytes, as two objects."""
         answer, data = self._files.read(key, start, stop)
@@ -226,6 +237,7 @@ class NodeWorker:
         self._files.close_all()
         self._puts.rest()
         self._shared.close_all()
+        self._shelves.close_all()
         urllib.parse.clear_cache()  # type: ignore[attr-defined] # of URLs, signed ones too
 
 

@@ -4,15 +4,28 @@ import ray
 
 from raydl.workers.worker import NodeWorker
 
+NODE = "@node"
+"""In the path of a directory for many files: stands for the node's own disk."""
+
 
 class RootedWorker(NodeWorker):
+    def shelf(self, method, *args):
+        if method == "open":
+            args = (args[0], args[1].replace(NODE, _node()), *args[2:])
+        return super().shelf(method, *args)
+
     def disk(self, method, *args):
         if method == "open":
             key, spec = args
-            node = ray.get_runtime_context().get_node_id()
-            target = f"{spec['root']}/{node}{spec['target']}"
+            target, node = spec["target"], _node()
+            is_marked = NODE in target
+            target = target.replace(NODE, node) if is_marked else f"{spec['root']}/{node}{target}"
             args = key, {**spec, "target": target}
         return super().disk(method, *args)
+
+
+def _node():
+    return ray.get_runtime_context().get_node_id()
 
 
 def rooted(monkeypatch, root):

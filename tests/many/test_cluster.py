@@ -55,6 +55,12 @@ def test_failures_and_digests_over_nodes(cluster, library, tmp_path):
     }
 
 
+def test_a_batch_of_nothing(cluster, library, tmp_path):
+    library.files = {"/empty": b""}
+    assert fetch(library, tmp_path, fetch_here=False).done == 1
+    assert there(tmp_path) == {"empty": b""}
+
+
 def test_large_and_small(cluster, library, tmp_path):
     library.files["/large"] = random.Random(3).randbytes(2 * LARGEST)
     report = fetch(library, tmp_path, fetch_here=False)

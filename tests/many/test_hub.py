@@ -1,82 +1,19 @@
 """Repositories of a hub: a small one of our own, and huggingface_hub's look at what came of it."""
 
 import hashlib
-import json
-import random
 
 import pytest
 
 import raydl
 from raydl.many.hub import Repository, look
 from raydl.model.errors import HttpError, NetworkError, UsageError
-from raydl.workers.smallfiles import LARGEST
 from tests.conftest import run_raydl
+from tests.many.hub import NAME, SHA, there_below
 from tests.many.test_run import failures, only, there
 from tests.scripted import cut_off
 
 pytest.importorskip("huggingface_hub")
 from huggingface_hub import constants, snapshot_download
-
-SHA = "c0" * 20
-NAME = "org/model"
-
-
-def git_id(data):
-    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
-
-
-@pytest.fixture
-def files():
-    dice = random.Random(4)
-    return {
-        "config.json": b'{"a": 1}',
-        ".gitattributes": b"*.bin lfs",
-        "weights/model.bin": dice.randbytes(100_000),
-        "weights/large.bin": dice.randbytes(LARGEST + 1),
-        "copy.json": b'{"a": 1}',
-        "empty": b"",
-    }
-
-
-@pytest.fixture
-def hub(make_origin, files, monkeypatch, tmp_path):
-    origin = make_origin(b"")
-    origin.files = {f"/{NAME}/resolve/{SHA}/{path}": data for path, data in files.items()}
-    siblings = [
-        {
-            "rfilename": path,
-            "size": len(data),
-            "blobId": git_id(data),
-            **({"lfs": {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data),
-                        "pointerSize": 130}} if path.endswith(".bin") else {}),
-        }
-        for path, data in files.items()
-    ]  # fmt: skip
-    info = {"id": NAME, "sha": SHA, "siblings": siblings, "tags": [], "private": False}
-    body = json.dumps(info).encode()
-
-    def answer(handler, seen):
-        path = seen.path.partition("?")[0]
-        is_known = path in (f"/api/models/{NAME}/revision/{r}" for r in ("main", "v1", SHA))
-        data = body if is_known else b'{"error": "none"}'
-        more = {} if is_known else {"X-Error-Code": "RepoNotFound"}
-        handler.start(
-            200 if is_known else 404,
-            {"Content-Type": "application/json", "Content-Length": str(len(data)), **more},
-        )
-        handler.wfile.write(data)
-        return True
-
-    origin.on(answer, None, lambda seen: seen.path.startswith("/api/"))
-    endpoint = origin.url("")
-    # What the library has read from its environment when it was imported.
-    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    template = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setenv("HF_ENDPOINT", endpoint)
-    monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    return origin
 
 
 def fetch(*names, **options):
@@ -98,17 +35,6 @@ def test_what_came_is_what_the_library_finds(hub, files, tmp_path):
         assert there_below(found) == files
     shown = [s.headers.get("authorization") for s in hub.requests if "/resolve/" in s.path]
     assert set(shown) == {"Bearer hf_secret"}
-
-
-def there_below(folder):
-    from pathlib import Path
-
-    folder = Path(folder)
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
 
 
 def test_what_the_cache_has_is_not_fetched(hub, files, tmp_path):
@@ -149,7 +75,7 @@ def test_wrong_bytes_get_no_blob(hub, files, tmp_path):
     report = fetch(f"hf://{NAME}", include=["config.json", "empty"])
     assert [kind for kind, _ in failures(report).values()] == ["ChecksumError"]
     blobs = tmp_path / "cache" / "models--org--model" / "blobs"
-    assert [path.name for path in blobs.iterdir()] == [git_id(b"")]
+    assert [path.name for path in blobs.iterdir()] == [hashlib.sha1(b"blob 0\0").hexdigest()]
 
 
 def test_a_large_file_by_its_id_in_git(hub, files, tmp_path, monkeypatch):

@@ -13,13 +13,13 @@ import time
 import pytest
 
 from raydl.many import crew
-from raydl.many.ledger import NAME
 from raydl.many.lists import entries, read_list
 from raydl.many.run import Order, run_many
 from raydl.model.control import Control
 from raydl.model.errors import CancelledError, OutputError, TargetError, UsageError
 from raydl.model.events import Notice
 from raydl.model.fileevents import AllEnded, FileEnded, FilesNow
+from raydl.output.ledger import NAME
 from raydl.settings.options import Options
 from raydl.workers.smallfiles import FIRST, LARGEST
 from tests.conftest import RAYDL, random_bytes
@@ -198,19 +198,19 @@ def test_only_what_has_changed(library, tmp_path):
 def test_the_machine_was_started_anew(library, tmp_path, monkeypatch):
     """What had not been brought to the disk may not have survived that: it is fetched again."""
     never = lambda self: None  # noqa: E731
-    monkeypatch.setattr("raydl.many.settling.Settling.finish", never)
+    monkeypatch.setattr("raydl.output.settling.Settling.finish", never)
     fetch(urls(library), tmp_path)
-    monkeypatch.setattr("raydl.many.ledger.boot_id", lambda: "another")
+    monkeypatch.setattr("raydl.output.ledger.boot_id", lambda: "another")
     assert fetch(urls(library), tmp_path).done == len(library.files)
     assert fetch(urls(library), tmp_path).skipped == len(library.files)
-    monkeypatch.setattr("raydl.many.ledger.boot_id", lambda: "a third")
+    monkeypatch.setattr("raydl.output.ledger.boot_id", lambda: "a third")
     assert fetch(urls(library), tmp_path).done == len(library.files)
 
 
 def test_what_is_on_the_disk_counts_after_that_too(library, tmp_path, monkeypatch):
-    monkeypatch.setattr("raydl.many.settling.LAST_SECONDS", 30)
+    monkeypatch.setattr("raydl.output.settling.LAST_SECONDS", 30)
     fetch(urls(library), tmp_path)
-    monkeypatch.setattr("raydl.many.ledger.boot_id", lambda: "another")
+    monkeypatch.setattr("raydl.output.ledger.boot_id", lambda: "another")
     assert fetch(urls(library), tmp_path).skipped == len(library.files)
 
 

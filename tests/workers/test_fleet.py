@@ -4,6 +4,7 @@ import contextlib
 import gc
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -54,7 +55,7 @@ def actors():
     found = []
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
-            if any("NodeWorker" in word for word in process.cmdline()):
+            if re.search("(Node|Rooted)Worker", " ".join(process.cmdline())):
                 found.append(process)
     return found
 

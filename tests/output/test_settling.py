@@ -2,8 +2,8 @@
 
 import threading
 
-from raydl.many.ledger import Known, Ledger
-from raydl.many.settling import EVERY_SECONDS, Settling
+from raydl.output.ledger import Known, Ledger
+from raydl.output.settling import EVERY_SECONDS, Settling
 
 KNOWN = Known(1, 2, None, None, "", "")
 
@@ -28,7 +28,7 @@ def test_what_came_while_the_disk_was_busy_waits_for_the_next_time(tmp_path, mon
     assert ledger.find(b"before").boot == ""
     assert ledger.find(b"meanwhile").boot != ""
     go_on.release()
-    monkeypatch.setattr("raydl.many.settling.LAST_SECONDS", 20)
+    monkeypatch.setattr("raydl.output.settling.LAST_SECONDS", 20)
     settling.finish()
     assert ledger.find(b"meanwhile").boot == ""
     ledger.close()

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from raydl.many.ledger import Ledger
+from raydl.output.ledger import Ledger
 from raydl.output.ranges import sync_file_system
 
 EVERY_SECONDS = 2.0

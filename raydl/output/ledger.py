@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from raydl.model.errors import OutputError, TargetError
-from raydl.model.item import Item
-from raydl.origin.identity import Identity
+from raydl.model.errors import BusyError, OutputError
 from raydl.output.journal import boot_id
 from raydl.settings.ownfile import open_own
 
@@ -50,7 +47,7 @@ class Known(NamedTuple):
 class Ledger:
     """Knows the files by where they came from. For one thread.
 
-    Nothing in it is a secret: URLs are there as a hash. Raises OutputError, and TargetError while
+    Nothing in it is a secret: URLs are there as a hash. Raises OutputError, and BusyError while
     another run uses the directory.
     """
 
@@ -78,7 +75,7 @@ class Ledger:
             raise self._error(error) from None
 
     def _one(self, statement: str, values: tuple[Any, ...] = ()) -> Any:
-        """The first row. Raises OutputError, TargetError."""
+        """The first row. Raises OutputError, BusyError."""
         try:
             return self._database.execute(statement, values).fetchone()
         except sqlite3.Error as error:
@@ -95,9 +92,9 @@ class Ledger:
             values = [value for row in some for value in row]
             self._one(statement.format(", ".join([group] * len(some))), tuple(values))
 
-    def _error(self, error: sqlite3.Error) -> OutputError | TargetError:
+    def _error(self, error: sqlite3.Error) -> OutputError | BusyError:
         if "locked" in str(error):
-            return TargetError(
+            return BusyError(
                 f"another raydl fetches many files to {self._path.parent}", "wait for it"
             )
         hint = "remove it: what is there is then looked at anew"
@@ -162,9 +159,3 @@ class Ledger:
                 os.unlink(self._path)  # noqa: PTH108
         except (sqlite3.Error, OSError):
             return
-
-
-def key_of(item: Item, path: str) -> bytes:
-    """What stands for the file that an item names at that path, however its URL is signed."""
-    text = f"{Identity.of(item.url)}\n{path}"
-    return hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=16).digest()

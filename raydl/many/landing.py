@@ -1,0 +1,223 @@
+"""Where the files of a run land: what it asks of a destination, and the one on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+from raydl.many.account import Account
+from raydl.many.hands import Hand, HereHand
+from raydl.many.host import Task
+from raydl.many.saving import Saver
+from raydl.model.errors import RaydlError, TargetError
+from raydl.output.hublayout import link
+from raydl.output.ledger import Known
+from raydl.output.shelf import HAS, OTHER, Shelf
+from raydl.settings.options import Options
+from raydl.workers.actor import ActorTeam
+from raydl.workers.protocol import Payload
+from raydl.workers.smallfiles import Brought, Wish
+
+SAVE_SECONDS = 0.1
+
+Came = Sequence[tuple[Task, Brought]]
+Saved = Callable[[Task, "Brought | None", str, "RaydlError | None"], None]
+"""Gets what became of a file, and the node that fetched it."""
+
+Lost = Callable[[list[Task]], None]
+Post = Callable[[Callable[[], None]], None]
+
+
+@dataclass(frozen=True)
+class Links:
+    """What a directory in a hub's cache is to be given: see ``output/hublayout``."""
+
+    commit: str
+    revision: str
+    names: list[tuple[str, str]]
+
+
+class Landing(Protocol):
+    """A destination. All is called by the thread of the download."""
+
+    large_to: str
+    """What ``Options.to`` is for files that are downloads of their own."""
+
+    arrivals: int
+    """How many nodes with files of their own came so far, and came back."""
+
+    def joined(self, team: ActorTeam) -> None:
+        """A node has a worker."""
+
+    def left(self, node: str, reason: str) -> None:
+        """It has none any more."""
+
+    def sort(self, tasks: list[Task], wanted: Callable[[list[Task]], None]) -> None:
+        """Account for those that are there; ``wanted`` gets the others, now or later."""
+
+    @property
+    def sorting(self) -> int:
+        """How many files it is not known of yet whether they are there."""
+
+    def writes(self, hand: Hand) -> bool:
+        """Whether it puts files where they belong itself."""
+
+    def wish(self, task: Task, hand: Hand) -> Wish:
+        """What to ask of that hand."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more may be fetched by hands that do not write."""
+
+    def save(
+        self, payload: Payload | None, came: Came, node: str, saved: Saved, lost: Lost
+    ) -> None:
+        """Write what a hand brought: the bytes of each file, one after the other.
+
+        Each gets a ``saved``, or all are ``lost``. Files that are all empty have no payload.
+        """
+
+    def note(self, task: Task, brought: Brought) -> None:
+        """It was written."""
+
+    def forget(self, task: Task) -> None:
+        """It does not come."""
+
+    def is_there(self, task: Task) -> bool:
+        """Whether another line for the same file brought it."""
+
+    def turn(self, now: float) -> None:
+        """Do what is due."""
+
+    def is_over(self, now: float) -> bool:
+        """Whether nothing is left to do, where all has been fetched."""
+
+    @property
+    def missing(self) -> dict[str, str]:
+        """The nodes that are to have files of their own, and why one lacks some of them."""
+
+    def close(self) -> None:
+        """Let go of everything."""
+
+
+class Here:
+    """The destination is a directory of this machine."""
+
+    large_to = "here"
+    sorting = arrivals = 0
+    missing: ClassVar[dict[str, str]] = {}
+
+    def __init__(
+        self,
+        directory: Path,
+        options: Options,
+        if_changed: bool,
+        account: Account,
+        post: Post,
+        links: Links | None = None,
+    ) -> None:
+        self._options, self._if_changed, self._account = options, if_changed, account
+        self._links = links
+        self._shelf = Shelf(directory, options.overwrite, options.skip_existing)
+        self._saver = Saver(options.max_memory // 2, post)
+        self._came: list[tuple[bytes, Known]] = []
+        self._save_at = 0.0
+
+    def joined(self, team: ActorTeam) -> None:
+        """Nothing: it is not for nodes."""
+
+    def left(self, node: str, reason: str) -> None:
+        """Nothing, either."""
+
+    def sort(self, tasks: list[Task], wanted: Callable[[list[Task]], None]) -> None:
+        """See ``Landing``."""
+        tasks = [task for task in tasks if self._is_wanted(task)]
+        if tasks:
+            self._shelf.begin(task.key for task in tasks)
+            wanted(tasks)
+
+    def _is_wanted(self, task: Task) -> bool:
+        found = self._shelf.look(task.place)
+        task.stamp, task.may_be_there = found.stamp, found.may_be_there
+        if found.state == OTHER:
+            self._account.failed(task, in_the_way(self._shelf.path(task.place)))
+        elif found.state == HAS and not (self._if_changed and found.stamp):
+            self._account.skipped(task, found.size)
+        else:
+            if found.state == HAS:
+                task.etag, task.last_modified = found.etag, found.last_modified
+            return True
+        return False
+
+    def writes(self, hand: Hand) -> bool:
+        """See ``Landing``."""
+        return isinstance(hand, HereHand)
+
+    def wish(self, task: Task, hand: Hand) -> Wish:
+        """See ``Landing``."""
+        return self._wish(task, self._shelf.path(task.place) if self.writes(hand) else None)
+
+    def _wish(self, task: Task, target: str | None) -> Wish:
+        return task.wish(target, self._options.origin_digest, self._options.overwrite)
+
+    @property
+    def has_room(self) -> bool:
+        """See ``Landing``."""
+        return self._saver.has_room
+
+    def save(
+        self, payload: Payload | None, came: Came, node: str, saved: Saved, lost: Lost
+    ) -> None:
+        """See ``Landing``."""
+        files = [(self._wish(t, self._shelf.path(t.place)), t, brought) for t, brought in came]
+        self._saver.save(payload, files, node, saved, lost)
+
+    def note(self, task: Task, brought: Brought) -> None:
+        """See ``Landing``."""
+        self._came.append((task.key, brought.known))
+
+    def forget(self, task: Task) -> None:
+        """See ``Landing``."""
+        self._shelf.forget(task.key)
+
+    def is_there(self, task: Task) -> bool:
+        """See ``Landing``."""
+        self._save()
+        found = self._shelf.look(task.place, again=True)
+        if found.state == HAS:
+            self._account.skipped(task, found.size)
+        return found.state == HAS
+
+    def turn(self, now: float) -> None:
+        """See ``Landing``."""
+        self._shelf.settle(now)
+        if now >= self._save_at:
+            self._save_at = now + SAVE_SECONDS
+            self._save()
+
+    def is_over(self, now: float) -> bool:  # noqa: ARG002 - as others need it
+        """See ``Landing``."""
+        if self._saver.is_idle and self._links is not None:
+            link(self._shelf.directory, *astuple(self._links))
+        return self._saver.is_idle
+
+    def close(self) -> None:
+        """See ``Landing``."""
+        self._saver.close()
+        try:
+            self._save()
+        finally:
+            self._shelf.close()
+
+    def _save(self) -> None:
+        came, self._came = self._came, []
+        self._shelf.add(came)
+
+
+def in_the_way(path: str) -> TargetError:
+    """The error for what is there and is not ours."""
+    return TargetError(
+        f"{path} exists already", "--overwrite replaces it, --skip-existing leaves it"
+    )

@@ -1,0 +1,114 @@
+"""A directory that many files go to: which of them are there, what came, and what is on the disk.
+
+Shipped to the nodes by value, with what it uses: nothing in here imports raydl inside a function.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from raydl.output.ledger import Known, Ledger
+from raydl.output.settling import Settling
+
+LACKS, HAS, OTHER = "lacks", "has", "other"
+
+
+class Place(NamedTuple):
+    """A file that is to be there: its ``key`` in the ledger and its ``path`` in the directory.
+
+    ``digest`` (as text) and ``size`` are what it must have, as far as that is known.
+    """
+
+    key: bytes
+    path: str
+    digest: str = ""
+    size: int | None = None
+
+
+class Found(NamedTuple):
+    """What is at a place: LACKS the file, HAS it, or OTHER, which is not ours to replace.
+
+    ``stamp`` (size, and time of writing in ns) is of what may be replaced; with ``may_be_there``
+    it may be the file, come when nobody could note that. ``etag`` and ``last_modified`` are those
+    of a file that came.
+    """
+
+    state: str
+    size: int = 0
+    stamp: tuple[int, int] | None = None
+    may_be_there: bool = False
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+class Shelf:
+    """The directory. For one thread at a time; to be closed. Raises OutputError, TargetError.
+
+    With ``overwrite`` whatever is in the way may be replaced, with ``skip_existing`` it counts.
+    """
+
+    def __init__(self, directory: Path, overwrite: bool, skip_existing: bool) -> None:
+        self.directory = directory
+        self._overwrite, self._skip_existing = overwrite, skip_existing
+        self._ledger = Ledger(directory)
+        self._settling = Settling(self._ledger, directory)
+        self._has_news = False
+
+    def path(self, place: Place) -> str:
+        """Where the file is."""
+        return os.path.join(self.directory, place.path)  # noqa: PTH118 - for each of many files
+
+    def look(self, place: Place, again: bool = False) -> Found:
+        """What is there. ``again``: this run was to bring it, so nothing else is known of it."""
+        known = self._ledger.find(place.key)
+        try:
+            there = os.stat(self.path(place))  # noqa: PTH116
+        except OSError:
+            return Found(LACKS)
+        stamp = there.st_size, there.st_mtime_ns
+        if known is not None and (known.size, known.written) == stamp:
+            is_wanted = self._ledger.is_certain(known) and not _differs(known, place)
+            state = HAS if is_wanted else LACKS
+            return Found(state, there.st_size, stamp, False, known.etag, known.last_modified)
+        if self._overwrite:
+            return Found(LACKS)
+        if self._ledger.is_begun(place.key) and not again:
+            return Found(LACKS, may_be_there=True)
+        return Found(HAS if self._skip_existing else OTHER, there.st_size)
+
+    def begin(self, keys: Iterable[bytes]) -> None:
+        """These are to come: what a run that is killed puts there is known by that."""
+        self._ledger.begin(keys)
+
+    def forget(self, key: bytes) -> None:
+        """It does not come."""
+        self._ledger.forget(key)
+
+    def add(self, files: Sequence[tuple[bytes, Known]]) -> None:
+        """These came; the next run knows that, also after kill -9."""
+        if files:
+            self._ledger.add(files)
+            self._ledger.save()
+            self._has_news = True
+
+    def settle(self, now: float) -> None:
+        """See that what came is brought to the disk, every now and then."""
+        self._settling.look(now)
+
+    def close(self) -> None:
+        """Let others have it."""
+        try:
+            self._ledger.save()
+            if self._has_news:
+                self._settling.finish()
+        finally:
+            self._ledger.close()
+
+
+def _differs(known: Known, place: Place) -> bool:
+    """Whether another file is wanted by now."""
+    is_other = bool(place.digest) and place.digest != known.digest
+    return is_other or place.size not in (None, known.size)

@@ -1,0 +1,193 @@
+"""Many files to every node, on a real cluster whose nodes have a disk each."""
+
+import hashlib
+import random
+import threading
+
+import pytest
+
+import raydl
+from raydl.model.errors import UsageError
+from raydl.workers.smallfiles import FIRST, LARGEST
+from tests.landing.rooted import NODE, rooted
+from tests.many.hub import NAME, there_below
+from tests.many.test_run import failures, only
+from tests.scripted import status
+from tests.workers.test_fleet import actors, until
+
+pytestmark = pytest.mark.cluster
+
+COUNT = 60
+
+
+@pytest.fixture
+def library(make_origin):
+    dice = random.Random(5)
+    origin = make_origin(b"")
+    origin.files = {f"/{n:03}": dice.randbytes(dice.randint(0, 30_000)) for n in range(COUNT)}
+    origin.files["/middle"] = dice.randbytes(2 * FIRST)
+    return origin
+
+
+@pytest.fixture
+def disks(two_nodes, tmp_path, monkeypatch):
+    """Where the disks of the nodes are; the workers that come use them."""
+    raydl.disconnect()
+    rooted(monkeypatch, tmp_path)
+    monkeypatch.setenv("RAY_ADDRESS", two_nodes.address)
+    yield tmp_path
+    raydl.disconnect()
+
+
+def fetch(library, disks, items=None, **options):
+    items = [library.url(path) for path in library.files] if items is None else items
+    return raydl.fetch_many(items, disks / NODE / "d", to="every-node", progress="none", **options)
+
+
+def on_disks(disks):
+    """What each node has."""
+    return {
+        disk.name: {
+            path.name: hashlib.md5(path.read_bytes()).hexdigest()
+            for path in (disk / "d").rglob("*")
+            if path.is_file() and not path.name.startswith(".")
+        }
+        for disk in disks.iterdir()
+    }
+
+
+def wanted(library):
+    return {path[1:]: hashlib.md5(data).hexdigest() for path, data in library.files.items()}
+
+
+def test_every_node_has_all_and_the_origin_is_asked_once(disks, library):
+    library.files["/large"] = random.Random(3).randbytes(LARGEST + 1)
+    report = fetch(library, disks)
+    assert (report.failed, report.done) == (0, COUNT + 2)
+    assert list(report.copies.values()) == ["", ""]
+    assert list(on_disks(disks).values()) == [wanted(library)] * 2
+    small = [seen.path for seen in library.requests if seen.path not in ("/large", "/middle")]
+    assert len(small) == len(set(small)) == COUNT
+    asked = len(small)
+    again = fetch(library, disks)
+    assert again.skipped == COUNT + 1  # of the large one its own record says so
+    small = [seen.path for seen in library.requests if seen.path not in ("/large", "/middle")]
+    assert len(small) == asked
+
+
+def test_a_node_that_lacks_some_gets_them_from_the_other(disks, library):
+    fetch(library, disks)
+    first, second = (disk / "d" for disk in disks.iterdir())
+    (first / "003").unlink()
+    (second / "middle").unlink()
+    (second / "004").write_bytes(b"changed here")
+    asked = len(library.requests)
+    report = fetch(library, disks, overwrite=True)
+    assert report.failed == 0
+    assert list(report.copies.values()) == ["", ""]
+    assert len(library.requests) == asked
+    assert list(on_disks(disks).values()) == [wanted(library)] * 2
+
+
+def test_what_is_there_and_not_ours_fails_that_file(disks, library):
+    fetch(library, disks, [library.url("/000")])
+    first = next(iter(disks.iterdir())) / "d"
+    (first / "001").write_bytes(b"mine")
+    report = fetch(library, disks)
+    ((path, (error, problem)),) = failures(report).items()
+    assert (path, error) == ("001", "TargetError")
+    assert "exists already" in problem
+    assert (first / "001").read_bytes() == b"mine"
+
+
+def test_failures_and_digests(disks, library):
+    library.on(status(404), None, only("/007"))
+    items = [
+        library.url("/007"),
+        {"url": library.url("/008"), "digest": "md5:" + "0" * 32},
+        {"url": library.url("/009"), "digest": hashlib.sha256(library.files["/009"]).hexdigest()},
+    ]
+    report = fetch(library, disks, items)
+    assert {path: kind for path, (kind, _) in failures(report).items()} == {
+        "007": "HttpError",
+        "008": "ChecksumError",
+    }
+    assert list(on_disks(disks).values()) == [{"009": wanted(library)["009"]}] * 2
+
+
+def test_if_changed(disks, library):
+    fetch(library, disks)
+    library.files["/005"] = b"new"
+    report = fetch(library, disks, if_changed=True)
+    assert report.failed == 0
+    assert list(on_disks(disks).values()) == [wanted(library)] * 2
+
+
+def test_a_killed_worker_comes_back_and_catches_up(own_nodes, library, tmp_path, monkeypatch):
+    raydl.disconnect()
+    rooted(monkeypatch, tmp_path)
+    nodes = own_nodes(2)
+    killed = []
+
+    def heard(event):
+        if event.kind() == "file_ended" and not killed:
+            for process in actors()[:1]:
+                killed.append(process.pid)
+                process.kill()
+
+    report = fetch(library, tmp_path, address=nodes.address, on_event=heard)
+    assert killed
+    assert report.failed == 0
+    assert list(report.copies.values()) == ["", ""]
+    assert list(on_disks(tmp_path).values()) == [wanted(library)] * 2
+
+
+def test_a_node_that_comes_late_catches_up(own_nodes, library, tmp_path, monkeypatch):
+    raydl.disconnect()
+    rooted(monkeypatch, tmp_path)
+    nodes = own_nodes(1)
+    library.files["/large"] = random.Random(3).randbytes(LARGEST + 1)
+    came = threading.Event()
+    # The last one waits until the second node is there: before that there was only one.
+    library.on(lambda handler, seen: came.wait(60) and False, None, only("/middle"))
+    asked_before = []
+
+    def heard(event):
+        if event.kind() == "file_ended" and event.report.path == "000":
+            asked_before.append(len(library.requests))
+            nodes.add()
+            threading.Thread(target=lambda: until(lambda: len(actors()) == 2) or came.set()).start()
+
+    report = fetch(library, tmp_path, address=nodes.address, on_event=heard)
+    assert (report.failed, list(report.copies.values())) == (0, ["", ""])
+    assert list(on_disks(tmp_path).values()) == [wanted(library)] * 2
+    small = [seen.path for seen in library.requests if seen.path not in ("/large", "/middle")]
+    assert len(small) == COUNT
+
+
+def test_a_repository_in_the_hubs_cache_of_each(disks, hub, files, monkeypatch):
+    hf = pytest.importorskip("huggingface_hub")
+    monkeypatch.setattr(hf.constants, "HF_HUB_CACHE", str(disks / NODE / "cache"))
+    report = raydl.fetch_many([f"hf://{NAME}"], to="every-node", progress="none")
+    assert (report.failed, list(report.copies.values())) == (0, ["", ""])
+    found = list(disks.iterdir())
+    assert len(found) == 2
+    for disk in found:
+        folder = hf.snapshot_download(NAME, cache_dir=disk / "cache", local_files_only=True)
+        assert there_below(folder) == files
+    asked = len(hub.requests)
+    blob = next((found[0] / "cache").glob("models--*/blobs/*"))
+    blob.unlink()
+    again = raydl.fetch_many([f"hf://{NAME}"], to="every-node", progress="none")
+    assert (again.failed, list(again.copies.values())) == (0, ["", ""])
+    assert blob.exists()
+    assert [seen.path for seen in hub.requests[asked:] if "/resolve/" in seen.path] == []
+
+
+def test_what_cannot_be(disks, library):
+    with pytest.raises(UsageError, match="absolute path"):
+        raydl.fetch_many([library.url("/000")], "d", to="every-node")
+    with pytest.raises(UsageError, match="needs a Ray cluster"):
+        fetch(library, disks, address="none")
+    with pytest.raises(UsageError, match="no node has the label pool=none"):
+        fetch(library, disks, nodes=["pool=none"])
