@@ -26,6 +26,7 @@ from raydl.model.errors import ClusterError, OutputError, RaydlError, TargetErro
 from raydl.model.events import Emit, Notice
 from raydl.model.failure import Failure
 from raydl.settings.options import Options
+from raydl.settings.values import EVERY_NODE
 from raydl.workers.actor import ActorTeam
 from raydl.workers.protocol import HERE, ConnectFailed, Disconnected, Message, Payload, tickets
 from raydl.workers.smallfiles import (
@@ -120,7 +121,7 @@ class Crew:
             stack.callback(self._intake.close)
             options = self._options
             # Threads have no labels: where some are asked for, this machine is a node, too.
-            is_for_nodes = self._landing.large_to != "here"
+            is_for_nodes = self._landing.large_to == EVERY_NODE
             has_threads = options.fetch_here and not options.fetch_nodes and not is_for_nodes
             if has_threads:
                 here = HereHand()

@@ -23,6 +23,7 @@ from raydl.model.events import Event, Probed, Progress
 from raydl.model.log import error_of
 from raydl.model.report import Report
 from raydl.settings.options import Options
+from raydl.settings.values import EVERY_NODE
 from raydl.workers.smallfiles import Brought
 
 AT_ONCE = 4
@@ -158,16 +159,16 @@ class LargeFiles:
                 _must_have_size(event.remote.size, task)
 
         digest = task.item.digest
-        is_here, is_of_git = self._to == "here", digest is not None and digest.algorithm == GIT
+        is_seen, is_of_git = self._to != EVERY_NODE, digest is not None and digest.algorithm == GIT
         options = self._options_for(task.url or task.item.url)
         options = replace(
             options,
             progress="none", output_dir=None, to=self._to,
-            skip_existing=options.skip_existing and not is_here,  # here that was looked at before
+            skip_existing=options.skip_existing and not is_seen,  # here that was looked at before
             checksum=None if is_of_git else digest,
             overwrite=options.overwrite or task.stamp is not None,
         )  # fmt: skip
-        if not is_here:
+        if not is_seen:
             if is_of_git:
                 raise UsageError(f"{task.path} is too large for an id of git on every node")
             return _brought(run(task.item.url, str(path), options, heard, job.control))
@@ -185,7 +186,7 @@ class LargeFiles:
 
     def _has_ended(self, job: Job, brought: Brought | None, error: RaydlError | None) -> None:
         self._running.remove(job)
-        if self._to != "here":
+        if self._to == EVERY_NODE:
             self._over.append(job)
         if not job.is_told:
             self._ended(job.task, brought, error)

@@ -21,6 +21,7 @@ from raydl.many.landing import Here, Landing, Links
 from raydl.many.lists import Entry, Look
 from raydl.many.names import Naming, must_differ
 from raydl.many.reportfile import report_file
+from raydl.many.shared import Shared
 from raydl.model.control import Control
 from raydl.model.errors import UsageError
 from raydl.model.events import ClusterChosen, Event, Failed
@@ -28,7 +29,7 @@ from raydl.model.fileevents import AllEnded
 from raydl.model.log import error_of, note_failure
 from raydl.model.manyreport import ManyReport
 from raydl.settings.options import Options
-from raydl.settings.values import EVERY_NODE
+from raydl.settings.values import EVERY_NODE, SHARED
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,8 @@ def _run(
                 return EveryNode(
                     desk, directory, options, order.if_changed, account, emit, order.links
                 )
+            if options.to == SHARED:
+                return Shared(directory, options, order.if_changed, account, desk.post, emit)
             return Here(directory, options, order.if_changed, account, desk.post, order.links)
 
         intake = Intake(order.entries, naming, account)
@@ -134,10 +137,6 @@ def _run(
 def _check(options: Options) -> None:
     if options.to == EVERY_NODE:
         check_absolute(options.output_dir, options.to, "--output-dir /DIRECTORY")
-    elif options.to != "here":
-        raise UsageError(
-            f"--to {options.to} takes one file", "many files go to this machine, or every node"
-        )
     if (options.output_dir or "").startswith("s3://"):
         raise UsageError("many files do not go into a bucket yet", "give a directory")
     of_one = ("checksum", "checksum_url", "checksum_file", "mirror", "cookies", "limit_rate")

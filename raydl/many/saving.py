@@ -75,7 +75,7 @@ class Saver:
             if problem:
                 self._post(give_up)
             else:
-                self._submit(lambda: self._write(payload, files, finish))
+                self.submit(lambda: self._write(payload, files, finish))
 
         if payload is None:
             pulled("")
@@ -88,7 +88,8 @@ class Saver:
             if self._threads is not None:
                 self._threads.shutdown(cancel_futures=True)
 
-    def _submit(self, call: Callable[[], None]) -> None:
+    def submit(self, call: Callable[[], None]) -> None:
+        """Have one of the threads do something."""
         with self._lock:
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(THREADS, "raydl-save")

@@ -17,6 +17,7 @@ from raydl.model.errors import RaydlError, TargetError
 from raydl.output.hublayout import link
 from raydl.output.ledger import Known
 from raydl.output.newfile import NewFile
+from raydl.output.ranges import sync_file_system
 from raydl.output.shelf import HAS, OTHER, Found, Place, Shelf
 from raydl.workers.nodefiles import LOOK_SECONDS, Answer, GetObject, answer_of
 
@@ -97,6 +98,10 @@ class Shelves:
     def link(self, key: str, commit: str, revision: str, names: list[tuple[str, str]]) -> Answer:
         """Give the blobs in a directory of a hub's cache their names: see ``hublayout.link``."""
         return answer_of(lambda: link(self._get(key).shelf.directory, commit, revision, names))
+
+    def sync(self, directory: str) -> Answer:
+        """Bring to the disk what was written to the file system that a directory is on."""
+        return answer_of(lambda: sync_file_system(Path(directory)))
 
     def close(self, key: str) -> Answer:
         """Let go of the directory."""

@@ -6,8 +6,21 @@ import random
 
 import pytest
 
-from raydl.workers.smallfiles import LARGEST
+from raydl.workers.smallfiles import FIRST, LARGEST
 from tests.many.hub import NAME, SHA
+
+COUNT = 60
+"""Small files of the library."""
+
+
+@pytest.fixture
+def library(make_origin):
+    """An origin with small files, and one that takes two requests."""
+    dice = random.Random(5)
+    origin = make_origin(b"")
+    origin.files = {f"/{n:03}": dice.randbytes(dice.randint(0, 30_000)) for n in range(COUNT)}
+    origin.files["/middle"] = dice.randbytes(2 * FIRST)
+    return origin
 
 
 def _git_id(data):

@@ -8,25 +8,15 @@ import pytest
 
 import raydl
 from raydl.model.errors import UsageError
-from raydl.workers.smallfiles import FIRST, LARGEST
+from raydl.workers.smallfiles import LARGEST
 from tests.landing.rooted import NODE, rooted
+from tests.many.conftest import COUNT
 from tests.many.hub import NAME, there_below
 from tests.many.test_run import failures, only
 from tests.scripted import status
 from tests.workers.test_fleet import actors, until
 
 pytestmark = pytest.mark.cluster
-
-COUNT = 60
-
-
-@pytest.fixture
-def library(make_origin):
-    dice = random.Random(5)
-    origin = make_origin(b"")
-    origin.files = {f"/{n:03}": dice.randbytes(dice.randint(0, 30_000)) for n in range(COUNT)}
-    origin.files["/middle"] = dice.randbytes(2 * FIRST)
-    return origin
 
 
 @pytest.fixture
@@ -44,16 +34,17 @@ def fetch(library, disks, items=None, **options):
     return raydl.fetch_many(items, disks / NODE / "d", to="every-node", progress="none", **options)
 
 
+def digests(directory):
+    return {
+        path.name: hashlib.md5(path.read_bytes()).hexdigest()
+        for path in directory.rglob("*")
+        if path.is_file() and not path.name.startswith(".")
+    }
+
+
 def on_disks(disks):
     """What each node has."""
-    return {
-        disk.name: {
-            path.name: hashlib.md5(path.read_bytes()).hexdigest()
-            for path in (disk / "d").rglob("*")
-            if path.is_file() and not path.name.startswith(".")
-        }
-        for disk in disks.iterdir()
-    }
+    return {disk.name: digests(disk / "d") for disk in disks.iterdir()}
 
 
 def wanted(library):
