@@ -44,7 +44,7 @@ def files():
 @pytest.fixture
 def hub(make_origin, files, monkeypatch, tmp_path):
     """A hub on this machine, which speaks as huggingface_hub wants it."""
-    constants = pytest.importorskip("huggingface_hub").constants
+    constants = pytest.importorskip("huggingface_hub.constants")
     origin = make_origin(b"")
     origin.files = {f"/{NAME}/resolve/{SHA}/{path}": data for path, data in files.items()}
     siblings = [

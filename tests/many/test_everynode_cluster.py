@@ -158,7 +158,8 @@ def test_a_node_that_comes_late_catches_up(own_nodes, library, tmp_path, monkeyp
 
 def test_a_repository_in_the_hubs_cache_of_each(disks, hub, files, monkeypatch):
     hf = pytest.importorskip("huggingface_hub")
-    monkeypatch.setattr(hf.constants, "HF_HUB_CACHE", str(disks / NODE / "cache"))
+    constants = pytest.importorskip("huggingface_hub.constants")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(disks / NODE / "cache"))
     report = raydl.fetch_many([f"hf://{NAME}"], to="every-node", progress="none")
     assert (report.failed, list(report.copies.values())) == (0, ["", ""])
     found = list(disks.iterdir())
