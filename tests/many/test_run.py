@@ -365,7 +365,6 @@ def test_only_one_run_in_a_directory(library, tmp_path):
 @pytest.mark.parametrize(
     ("options", "what"),
     [
-        ({"to": "every-node"}, "takes one file"),
         ({"checksum": "md5:" + "0" * 32}, "--checksum is for one file"),
         ({"output_dir": "s3://b/p"}, "bucket"),
     ],
