@@ -4,10 +4,10 @@
     >>> report = raydl.fetch(url)  # "https://example.org/big.iso", say
 
 ``fetch`` downloads to a file, ``fetch_async`` does so for asyncio, ``start`` in the background,
-``events`` tells what happens, and ``fetch_many`` downloads many files. ``stream`` gives the bytes
-in order, ``open`` a file object and ``refs`` Ray objects, without a disk. ``probe`` asks the origin
-what it offers, ``nodes`` lists the cluster and ``disconnect`` lets go of it. Errors are subclasses
-of ``RaydlError``.
+``events`` tells what happens; ``fetch_many`` and ``start_many`` download many files. ``stream``
+gives the bytes in order, ``open`` a file object, ``refs`` and ``refs_many`` Ray objects, without a
+disk. ``probe`` asks the origin what it offers, ``nodes`` lists the cluster and ``disconnect`` lets
+go of it. Errors are subclasses of ``RaydlError``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
         events,
         fetch,
         fetch_async,
-        fetch_many,
         nodes,
         open,
         probe,
@@ -30,9 +29,11 @@ if TYPE_CHECKING:
         start,
         stream,
     )
+    from raydl.api.manyfunctions import fetch_many, refs_many, start_many
     from raydl.cluster.session import Node
     from raydl.download.handle import Download
     from raydl.download.reader import RemoteFile
+    from raydl.many.handle import ManyDownload
     from raydl.model.digests import Checksum
     from raydl.model.errors import (
         CancelledError,
@@ -64,12 +65,14 @@ _HOMES = {
     "events": "api.functions",
     "fetch": "api.functions",
     "fetch_async": "api.functions",
-    "fetch_many": "api.functions",
+    "fetch_many": "api.manyfunctions",
     "nodes": "api.functions",
     "open": "api.functions",
     "probe": "api.functions",
     "refs": "api.functions",
+    "refs_many": "api.manyfunctions",
     "start": "api.functions",
+    "start_many": "api.manyfunctions",
     "stream": "api.functions",
     "Checksum": "model.digests",
     "Node": "cluster.session",
@@ -77,6 +80,7 @@ _HOMES = {
     "Event": "model.events",
     "FileReport": "model.manyreport",
     "Item": "model.item",
+    "ManyDownload": "many.handle",
     "ManyReport": "model.manyreport",
     "NodeShare": "model.report",
     "Options": "settings.options",
@@ -87,10 +91,10 @@ _HOMES = {
 }
 
 __all__ = [
-    "fetch", "fetch_async", "fetch_many", "start", "events", "stream", "open", "refs", "probe",
-    "nodes", "disconnect",
+    "fetch", "fetch_async", "fetch_many", "start", "start_many", "events", "stream", "open", "refs",
+    "refs_many", "probe", "nodes", "disconnect",
     "Options", "Checksum", "Remote", "Report", "NodeShare", "Node", "Event", "Download",
-    "RemoteFile", "PartRef", "Item", "ManyReport", "FileReport",
+    "RemoteFile", "PartRef", "Item", "ManyDownload", "ManyReport", "FileReport",
     "RaydlError", "UsageError", "NetworkError", "TimedOutError", "HttpError", "WrongAnswerError",
     "OriginChangedError", "RangesIgnoredError", "ChecksumError", "TargetError", "OutputError",
     "ClusterError", "IncompleteError", "FilesFailedError", "CancelledError",

@@ -19,7 +19,7 @@ from tests.conftest import random_bytes
 PAGE = Path(__file__).parent.parent / "docs" / "api.md"
 SIZE = 5_000_000
 WORDS = 700_000
-ON_A_CLUSTER = {"refs"}
+ON_A_CLUSTER = {"refs", "refs_many"}
 NEED_NO_EXAMPLE = {"disconnect"}
 FUNCTIONS = [name for name in raydl.__all__ if name.islower() and name != "__version__"]
 
@@ -72,8 +72,15 @@ import sys
 from tests.test_docstrings import run, with_ray_data
 import raydl, ray
 ray.init(sys.argv[1], logging_level="ERROR", log_to_driver=False)
-names = {"text_url": sys.argv[2], "ray": ray}
+import io, PIL.Image, pyarrow
+names = {
+    "text_url": sys.argv[2], "image_urls": sys.argv[3:], "ray": ray, "io": io, "PIL": PIL,
+    "pyarrow": pyarrow,
+}
 assert run("refs", raydl.refs, names)
+import ray.data
+ray.data.DataContext.get_current().enable_progress_bars = False
+assert run("refs_many", raydl.refs_many, names)
 print("lines", with_ray_data(names))
 """
 
@@ -92,11 +99,17 @@ def with_ray_data(names):
 @pytest.mark.slow  # Ray Data takes its time
 @pytest.mark.timeout(120)
 def test_examples_on_a_cluster(two_nodes, make_origin):
-    """Those of ``refs`` and Ray Data, in a process of their own: Ray Data leaves things behind."""
+    """Those of ``refs``, ``refs_many`` and Ray Data, in a process of their own: Ray Data leaves
+    things behind."""
+    from PIL import Image
+
+    image = io.BytesIO()
+    Image.new("RGB", (32, 24)).save(image, "png")
+    images = [make_origin(image.getvalue()).url(f"/{n}.png") for n in range(2)]
     text = b"".join(b"word%d%s" % (n % 97, b"\n" if n % 3 else b" ") for n in range(WORDS))
     url = make_origin(text).url("/text.txt")
     ended = subprocess.run(
-        [sys.executable, "-c", ON_RAY, two_nodes.address, url],
+        [sys.executable, "-c", ON_RAY, two_nodes.address, url, *images],
         cwd=PAGE.parent.parent, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -5,10 +5,9 @@ The examples are run by a test: in them ``url`` is the address of a file, here o
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from raydl.cluster.address import ClusterChoice, choose
 from raydl.cluster.connection import disconnect as disconnect
@@ -18,14 +17,10 @@ from raydl.download.handle import Download
 from raydl.download.reader import RemoteFile
 from raydl.download.sinkchoice import Output
 from raydl.download.transfer import Transfer, transfer
-from raydl.many.hub import Hub, is_hub
-from raydl.many.lists import entries
-from raydl.many.run import Order, run_into_cache, run_many
 from raydl.model.control import Control
 from raydl.model.errors import RangesIgnoredError, UsageError
 from raydl.model.eventlog import note, note_quietly
 from raydl.model.events import Event, Probed
-from raydl.model.manyreport import ManyReport
 from raydl.model.parts import PartRef
 from raydl.model.remote import Remote
 from raydl.model.report import Report
@@ -69,52 +64,6 @@ fetch.__doc__ = f"""{fetch.__doc__}
 
 {describe_options("    ")}
 """
-
-
-def fetch_many(
-    items: Iterable[Any],
-    directory: str | os.PathLike[str] | None = None,
-    *,
-    name: str | None = None,
-    include: Sequence[str] = (),
-    exclude: Sequence[str] = (),
-    if_changed: bool = False,
-    report: str | None = None,
-    on_event: Callable[[Event], None] | None = None,
-    **options: Unpack[OptionKeywords],
-) -> ManyReport:
-    """Download many files into ``directory``, with every node of the cluster, or this machine.
-
-    ``items`` are URLs, (URL, path), (URL, path, digest), mappings with ``url``, ``path``, ``size``
-    and ``digest``, or ``Item`` objects; they are read as there is room for them. A path is relative
-    to the directory; without one a file is named by its URL, or by ``name``, a template such as
-    ``"{host}/{path}"``. ``if_changed`` asks for files that came before, and fetches those that
-    have changed. ``report`` is a file for what became of each: ``.jsonl``, ``.csv``, ``.parquet``.
-
-    ``hf://org/name[@revision][/path]`` is all files of a repository of the Hugging Face hub that
-    ``include`` and ``exclude`` admit, which are patterns such as ``"*.safetensors"``. One of them
-    alone, without a directory, goes into the hub's own cache.
-
-    One file's failure ends no other: the report tells of it. The same call again goes on: what is
-    there, whole, is left alone. Raises RaydlError for what ends all of it, such as a full disk.
-
-        >>> report = raydl.fetch_many([(url, "a/one.iso"), (url, "a/two.iso")], "many")
-        >>> report.done, report.failed, report.size
-        (2, 0, 10000000)
-        >>> raydl.fetch_many([(url, "a/one.iso")], "many").skipped
-        1
-    """
-    chosen: Any = dict(options)
-    if directory is not None:
-        chosen["output_dir"] = os.fspath(directory)
-    look, parsed = Hub(include, exclude), Options.of(chosen)
-    preview = (lambda: entries(items, look)) if isinstance(items, Sequence) else None
-    order = Order(entries(items, look), preview, name, if_changed, report)
-    if parsed.output_dir is None and isinstance(items, list | tuple) and is_hub(*items[:1]):
-        if len(items) == 1:
-            return run_into_cache(items[0], look, order, parsed, on_event)
-        raise UsageError("of several repositories no cache is filled at once", "give a directory")
-    return run_many(order, parsed, on_event)
 
 
 async def fetch_async(

@@ -63,12 +63,7 @@ def fetch_many(
     if as_json:
         print(json.dumps(report.to_dict()))
     if report.failed:
-        error = FilesFailedError(
-            f"{report.failed:,} of {report.files:,} files failed",
-            "the same command tries these again" + ("" if report_to else "; --report names them"),
-        )
-        error.report = report
-        raise error
+        raise FilesFailedError.of(report, "" if report_to else "; --report names them")
     if missing := {node: why for node, why in report.copies.items() if why}:
         each = "; ".join(f"{node}: {why}" for node, why in missing.items())
         incomplete = IncompleteError(

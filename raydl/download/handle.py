@@ -1,4 +1,4 @@
-"""A download that runs in the background, and what to do with it."""
+"""What runs in the background, a download or many, and what to do with it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from typing import Any, Generic, TypeVar
 
 from raydl.download.download import run
 from raydl.download.sinkchoice import Output
@@ -24,35 +25,37 @@ MOST_EVENTS = 10_000
 """Past events that are kept for a caller that asks for them late."""
 
 
-class Download:
-    """A download in a thread of its own; ``raydl.start`` makes it.
+R = TypeVar("R")
+P = TypeVar("P", bound=Event)
+
+Heard = Callable[[Event], None]
+
+
+class Handle(Generic[R, P]):
+    """Work in a thread of its own, which ends with an R, and tells how far it is by a P.
 
     It goes on until it is done, cancelled or failed, whether or not anybody asks. A program that
     ends cancels it: wait for ``result`` before.
     """
 
-    def __init__(
-        self,
-        url: str,
-        output: Output,
-        options: Options,
-        on_event: Callable[[Event], None] | None = None,
-    ) -> None:
-        self.url = redact(url)
+    _progress_kind: type[P]
+
+    def __init__(self, work: Callable[[Heard, Control], R], on_event: Heard | None) -> None:
         self._control = Control()
-        self._future: Future[Report] = Future()
+        self._future: Future[R] = Future()
         self._future.set_running_or_notify_cancel()  # only ``cancel`` below ends it
         self._ended = False
         self._lock = threading.RLock()  # an iterator may be dropped wherever there is garbage
         self._past: deque[Event] = deque(maxlen=MOST_EVENTS)
         self._listeners: tuple[queue.SimpleQueue[Event | None], ...] = ()
-        self._progress: Progress | None = None
+        self._progress: P | None = None
         self._on_event = on_event
 
-        def work() -> None:
-            report, error = None, None
+        def run() -> None:
+            result: R
+            error = None
             try:
-                report = run(url, output, options, self._happened, self._control)
+                result = work(self._happened, self._control)
             except BaseException as raised:
                 error = raised
             with self._lock:
@@ -61,10 +64,10 @@ class Download:
                     listener.put(None)
             if error is not None:
                 self._future.set_exception(error)
-            elif report is not None:
-                self._future.set_result(report)
+            else:
+                self._future.set_result(result)
 
-        self._thread = threading.Thread(target=work, name="raydl-download")
+        self._thread = threading.Thread(target=run, name="raydl-download")
         before_exit(self)
         self._thread.start()
 
@@ -74,8 +77,8 @@ class Download:
         return self._control.id
 
     @property
-    def progress(self) -> Progress | None:
-        """How far it is: the latest Progress event, None before the first."""
+    def progress(self) -> P | None:
+        """How far it is: the latest event that tells, None before the first."""
         return self._progress
 
     @property
@@ -104,10 +107,10 @@ class Download:
         """Whether it has ended, in whatever way."""
         return self._future.done()
 
-    def result(self, timeout: float | None = None) -> Report:
-        """The Report, as soon as there is one; waits ``timeout`` seconds at most.
+    def result(self, timeout: float | None = None) -> R:
+        """The report, as soon as there is one; waits ``timeout`` seconds at most.
 
-        Raises what ``raydl.fetch`` raises, and TimeoutError while the download goes on.
+        Raises what ``raydl.fetch`` or ``fetch_many`` raises, and TimeoutError while it goes on.
         """
         from concurrent.futures import TimeoutError as NotYet  # before Python 3.11 another one
 
@@ -118,7 +121,7 @@ class Download:
                 raise
             raise TimeoutError(f"not done after {timeout:g}s: {self!r}") from None
 
-    def add_done_callback(self, call: Callable[[Download], None]) -> None:
+    def add_done_callback(self, call: Callable[[Any], None]) -> None:
         """Call ``call`` with this handle as soon as it has ended; at once if it has."""
         self._future.add_done_callback(lambda _: call(self))
 
@@ -142,7 +145,7 @@ class Download:
                 self._listeners = tuple(one for one in self._listeners if one is not mine)
 
     @property
-    def future(self) -> Future[Report]:
+    def future(self) -> Future[R]:
         """The same as a future of the standard library; cancelling that one does nothing."""
         return self._future
 
@@ -151,7 +154,7 @@ class Download:
         self._thread.join()
 
     def _happened(self, event: Event) -> None:
-        if isinstance(event, Progress):
+        if isinstance(event, self._progress_kind):
             self._progress = event
         with self._lock:
             self._past.append(event)
@@ -166,14 +169,40 @@ class Download:
             return DownloadState.after(self._future.exception())
         return self._control.state
 
-    def __repr__(self) -> str:
+    def _far(self) -> str:
+        """How far it is, in words."""
+        return ""
+
+    def _said(self, what: str) -> str:
         state = self._state
         how = state.value
         if state.can_go_on:
             error = self._future.exception()
             how = f"{type(error).__name__}: {error}"
         elif self._progress is not None and not state.is_over:
-            how += f", {format_size(self._progress.fetched)}"
-            if self._progress.size:
-                how += f" of {format_size(self._progress.size)}"
-        return f"<Download {self.url}: {how}>"
+            how += f", {self._far()}"
+        return f"<{type(self).__name__} {what}: {how}>"
+
+
+class Download(Handle[Report, Progress]):
+    """A download in a thread of its own; ``raydl.start`` makes it."""
+
+    _progress_kind = Progress
+
+    def __init__(
+        self,
+        url: str,
+        output: Output,
+        options: Options,
+        on_event: Heard | None = None,
+    ) -> None:
+        self.url = redact(url)
+        super().__init__(lambda heard, control: run(url, output, options, heard, control), on_event)
+
+    def _far(self) -> str:
+        assert self._progress is not None
+        how = format_size(self._progress.fetched)
+        return f"{how} of {format_size(self._progress.size)}" if self._progress.size else how
+
+    def __repr__(self) -> str:
+        return self._said(self.url)

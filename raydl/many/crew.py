@@ -26,7 +26,6 @@ from raydl.model.errors import ClusterError, OutputError, RaydlError, TargetErro
 from raydl.model.events import Emit, Notice
 from raydl.model.failure import Failure
 from raydl.settings.options import Options
-from raydl.settings.values import EVERY_NODE
 from raydl.workers.actor import ActorTeam
 from raydl.workers.protocol import HERE, ConnectFailed, Disconnected, Message, Payload, tickets
 from raydl.workers.smallfiles import (
@@ -100,7 +99,7 @@ class Crew:
         self._landing = landing(self._desk)
         self._large = LargeFiles(
             self._hosts.options_for,
-            self._landing.large_to,
+            self._landing.fetch_large,
             lambda: self._landing.arrivals,
             self._desk.post,
             self._large_ended,
@@ -121,7 +120,7 @@ class Crew:
             stack.callback(self._intake.close)
             options = self._options
             # Threads have no labels: where some are asked for, this machine is a node, too.
-            is_for_nodes = self._landing.large_to == EVERY_NODE
+            is_for_nodes = self._landing.is_for_nodes
             has_threads = options.fetch_here and not options.fetch_nodes and not is_for_nodes
             if has_threads:
                 here = HereHand()

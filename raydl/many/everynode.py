@@ -19,17 +19,18 @@ from raydl.landing.account import OVERDUE, UNSTARTED
 from raydl.landing.desk import Desk
 from raydl.landing.everynode import no_such_label
 from raydl.landing.opening import REOPEN_SECONDS, RETURN_SECONDS
+from raydl.many import onelarge
 from raydl.many.account import Account
 from raydl.many.catchup import CatchUp
 from raydl.many.copies import Copy, Group, Phase, Roll, Row
 from raydl.many.hands import Hand
 from raydl.many.host import Task
 from raydl.many.landing import Came, Links, Lost, Saved
+from raydl.many.large import Job
 from raydl.model.errors import BusyError, RaydlError, TargetError, error_named
 from raydl.model.events import Emit, Notice
 from raydl.output.shelf import HAS, Found
 from raydl.settings.options import Options
-from raydl.settings.values import EVERY_NODE
 from raydl.workers.actor import ActorTeam
 from raydl.workers.nodefiles import LOST, Answer
 from raydl.workers.protocol import Payload
@@ -53,7 +54,7 @@ CLOSE_SECONDS = 3.0
 class EveryNode:
     """The destination. All is done in the desk's thread."""
 
-    large_to = EVERY_NODE
+    is_for_nodes = True
 
     def __init__(
         self,
@@ -308,6 +309,10 @@ class EveryNode:
         if have and error is None:
             self._enrol(row, have)
         return error
+
+    def fetch_large(self, job: Job, options: Options) -> Brought:
+        """See ``Landing``."""
+        return onelarge.to_nodes(job, options)
 
     def note(self, task: Task, brought: Brought) -> None:
         """Nothing: each node knows what it has."""

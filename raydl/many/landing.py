@@ -7,9 +7,11 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
 
+from raydl.many import onelarge
 from raydl.many.account import Account
 from raydl.many.hands import Hand, HereHand
 from raydl.many.host import Task
+from raydl.many.large import Job
 from raydl.many.saving import Saver
 from raydl.model.errors import RaydlError, TargetError
 from raydl.output.hublayout import link
@@ -42,8 +44,8 @@ class Links:
 class Landing(Protocol):
     """A destination. All is called by the thread of the download."""
 
-    large_to: str
-    """What ``Options.to`` is for files that are downloads of their own."""
+    is_for_nodes: bool
+    """Whether nodes alone fetch, the one here among them."""
 
     arrivals: int
     """How many nodes with files of their own came so far, and came back."""
@@ -79,6 +81,9 @@ class Landing(Protocol):
         Each gets a ``saved``, or all are ``lost``. Files that are all empty have no payload.
         """
 
+    def fetch_large(self, job: Job, options: Options) -> Brought:
+        """Bring a large file to where it belongs, in a thread of its own. Raises RaydlError."""
+
     def note(self, task: Task, brought: Brought) -> None:
         """It was written."""
 
@@ -105,7 +110,7 @@ class Landing(Protocol):
 class Here:
     """The destination is a directory of this machine."""
 
-    large_to = "here"
+    is_for_nodes = False
     sorting = arrivals = 0
     missing: ClassVar[dict[str, str]] = {}
 
@@ -173,6 +178,10 @@ class Here:
         """See ``Landing``."""
         files = [(self._wish(t, self._shelf.path(t.place)), t, brought) for t, brought in came]
         self._saver.save(payload, files, node, saved, lost)
+
+    def fetch_large(self, job: Job, options: Options) -> Brought:
+        """See ``Landing``."""
+        return onelarge.to_here(job, options)
 
     def note(self, task: Task, brought: Brought) -> None:
         """See ``Landing``."""

@@ -24,7 +24,7 @@ from raydl.many.reportfile import report_file
 from raydl.many.shared import Shared
 from raydl.model.control import Control
 from raydl.model.errors import UsageError
-from raydl.model.events import ClusterChosen, Event, Failed
+from raydl.model.events import ClusterChosen, Emit, Event, Failed
 from raydl.model.fileevents import AllEnded
 from raydl.model.log import error_of, note_failure
 from raydl.model.manyreport import ManyReport
@@ -38,7 +38,8 @@ class Order:
 
     ``entries`` are read once, as there is room; ``preview`` is the same list to look at before,
     None for one that can be read but once. ``name`` is a template for names, ``report`` a file to
-    write.
+    write, ``links`` what a directory in a hub's cache is to be given. ``landing`` makes another
+    destination than the options say.
     """
 
     entries: Iterator[Entry]
@@ -47,6 +48,7 @@ class Order:
     if_changed: bool = False
     report: str | None = None
     links: Links | None = None
+    landing: Callable[[Desk, Options, Emit], Landing] | None = None
 
 
 def run_many(
@@ -108,7 +110,8 @@ def _run(
     began = time.monotonic()
     _check(options)
     directory = Path(options.output_dir or ".")
-    naming = Naming(order.name, hidden=options.output_dir is not None)
+    is_placed = options.output_dir is not None or order.landing is not None
+    naming = Naming(order.name, hidden=is_placed)
     total = must_differ(order.preview, naming) if order.preview is not None else None
     choice = choose(options.address)
     if choice.how == "none" and not options.fetch_here:
@@ -120,6 +123,8 @@ def _run(
         account = Account(emit, write, total)
 
         def landing(desk: Desk) -> Landing:
+            if order.landing is not None:
+                return order.landing(desk, options, emit)
             if options.to == EVERY_NODE:
                 return EveryNode(
                     desk, directory, options, order.if_changed, account, emit, order.links

@@ -123,6 +123,16 @@ class FilesFailedError(RaydlError):
     meaning = "some of many files failed: the report names them, the same command goes on"
     report: Any = None
 
+    @classmethod
+    def of(cls, report: Any, more: str = "") -> FilesFailedError:
+        """The error of a run with that report; ``more`` ends its hint."""
+        error = cls(
+            f"{report.failed:,} of {report.files:,} files failed",
+            f"the same command tries these again{more}",
+        )
+        error.report = report
+        return error
+
 
 INTERRUPTED = 130
 

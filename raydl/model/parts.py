@@ -109,6 +109,14 @@ class Plan:
         return self.span * part // self.count
 
 
+class Piece(NamedTuple):
+    """Bytes of a file in a Ray object: ``memoryview(ray.get(ref))[start:stop]``."""
+
+    ref: Any
+    start: int
+    stop: int
+
+
 class PartRef(NamedTuple):
     """The bytes ``[start, stop)`` as a Ray object: ``memoryview(ray.get(ref))`` has them."""
 

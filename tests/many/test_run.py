@@ -442,12 +442,13 @@ def test_nor_the_next_time(make_origin, tmp_path):
 
 
 def test_what_was_begun_and_is_somebodys_stays(library, tmp_path):
-    library.on(slowly, None, lambda seen: True)
-    control = Control()
+    control, is_cancelled = Control(), threading.Event()
+    library.on(lambda handler, seen: is_cancelled.wait(60) and False, None, only("/d/f4"))
 
     def heard(event):
         if isinstance(event, FilesNow) and library.requests:
             control.cancel()
+            is_cancelled.set()
 
     options = Options.of({"address": "none", "progress": "none", "output_dir": str(tmp_path)})
     with pytest.raises(CancelledError):
