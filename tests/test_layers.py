@@ -119,6 +119,7 @@ def test_shipped_code_imports_nothing_of_ours_inside_a_function():
         "workers/sharedfiles.py",
         "workers/shelves.py",
         "workers/smallfiles.py",
+        "workers/smallputs.py",
         "output/shelf.py",
         "output/ledger.py",
         "output/settling.py",

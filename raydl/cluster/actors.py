@@ -142,11 +142,12 @@ class Actor:
         ticket: int,
         wishes: list[tuple[Any, ...]],
         pace: float,
+        put_ca: str | None,
         done: Callable[[Any, ObjectPayload], None],
     ) -> None:
         """Have it fetch small files: ``done`` gets what became of them, and their bytes."""
         self._last = max(self._last, ticket)
-        self._answered_with_bytes(self._small.remote(*source, ticket, wishes, pace), done)
+        self._answered_with_bytes(self._small.remote(*source, ticket, wishes, pace, put_ca), done)
 
     def cancel(self, ticket: int) -> None:
         """Cut that request off."""

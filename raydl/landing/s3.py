@@ -132,6 +132,27 @@ class Bucket:
         """The service's URL."""
         return str(self._client.meta.endpoint_url)
 
+    def at(self, key: str) -> Bucket:
+        """Another object in the same bucket."""
+        return Bucket(self._client, Place(self.place.bucket, key))
+
+    def is_empty(self) -> bool:
+        """Whether nothing is there whose key begins with this one."""
+        with _translated(self.place, "list what is in"):
+            answer = self._client.list_objects_v2(
+                Bucket=self.place.bucket, Prefix=self.place.key, MaxKeys=1
+            )
+        return not answer.get("KeyCount", len(answer.get("Contents", ())))
+
+    def sign_put(self) -> str:
+        """The URL to PUT the object to. It is a secret: whoever has it can write that object."""
+        with _translated(self.place, "sign for"):
+            return str(
+                self._client.generate_presigned_url(
+                    "put_object", Params=self._where, ExpiresIn=SIGNED_SECONDS
+                )
+            )
+
     def head(self) -> Found | None:
         """The object that is there now, if any."""
         with _translated(self.place, "look at"):

@@ -55,14 +55,19 @@ class Unfinished:
         return json.dumps(fields).encode()
 
 
+def state_path(kind: str, place: Place, endpoint: str) -> Path:
+    """Where this user's state keeps what is known of a place in a bucket."""
+    import platformdirs  # no start without a bucket has to wait for it
+
+    name = hashlib.sha256(repr((endpoint, place.bucket, place.key)).encode()).hexdigest()[:32]
+    return Path(platformdirs.user_state_dir("raydl")) / kind / name
+
+
 class Note:
     """The note of one object at one service, for this process alone. Raises RaydlError."""
 
     def __init__(self, place: Place, endpoint: str) -> None:
-        import platformdirs  # no start without a bucket has to wait for it
-
-        name = hashlib.sha256(repr((endpoint, place.bucket, place.key)).encode()).hexdigest()[:32]
-        self.path = Path(platformdirs.user_state_dir("raydl")) / "uploads" / f"{name}.json"
+        self.path = state_path("uploads", place, endpoint).with_suffix(".json")
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file = self._open(place)

@@ -123,7 +123,7 @@ class Crew:
             is_for_nodes = self._landing.is_for_nodes
             has_threads = options.fetch_here and not options.fetch_nodes and not is_for_nodes
             if has_threads:
-                here = HereHand()
+                here = HereHand(self._landing.put_ca)
                 self._hands[HERE] = here
                 stack.callback(here.close)
             if self._choice.how != "none":
@@ -186,7 +186,7 @@ class Crew:
         is_here = isinstance(self._hands.get(team.node), HereHand)
         if not is_here and all(team.labels.get(key) == value for key, value in labels):
             self._drop(team.node)
-            self._hands[team.node] = NodeHand(team)
+            self._hands[team.node] = NodeHand(team, self._landing.put_ca)
             self._fleet_changed()
         self._landing.joined(team)
 

@@ -55,6 +55,7 @@ class EveryNode:
     """The destination. All is done in the desk's thread."""
 
     is_for_nodes = True
+    put_ca: str | None = None
 
     def __init__(
         self,

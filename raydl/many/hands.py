@@ -38,13 +38,17 @@ class Hand(Protocol):
 
 
 class HereHand:
-    """Threads of this process, as many as batches are under way at once. To be closed."""
+    """Threads of this process, as many as batches are under way at once. To be closed.
+
+    ``put_ca`` are the certificates (PEM) that are trusted where files are to be sent to a bucket.
+    """
 
     node = HERE
     seconds = 0.05
 
-    def __init__(self) -> None:
+    def __init__(self, put_ca: str | None) -> None:
         self.flying = 0
+        self._put_ca = put_ca
         self._worker = Worker()
         self._files = SmallFiles(self._worker.lent)
         self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -56,7 +60,8 @@ class HereHand:
         """In one of the threads; ``flying`` counts this one already."""
 
         def work() -> None:
-            done(self._files.fetch(source, ticket, wishes, pace, bytearray()), None)
+            kept = bytearray()
+            done(self._files.fetch(source, ticket, wishes, pace, kept, self._put_ca), None)
 
         if self.flying > len(self._threads):
             thread = threading.Thread(target=self._run, name="raydl-files", daemon=True)
@@ -87,8 +92,8 @@ class NodeHand:
 
     seconds = 0.25
 
-    def __init__(self, team: ActorTeam) -> None:
-        self.node, self.team = team.node, team
+    def __init__(self, team: ActorTeam, put_ca: str | None) -> None:
+        self.node, self.team, self._put_ca = team.node, team, put_ca
         self.flying = 0
 
     def fetch(
@@ -99,7 +104,8 @@ class NodeHand:
         def answered(outcomes: list[Outcome] | None, payload: Payload | None) -> None:
             done([(UNASKED,)] * len(wishes) if outcomes is None else outcomes, payload)
 
-        self.team.small(ticket, source, [tuple(wish) for wish in wishes], pace, answered)
+        plain = [tuple(wish) for wish in wishes]
+        self.team.small(ticket, source, plain, pace, self._put_ca, answered)
 
     def cancel(self, ticket: int) -> None:
         """Cut that batch off."""

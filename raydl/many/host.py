@@ -54,7 +54,13 @@ class Task:
         """Where it is to be."""
         return Place(self.key, self.path, str(self.item.digest or ""), self.item.size)
 
-    def wish(self, target: str | None, stated: bool, overwrite: bool) -> Wish:
+    def wish(
+        self,
+        target: str | None,
+        stated: bool,
+        overwrite: bool,
+        put: tuple[str, str] | None = None,
+    ) -> Wish:
         """What to ask for, to be put there; see ``Wish``."""
         return Wish(
             self.url,
@@ -67,6 +73,7 @@ class Task:
             self.may_be_there,
             self.etag,
             self.last_modified,
+            put,
         )
 
 

@@ -79,6 +79,7 @@ class InStore:
     """The destination: all stays where it is, and is told."""
 
     is_for_nodes = True
+    put_ca: str | None = None
     sorting = arrivals = 0
     missing: ClassVar[dict[str, str]] = {}
 

@@ -16,7 +16,7 @@ from raydl.many.saving import Saver
 from raydl.model.errors import RaydlError, TargetError
 from raydl.output.hublayout import link
 from raydl.output.ledger import Known
-from raydl.output.shelf import HAS, OTHER, Shelf
+from raydl.output.shelf import HAS, OTHER, Found, Shelf
 from raydl.settings.options import Options
 from raydl.workers.actor import ActorTeam
 from raydl.workers.protocol import Payload
@@ -46,6 +46,9 @@ class Landing(Protocol):
 
     is_for_nodes: bool
     """Whether nodes alone fetch, the one here among them."""
+
+    put_ca: str | None
+    """Certificates (PEM) to trust where files are sent to, where the system's are not meant."""
 
     arrivals: int
     """How many nodes with files of their own came so far, and came back."""
@@ -111,6 +114,7 @@ class Here:
     """The destination is a directory of this machine."""
 
     is_for_nodes = False
+    put_ca: str | None = None
     sorting = arrivals = 0
     missing: ClassVar[dict[str, str]] = {}
 
@@ -122,10 +126,11 @@ class Here:
         account: Account,
         post: Post,
         links: Links | None = None,
+        shelf: Shelf | None = None,
     ) -> None:
         self._options, self._if_changed, self._account = options, if_changed, account
         self._links = links
-        self._shelf = Shelf(directory, options.overwrite, options.skip_existing)
+        self._shelf = shelf or Shelf(directory, options.overwrite, options.skip_existing)
         self._saver = Saver(options.max_memory // 2, post)
         self._came: list[tuple[bytes, Known]] = []
         self._save_at = 0.0
@@ -138,16 +143,15 @@ class Here:
 
     def sort(self, tasks: list[Task], wanted: Callable[[list[Task]], None]) -> None:
         """See ``Landing``."""
-        tasks = [task for task in tasks if self._is_wanted(task)]
+        tasks = [task for task in tasks if self._is_wanted(task, self._shelf.look(task.place))]
         if tasks:
             self._shelf.begin(task.key for task in tasks)
             wanted(tasks)
 
-    def _is_wanted(self, task: Task) -> bool:
-        found = self._shelf.look(task.place)
+    def _is_wanted(self, task: Task, found: Found) -> bool:
         task.stamp, task.may_be_there = found.stamp, found.may_be_there
         if found.state == OTHER:
-            self._account.failed(task, in_the_way(self._shelf.path(task.place)))
+            self._account.failed(task, in_the_way(self._name(task)))
         elif found.state == HAS and not (self._if_changed and found.stamp):
             self._account.skipped(task, found.size)
         else:
@@ -155,6 +159,9 @@ class Here:
                 task.etag, task.last_modified = found.etag, found.last_modified
             return True
         return False
+
+    def _name(self, task: Task) -> str:
+        return self._shelf.path(task.place)
 
     def writes(self, hand: Hand) -> bool:
         """See ``Landing``."""

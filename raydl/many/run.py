@@ -11,8 +11,10 @@ from pathlib import Path
 from raydl.cluster.address import choose
 from raydl.download.eventstream import event_stream
 from raydl.download.landingchoice import check_absolute, check_cluster
+from raydl.download.sinkchoice import BUCKET
 from raydl.landing.desk import Desk
 from raydl.many.account import Account
+from raydl.many.bucket import Bucket
 from raydl.many.crew import Crew
 from raydl.many.everynode import EveryNode
 from raydl.many.hub import cache
@@ -109,6 +111,7 @@ def _run(
 ) -> ManyReport:
     began = time.monotonic()
     _check(options)
+    is_in_bucket = (options.output_dir or "").startswith(BUCKET)
     directory = Path(options.output_dir or ".")
     is_placed = options.output_dir is not None or order.landing is not None
     naming = Naming(order.name, hidden=is_placed)
@@ -129,6 +132,10 @@ def _run(
                 return EveryNode(
                     desk, directory, options, order.if_changed, account, emit, order.links
                 )
+            if is_in_bucket:
+                return Bucket(
+                    str(options.output_dir), options, order.if_changed, account, desk.post
+                )
             if options.to == SHARED:
                 return Shared(directory, options, order.if_changed, account, desk.post, emit)
             return Here(directory, options, order.if_changed, account, desk.post, order.links)
@@ -136,14 +143,13 @@ def _run(
         intake = Intake(order.entries, naming, account)
         crew = Crew(intake, account, landing, directory, choice, options, emit, control)
         copies = crew.run()
-        return account.report(str(directory), time.monotonic() - began, copies)
+        where = str(options.output_dir if is_in_bucket else directory)
+        return account.report(where, time.monotonic() - began, copies)
 
 
 def _check(options: Options) -> None:
     if options.to == EVERY_NODE:
         check_absolute(options.output_dir, options.to, "--output-dir /DIRECTORY")
-    if (options.output_dir or "").startswith("s3://"):
-        raise UsageError("many files do not go into a bucket yet", "give a directory")
     of_one = ("checksum", "checksum_url", "checksum_file", "mirror", "cookies", "limit_rate")
     for name in of_one:
         if getattr(options, name, None):

@@ -63,21 +63,24 @@ class Shelf:
 
     def look(self, place: Place, again: bool = False) -> Found:
         """What is there. ``again``: this run was to bring it, so nothing else is known of it."""
-        known = self._ledger.find(place.key)
         try:
             there = os.stat(self.path(place))  # noqa: PTH116
         except OSError:
             return Found(LACKS)
-        stamp = there.st_size, there.st_mtime_ns
+        return self.judge(place, (there.st_size, there.st_mtime_ns), again)
+
+    def judge(self, place: Place, stamp: tuple[int, int], again: bool = False) -> Found:
+        """The same of something that is there, and has that stamp."""
+        known = self._ledger.find(place.key)
         if known is not None and (known.size, known.written) == stamp:
             is_wanted = self._ledger.is_certain(known) and not _differs(known, place)
             state = HAS if is_wanted else LACKS
-            return Found(state, there.st_size, stamp, False, known.etag, known.last_modified)
+            return Found(state, stamp[0], stamp, False, known.etag, known.last_modified)
         if self._overwrite:
             return Found(LACKS)
         if self._ledger.is_begun(place.key) and not again:
             return Found(LACKS, may_be_there=True)
-        return Found(HAS if self._skip_existing else OTHER, there.st_size)
+        return Found(HAS if self._skip_existing else OTHER, stamp[0])
 
     def begin(self, keys: Iterable[bytes]) -> None:
         """These are to come: what a run that is killed puts there is known by that."""

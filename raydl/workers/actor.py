@@ -138,6 +138,7 @@ class ActorTeam:
         source: Source,
         wishes: list[tuple[Any, ...]],
         pace: float,
+        put_ca: str | None,
         done: Callable[[Any, Payload | None], None],
     ) -> None:
         """Have small files fetched; ``done`` gets what became of them, None where it is lost."""
@@ -150,7 +151,7 @@ class ActorTeam:
                 done(answer, payload)
 
         try:
-            self.actor.small(source.pack(), ticket, wishes, pace, answered)
+            self.actor.small(source.pack(), ticket, wishes, pace, put_ca, answered)
         except Exception as error:  # the connection to Ray has gone
             self._lost(self, type(error).__name__)
             done(None, None)

@@ -6,9 +6,10 @@ No state but a running digest: whatever is asked for again is done again.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from raydl.model.digests import Hash, new_hash
@@ -22,6 +23,47 @@ LOOK_SECONDS = 0.5
 """Between two looks whether what is waited for is still wanted."""
 
 
+class Uploaders:
+    """Connections for PUTs, each for one thread at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._idle: dict[str | None, list[Uploader]] = {}
+        self._busy: set[Uploader] = set()
+        self.rests = 0
+        """How often all of them were ended."""
+
+    @contextlib.contextmanager
+    def lent(self, ca: str | None, rests: int) -> Iterator[Uploader]:
+        """One that trusts these certificates; it does nothing if all were ended since ``rests``."""
+        with self._lock:
+            idle = self._idle.get(ca)
+            uploader = idle.pop() if idle else Uploader(ca)
+            self._busy.add(uploader)
+            if rests != self.rests:
+                uploader.abort()
+        try:
+            yield uploader
+        finally:
+            with self._lock:
+                self._busy.discard(uploader)
+                if not uploader.aborted:
+                    self._idle.setdefault(ca, []).append(uploader)
+            if uploader.aborted:
+                uploader.close()
+
+    def rest(self) -> None:
+        """End whatever is under way."""
+        with self._lock:
+            self.rests += 1
+            idle = [uploader for uploaders in self._idle.values() for uploader in uploaders]
+            self._idle.clear()
+            for uploader in self._busy:
+                uploader.abort()
+        for uploader in idle:
+            uploader.close()
+
+
 class Puts:
     """The work of this node for buckets, by as many threads as call.
 
@@ -30,13 +72,11 @@ class Puts:
     bytes. An answer with the class ``LookupError`` has the indices of what is lost as its result.
     """
 
-    def __init__(self, get_objects: GetObjects) -> None:
+    def __init__(self, get_objects: GetObjects, uploaders: Uploaders | None = None) -> None:
         self._get_objects = get_objects
+        self._uploaders = uploaders or Uploaders()
         self._lock = threading.Lock()
-        self._idle: dict[str | None, list[Uploader]] = {}
-        self._busy: set[Uploader] = set()
         self._digests: dict[str, tuple[int, Hash]] = {}
-        self._rests = 0
 
     def checksum(
         self, algorithm: str, refs: Sequence[Any], sizes: Sequence[int], limit: float
@@ -64,14 +104,11 @@ class Puts:
         Gives the fields of a Receipt, its failure as a tuple.
         """
         url, headers, timeout = where
-        rests = self._rests
+        rests = self._uploaders.rests
 
         def send(pieces: list[memoryview]) -> tuple[Any, ...]:
-            uploader = self._take(ca, rests)
-            try:
+            with self._uploaders.lent(ca, rests) as uploader:
                 etag, checksums, failure, code = uploader.put(url, headers, pieces, timeout)
-            finally:
-                self._give(ca, uploader)
             what = failure and (
                 failure.kind,
                 failure.message,
@@ -118,31 +155,8 @@ class Puts:
     def rest(self) -> None:
         """End whatever is under way, and forget all of it."""
         with self._lock:
-            self._rests += 1
-            idle = [uploader for uploaders in self._idle.values() for uploader in uploaders]
-            self._idle.clear()
             self._digests.clear()
-            for uploader in self._busy:
-                uploader.abort()
-        for uploader in idle:
-            uploader.close()
-
-    def _take(self, ca: str | None, rests: int) -> Uploader:
-        with self._lock:
-            idle = self._idle.get(ca)
-            uploader = idle.pop() if idle else Uploader(ca)
-            self._busy.add(uploader)
-            if rests != self._rests:
-                uploader.abort()
-            return uploader
-
-    def _give(self, ca: str | None, uploader: Uploader) -> None:
-        with self._lock:
-            self._busy.discard(uploader)
-            if not uploader.aborted:
-                self._idle.setdefault(ca, []).append(uploader)
-                return
-        uploader.close()
+        self._uploaders.rest()
 
     def _with(
         self,
@@ -164,9 +178,9 @@ class Puts:
             return (type(error).__name__, f"unexpected {type(error).__name__}", ""), None
 
     def _pieces(self, refs: Sequence[Any], limit: float) -> list[memoryview] | None:
-        began, rests = time.monotonic(), self._rests
+        began, rests = time.monotonic(), self._uploaders.rests
         while (pieces := self._get_objects(refs, LOOK_SECONDS)) is None:
-            if time.monotonic() - began > limit or rests != self._rests:
+            if time.monotonic() - began > limit or rests != self._uploaders.rests:
                 return None
         return pieces
 

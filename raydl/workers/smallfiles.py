@@ -20,6 +20,8 @@ from raydl.origin.credentialscope import is_same_origin
 from raydl.origin.faults import OriginFailure
 from raydl.output.ledger import Known
 from raydl.output.newfile import NewFile
+from raydl.workers.puts import Uploaders
+from raydl.workers.smallputs import SmallPuts
 
 FIRST = 1 << 20
 """Bytes that the first request asks for: it brings a smaller file whole."""
@@ -88,6 +90,8 @@ class Wish(NamedTuple):
     may_be_there: bool = False
     etag: str | None = None
     last_modified: str | None = None
+    put: tuple[str, str] | None = None
+    """A signed URL to send it to, a secret, instead of a target; and what messages call that."""
 
 
 def new_file(wish: Wish) -> NewFile:
@@ -99,8 +103,10 @@ def new_file(wish: Wish) -> NewFile:
 class _Sink:
     """Where the bytes of one file go: into a file, or behind those of the ones before."""
 
-    def __init__(self, wish: Wish, kept: bytearray) -> None:
-        self._kept, self._before = kept, len(kept)
+    def __init__(self, wish: Wish, kept: bytearray, send: Callable[[memoryview], int]) -> None:
+        self._send = None if wish.put is None else send
+        self._kept = kept if self._send is None else bytearray()
+        self._before = len(self._kept)
         self._file = None if wish.target is None else new_file(wish)
 
     def write(self, data: memoryview) -> None:
@@ -111,11 +117,14 @@ class _Sink:
 
     def publish(self) -> int:
         """When it was written; 0 where it is no file."""
+        if self._send is not None:
+            return self._send(memoryview(self._kept))
         return 0 if self._file is None else self._file.publish()[1]
 
     def drop(self) -> None:
         """It is not to be."""
-        del self._kept[self._before :]
+        if self._send is None:
+            del self._kept[self._before :]
 
     def close(self) -> None:
         if self._file is not None:
@@ -125,8 +134,9 @@ class _Sink:
 class SmallFiles:
     """Fetches files one after the other, in as many threads as call."""
 
-    def __init__(self, lend: Lend) -> None:
+    def __init__(self, lend: Lend, uploaders: Uploaders | None = None) -> None:
         self._lend = lend
+        self._uploads = SmallPuts(uploaders or Uploaders())
         self._buffers = threading.local()
 
     def fetch(
@@ -136,12 +146,14 @@ class SmallFiles:
         wishes: Sequence[Wish],
         pace: float,
         kept: bytearray,
+        ca: str | None = None,
     ) -> list[Outcome]:
         """An outcome for each of ``wishes``, which are of one origin; in their order.
 
         ``source`` is what each is asked with. A request begins ``pace`` seconds after the one
         before, at least. The bytes of files without a target are appended to ``kept``. Where the
-        origin wants fewer requests, or cannot be reached, the rest is not asked for.
+        origin wants fewer requests, or cannot be reached, the rest is not asked for. Where files
+        are to be sent, ``ca`` are the certificates (PEM) to trust.
         """
         outcomes: list[Outcome] = []
         with self._lend(source.access, source.timeout, ticket) as request:
@@ -149,7 +161,7 @@ class SmallFiles:
                 if request is None or request.origin.aborted or len(kept) > MOST_KEPT:
                     break
                 began = time.monotonic()
-                outcome = self._one(request, source.timeout, wish, kept)
+                outcome = self._one(request, source.timeout, wish, kept, ca)
                 outcomes.append(outcome)
                 if outcome[0] == FAILED and _ends_all(outcome[1], outcome[3]):
                     break
@@ -157,9 +169,11 @@ class SmallFiles:
                     time.sleep(max(0.0, began + pace - time.monotonic()))
         return outcomes + [(UNASKED,)] * (len(wishes) - len(outcomes))
 
-    def _one(self, request: Request, timeout: float, wish: Wish, kept: bytearray) -> Outcome:
+    def _one(
+        self, request: Request, timeout: float, wish: Wish, kept: bytearray, ca: str | None
+    ) -> Outcome:
         try:
-            return self._fetch(request, timeout, wish, kept)
+            return self._fetch(request, timeout, wish, kept, ca)
         except OriginFailure as error:
             failure = error.failure
             return (FAILED, failure.kind, failure.message, failure.status, failure.retry_after)
@@ -168,7 +182,9 @@ class SmallFiles:
         except Exception as error:  # a bug ends this file, and not the others
             return (FAILED, "wrong", f"unexpected {type(error).__name__}: {error}", 0, None)
 
-    def _fetch(self, request: Request, timeout: float, wish: Wish, kept: bytearray) -> Outcome:
+    def _fetch(
+        self, request: Request, timeout: float, wish: Wish, kept: bytearray, ca: str | None
+    ) -> Outcome:
         began = time.monotonic()
         buffer = self._buffer()
         known = _conditions(wish)
@@ -183,14 +199,23 @@ class SmallFiles:
             return (LARGE, remote.size)
         proof = _proof(wish, remote)
         digest = new_hash_of(proof.checksum.algorithm, remote.size or 0) if proof else None
-        sink = _Sink(wish, kept)
+
+        def send(data: memoryview) -> int:
+            assert wish.put is not None
+            is_new = not wish.overwrite and wish.stamp is None
+            kind = remote.media_type or ""
+            return self._uploads.send(
+                wish.put, data, kind, is_new, wish.may_be_there, timeout, ca, request.origin
+            )
+
+        sink = _Sink(wish, kept, send)
         try:
             for piece in _pieces(request, remote, timeout, buffer, got):
                 if digest is not None:
                     digest.update(piece)
                 sink.write(piece)
             if proof is not None:
-                _verify(proof, digest, wish.target or remote.name)
+                _verify(proof, digest, wish.target or (wish.put[1] if wish.put else remote.name))
             written = sink.publish()
         except BaseException:
             sink.drop()

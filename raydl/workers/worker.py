@@ -22,7 +22,7 @@ from raydl.model.failure import Failure
 from raydl.model.remote import Access, Source
 from raydl.origin import Origin
 from raydl.workers.nodefiles import NodeFiles
-from raydl.workers.puts import Puts
+from raydl.workers.puts import Puts, Uploaders
 from raydl.workers.sharedfiles import SharedFiles
 from raydl.workers.shelves import Shelves
 from raydl.workers.smallfiles import Outcome, SmallFiles, Wish
@@ -139,9 +139,10 @@ class NodeWorker:
     def __init__(self, copy: bool) -> None:
         self._worker = Worker()
         self._files = NodeFiles(get_object, bring)
-        self._puts = Puts(get_objects)
+        uploaders = Uploaders()
+        self._puts = Puts(get_objects, uploaders)
         self._shared = SharedFiles(get_object)
-        self._small = SmallFiles(self._worker.lent)
+        self._small = SmallFiles(self._worker.lent, uploaders)
         self._shelves = Shelves(get_object)
         self._copy = copy
         self._monitor = os.environ.get("_RAYDL_MONITOR")
@@ -175,11 +176,13 @@ class NodeWorker:
         ticket: int,
         wishes: list[tuple[Any, ...]],
         pace: float,
+        put_ca: str | None,
     ) -> tuple[list[Outcome], Any]:
         """Fetch small files: see ``SmallFiles.fetch``. What became of them, and their bytes."""
         kept = bytearray()
         files = [Wish(*wish) for wish in wishes]
-        outcomes = self._small.fetch(Source.unpack(source, ca), ticket, files, pace, kept)
+        asked = Source.unpack(source, ca)
+        outcomes = self._small.fetch(asked, ticket, files, pace, kept, put_ca)
         return outcomes, self._sent(memoryview(kept)) if kept else None
 
     def _sent(self, data: memoryview) -> Any:

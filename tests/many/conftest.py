@@ -7,6 +7,7 @@ import random
 import pytest
 
 from raydl.workers.smallfiles import FIRST, LARGEST
+from tests.landing.conftest import s3_server, service  # noqa: F401 - fixtures here, too
 from tests.many.hub import NAME, SHA
 
 COUNT = 60

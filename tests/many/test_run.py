@@ -366,7 +366,6 @@ def test_only_one_run_in_a_directory(library, tmp_path):
     ("options", "what"),
     [
         ({"checksum": "md5:" + "0" * 32}, "--checksum is for one file"),
-        ({"output_dir": "s3://b/p"}, "bucket"),
     ],
 )
 def test_what_is_for_one_file(library, tmp_path, options, what):

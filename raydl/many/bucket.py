@@ -1,0 +1,185 @@
+"""Many files into a bucket: whoever fetched a small one sends it there.
+
+What is there is asked of the bucket, what came is known by a ledger in this user's state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+from raydl.download.download import run
+from raydl.landing import s3
+from raydl.landing.s3 import Found as There
+from raydl.landing.s3 import Place as Address
+from raydl.landing.unfinished import state_path
+from raydl.many.account import Account
+from raydl.many.hands import Hand
+from raydl.many.host import Task
+from raydl.many.landing import Came, Here, Lost, Post, Saved, in_the_way
+from raydl.many.large import Job, brought_by
+from raydl.model.digests import GIT
+from raydl.model.errors import RaydlError, UsageError
+from raydl.output.shelf import Shelf
+from raydl.settings.options import Options
+from raydl.workers.protocol import Payload
+from raydl.workers.smallfiles import Brought, Wish
+from raydl.workers.smallputs import mark_of
+
+HEADS_AT_ONCE = 16
+
+
+class Bucket(Here):
+    """The destination: ``s3://bucket/prefix``."""
+
+    def __init__(
+        self, where: str, options: Options, if_changed: bool, account: Account, post: Post
+    ) -> None:
+        address = Address.parse(where.rstrip("/") + "/", "-")
+        self._prefix = address.key.removesuffix("-")
+        place = Address(address.bucket, self._prefix)
+        self._bucket = s3.connect(place, options.timeout)
+        self.put_ca = s3.certificates()
+        self._is_new = self._bucket.is_empty()
+        self._post, self._looks = post, 0
+        self._threads = ThreadPoolExecutor(HEADS_AT_ONCE, "raydl-head")
+        state = state_path("files", place, self._bucket.endpoint)
+        shelf = Shelf(state, options.overwrite, options.skip_existing)
+        super().__init__(state, options, if_changed, account, post, shelf=shelf)
+
+    def _at(self, task: Task) -> s3.Bucket:
+        return self._bucket.at(self._prefix + task.path)
+
+    @property
+    def sorting(self) -> int:  # type: ignore[override]
+        """See ``Landing``."""
+        return self._looks
+
+    def sort(self, tasks: list[Task], wanted: Callable[[list[Task]], None]) -> None:
+        """See ``Landing``."""
+        if self._is_new:
+            self._want(tasks, [None] * len(tasks), wanted)
+            return
+        self._looks += len(tasks)
+        heads = [self._threads.submit(self._head, task) for task in tasks]
+
+        def look() -> None:
+            found = [head.result() for head in heads]
+            self._post(lambda: looked(found))
+
+        def looked(found: list[There | RaydlError | None]) -> None:
+            self._looks -= len(tasks)
+            self._want(tasks, found, wanted)
+
+        self._saver.submit(look)
+
+    def _head(self, task: Task) -> There | RaydlError | None:
+        try:
+            return self._at(task).head()
+        except RaydlError as error:
+            return error
+
+    def _want(
+        self,
+        tasks: list[Task],
+        found: list[Any],
+        wanted: Callable[[list[Task]], None],
+    ) -> None:
+        lacking = [t for t, there in zip(tasks, found, strict=True) if self._lacks(t, there)]
+        if lacking:
+            self._shelf.begin(task.key for task in lacking)
+            wanted(lacking)
+
+    def _lacks(self, task: Task, there: There | RaydlError | None) -> bool:
+        if isinstance(there, RaydlError):
+            self._account.failed(task, there)
+            return False
+        if there is None:
+            return True
+        stamp = there.size, mark_of(there.etag)
+        return self._is_wanted(task, self._shelf.judge(task.place, stamp))
+
+    def _name(self, task: Task) -> str:
+        return str(self._at(task).place)
+
+    def writes(self, hand: Hand) -> bool:  # noqa: ARG002 - as others need it
+        """See ``Landing``: who sends it, but that is to be looked at."""
+        return False
+
+    def wish(self, task: Task, hand: Hand) -> Wish:  # noqa: ARG002
+        """See ``Landing``."""
+        options, at = self._options, self._at(task)
+        put = at.sign_put(), str(at.place)
+        return task.wish(None, options.origin_digest, options.overwrite, put)
+
+    @property
+    def has_room(self) -> bool:
+        """See ``Landing``: no bytes come here."""
+        return True
+
+    def save(
+        self,
+        payload: Payload | None,
+        came: Came,
+        node: str,
+        saved: Saved,
+        lost: Lost,  # noqa: ARG002
+    ) -> None:
+        """See ``Landing``."""
+        if payload is not None:
+            payload.release()
+        for task, brought in came:
+            if brought.written > 0:
+                saved(task, brought, node, None)
+            else:
+                self._looks += 1
+                self._threads.submit(self._compare, task, brought, node, saved)
+
+    def _compare(self, task: Task, brought: Brought, node: str, saved: Saved) -> None:
+        """See whether what is there is what was sent."""
+        there = self._head(task)
+
+        def told() -> None:
+            self._looks -= 1
+            mark = -brought.written
+            if isinstance(there, There) and (there.size, mark_of(there.etag)) == (
+                brought.size,
+                mark,
+            ):
+                saved(task, brought._replace(written=mark), node, None)
+            else:
+                error = there if isinstance(there, RaydlError) else None
+                saved(task, None, node, error or in_the_way(self._name(task)))
+
+        self._post(told)
+
+    def fetch_large(self, job: Job, options: Options) -> Brought:
+        """See ``Landing``."""
+        at, digest = self._at(job.task), job.task.item.digest
+        if digest is not None and digest.algorithm == GIT:
+            raise UsageError(f"{job.task.path} is too large for an id of git in a bucket")
+        options = replace(
+            options,
+            skip_existing=False,
+            checksum=digest,
+            overwrite=options.overwrite or job.task.stamp is not None,
+        )
+        report = run(job.task.item.url, str(at.place), options, job.heard, job.control)
+        there = at.head()
+        mark = 0 if there is None else mark_of(there.etag)
+        return brought_by(report)._replace(written=mark)
+
+    def is_there(self, task: Task) -> bool:  # noqa: ARG002 - as others need it
+        """See ``Landing``: what is in the way is what it is."""
+        return False
+
+    def is_over(self, now: float) -> bool:
+        """See ``Landing``."""
+        return not self._looks and super().is_over(now)
+
+    def close(self) -> None:
+        """See ``Landing``."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        super().close()

@@ -1,0 +1,85 @@
+"""A small file is sent to a bucket, by who fetched it. Shipped to the nodes by value."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+from typing import Protocol
+
+from raydl.model import backoff
+from raydl.model.errors import OutputError, TargetError
+from raydl.model.failure import Failure
+from raydl.workers.puts import Uploaders
+
+MOST_TRIES = 5
+
+BUSY = ("SlowDown", "TooManyRequests", "RequestLimitExceeded", "RequestTimeout", "BadDigest")
+"""Refusals that another try may not get."""
+
+
+class Stoppable(Protocol):
+    """A connection that another thread may have ended."""
+
+    @property
+    def aborted(self) -> bool:
+        """Whether one did."""
+
+
+def mark_of(etag: str) -> int:
+    """A number that stands for an object's ETag."""
+    digest = hashlib.blake2b(etag.strip('"').encode(), digest_size=8).digest()
+    return (int.from_bytes(digest, "big") >> 1) or 1
+
+
+class SmallPuts:
+    """Sends files, in as many threads as call."""
+
+    def __init__(self, uploaders: Uploaders) -> None:
+        self._uploaders = uploaders
+
+    def send(
+        self,
+        put: tuple[str, str],
+        data: memoryview,
+        media_type: str,
+        only_new: bool,
+        may_be_there: bool,
+        timeout: float,
+        ca: str | None,
+        origin: Stoppable,
+    ) -> int:
+        """PUT the bytes to a signed URL; returns the mark of the object's ETag.
+
+        It is negative where that is not certain: a try had no answer, or an earlier run was killed
+        (``may_be_there``), and something was found there. Raises OutputError, TargetError.
+        """
+        url, name = put
+        md5 = hashlib.md5(data, usedforsecurity=False)
+        headers = {"Content-MD5": base64.b64encode(md5.digest()).decode()}
+        if media_type:
+            headers["Content-Type"] = media_type
+        if only_new:
+            headers["If-None-Match"] = "*"
+        rests, is_uncertain = self._uploaders.rests, may_be_there
+        tries = 0
+        while True:
+            tries += 1
+            with self._uploaders.lent(ca, rests) as uploader:
+                receipt = uploader.put(url, headers, [data], timeout)
+            if receipt.failure is None:
+                return mark_of(receipt.etag)
+            failure = receipt.failure
+            if failure.status == 412:
+                if is_uncertain:
+                    return -mark_of(md5.hexdigest())
+                raise TargetError(f"{name} exists already", "--overwrite replaces it")
+            is_uncertain = is_uncertain or failure.kind != "status"
+            if tries == MOST_TRIES or not _may_help(failure, receipt.code) or origin.aborted:
+                hint = "see the bucket's policy" if failure.status == 403 else ""
+                raise OutputError(f"cannot write {name}: {failure.message}", hint)
+            time.sleep(backoff.delay(tries, failure.retry_after))
+
+
+def _may_help(failure: Failure, code: str) -> bool:
+    return failure.kind != "cancelled" and (code in BUSY or failure.retryable)

@@ -1,0 +1,127 @@
+"""Many files into a bucket of moto's, by this machine and by nodes."""
+
+import random
+
+import pytest
+
+import raydl
+from raydl.many.bucket import Bucket
+from raydl.model.errors import OutputError, UsageError
+from raydl.workers.smallfiles import LARGEST
+from tests.landing.service import refuse, reset_after
+from tests.many.conftest import COUNT
+from tests.many.test_run import failures, only
+from tests.scripted import status
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+
+@pytest.fixture(autouse=True)
+def own_state(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+def fetch(library, bucket, items=None, **options):
+    items = [library.url(path) for path in library.files] if items is None else items
+    where = f"s3://{bucket.bucket}/some/prefix"
+    return raydl.fetch_many(items, where, progress="none", **{"address": "none", **options})
+
+
+def there(bucket):
+    answer = bucket.client.list_objects_v2(Bucket=bucket.bucket)
+    return {
+        each["Key"]: bucket.client.get_object(Bucket=bucket.bucket, Key=each["Key"])["Body"].read()
+        for each in answer.get("Contents", ())
+    }
+
+
+def wanted(library):
+    return {f"some/prefix{path}": data for path, data in library.files.items()}
+
+
+def is_put(name):
+    return lambda call: call.method == "PUT" and call.path.partition("?")[0].endswith(f"/{name}")
+
+
+def test_all_come_and_the_next_time_nothing_is_asked(library, service):
+    library.files["/large"] = random.Random(3).randbytes(LARGEST + 1)
+    library.files["/empty"] = b""
+    report = fetch(library, service)
+    assert list(report) == []
+    assert report.done == COUNT + 3
+    assert there(service) == wanted(library)
+    asked = len(library.requests)
+    assert fetch(library, service).skipped == COUNT + 3
+    assert len(library.requests) == asked
+
+
+def test_what_is_gone_comes_again_and_what_is_changed_stays(library, service):
+    fetch(library, service)
+    service.client.delete_object(Bucket=service.bucket, Key="some/prefix/003")
+    service.client.put_object(Bucket=service.bucket, Key="some/prefix/004", Body=b"mine")
+    report = fetch(library, service)
+    assert (report.done, report.failed) == (1, 1)
+    assert "exists already" in failures(report)["004"][1]
+    assert there(service) == {**wanted(library), "some/prefix/004": b"mine"}
+    assert fetch(library, service, overwrite=True).failed == 0
+    assert there(service) == wanted(library)
+
+
+def test_failures_say_no_secret(library, service):
+    library.on(status(404), None, only("/007"))
+    service.on(refuse(403, "AccessDenied"), is_put("008"), None)
+    report = fetch(library, service)
+    found = failures(report)
+    assert set(found) == {"007", "008"}
+    assert "cannot write s3://" in found["008"][1]
+    assert "Signature" not in str(found)
+    assert "AKID" not in str(found)
+
+
+def test_a_busy_bucket_and_one_that_breaks_off(library, service):
+    service.on(refuse(503, "SlowDown"), is_put("001"), 2)
+    service.on(reset_after, is_put("002"), 1)
+    assert list(fetch(library, service)) == []
+    assert there(service) == wanted(library)
+
+
+def test_what_somebody_else_puts_there_meanwhile_stays(library, service):
+    def race(handler, call):
+        service.client.put_object(Bucket=service.bucket, Key="some/prefix/005", Body=b"theirs")
+        return False
+
+    service.on(race, is_put("005"), 1)
+    report = fetch(library, service)
+    assert set(failures(report)) == {"005"}
+    assert there(service)["some/prefix/005"] == b"theirs"
+
+
+def test_what_a_killed_run_sent_is_known(library, service, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Bucket, "note", lambda *_: None)
+        fetch(library, service)
+    report = fetch(library, service)
+    assert (report.done, report.failed) == (COUNT + 1, 0)
+    assert fetch(library, service).skipped == COUNT + 1
+
+
+def test_if_changed(library, service):
+    fetch(library, service)
+    library.files["/005"] = b"new"
+    library.headers["ETag"] = '"v2"'
+    assert fetch(library, service, if_changed=True).failed == 0
+    assert there(service) == wanted(library)
+
+
+def test_no_such_bucket(library, service):
+    service.bucket = "nobody-has-it"
+    with pytest.raises((OutputError, UsageError), match="NoSuchBucket"):
+        fetch(library, service)
+
+
+@pytest.mark.cluster
+def test_nodes_send_themselves(library, service, warm_nodes):
+    report = fetch(library, service, address=warm_nodes.address, fetch_here=False)
+    assert list(report) == []
+    assert there(service) == wanted(library)
+    assert report.nodes
