@@ -1,7 +1,7 @@
 """Many files: raydl beside aria2c -j16 with the same list, in alternation.
 
-    python benchmarks/many.py loopback delayed       on this machine, without a cluster
-    sudo python benchmarks/many.py fleet mixed       on four hosts, as in fleet.py
+    python benchmarks/many.py loopback delayed broken    on this machine, without a cluster
+    sudo python benchmarks/many.py fleet mixed           on four hosts, as in fleet.py
     [--rounds 3] [--save]
 
 Each run is a new process, its start included, into an empty folder; every file is compared. raydl's
@@ -14,13 +14,16 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
+import json
 import os
 import resource
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -160,8 +163,82 @@ def mixed(rounds: int) -> Figures:
     return figures
 
 
+BROKEN = """
+daemon off; pid {folder}/pid; error_log {folder}/error; worker_processes 2;
+events {{ worker_connections 4096; }}
+http {{
+ access_log off; keepalive_requests 100000; client_body_temp_path {folder}/b;
+ proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u;
+ scgi_temp_path {folder}/s;
+ server {{
+  listen 127.0.0.1:{port}; root {folder}/www;
+  location ~ /(f|wrong)[0-9]+$ {{ rewrite ^ /one break; }}
+  location ~ /reset[0-9]+$ {{ return 444; }}
+  location ~ /slow[0-9]+$ {{ proxy_pass http://127.0.0.1:{hole}; }}
+ }}
+}}
+"""
+
+
+def broken(rounds: int) -> Figures:
+    """100,000 files of 1 KiB, of which 1,000 are missing, reset, silent or wrong; --timeout 2."""
+    kinds = ("missing", "reset", "slow", "wrong")
+    names = [f"{kinds[n // 100 % 4]}{n}" if n % 100 == 0 else f"f{n}" for n in range(100_000)]
+    figures: Figures = {}
+    with tempfile.TemporaryDirectory(prefix="raydl-many", dir="/dev/shm") as temp:
+        folder = Path(temp)
+        (folder / "www").mkdir()
+        (folder / "www" / "one").write_bytes(os.urandom(KIB))
+        with socket.socket() as hole, socket.socket() as free:  # the first one never answers
+            hole.bind(("127.0.0.1", 0))
+            hole.listen(4096)
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+            free.close()
+            config = BROKEN.format(folder=folder, port=port, hole=hole.getsockname()[1])
+            (folder / "conf").write_text(config)
+            lines = (
+                f"http://127.0.0.1:{port}/{name}"
+                + ("\t\tmd5:" + "0" * 32 if name.startswith("wrong") else "")
+                for name in names
+            )
+            (folder / "list").write_text("\n".join(lines))
+            user = ["-g", "user root;"] if os.geteuid() == 0 else []
+            command = ["nginx", "-c", str(folder / "conf"), "-e", str(folder / "error"), *user]
+            with subprocess.Popen(command) as process:
+                try:
+                    for _ in range(rounds):
+                        note(figures, **one_broken(folder))
+                finally:
+                    process.terminate()
+    return figures
+
+
+def one_broken(folder: Path) -> dict[str, float]:
+    """A run, which must fail for what is broken, and for nothing else."""
+    out, report = folder / "out", folder / "report.jsonl"
+    command = [
+        *RAYDL, str(folder / "list"), "--output-dir", str(out), "--report", str(report),
+        "--timeout", "2", "--retries", "1", "--address", "none",
+    ]  # fmt: skip
+    began = time.monotonic()
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        _, _, usage = os.wait4(process.pid, 0)
+    seconds = time.monotonic() - began
+    failed = Counter(
+        line["path"].rstrip("0123456789")
+        for line in map(json.loads, report.open())
+        if line["state"] == "failed"
+    )
+    there = sum(1 for path in out.iterdir() if path.name.startswith("f"))
+    if set(failed.values()) != {250} or len(failed) != 4 or there != 99_000:
+        sys.exit(f"{there} files are there, and failed are {dict(failed)}")
+    shutil.rmtree(out)
+    return {"seconds": seconds, "MiB": usage.ru_maxrss / KIB}
+
+
 CASES: dict[str, Callable[[int], Figures]] = {
-    case.__name__: case for case in (loopback, delayed, fleet, mixed)
+    case.__name__: case for case in (loopback, delayed, broken, fleet, mixed)
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from raydl.model.errors import UsageError
@@ -13,6 +14,9 @@ SCHEMES = ("http", "https")
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 """RFC 3986, section 3.1. What has another form may be a password."""
+
+_HARMLESS = re.compile(r"https?://[\w.:-]+/[^@?#]*")
+"""Nothing in it may be a secret: most URLs of a long list."""
 
 _EXAMPLE = "write https://host/path"
 
@@ -59,6 +63,7 @@ def _problem(url: str) -> str:
     return "" if port_fits else "its port is no number from 1 to 65535"
 
 
+@lru_cache(1024)
 def is_host(name: str) -> bool:
     """Whether this can be a host: an address, or labels that DNS can have."""
     if ":" in name:
@@ -87,6 +92,8 @@ def _shown(url: str) -> str:
 
 def redact(url: str) -> str:
     """The URL without user, password, query and fragment: all that may hold a secret."""
+    if _HARMLESS.fullmatch(url):
+        return url
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -52,6 +52,8 @@ _SCHEMES = (
 def without_signature(query: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """The parameters of ``query`` that name the file: those of no scheme that is there whole."""
     pairs = list(query)
+    if not pairs:
+        return pairs
     count = Counter(name.lower() for name, _ in pairs)
     signing: set[str] = set()
     for scheme in _SCHEMES:
