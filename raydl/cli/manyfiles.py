@@ -64,11 +64,7 @@ def fetch_many(
         print(json.dumps(report.to_dict()))
     if report.failed:
         raise FilesFailedError.of(report, "" if report_to else "; --report names them")
-    if missing := {node: why for node, why in report.copies.items() if why}:
-        each = "; ".join(f"{node}: {why}" for node, why in missing.items())
-        incomplete = IncompleteError(
-            f"{len(missing)} of {len(report.copies)} nodes do not have all files: {each}",
-            "the same command goes on with just these",
-        )
+    if report.lacking:
+        incomplete = IncompleteError(report.lacking, "the same command goes on with just these")
         incomplete.report = report
         raise incomplete

@@ -9,11 +9,12 @@ import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from raydl.output.shelf import Place
 from raydl.workers.actor import ActorTeam
 from raydl.workers.nodefiles import Answer
+from raydl.workers.shelves import Copy as Shelved
 
 PAGE_FILES, PAGE_BYTES = 200, 16 << 20
 """What a node that is behind catches up with at once."""
@@ -27,11 +28,12 @@ class Row(NamedTuple):
     etag: str | None
     last_modified: str | None
     digest: str
+    is_new: bool
 
     @property
-    def copy(self) -> tuple[Any, ...]:
-        """As ``Shelves.put`` takes it."""
-        return tuple(self.place), self.size, self.etag, self.last_modified, self.digest
+    def copy(self) -> Shelved:
+        """As nodes take it."""
+        return Shelved(tuple(self.place), *self[1:])
 
 
 class Roll:
@@ -86,10 +88,20 @@ class Copy:
     problem: str = ""
     hint: str = ""
     is_catching_up: bool = False
+    stalls: int = 0
+    """How often in turn it could take nothing of a page."""
+    catch_up_at: float = 0.0
     is_linked: bool = False
     reopen_at: float = math.inf
+    losses: int = 0
     calls: dict[object, float] = field(default_factory=dict)
     """When each call began that its worker has not answered."""
+    answered_at: float = 0.0
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it takes files."""
+        return self.phase is Phase.READY
 
     def came(self, start: int, stop: int) -> None:
         """It has what the roll has from ``start`` to ``stop``."""
@@ -98,22 +110,50 @@ class Copy:
 
     def lose(self, reason: str, now: float) -> None:
         """Its worker is gone."""
-        self.phase, self.problem, self.since = Phase.LOST, reason, now
+        if self.is_ready or not self.losses:
+            self.since = now
+        self.phase, self.problem = Phase.LOST, reason
+        self.losses += 1
+        self.forget_worker()
+
+    def begin(self, team: ActorTeam, now: float) -> None:
+        """It has this worker, of which nothing is known yet."""
+        if self.phase is not Phase.OPENING:
+            self.since = now
+        self.forget_worker()
+        self.phase, self.team, self.at, self.is_linked = Phase.OPENING, team, 0, False
+        self.answered_at = now
+
+    def forget_worker(self) -> None:
+        """What was under way there means nothing any more."""
         self.team, self.is_catching_up, self.reopen_at = None, False, math.inf
         self.calls.clear()
+
+    def oldest(self, now: float) -> float:
+        """Seconds that it has not answered its oldest call."""
+        return now - min(self.calls.values(), default=now)
+
+    def silent(self, now: float) -> float:
+        """Seconds that it has answered none of its calls."""
+        return min(self.oldest(now), now - self.answered_at)
 
 
 class Group:
     """Calls to several nodes for one thing; ``done`` gets the answer of each that gave one.
 
-    Who is lost gives none, and who is late neither, once another has answered.
+    Who is lost gives none, and who is late neither, once another has answered, or where none
+    ``must`` answer.
     """
 
     def __init__(
-        self, copies: Iterable[Copy], due: float, done: Callable[[dict[Copy, Answer]], None]
+        self,
+        copies: Iterable[Copy],
+        due: float,
+        done: Callable[[dict[Copy, Answer]], None],
+        must: bool = True,
     ) -> None:
         self.awaited = set(copies)
-        self.due = due
+        self._due, self._must = due, must
         self._answers: dict[Copy, Answer] = {}
         self._done = done
 
@@ -125,7 +165,8 @@ class Group:
 
     def end_if_over(self, now: float) -> bool:
         """Whether it is over; if so, tell."""
-        if self.awaited and not (self._answers and now >= self.due):
+        is_late = now >= self._due and (self._answers or not self._must)
+        if self.awaited and not is_late:
             return False
         self._done(self._answers)
         return True

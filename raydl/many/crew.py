@@ -17,8 +17,8 @@ from raydl.many.hands import Hand, HereHand, NodeHand
 from raydl.many.host import Host, Task
 from raydl.many.hosts import Hosts
 from raydl.many.intake import Intake
-from raydl.many.landing import Landing
-from raydl.many.large import LargeFiles
+from raydl.many.landing import Landing, is_of_the_disk
+from raydl.many.large import Job, LargeFiles
 from raydl.many.tempo import MOST_OF_NODE
 from raydl.model import backoff
 from raydl.model.control import Control
@@ -47,6 +47,9 @@ MOST_LOSSES = 20
 LONGEST_SECONDS = 120.0
 """A file that one lane fetches takes no longer: it has 16 MiB at most."""
 
+STUCK_SECONDS = 60.0
+"""A node that has not let go of a batch so long after it was cut off has a disk that hangs."""
+
 OVERDUE_SECONDS = 5.0
 """A batch that takes so much longer than it should is given up where other files wait in it."""
 
@@ -71,7 +74,9 @@ class Flight:
     hand: Hand
     tasks: list[Task]
     began: float
-    is_given_up: bool = False
+    is_written: bool
+    """Whether the hand puts the files where they belong itself."""
+    given_up_at: float | None = None
 
 
 class Crew:
@@ -184,6 +189,7 @@ class Crew:
     def _joined(self, team: ActorTeam) -> None:
         labels = self._options.fetch_nodes
         is_here = isinstance(self._hands.get(team.node), HereHand)
+        is_here = is_here or (team.node == HERE and not self._options.fetch_here)
         if not is_here and all(team.labels.get(key) == value for key, value in labels):
             self._drop(team.node)
             self._hands[team.node] = NodeHand(team, self._landing.put_ca)
@@ -257,13 +263,15 @@ class Crew:
         return min(able, key=lambda hand: hand.flying, default=None)
 
     def _start(self, host: Host, hand: Hand, now: float) -> None:
-        flight = Flight(next(tickets), host, hand, host.batch(hand.seconds), now)
+        tasks = host.batch(hand.seconds)
+        wishes = [self._landing.wish(task, hand) for task in tasks]
+        is_written = any(wish.target or wish.put for wish in wishes)
+        flight = Flight(next(tickets), host, hand, tasks, now, is_written)
         self._flights[flight.ticket] = flight
         host.flying += 1
         hand.flying += 1
-        wishes = [self._landing.wish(task, hand) for task in flight.tasks]
 
-        def done(outcomes: list[Outcome], payload: Payload | None) -> None:
+        def done(outcomes: list[Outcome] | None, payload: Payload | None) -> None:
             self._desk.post(lambda: self._fetched(flight, outcomes, payload))
 
         hand.fetch(flight.ticket, host.source, wishes, host.tempo.pace, done)
@@ -272,12 +280,19 @@ class Crew:
         """Have others go on with what waits behind a file that takes very long; and no small file
         takes for ever."""
         longest = max(LONGEST_SECONDS, 4 * self._options.timeout)
+        stuck: set[str] = set()
         for flight in self._flights.values():
             usual = len(flight.tasks) * max(flight.host.seconds, flight.host.tempo.pace)
             limit = OVERDUE_SECONDS + 10 * usual if len(flight.tasks) > 1 else longest
-            if not flight.is_given_up and now - flight.began > limit:
-                flight.is_given_up = True
-                flight.hand.cancel(flight.ticket)
+            if flight.given_up_at is None:
+                if now - flight.began > limit:
+                    flight.given_up_at = now
+                    flight.hand.cancel(flight.ticket)
+            elif now - flight.given_up_at > STUCK_SECONDS and isinstance(flight.hand, NodeHand):
+                stuck.add(flight.hand.node)
+        for node in stuck:
+            self._emit(Notice(f"{node} does not answer: the others go on without it"))
+            self._left(node, "it does not answer")
 
     # --- what came ---
 
@@ -291,6 +306,8 @@ class Crew:
     def _lose(self, flight: Flight) -> None:
         """Its node is gone."""
         if self._land(flight):
+            for task in flight.tasks:
+                task.may_be_there = task.may_be_there or flight.is_written
             self._ask_again(flight.host, flight.tasks, "its node was lost")
 
     def _ask_again(self, host: Host, tasks: list[Task], why: str) -> None:
@@ -302,7 +319,12 @@ class Crew:
             else:
                 host.put_back([task])
 
-    def _fetched(self, flight: Flight, outcomes: list[Outcome], payload: Payload | None) -> None:
+    def _fetched(
+        self, flight: Flight, outcomes: list[Outcome] | None, payload: Payload | None
+    ) -> None:
+        if outcomes is None:
+            self._lose(flight)
+            return
         if not self._land(flight):
             if payload is not None:
                 payload.release()
@@ -326,7 +348,7 @@ class Crew:
             elif state == SAME:
                 seconds += host.seconds
                 self._account.skipped(task, task.item.size or 0)
-                self._landing.forget(task)
+                self._landing.same(task)
             elif state == LARGE:
                 self._large.add(task, self._directory / task.path)
             else:
@@ -357,7 +379,8 @@ class Crew:
 
     def _fail(self, task: Task, error: RaydlError) -> None:
         self._account.failed(task, error)
-        self._landing.forget(task)
+        if not task.may_be_there:  # else the next run has to know that
+            self._landing.forget(task)
 
     def _failed(self, flight: Flight, task: Task, rest: list[object], now: float) -> None:
         host, kind = flight.host, rest[0]
@@ -409,13 +432,15 @@ class Crew:
 
     def _must_go_on(self, error: RaydlError) -> None:
         """Raise ``error`` where every other file would fail by it, too."""
-        if isinstance(error, OutputError) and any(
-            words in error.message for words in ("the disk is full", "quota", "read-only")
-        ):
+        if isinstance(error, OutputError) and is_of_the_disk(error.message):
             raise error
 
-    def _large_ended(self, task: Task, brought: Brought | None, error: RaydlError | None) -> None:
-        self._saved(task, brought, "", error)
+    def _large_ended(self, job: Job, brought: Brought | None, error: RaydlError | None) -> None:
+        if brought is not None and job.was_there:
+            self._account.skipped(job.task, brought.size)
+            self._landing.note(job.task, brought)
+        else:
+            self._saved(job.task, brought, "", error)
 
 
 def _nothing() -> None:

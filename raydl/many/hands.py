@@ -11,13 +11,14 @@ from typing import Protocol
 from raydl.model.remote import Source
 from raydl.workers.actor import ActorTeam
 from raydl.workers.protocol import HERE, Payload
-from raydl.workers.smallfiles import UNASKED, Outcome, SmallFiles, Wish
+from raydl.workers.smallfiles import Outcome, SmallFiles, Wish
 from raydl.workers.worker import Worker
 
 CLOSE_SECONDS = 0.5
 
-Done = Callable[[list[Outcome], "Payload | None"], None]
-"""Gets what became of each file, and the bytes of those without a target; from any thread."""
+Done = Callable[["list[Outcome] | None", "Payload | None"], None]
+"""Gets what became of each file, None where that is lost, and the bytes of those without a
+target; from any thread."""
 
 
 class Hand(Protocol):
@@ -101,11 +102,8 @@ class NodeHand:
     ) -> None:
         """With one call."""
 
-        def answered(outcomes: list[Outcome] | None, payload: Payload | None) -> None:
-            done([(UNASKED,)] * len(wishes) if outcomes is None else outcomes, payload)
-
         plain = [tuple(wish) for wish in wishes]
-        self.team.small(ticket, source, plain, pace, self._put_ca, answered)
+        self.team.small(ticket, source, plain, pace, self._put_ca, done)
 
     def cancel(self, ticket: int) -> None:
         """Cut that batch off."""

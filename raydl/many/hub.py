@@ -117,6 +117,8 @@ def look(name: str, include: Sequence[str] = (), exclude: Sequence[str] = ()) ->
     if not files:
         what = f"{name} has no such file" if info.siblings else f"{name} is empty"
         raise UsageError(what, "its patterns, or its path, fit none")
+    if not re.fullmatch(r"[0-9a-f]{40}", str(info.sha)):
+        raise HttpError("the hub's listing has no commit")
     return Listing(repository, info.sha, tuple(files))
 
 

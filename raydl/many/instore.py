@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar, NamedTuple
 
 from raydl.cluster.address import choose
@@ -80,7 +80,8 @@ class InStore:
 
     is_for_nodes = True
     put_ca: str | None = None
-    sorting = arrivals = 0
+    sorting = 0
+    arrivals: Sequence[str] = ()
     missing: ClassVar[dict[str, str]] = {}
 
     def __init__(self, desk: Desk, options: Options, emit: Emit, deliveries: Deliveries) -> None:
@@ -157,6 +158,9 @@ class InStore:
 
     def forget(self, task: Task) -> None:
         """Nothing, either."""
+
+    def same(self, task: Task) -> None:
+        """See ``Landing``: nothing is asked for a change."""
 
     def is_there(self, task: Task) -> bool:  # noqa: ARG002 - as others need it
         """See ``Landing``."""

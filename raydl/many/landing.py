@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -50,8 +52,9 @@ class Landing(Protocol):
     put_ca: str | None
     """Certificates (PEM) to trust where files are sent to, where the system's are not meant."""
 
-    arrivals: int
-    """How many nodes with files of their own came so far, and came back."""
+    @property
+    def arrivals(self) -> Sequence[str]:
+        """The nodes with files of their own that came, and came back, one after the other."""
 
     def joined(self, team: ActorTeam) -> None:
         """A node has a worker."""
@@ -93,6 +96,9 @@ class Landing(Protocol):
     def forget(self, task: Task) -> None:
         """It does not come."""
 
+    def same(self, task: Task) -> None:
+        """The origin has no newer one."""
+
     def is_there(self, task: Task) -> bool:
         """Whether another line for the same file brought it."""
 
@@ -115,7 +121,8 @@ class Here:
 
     is_for_nodes = False
     put_ca: str | None = None
-    sorting = arrivals = 0
+    sorting = 0
+    arrivals: Sequence[str] = ()
     missing: ClassVar[dict[str, str]] = {}
 
     def __init__(
@@ -198,6 +205,10 @@ class Here:
         """See ``Landing``."""
         self._shelf.forget(task.key)
 
+    def same(self, task: Task) -> None:
+        """See ``Landing``."""
+        self.forget(task)
+
     def is_there(self, task: Task) -> bool:
         """See ``Landing``."""
         self._save()
@@ -230,6 +241,12 @@ class Here:
     def _save(self) -> None:
         came, self._came = self._came, []
         self._shelf.add(came)
+
+
+def is_of_the_disk(message: str) -> bool:
+    """Whether an OutputError says that no other file can be written, either."""
+    words = ("the disk is full", "quota", "read-only", os.strerror(errno.EIO))
+    return any(each in message for each in words)
 
 
 def in_the_way(path: str) -> TargetError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,8 +20,6 @@ from raydl.workers.smallfiles import Brought
 AT_ONCE = 4
 """They share all lanes; more of them would only end later, each."""
 
-Ended = Callable[[Task, "Brought | None", "RaydlError | None"], None]
-
 
 @dataclass(eq=False)
 class Job:
@@ -33,8 +31,12 @@ class Job:
     control: Control = field(default_factory=Control)
     fetched: int = 0
     arrivals: int = 0
+    was_there: bool = False
+    """Whether nothing had to be fetched."""
     missing: dict[str, str] = field(default_factory=dict)
     """The nodes that do not have it, and why, once it has ended."""
+    late: Sequence[str] = ()
+    """Those that came since it was fetched first."""
 
     def heard(self, event: Event) -> None:
         """Take in what its download tells. Raises WrongAnswerError for another size."""
@@ -45,6 +47,7 @@ class Job:
 
 
 Fetch = Callable[[Job, Options], Brought]
+Ended = Callable[[Job, "Brought | None", "RaydlError | None"], None]
 
 
 def brought_by(report: Report) -> Brought:
@@ -72,7 +75,7 @@ class LargeFiles:
         self,
         options_for: Callable[[str], Options],
         fetch: Fetch,
-        arrivals: Callable[[], int],
+        arrivals: Callable[[], Sequence[str]],
         post: Callable[[Callable[[], None]], None],
         ended: Ended,
     ) -> None:
@@ -113,10 +116,13 @@ class LargeFiles:
 
     def catch_up(self) -> None:
         """Have those again that ended before the last node came: it gets them from the others."""
-        late = [job for job in self._over if job.arrivals < self._arrivals()]
+        now = len(self._arrivals())
+        late = [job for job in self._over if job.arrivals < now]
+        self._over = [job for job in self._over if job.arrivals >= now]
         for job in late:
-            self._over.remove(job)
-            self._waiting.append(Job(job.task, job.path, is_told=True))
+            again = Job(job.task, job.path, is_told=True, missing=job.missing)
+            again.late = self._arrivals()[job.arrivals :]
+            self._waiting.append(again)
         self._go_on()
 
     def hold(self, paused: bool) -> None:
@@ -137,7 +143,7 @@ class LargeFiles:
         while self._waiting and len(self._running) < AT_ONCE:
             job = self._waiting.popleft()
             self._running.add(job)
-            job.arrivals = self._arrivals()
+            job.arrivals = len(self._arrivals())
             if self._is_held:
                 job.control.pause()
             self._threads = [thread for thread in self._threads if thread.is_alive()]
@@ -151,6 +157,7 @@ class LargeFiles:
         try:
             options = self._options_for(job.task.url or job.task.item.url)
             brought = self._fetch(job, replace(options, progress="none", output_dir=None))
+            job.missing = {}
         except IncompleteError as raised:
             if raised.report is None:
                 error = raised
@@ -168,5 +175,7 @@ class LargeFiles:
         if self._arrivals():
             self._over.append(job)
         if not job.is_told:
-            self._ended(job.task, brought, error)
+            self._ended(job, brought, error)
+        elif error is not None:  # those that came since do not have it, whatever became of others
+            job.missing |= dict.fromkeys(job.late, error.message)
         self._go_on()

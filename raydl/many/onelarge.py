@@ -29,6 +29,7 @@ def to_nodes(job: Job, options: Options) -> Brought:
         job.heard,
         job.control,
     )
+    job.was_there = report.skipped
     return brought_by(report)
 
 

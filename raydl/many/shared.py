@@ -24,6 +24,9 @@ from raydl.workers.nodefiles import Answer
 from raydl.workers.protocol import Payload
 from raydl.workers.smallfiles import Wish
 
+STUCK_SECONDS = 90.0
+"""A node that has not brought to the disk what it wrote for so long never will."""
+
 
 @dataclass(eq=False)
 class _Batch:
@@ -46,6 +49,8 @@ class _Writer:
     """A node that sees the directory. ``written`` waits for the sync after the one under way."""
 
     team: ActorTeam
+    synced_at: float = 0.0
+    """When it was asked to bring what is under way to the disk."""
     written: list[_Batch] = field(default_factory=list)
     under_way: list[_Batch] = field(default_factory=list)
 
@@ -66,7 +71,8 @@ class Shared(Here):
         self._post, self._emit, self._directory = post, emit, directory.absolute()
         self._meeting = Meeting(self._directory / f".raydl-{secrets.token_hex(6)}")
         self._writers: dict[str, _Writer] = {}
-        self._looks = 0
+        self._invited: dict[str, str] = {}
+        self._looks, self._now = 0, 0.0
 
     def joined(self, team: ActorTeam) -> None:
         """See whether it sees the directory."""
@@ -74,10 +80,12 @@ class Shared(Here):
         place, key = str(self._meeting.path), secrets.token_hex(8)
         meet = partial(self._met, team, key)
         word = self._meeting.invite(team.node)
+        self._invited[team.node] = key
         team.shared("meet", key, place, place, *word, done=self._posted(meet))
 
     def left(self, node: str, reason: str) -> None:  # noqa: ARG002 - as others need it
         """What it wrote may not be on the disk."""
+        self._invited.pop(node, None)
         self._meeting.leave(node)
         writer = self._writers.pop(node, None)
         for batch in () if writer is None else (*writer.under_way, *writer.written):
@@ -88,6 +96,8 @@ class Shared(Here):
 
     def _met(self, team: ActorTeam, key: str, answer: Answer) -> None:
         problem, _ = answer
+        if self._invited.get(team.node) != key:
+            return  # it was lost meanwhile
         if problem is None and self._meeting.has_come(team.node):
             team.shared("close", key, done=lambda _: None)
             self._writers[team.node] = _Writer(team)
@@ -95,6 +105,7 @@ class Shared(Here):
             what = "does not see this directory: what it fetches passes this machine"
             self._emit(Notice(f"{team.node} {what}"))
         self._meeting.leave(team.node)
+        del self._invited[team.node]
 
     def wish(self, task: Task, hand: Hand) -> Wish:
         """See ``Landing``."""
@@ -121,6 +132,7 @@ class Shared(Here):
     def _sync(self, writer: _Writer) -> None:
         if writer.written and not writer.under_way:
             writer.under_way, writer.written = writer.written, []
+            writer.synced_at = self._now
             synced = self._posted(partial(self._synced, writer))
             writer.team.shelf("sync", str(self._directory), done=synced)
 
@@ -152,6 +164,15 @@ class Shared(Here):
                 missing.append((task, brought))
         if missing:
             replace(batch, came=missing).lose()
+
+    def turn(self, now: float) -> None:
+        """See ``Landing``."""
+        super().turn(now)
+        self._now = now
+        for node, writer in list(self._writers.items()):
+            if writer.under_way and now - writer.synced_at > STUCK_SECONDS:
+                self._emit(Notice(f"{node} cannot bring to the disk what it wrote: others do"))
+                self.left(node, "its disk does not answer")
 
     def is_over(self, now: float) -> bool:
         """See ``Landing``."""

@@ -126,8 +126,10 @@ class FilesFailedError(RaydlError):
     @classmethod
     def of(cls, report: Any, more: str = "") -> FilesFailedError:
         """The error of a run with that report; ``more`` ends its hint."""
+        lacking = report.lacking
         error = cls(
-            f"{report.failed:,} of {report.files:,} files failed",
+            f"{report.failed:,} of {report.files:,} files failed"
+            + (f"; {lacking}" if lacking else ""),
             f"the same command tries these again{more}",
         )
         error.report = report

@@ -62,6 +62,15 @@ class ManyReport:
         return self.done + self.skipped + self.failed
 
     @property
+    def lacking(self) -> str:
+        """Which of the ``copies`` lack files and why, in words; empty where none does."""
+        missing = [f"{node}: {why}" for node, why in self.copies.items() if why]
+        if not missing:
+            return ""
+        of = f"{len(missing)} of {len(self.copies)} nodes"
+        return f"{of} do not have all files: {'; '.join(missing)}"
+
+    @property
     def failures(self) -> Iterator[FileReport]:
         """What became of each file that failed, in the order in which they did."""
         return self._failures()

@@ -30,6 +30,8 @@ def link(folder: Path, commit: str, revision: str, names: Iterable[tuple[str, st
         if revision != commit:
             ref = folder / "refs" / revision
             ref.parent.mkdir(parents=True, exist_ok=True)
-            ref.write_text(commit)
+            new = ref.with_name(f"{ref.name}.new")
+            new.write_text(commit)
+            new.replace(ref)
     except OSError as error:
         raise OutputError(f"cannot write to {folder}: {error.strerror}") from None

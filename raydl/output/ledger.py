@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from raydl.model.errors import BusyError, OutputError
 from raydl.output.journal import boot_id
-from raydl.settings.ownfile import open_own
+from raydl.settings.ownfile import check_own
 
 NAME = ".raydl-files"
 """In the directory of the run."""
@@ -56,7 +56,7 @@ class Ledger:
         try:
             directory.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(FileNotFoundError):
-                os.close(open_own(self._path, os.O_RDONLY))
+                check_own(self._path)
             self._database = sqlite3.connect(
                 self._path, timeout=0.5, isolation_level=None, check_same_thread=False
             )
@@ -97,6 +97,8 @@ class Ledger:
             return BusyError(
                 f"another raydl fetches many files to {self._path.parent}", "wait for it"
             )
+        if "is full" in str(error):
+            return OutputError(f"cannot write {self._path}: the disk is full", "free some space")
         hint = "remove it: what is there is then looked at anew"
         return OutputError(f"{self._path} cannot be used: {error}", hint)
 

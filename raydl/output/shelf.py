@@ -32,8 +32,8 @@ class Found(NamedTuple):
     """What is at a place: LACKS the file, HAS it, or OTHER, which is not ours to replace.
 
     ``stamp`` (size, and time of writing in ns) is of what may be replaced; with ``may_be_there``
-    it may be the file, come when nobody could note that. ``etag`` and ``last_modified`` are those
-    of a file that came.
+    it may be the file, come when nobody could note that. ``etag``, ``last_modified`` and ``digest``
+    are those of a file that came.
     """
 
     state: str
@@ -42,6 +42,7 @@ class Found(NamedTuple):
     may_be_there: bool = False
     etag: str | None = None
     last_modified: str | None = None
+    digest: str = ""
 
 
 class Shelf:
@@ -75,12 +76,17 @@ class Shelf:
         if known is not None and (known.size, known.written) == stamp:
             is_wanted = self._ledger.is_certain(known) and not _differs(known, place)
             state = HAS if is_wanted else LACKS
-            return Found(state, stamp[0], stamp, False, known.etag, known.last_modified)
+            said = known.etag, known.last_modified, known.digest
+            return Found(state, stamp[0], stamp, False, *said)
+        if known is not None and not self._ledger.is_certain(known) and stamp[1] <= known.written:
+            # What the machine's end has left of it: whoever changes a file writes it later.
+            return Found(LACKS, stamp[0], stamp)
         if self._overwrite:
             return Found(LACKS)
         if self._ledger.is_begun(place.key) and not again:
             return Found(LACKS, may_be_there=True)
-        return Found(HAS if self._skip_existing else OTHER, stamp[0])
+        is_left = self._skip_existing and place.size in (None, stamp[0])
+        return Found(HAS if is_left else OTHER, stamp[0])
 
     def begin(self, keys: Iterable[bytes]) -> None:
         """These are to come: what a run that is killed puts there is known by that."""

@@ -26,14 +26,28 @@ def open_own(path: Path, flags: int) -> int:
     """
     fd = os.open(path, flags | _CAREFUL)
     try:
-        why = _objection(fd, path.parent)
+        why = _objection(os.fstat(fd), path.parent)
     except BaseException:
         os.close(fd)
         raise
     if why:
         os.close(fd)
-        raise TargetError(f"{path} {why}", "remove it, or save elsewhere with -o")
+        raise _not_ours(path, why)
     return fd
+
+
+def check_own(path: Path) -> None:
+    """Raise TargetError for what ``open_own`` would, and open nothing.
+
+    Where a process closes a file, it loses all its locks on it (fcntl(2)).
+    """
+    why = _objection(path.lstat(), path.parent)
+    if why:
+        raise _not_ours(path, why)
+
+
+def _not_ours(path: Path, why: str) -> TargetError:
+    return TargetError(f"{path} {why}", "remove it, or save elsewhere with -o")
 
 
 def make_own(path: Path, flags: int, mode: int = 0o666) -> int:
@@ -60,8 +74,7 @@ def read_own(path: Path, *, secret: bool = False) -> str:
         return file.read()
 
 
-def _objection(fd: int, folder: Path) -> str:
-    opened = os.fstat(fd)
+def _objection(opened: os.stat_result, folder: Path) -> str:
     if not stat.S_ISREG(opened.st_mode):
         return "is no regular file"
     if not hasattr(os, "geteuid") or opened.st_uid == os.geteuid():

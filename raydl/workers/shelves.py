@@ -29,13 +29,33 @@ Refusal = tuple[str, str, str]
 
 
 class Copy(NamedTuple):
-    """A file that is to be put at a ``place``: ``size`` bytes, and what the origin said of it."""
+    """A file as some node has it: ``size`` bytes for a ``place``, and what the origin said of it.
+
+    ``is_new``: this run brought it, so what nodes have from before may be another version.
+    """
 
     place: tuple[Any, ...]
     size: int
     etag: str | None
     last_modified: str | None
     digest: str
+    is_new: bool
+
+    @property
+    def is_known(self) -> bool:
+        """Whether its version can be told from another one of the same size."""
+        return bool(self.etag or self.last_modified or self.digest) or not self.is_new
+
+    def may_be_at(self, found: Found) -> bool:
+        """Whether nothing says that what was found is another one."""
+        if found.state != HAS or found.stamp is None:
+            return found.state == HAS
+        version = found.size, found.etag, found.last_modified, found.digest
+        return version == (self.size, self.etag, self.last_modified, self.digest)
+
+    def is_at(self, found: Found) -> bool:
+        """Whether what was found is this one, or is to count as this one."""
+        return self.may_be_at(found) and (self.is_known or found.stamp is None)
 
 
 class _Open:
@@ -71,26 +91,24 @@ class Shelves:
 
         return answer_of(look)
 
-    def put(
-        self, key: str, copies: list[tuple[Any, ...]], renew: bool, verify: bool, ref: list[Any]
-    ) -> Answer:
+    def put(self, key: str, copies: list[tuple[Any, ...]], verify: bool, ref: list[Any]) -> Answer:
         """Write files whose bytes are one after the other in an object; none for empty ones.
 
-        ``copies`` have the fields of a ``Copy``. What came before stays, unless ``renew``. With
+        ``copies`` have the fields of a ``Copy``; where it is there already it stays. With
         ``verify`` a digest that a place has is computed.
         Returns a refusal for each, or None. The reference comes within a list, so that Ray hands it
         on and does not wait for it; the class LookupError says that the object is lost.
         """
         files = [Copy(*each) for each in copies]
-        return answer_of(lambda: self._put(key, files, renew, verify, ref))
+        return answer_of(lambda: self._put(key, files, verify, ref))
 
-    def read(self, key: str, places: list[tuple[Any, ...]]) -> tuple[Answer, Any]:
-        """The size of each file, -1 for one that is not there; and their bytes."""
+    def read(self, key: str, copies: list[tuple[Any, ...]]) -> tuple[Answer, Any]:
+        """The size of each file, -1 for one that is not there as it is wanted; and their bytes."""
         data = bytearray()
 
         def read() -> list[int]:
             opened = self._get(key)
-            return [_read(opened, Place(*place), data) for place in places]
+            return [_read(opened, Copy(*copy), data) for copy in copies]
 
         answer = answer_of(read)
         return answer, data if answer[0] is None and data else None
@@ -127,7 +145,7 @@ class Shelves:
                 self._open[key] = _Open(shelf, overwrite)
 
     def _put(
-        self, key: str, copies: Sequence[Copy], renew: bool, verify: bool, ref: list[Any]
+        self, key: str, copies: Sequence[Copy], verify: bool, ref: list[Any]
     ) -> list[Refusal | None]:
         opened, places = self._get(key), [Place(*copy.place) for copy in copies]
         data = self._data(key, ref[0]) if ref else memoryview(b"")
@@ -135,9 +153,9 @@ class Shelves:
             raise LookupError(f"{data.nbytes} bytes came")
         with opened.lock:
             found = [opened.shelf.look(place) for place in places]
-            wanted = [each.state != HAS or (renew and each.stamp) for each in found]
-            keys = (place.key for place, one in zip(places, wanted, strict=True) if one)
-            opened.shelf.begin(keys)
+            wanted = [not c.is_at(there) for c, there in zip(copies, found, strict=True)]
+            each = zip(places, found, wanted, strict=True)
+            opened.shelf.begin(p.key for p, there, one in each if one and there.state != OTHER)
         refusals: list[Refusal | None] = []
         came: list[tuple[bytes, Known]] = []
         at = 0
@@ -175,7 +193,7 @@ def _write(opened: _Open, copy: Copy, place: Place, there: Found, data: memoryvi
     path = opened.shelf.path(place)
     if there.state == OTHER:
         raise TargetError(f"{path} exists already", "--overwrite replaces it")
-    file = NewFile(path, opened.overwrite, there.stamp, there.may_be_there)
+    file = NewFile(path, opened.overwrite, there.stamp, may_be_there=True)
     try:
         file.write(data)
         size, written = file.publish()
@@ -184,10 +202,12 @@ def _write(opened: _Open, copy: Copy, place: Place, there: Found, data: memoryvi
     return Known(size, written, copy.etag, copy.last_modified, copy.digest, "")
 
 
-def _read(opened: _Open, place: Place, data: bytearray) -> int:
+def _read(opened: _Open, copy: Copy, data: bytearray) -> int:
+    place = Place(*copy.place)
     with opened.lock:
         found = opened.shelf.look(place)
-    if found.state != HAS:
+    # One that was left there, whatever it is, is good for others if they can prove it.
+    if not copy.may_be_at(found) or (found.stamp is None and not place.digest):
         return -1
     before = len(data)
     try:

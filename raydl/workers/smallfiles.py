@@ -9,6 +9,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 from raydl.model.digests import Checksum, Hash, Proof, new_hash_of
@@ -195,8 +196,14 @@ class SmallFiles:
             what = f"the origin has {remote.size} bytes, the list says {wish.size}"
             raise OriginFailure(Failure("wrong", what))
         is_whole = got == remote.size
+        whole: memoryview | None = None
         if not is_whole and not _may_go_on(wish.url, remote):
-            return (LARGE, remote.size)
+            # Where its bytes are to go with those of others, one stream of it can be taken here.
+            if wish.target is None and (remote.size is None or remote.size <= LARGEST):
+                whole = _stream(request, wish.url, remote, timeout)
+            if whole is None:
+                return (LARGE, remote.size)
+            remote = replace(remote, size=whole.nbytes)
         proof = _proof(wish, remote)
         digest = new_hash_of(proof.checksum.algorithm, remote.size or 0) if proof else None
 
@@ -210,7 +217,8 @@ class SmallFiles:
 
         sink = _Sink(wish, kept, send)
         try:
-            for piece in _pieces(request, remote, timeout, buffer, got):
+            pieces = _pieces(request, remote, timeout, buffer, got)
+            for piece in pieces if whole is None else (whole,):
                 if digest is not None:
                     digest.update(piece)
                 sink.write(piece)
@@ -278,6 +286,30 @@ def _proof(wish: Wish, remote: Remote) -> Proof | None:
 def _verify(proof: Proof, digest: Hash | None, what: str) -> None:
     assert digest is not None
     proof.verify(digest.hexdigest(), what)
+
+
+class _TooLargeError(Exception):
+    """It goes on after LARGEST."""
+
+
+def _stream(request: Request, url: str, remote: Remote, timeout: float) -> memoryview | None:
+    """All of the file, asked for anew; None where it is too large. Raises OriginFailure."""
+    data, buffer = bytearray(), memoryview(bytearray(FIRST))
+
+    def give(count: int) -> None:
+        request.tally(count)
+        if len(data) + count > LARGEST:
+            raise _TooLargeError
+        data.extend(buffer[:count])
+
+    source = replace(remote.source(timeout), url=url)
+    try:
+        failure = request.origin.read_whole(source, lambda: buffer, give)
+    except _TooLargeError:
+        return None
+    if failure is not None:
+        raise OriginFailure(failure)
+    return memoryview(data)
 
 
 def _pieces(

@@ -4,7 +4,9 @@ import pytest
 
 from raydl.landing.desk import Desk
 from raydl.many.account import Account
-from raydl.many.everynode import LATE_SECONDS, STUCK_SECONDS, EveryNode
+from raydl.many.catchup import CUT_OFF
+from raydl.many.directories import LATE_SECONDS, MOST_LOSSES, READ_SECONDS, STUCK_SECONDS
+from raydl.many.everynode import EveryNode
 from raydl.many.host import Task
 from raydl.model.control import Control
 from raydl.model.errors import OutputError, RaydlError
@@ -54,8 +56,8 @@ class Fleet:
     """Some nodes, and the destination, whose turns a test makes."""
 
     def __init__(self, tmp_path, monkeypatch, **options):
-        monkeypatch.setattr("raydl.many.everynode.CLOSE_SECONDS", 0.0)
-        monkeypatch.setattr("raydl.many.everynode.REOPEN_SECONDS", 4.0)
+        monkeypatch.setattr("raydl.many.directories.CLOSE_SECONDS", 0.0)
+        monkeypatch.setattr("raydl.many.directories.REOPEN_SECONDS", 4.0)
         self.now, self.told, self.reports = 100.0, [], []
         self.disks = tmp_path
         self.desk = Desk(Control(), self._joined, self._left, lambda: self.now)
@@ -114,8 +116,10 @@ class Fleet:
     def _saved(self, task, brought, node, error):
         if error is not None:
             self.account.failed(task, error)
+            self.landing.forget(task)
         else:
             self.account.done(task, brought, node)
+            self.landing.note(task, brought)
 
     def over(self):
         return self.landing.is_over(self.desk.clock())
@@ -143,14 +147,11 @@ def test_all_get_it_and_no_bytes_are_kept(fleet):
 
 
 def test_a_disk_that_hangs_holds_up_nobody_for_long(fleet):
+    tasks = fleet.want("f")
     fleet.teams["b"].hangs_at = ("put", "look")
-    fleet.bring(fleet.want("f"))
-    wanted = []
-    fleet.landing.sort([Task(Item("http://h/f"), "f", key=b"f")], wanted.extend)
+    fleet.bring(tasks)
+    assert fleet.account.counts["done"] == 0
     fleet.turn(LATE_SECONDS)
-    if wanted:
-        fleet.bring(wanted)
-        fleet.turn(LATE_SECONDS)
     assert fleet.has("a") == ["f"]
     assert fleet.account.counts["done"] == 1
     assert not fleet.over()
@@ -196,7 +197,7 @@ def test_what_one_of_them_lost_it_gets_from_the_other(fleet):
     fleet.bring(tasks)
     assert not fleet.over()
     fleet.teams["b"].wrong = {}
-    fleet.turn()
+    fleet.turn(2)
     assert fleet.has("b") == ["f"]
     assert fleet.over()
 
@@ -209,7 +210,7 @@ def test_who_leaves_and_comes_back_catches_up(fleet):
     fleet.join("b")
     assert fleet.has("b") == ["f", "g"]
     assert fleet.over()
-    assert fleet.landing.arrivals == 3
+    assert fleet.landing.arrivals == ["a", "b", "b"]
 
 
 def test_who_does_not_come_back_is_told(fleet):
@@ -242,6 +243,17 @@ def test_what_nobody_has_any_more(fleet):
     assert "no other node has f" in fleet.landing.missing["c"]
 
 
+def test_versions_that_cannot_be_told_come_from_who_is_complete(fleet):
+    tasks = fleet.want("f")
+    fleet.leave("b")
+    came = [(tasks[0], Brought(4, 0, "f", None, None, "", "", 0.1))]
+    fleet.landing.save(Bytes(b"data"), came, "a", fleet._saved, fleet.lost.extend)
+    fleet.turn()
+    fleet.join("b")
+    assert (fleet.disks / "b" / "f").read_bytes() == b"data"
+    assert fleet.over()
+
+
 def test_who_lacks_what_another_has_does_not_ask_the_origin(fleet):
     fleet.bring(fleet.want("f"))
     (fleet.disks / "b" / "f").unlink()
@@ -257,7 +269,7 @@ def test_another_run_has_the_directory(fleet, tmp_path, monkeypatch):
     other.join("a")
     assert not other.over()
     other.turn(5)
-    with pytest.raises(RaydlError, match="another raydl fetches"):
+    with pytest.raises(RaydlError, match="another raydl has"):
         other.turn(10)
     other.landing.close()
 
@@ -269,4 +281,138 @@ def test_nodes_with_one_directory(fleet):
     fleet.turn()
     fleet.turn(15)
     fleet.turn()
-    assert "another node's, too" in fleet.landing.missing["c"]
+    assert "another node has it, too" in fleet.landing.missing["c"]
+
+
+def run_again(fleet, tmp_path, monkeypatch, *nodes, if_changed=False, **options):
+    fleet.landing.close()
+    for team in fleet.teams.values():
+        team.shelves.close_all()
+    again = Fleet(tmp_path, monkeypatch, **options)
+    again.landing._if_changed = if_changed
+    again.list(*nodes)
+    again.join(*nodes)
+    return again
+
+
+def newer(fleet, tasks, data):
+    came = [(task, Brought(len(data), 0, task.path, '"2"', None, "", "", 0.1)) for task in tasks]
+    fleet.landing.save(Bytes(data * len(tasks)), came, "a", fleet._saved, fleet.lost.extend)
+    fleet.turn()
+
+
+@pytest.fixture
+def second(fleet, tmp_path, monkeypatch):
+    """A run of --if-changed, where two nodes have the file of before."""
+    fleet.bring(fleet.want("f"), b"old!")
+    again = run_again(fleet, tmp_path, monkeypatch, "a", "b", if_changed=True)
+    yield again
+    again.landing.close()
+
+
+def test_who_was_away_when_a_newer_one_came_gets_it(second):
+    tasks = second.want("f")
+    assert tasks[0].etag == '"e"'
+    second.leave("b")
+    newer(second, tasks, b"new!")
+    second.join("b")
+    assert (second.disks / "b" / "f").read_bytes() == b"new!"
+    assert second.over()
+
+
+def test_what_has_not_changed_comes_to_who_is_late(second):
+    second.landing.same(second.want("f")[0])
+    second.list("a", "b", "c")
+    second.join("c")
+    assert second.has("c") == ["f"]
+    assert second.over()
+
+
+def test_nodes_with_two_versions_all_get_the_one_there_is_now(fleet, tmp_path, monkeypatch):
+    tasks = fleet.want("f")
+    fleet.teams["b"].wrong = {"put": (("OutputError", "the disk is full", ""), None)}
+    fleet.bring(tasks, b"old!")
+    other = run_again(fleet, tmp_path, monkeypatch, "b")
+    newer(other, other.want("f"), b"new!")
+    both = run_again(other, tmp_path, monkeypatch, "a", "b")
+    newer(both, both.want("f"), b"new!")
+    assert (both.disks / "a" / "f").read_bytes() == b"new!"
+    assert both.over()
+    both.landing.close()
+
+
+def test_a_source_that_hangs_is_passed_over(fleet):
+    fleet.bring(fleet.want("f"))
+    hung = []
+    for team in fleet.teams.values():  # whichever is asked first
+
+        def read(key, rows, done, right=team.read_shelf):
+            if hung:
+                right(key, rows, done)
+            hung.append(key)
+
+        team.read_shelf = read
+    fleet.list("a", "b", "c")
+    fleet.join("c")
+    assert not fleet.over()
+    fleet.turn(READ_SECONDS)
+    assert fleet.has("c") == ["f"]
+    assert fleet.over()
+
+
+def test_a_worker_that_ends_again_and_again_is_not_waited_for(fleet):
+    fleet.bring(fleet.want("f"))
+    for _ in range(MOST_LOSSES):
+        fleet.leave("b")
+        fleet.turn(2)
+        if fleet.landing.missing["b"] == "it died":
+            fleet.join("b")
+    assert fleet.over()
+    assert "again and again" in fleet.landing.missing["b"]
+
+
+def test_who_gets_no_bytes_of_others_is_given_up(fleet):
+    fleet.bring(fleet.want("f"))
+    fleet.list("a", "b", "c")
+    fleet.teams["c"] = team = Team("c", fleet.disks / "c")
+    team.wrong = {"put": (("LookupError", "the bytes did not come", ""), None)}
+    fleet.desk.hear(Joined(team))
+    fleet.turn(10)
+    assert fleet.over()
+    assert fleet.landing.missing["c"] == CUT_OFF
+
+
+def test_nobody_has_it_where_one_is_full_and_one_away(fleet):
+    tasks = fleet.want("f")
+    refusal = ("OutputError", "the disk is full", "")
+    fleet.teams["a"].wrong = {"put": (None, [refusal])}
+    fleet.teams["b"].hangs_at = ("put",)
+    fleet.bring(tasks)
+    fleet.turn(LATE_SECONDS)
+    assert fleet.lost == tasks
+    assert fleet.account.counts["done"] == 0
+
+
+def test_a_path_that_cannot_be_is_no_matter_of_the_disk(fleet):
+    fleet.bring(fleet.want("a"))
+    fleet.bring(fleet.want("a/b"))
+    fleet.bring(fleet.want("c"))
+    assert fleet.account.counts == {"done": 2, "failed": 1}
+    assert fleet.landing.missing == {"a": "", "b": ""}
+
+
+def test_a_disk_that_is_slow_and_answers_is_waited_for(fleet):
+    team, waiting = fleet.teams["b"], []
+    right = team.shelf
+    tasks = fleet.want(*"0123456789")
+    team.shelf = lambda method, *args, done: waiting.append((method, args, done))
+    for task in tasks:
+        fleet.bring([task])
+    for _ in range(40):
+        fleet.turn(10)
+        if waiting:
+            method, args, done = waiting.pop(0)
+            right(method, *args, done=done)
+    fleet.turn()
+    assert fleet.landing.missing == {"a": "", "b": ""}
+    assert fleet.has("b") == list("0123456789")

@@ -13,7 +13,7 @@ from tests.landing.rooted import NODE, rooted
 from tests.many.conftest import COUNT
 from tests.many.hub import NAME, there_below
 from tests.many.test_run import failures, only
-from tests.scripted import status
+from tests.scripted import chunked, ignore_range, status
 from tests.workers.test_fleet import actors, until
 
 pytestmark = pytest.mark.cluster
@@ -61,7 +61,7 @@ def test_every_node_has_all_and_the_origin_is_asked_once(disks, library):
     assert len(small) == len(set(small)) == COUNT
     asked = len(small)
     again = fetch(library, disks)
-    assert again.skipped == COUNT + 1  # of the large one its own record says so
+    assert again.skipped == COUNT + 2
     small = [seen.path for seen in library.requests if seen.path not in ("/large", "/middle")]
     assert len(small) == asked
 
@@ -104,6 +104,21 @@ def test_failures_and_digests(disks, library):
         "008": "ChecksumError",
     }
     assert list(on_disks(disks).values()) == [{"009": wanted(library)["009"]}] * 2
+
+
+def test_files_without_ranges_and_of_no_known_size(disks, library):
+    library.on(ignore_range, None, only("/middle"))
+    library.on(chunked, None, only("/001"))
+    assert list(fetch(library, disks)) == []
+    for found in on_disks(disks).values():
+        assert {n for n, digest in found.items() if wanted(library)[n] != digest} == set()
+        assert set(found) == set(wanted(library))
+
+
+def test_this_machine_does_not_fetch_where_that_is_not_wanted(disks, library):
+    report = fetch(library, disks, fetch_here=False)
+    assert "this machine" not in report.nodes
+    assert list(on_disks(disks).values()) == [wanted(library)] * 2
 
 
 def test_if_changed(disks, library):
@@ -173,7 +188,8 @@ def test_a_repository_in_the_hubs_cache_of_each(disks, hub, files, monkeypatch):
     again = raydl.fetch_many([f"hf://{NAME}"], to="every-node", progress="none")
     assert (again.failed, list(again.copies.values())) == (0, ["", ""])
     assert blob.exists()
-    assert [seen.path for seen in hub.requests[asked:] if "/resolve/" in seen.path] == []
+    again = [seen for seen in hub.requests[asked:] if "/resolve/" in seen.path]
+    assert [seen.path for seen in again if seen.method == "GET"] == []
 
 
 def test_what_cannot_be(disks, library):

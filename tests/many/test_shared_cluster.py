@@ -1,5 +1,7 @@
 """Many files to a directory that the nodes of a real cluster see."""
 
+import threading
+
 import pytest
 
 import raydl
@@ -8,7 +10,7 @@ from raydl.workers.shelves import Shelves
 from tests.many.conftest import COUNT
 from tests.many.test_everynode_cluster import digests as there
 from tests.many.test_everynode_cluster import wanted
-from tests.workers.test_fleet import actors
+from tests.workers.test_fleet import actors, until
 
 pytestmark = pytest.mark.cluster
 
@@ -84,3 +86,28 @@ def test_what_a_node_cannot_bring_to_the_disk_is_fetched_again(
     assert there(tmp_path / "d") == wanted(library)
     assert len(library.requests) > COUNT + 1
     raydl.disconnect()
+
+
+def test_what_a_killed_worker_had_written_is_no_strangers(own_nodes, library, tmp_path):
+    """It was published, and nobody had heard of it."""
+    library.files = {f"/{n:04}": b"x" * (n % 1000) for n in range(300)}
+    nodes, held, let = own_nodes(2), threading.Event(), threading.Event()
+
+    def hold(handler, seen):
+        held.set()
+        return not let.is_set() and let.wait(60) and False
+
+    library.on(hold, None, lambda seen: seen.path >= "/0200" and seen.path[-1] == "2")
+
+    def kill():
+        held.wait(60)
+        until(lambda: len(there(tmp_path / "d")) > 100)
+        for process in actors():
+            process.kill()
+        let.set()
+
+    threading.Thread(target=kill).start()
+    options = {"address": nodes.address, "fetch_here": False}
+    report = fetch(library, tmp_path / "d", **options)
+    assert list(report) == []
+    assert there(tmp_path / "d") == wanted(library)

@@ -1,0 +1,71 @@
+"""What is in a directory of many files, and whose it is."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from raydl.model.errors import BusyError
+from raydl.output.ledger import NAME, Known, Ledger
+from raydl.output.shelf import HAS, LACKS, OTHER, Place, Shelf
+
+PLACE = Place(b"k", "f")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A file came there, and the machine has ended since, before it was certainly on the disk."""
+    shelf = Shelf(tmp_path, False, False)
+    (tmp_path / "f").write_bytes(b"data")
+    written = (tmp_path / "f").stat().st_mtime_ns
+    shelf.begin([b"k"])
+    shelf.add([(b"k", Known(4, written, None, None, "", ""))])
+    shelf.close()
+    database = sqlite3.connect(tmp_path / NAME)
+    database.execute("UPDATE files SET boot = 'another'")
+    database.commit()
+    database.close()
+    return tmp_path
+
+
+def look(folder, place=PLACE, **how):
+    shelf = Shelf(folder, how.get("overwrite", False), how.get("skip_existing", False))
+    found = shelf.look(place)
+    shelf.close()
+    return found
+
+
+@pytest.mark.parametrize("skip_existing", [False, True])
+def test_what_the_machines_end_has_left_of_it_is_fetched_again(folder, skip_existing):
+    written = (folder / "f").stat().st_mtime_ns
+    os.truncate(folder / "f", 0)
+    os.utime(folder / "f", ns=(written, written))
+    found = look(folder, skip_existing=skip_existing)
+    assert (found.state, found.stamp) == (LACKS, (0, written))
+
+
+def test_what_somebody_changed_since_is_his(folder):
+    later = (folder / "f").stat().st_mtime_ns + 1
+    os.utime(folder / "f", ns=(later, later))
+    assert look(folder).state == OTHER
+
+
+def test_what_is_left_there_has_the_size_that_is_known(tmp_path):
+    (tmp_path / "f").write_bytes(b"data")
+    assert look(tmp_path, Place(b"k", "f", "", 4), skip_existing=True).state == HAS
+    assert look(tmp_path, Place(b"k", "f", "", 5), skip_existing=True).state == OTHER
+
+
+def test_a_second_run_in_this_process_takes_no_lock_away(tmp_path):
+    ledger = Ledger(tmp_path)
+    ledger.add([(b"k", Known(4, 1, None, None, "", ""))])
+    ledger.save()
+    with pytest.raises(BusyError):
+        Ledger(tmp_path)
+    code = "import sys, pathlib, raydl.output.ledger as it; it.Ledger(pathlib.Path(sys.argv[1]))"
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    other = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "BusyError" in other.stderr
+    ledger.close()
