@@ -108,6 +108,7 @@ def test_failures_and_digests(disks, library):
 
 def test_files_without_ranges_and_of_no_known_size(disks, library):
     library.on(ignore_range, None, only("/middle"))
+    library.data = library.files["/001"]
     library.on(chunked, None, only("/001"))
     assert list(fetch(library, disks)) == []
     for found in on_disks(disks).values():
