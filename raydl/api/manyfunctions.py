@@ -14,8 +14,9 @@ from typing import Any
 from raydl.cluster.address import ClusterChoice, choose
 from raydl.cluster.session import connect
 from raydl.many.handle import ManyDownload
-from raydl.many.hub import Hub, is_hub
+from raydl.many.hub import is_hub
 from raydl.many.instore import Deliveries, FileRefs, InStore
+from raydl.many.listings import Listings
 from raydl.many.lists import Entry, entries
 from raydl.many.run import Order, run_into_cache, run_many
 from raydl.model.control import Control
@@ -47,7 +48,8 @@ def fetch_many(
 
     ``hf://org/name[@revision][/path]`` is all files of a repository of the Hugging Face hub that
     ``include`` and ``exclude`` admit, which are patterns such as ``"*.safetensors"``. One of them
-    alone, without a directory, goes into the hub's own cache.
+    alone, without a directory, goes into the hub's own cache. ``s3://bucket/prefix/`` is all that
+    is below a prefix of an object store, ``gs://`` and ``az://`` likewise.
 
     One file's failure ends no other: the report tells of it. The same call again goes on: what is
     there, whole, is left alone. Raises RaydlError for what ends all of it, such as a full disk.
@@ -127,7 +129,7 @@ def refs_many(
     """
     if options.get("to", "here") != "here":
         raise UsageError("refs_many takes no `to`", "these bytes come to this program")
-    parsed, look = Options.of({"progress": "none", **options}), Hub(include, exclude)
+    parsed, look = Options.of({"progress": "none", **options}), Listings(include, exclude)
     choice = choose(parsed.address)
     if choice.how == "none":
         raise UsageError(f"refs need a Ray cluster: {choice.note}", "address='local' starts one")
@@ -172,11 +174,11 @@ def _many(
     chosen: Any = dict(options)
     if directory is not None:
         chosen["output_dir"] = os.fspath(directory)
-    look, parsed = Hub(include, exclude), Options.of(chosen)
+    look, parsed = Listings(include, exclude), Options.of(chosen)
     preview = (lambda: entries(items, look)) if isinstance(items, Sequence) else None
     order = Order(entries(items, look), preview, name, if_changed, report)
     if parsed.output_dir is None and isinstance(items, list | tuple) and is_hub(*items[:1]):
         if len(items) == 1:
-            return partial(run_into_cache, items[0], look, order, parsed)
+            return partial(run_into_cache, items[0], look.hub, order, parsed)
         raise UsageError("of several repositories no cache is filled at once", "give a directory")
     return partial(run_many, order, parsed)

@@ -13,12 +13,15 @@ from raydl.model.units import format_size
 from raydl.settings.config import Setting, config_files, options_from, settings
 from raydl.settings.options import IN_BYTES, Options, option_fields
 
-Url = Annotated[str, typer.Argument(metavar="URL", help="An http or https URL.")]
+Url = Annotated[
+    str, typer.Argument(metavar="URL", help="An http or https URL, or s3://BUCKET/KEY and its kin.")
+]
 Urls = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="URL...",
-        help="http or https URLs, or hf://ORG/NAME[@REVISION][/PATH].",
+        help="http or https URLs, s3://BUCKET/KEY or, for all below, s3://BUCKET/PREFIX/ (gs://, "
+        "az:// likewise), hf://ORG/NAME[@REVISION][/PATH].",
         show_default=False,
     ),
 ]
@@ -45,10 +48,13 @@ Name = Annotated[
 ]
 Include = Annotated[
     list[str] | None,
-    typer.Option(metavar="PATTERN", help="Of hf:// only files that fit, such as '*.safetensors'."),
+    typer.Option(
+        metavar="PATTERN", help="Of hf:// and s3://…/ only files that fit, such as '*.parquet'."
+    ),
 ]
 Exclude = Annotated[
-    list[str] | None, typer.Option(metavar="PATTERN", help="Of hf:// no files that fit.")
+    list[str] | None,
+    typer.Option(metavar="PATTERN", help="Of hf:// and s3://…/ no files that fit."),
 ]
 IfChanged = Annotated[
     bool, typer.Option("--if-changed", help="Of many files that came before, fetch changed ones.")

@@ -1,4 +1,4 @@
-"""``raydl fetch`` with several URLs, lists, or a repository."""
+"""``raydl fetch`` with several URLs, lists, a repository or a prefix."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from raydl.settings.options import Options
 
 
 class Wanted(NamedTuple):
-    """What the command line names: URLs, lists, and what of a repository."""
+    """What the command line names: URLs, lists, and what of a repository or prefix."""
 
     urls: list[str]
     lists: list[str]
@@ -36,7 +36,8 @@ def fetch_many(
     as_json: bool,
 ) -> None:
     """Fetch all of it. Raises RaydlError, of which FilesFailedError where some files failed."""
-    from raydl.many.hub import Hub, is_hub
+    from raydl.many.hub import is_hub
+    from raydl.many.listings import Listings
     from raydl.many.lists import all_of
     from raydl.many.run import Order, run_into_cache, run_many
 
@@ -47,7 +48,7 @@ def fetch_many(
     for listed in wanted.lists:
         if report_to is not None and Path(listed).resolve() == Path(report_to).resolve():
             raise UsageError(f"--report {report_to} is a list to read", "give another name")
-    look = Hub(wanted.include, wanted.exclude)
+    look = Listings(wanted.include, wanted.exclude)
 
     def read() -> Iterator[Any]:
         return all_of(wanted.urls, wanted.lists, wanted.base, look)
@@ -57,7 +58,7 @@ def fetch_many(
     if hubs and options.output_dir is None:
         if len(wanted.urls) + len(wanted.lists) > 1:
             raise UsageError("the hub's cache takes one repository", "or give --output-dir")
-        report = run_into_cache(hubs[0], look, order, options)
+        report = run_into_cache(hubs[0], look.hub, order, options)
     else:
         report = run_many(order, options)
     if as_json:

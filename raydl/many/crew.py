@@ -25,6 +25,7 @@ from raydl.model.control import Control
 from raydl.model.errors import ClusterError, OutputError, RaydlError, TargetError, error_named
 from raydl.model.events import Emit, Notice
 from raydl.model.failure import Failure
+from raydl.model.weburl import is_store
 from raydl.settings.options import Options
 from raydl.workers.actor import ActorTeam
 from raydl.workers.protocol import HERE, ConnectFailed, Disconnected, Message, Payload, tickets
@@ -63,6 +64,8 @@ START_SECONDS = 30.0
 
 UNREACHED = ("connect", "proxy", "tls")
 TOO_MANY = (429, 503)
+EXPIRED = (400, 403)
+"""What stores say of a URL whose time is over, or that of the credentials which signed it."""
 
 
 @dataclass(eq=False)
@@ -263,7 +266,9 @@ class Crew:
         return min(able, key=lambda hand: hand.flying, default=None)
 
     def _start(self, host: Host, hand: Hand, now: float) -> None:
-        tasks = host.batch(hand.seconds)
+        tasks = self._hosts.ready(host.batch(hand.seconds), self._fail)
+        if not tasks:
+            return
         wishes = [self._landing.wish(task, hand) for task in tasks]
         is_written = any(wish.target or wish.put for wish in wishes)
         flight = Flight(next(tickets), host, hand, tasks, now, is_written)
@@ -414,7 +419,10 @@ class Crew:
             self._fail(other, failure.to_error())
         task.tries += 1
         most = min(self._options.retries, MOST_TRIES - 1)
-        if not failure.retryable or task.tries > most:
+        # A signature may have expired while others were fetched: it is made anew, once.
+        is_expired = failure.status in EXPIRED and is_store(task.item.url) and not task.was_refused
+        task.was_refused = task.was_refused or is_expired
+        if not (failure.retryable or is_expired) or task.tries > most:
             tries = f" ({task.tries} tries)" if task.tries > 1 else ""
             self._fail(task, failure.to_error(tries))
         else:

@@ -28,9 +28,10 @@ NEWS = 0.2
 class Task:
     """A file that is to be fetched to ``path`` in the directory of the run.
 
-    ``url`` is what to ask, without user and password. ``stamp`` is
-    of what it may replace, ``may_be_there``: a run that was killed may have put it there.
-    ``etag`` and ``last_modified`` are what it had, where only a change is to be fetched.
+    ``url`` is what to ask, without user and password; a store's is signed when its turn has come,
+    and once more where it ``was_refused``. ``stamp`` is of what it may replace, ``may_be_there``: a
+    run that was killed may have put it there. ``etag`` and ``last_modified`` are what it had, where
+    only a change is to be fetched.
     """
 
     item: Item
@@ -43,6 +44,7 @@ class Task:
     may_be_there: bool = False
     etag: str | None = None
     last_modified: str | None = None
+    was_refused: bool = False
 
     @property
     def size(self) -> int:

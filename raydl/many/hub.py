@@ -81,20 +81,6 @@ def is_hub(name: object) -> bool:
     return isinstance(name, str) and name.startswith(SCHEME)
 
 
-class Hub:
-    """Lists repositories, each once, as ``include`` and ``exclude`` say (see ``look``)."""
-
-    def __init__(self, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
-        self._patterns = include, exclude
-        self._listings: dict[str, Listing] = {}
-
-    def __call__(self, name: str) -> Listing:
-        """What is there. Raises RaydlError."""
-        if name not in self._listings:
-            self._listings[name] = look(name, *self._patterns)
-        return self._listings[name]
-
-
 def look(name: str, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Listing:
     """What is there, with one question to the hub. Raises RaydlError.
 
@@ -135,6 +121,11 @@ def _file(path: str, url: str, sibling: Any) -> HubFile:
 def _is_wanted(path: str, below: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
     if below and path != below and not path.startswith(f"{below}/"):
         return False
+    return fits(path, include, exclude)
+
+
+def fits(path: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
+    """Whether a path fits one of ``include``, where there are any, and none of ``exclude``."""
     if include and not any(fnmatchcase(path, pattern) for pattern in include):
         return False
     return not any(fnmatchcase(path, pattern) for pattern in exclude)

@@ -66,7 +66,7 @@ def must_have_size(size: int | None, task: Task) -> None:
 class LargeFiles:
     """Downloads them beside the small ones; ``ended`` is called by the download's thread.
 
-    ``options_for`` has those for a URL, without what is private where that is another host's.
+    ``options_for`` has those for a name, without what is private where that is another host's.
     ``fetch`` brings one to where it belongs, in a thread of its own; ``arrivals`` counts the nodes
     that are to have the files and came so far.
     """
@@ -155,7 +155,7 @@ class LargeFiles:
         brought: Brought | None = None
         error: RaydlError | None = None
         try:
-            options = self._options_for(job.task.url or job.task.item.url)
+            options = self._options_for(job.task.item.url)
             brought = self._fetch(job, replace(options, progress="none", output_dir=None))
             job.missing = {}
         except IncompleteError as raised:

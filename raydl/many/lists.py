@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 from urllib.parse import quote, urljoin
 
-from raydl.many.hub import Listing, is_hub
-from raydl.model.errors import UsageError
+from raydl.many.hub import is_hub
+from raydl.many.listings import Listed
+from raydl.model.errors import RaydlError, UsageError
 from raydl.model.item import FIELDS, Item
 from raydl.model.units import format_size
-from raydl.model.weburl import check_url
+from raydl.model.weburl import check_url, is_prefix, is_store, redact, split
 from raydl.origin.proof import listed_in
 
 LONGEST_LINE = 64 << 10
@@ -28,28 +29,50 @@ class Unreadable(NamedTuple):
     """A line that names no file, and why."""
 
     number: int
-    why: UsageError
+    why: RaydlError
 
 
 Entry = Item | Unreadable
 
-Look = Callable[[str], Listing]
+Look = Callable[[str], Listed]
+"""Lists what a name stands for."""
 
 Parse = Callable[[int, str], "Entry | None"]
 """What a line with that number names; None where it is none that counts."""
 
 
 def entries(values: Iterable[object], look: Look | None = None) -> Iterator[Entry]:
-    """The files that a program names, one after the other; ``look`` lists repositories."""
+    """The files that a program names, one after the other.
+
+    ``look`` lists repositories and prefixes, and what it raises ends it all.
+    """
     number = 0
     for value in values:
+        found: Iterator[Entry]
         if look is not None and is_hub(value):
-            for file in look(str(value)).files:
-                number += 1
-                yield file.item(file.path, number)
+            found = _all_in(str(value), None, number + 1, look)
         else:
-            number += 1
-            yield entry(value, number)
+            found = _expanded(entry(value, number + 1), look)
+        for one in found:
+            number = one.number
+            yield one
+
+
+def _expanded(one: Entry, look: Look | None) -> Iterator[Entry]:
+    """All files in place of a prefix of a store, with numbers from its own on."""
+    if look is None or not isinstance(one, Item) or not is_prefix(one.url):
+        yield one
+    elif one.size is not None or one.digest is not None:
+        why = UsageError(f"{redact(one.url)} is many files", "a size or digest is of one")
+        yield Unreadable(one.number, why)
+    else:
+        yield from _all_in(one.url, one.path, one.number, look)
+
+
+def _all_in(name: str, directory: str | None, number: int, look: Look) -> Iterator[Entry]:
+    for place, file in enumerate(look(name).files, number):
+        path = file.path if directory is None else f"{directory.rstrip('/')}/{file.path}"
+        yield file.item(path, place)
 
 
 def entry(value: object, number: int) -> Entry:
@@ -65,11 +88,30 @@ def all_of(
 ) -> Iterator[Entry]:
     """The URLs, and then the files of the lists, with one number after the other."""
     number = 0
-    for one in (entries(urls, look), *(read_list(name, base) for name in lists)):
+    for one in (entries(urls, look), *(_with_all(read_list(n, base), look) for n in lists)):
         last = number
         for entry in one:
             number = last + entry.number
-            yield replace(entry, number=number) if isinstance(entry, Item) else entry
+            yield _numbered(entry, number)
+
+
+def _numbered(entry: Entry, number: int) -> Entry:
+    if isinstance(entry, Item):
+        return replace(entry, number=number)
+    return entry._replace(number=number)
+
+
+def _with_all(listed: Iterable[Entry], look: Look | None) -> Iterator[Entry]:
+    """A list with all files of its prefixes; one that cannot be listed is a line that failed."""
+    more = 0
+    for line in listed:
+        number = line.number + more
+        try:
+            for one in _expanded(_numbered(line, number), look):
+                more = one.number - line.number
+                yield one
+        except RaydlError as error:
+            yield Unreadable(number, error)
 
 
 def read_list(name: str, base: str | None = None) -> Iterator[Entry]:
@@ -173,13 +215,21 @@ def _sums(base: str) -> Parse:
         listed = list(listed_in(text))
         if len(listed) == 1 and listed[0].path:
             path = "/".join(listed[0].path)
-            url = urljoin(base, quote(path))
+            url = _at(base, path)
             return entry({"url": url, "path": path, "digest": listed[0].checksum}, number)
         if text.lstrip().startswith("#"):
             return None
         return _bad(number, "it has no digest and name")
 
     return parse
+
+
+def _at(base: str, path: str) -> str:
+    """What is there, relative to ``base``."""
+    if not is_store(base):
+        return urljoin(base, quote(path))
+    parts = split(base)
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rpartition('/')[0]}/{path}"
 
 
 def _parquet(path: Path) -> Iterator[Entry]:

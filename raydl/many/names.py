@@ -7,12 +7,12 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from urllib.parse import unquote, urlsplit
 
 from raydl.model.errors import UsageError
 from raydl.model.item import Item
 from raydl.model.naming import MAX_NAME_BYTES, file_name, is_obeyed, plain_name
 from raydl.model.units import counted, printable
+from raydl.model.weburl import path_of, split
 
 MOST_PIECES = 64
 """Directories in each other, at most."""
@@ -86,11 +86,11 @@ def _value(item: Item, name: str, digits: str | None) -> str:
 
 
 def _host(item: Item) -> str:
-    return plain_name(urlsplit(item.url).netloc.rpartition("@")[2].replace(":", "_")) or "host"
+    return plain_name(split(item.url).netloc.rpartition("@")[2].replace(":", "_")) or "host"
 
 
 def _path(item: Item) -> str:
-    pieces = unquote(urlsplit(item.url).path).split("/")
+    pieces = path_of(item.url).split("/")
     return "/".join(filter(None, map(plain_name, pieces))) or "index"
 
 

@@ -17,10 +17,10 @@ from raydl.many.account import Account
 from raydl.many.bucket import Bucket
 from raydl.many.crew import Crew
 from raydl.many.everynode import EveryNode
-from raydl.many.hub import cache
+from raydl.many.hub import Listing, cache
 from raydl.many.intake import Intake
 from raydl.many.landing import Here, Landing, Links
-from raydl.many.lists import Entry, Look
+from raydl.many.lists import Entry
 from raydl.many.names import Naming, must_differ
 from raydl.many.reportfile import report_file
 from raydl.many.shared import Shared
@@ -82,7 +82,7 @@ def run_many(
 
 def run_into_cache(
     name: str,
-    look: Look,
+    look: Callable[[str], Listing],
     order: Order,
     options: Options,
     on_event: Callable[[Event], None] | None = None,

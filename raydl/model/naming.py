@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import re
-from urllib.parse import unquote, unquote_to_bytes, urlsplit
+from urllib.parse import unquote_to_bytes
+
+from raydl.model.weburl import path_of
 
 LONGEST_ENDING = ".part.journal~"
 """Of the names of what lies beside a file until it is whole."""
@@ -28,7 +30,7 @@ _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 def file_name(content_disposition: str | None, url: str) -> str:
     """The name to save under: Content-Disposition (RFC 6266), else the URL's last segment."""
-    candidates = (_disposition_name(content_disposition), unquote(urlsplit(url).path))
+    candidates = (_disposition_name(content_disposition), path_of(url))
     for candidate in candidates:
         name = plain_name(candidate)
         if name:

@@ -1,15 +1,23 @@
-"""URLs that can be fetched, and what is wrong with others."""
+"""URLs that can be fetched, and what is wrong with others.
+
+Names in object stores, ``s3://bucket/key``, look like URLs and are none: nothing in a key is
+quoted, and ``?``, ``#``, ``%`` or a space at its end are characters of it. So only this module
+takes them apart.
+"""
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from raydl.model.errors import UsageError
 from raydl.model.units import printable
 
-SCHEMES = ("http", "https")
+STORES = ("s3", "gs", "az")
+"""Schemes of names in object stores."""
+
+SCHEMES = ("http", "https", *STORES)
 """What a name can begin with; ``origin/resolver`` has what it means."""
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -18,7 +26,35 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _HARMLESS = re.compile(r"https?://[\w.:-]+/[^@?#]*")
 """Nothing in it may be a secret: most URLs of a long list."""
 
+_BUCKET = re.compile(r"[\w.$-]{1,255}", re.ASCII)
+
 _EXAMPLE = "write https://host/path"
+
+
+def is_store(name: object) -> bool:
+    """Whether it names something in an object store."""
+    scheme, found, _ = name.lstrip().partition("://") if isinstance(name, str) else ("", "", "")
+    return bool(found) and scheme.lower() in STORES
+
+
+def is_prefix(name: object) -> bool:
+    """Whether it names all that is below a prefix of a store."""
+    return is_store(name) and str(name).endswith("/")
+
+
+def split(url: str) -> SplitResult:
+    """The parts of a URL; a name in a store has a bucket for a host, and its key as it is."""
+    if not is_store(url):
+        return urlsplit(url)
+    scheme, _, rest = url.lstrip().partition("://")
+    bucket, slash, key = rest.partition("/")
+    return SplitResult(scheme.lower(), bucket, slash + key, "", "")
+
+
+def path_of(url: str) -> str:
+    """The path of a URL, with nothing quoted in it."""
+    path = split(url).path
+    return path if is_store(url) else unquote(path)
 
 
 def check_url(url: str) -> SplitResult:
@@ -40,14 +76,16 @@ def check_url(url: str) -> SplitResult:
     problem = _problem(text)
     if problem:
         raise UsageError(f"{_shown(text)} cannot be fetched: {problem}", _EXAMPLE)
-    return urlsplit(text)
+    return split(text)
 
 
 def _problem(url: str) -> str:
     """Why this cannot be fetched; empty where it can be tried."""
     scheme = url.partition("://")[0].lower()
     if scheme not in SCHEMES:
-        return f"the scheme {printable(scheme)} is not supported, {' and '.join(SCHEMES)} are"
+        return f"the scheme {printable(scheme)} is not supported, {', '.join(SCHEMES)} are"
+    if scheme in STORES:
+        return "" if _BUCKET.fullmatch(split(url).netloc) else "it names no bucket"
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -91,7 +129,12 @@ def _shown(url: str) -> str:
 
 
 def redact(url: str) -> str:
-    """The URL without user, password, query and fragment: all that may hold a secret."""
+    """The URL without user, password, query and fragment: all that may hold a secret.
+
+    Names in stores hold none.
+    """
+    if is_store(url):
+        return printable(url) if not _problem(url) else "…"
     if _HARMLESS.fullmatch(url):
         return url
     try:

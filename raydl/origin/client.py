@@ -122,14 +122,18 @@ class Origin:
             if known and response.status_code == 304:
                 settle(self._requester, response)
                 return None, 0
-            remote, count = what_came(url, self._requester.access, response, into.nbytes)
-            got = 0
-            for piece in fill(self._requester, response, into[:count]):
-                got += piece
-                on_bytes(piece)
-            if count or remote.size == 0:
-                settle(self._requester, response)
-            return remote, got
+            # S3 on an object without bytes; RFC 9110, 15.5.17, would have its size told.
+            is_mute = response.status_code == 416 and not response.headers.get("Content-Range")
+            if not is_mute:
+                remote, count = what_came(url, self._requester.access, response, into.nbytes)
+                got = 0
+                for piece in fill(self._requester, response, into[:count]):
+                    got += piece
+                    on_bytes(piece)
+                if count or remote.size == 0:
+                    settle(self._requester, response)
+                return remote, got
+        return self._probe_whole(url), 0
 
     def read_whole(
         self, source: Source, take: Callable[[], memoryview], give: Callable[[int], None]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 from raydl.model.remote import Access
+from raydl.model.weburl import split
 
 HARMLESS = ("accept", "accept-language", "referer", "user-agent")
 """Headers that are nobody's secret."""
@@ -26,7 +26,7 @@ def shown(access: Access, owner: str, url: str) -> Access:
 
 
 def is_same_origin(url: str, other: str) -> bool:
-    """Whether both have one scheme, host and port (RFC 6454, section 4).
+    """Whether both have one scheme, host and port (RFC 6454, section 4); in stores, one bucket.
 
     Or ``other`` is the same host's https where ``url`` is its http, both at their usual ports.
     """
@@ -36,6 +36,6 @@ def is_same_origin(url: str, other: str) -> bool:
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
+    parts = split(url)
     scheme = parts.scheme.lower()
     return scheme, parts.hostname, parts.port or _PORTS.get(scheme)

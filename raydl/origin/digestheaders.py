@@ -51,8 +51,27 @@ def _stated(headers: Headers, is_whole: bool) -> Iterator[Proof]:
         for name in ("sha256", "sha1", "crc32c", "crc32"):
             value = headers.get(f"x-amz-checksum-{name}", "")
             yield from _proof(name, value.strip(), f"x-amz-checksum-{name}")
+    yield from _s3_etag(headers)
     if is_whole:  # RFC 1864: of the body, whatever that is
         yield from _proof("md5", headers.get("Content-MD5", "").strip(), "Content-MD5")
+
+
+def _s3_etag(headers: Headers) -> Iterator[Proof]:
+    """S3: the ETag of what was written in one piece is its md5 (API reference, "Object").
+
+    Not where it was encrypted with keys of others (SSE-KMS, SSE-C), of an upload in parts, whose
+    ETag has a dash, nor in directory buckets. S3 is known by the two ids that each answer of it has
+    (API reference, "Common Response Headers"); who has but one may mean something else by an ETag.
+    """
+    is_s3 = "x-amz-request-id" in headers and "x-amz-id-2" in headers
+    is_plain = (
+        headers.get("x-amz-server-side-encryption", "AES256").strip() == "AES256"
+        and "x-amz-server-side-encryption-customer-algorithm" not in headers
+        and headers.get("x-amz-storage-class", "").strip() != "EXPRESS_ONEZONE"
+    )
+    etag = re.fullmatch('"([0-9a-f]{32})"', headers.get("ETag", "").strip())
+    if is_s3 and is_plain and etag and not content_coding(headers) and is_known("md5"):
+        yield Proof(Checksum("md5", etag[1]), "ETag")
 
 
 def _linked(headers: Headers) -> Iterator[Proof]:

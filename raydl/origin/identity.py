@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 
-from raydl.model.weburl import redact
+from raydl.model.weburl import is_store, redact, split
 from raydl.origin.signing import without_signature
 
 
@@ -24,6 +24,9 @@ class Identity:
     @classmethod
     def of(cls, name: str) -> Identity:
         """The identity of the file that ``name`` means."""
+        if is_store(name):
+            store = split(name)
+            return cls(f"{store.scheme}://{store.netloc}{quote(store.path)}")
         parts = urlsplit(name)
         pairs = without_signature(parse_qsl(parts.query, keep_blank_values=True))
         return cls(

@@ -6,13 +6,12 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
 
 from raydl.model.digests import ALGORITHMS, BY_LENGTH, Checksum, Proof
 from raydl.model.errors import UsageError
 from raydl.model.remote import Remote
 from raydl.model.units import counted
-from raydl.model.weburl import redact
+from raydl.model.weburl import path_of, redact
 from raydl.settings.options import Options
 
 LARGEST_LIST = 4 << 20
@@ -142,5 +141,5 @@ def listed_in(text: str) -> Iterator[Listed]:
 
 def _names(remote: Remote) -> list[str]:
     """What a list may call the file: as the URL does, with its path, or as the origin suggests."""
-    path = unquote(urlsplit(remote.url).path).strip("/")
+    path = path_of(remote.url).strip("/")
     return list(dict.fromkeys(filter(None, (path, remote.name))))

@@ -7,12 +7,15 @@ here. To add a scheme: a function in ``SCHEMES`` here, and its name in those of 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from raydl.model.control import Control
+from raydl.model.errors import HttpError
 from raydl.model.events import Emit, Notice
 from raydl.model.remote import Remote, Source
-from raydl.model.weburl import check_url, redact
+from raydl.model.weburl import STORES, check_url, is_store, redact
+from raydl.origin import stores
+from raydl.origin.credentialscope import is_same_origin
 from raydl.origin.identity import Identity
 from raydl.origin.lookup import FIRST_BUDGET, Asking
 from raydl.origin.userinfo import split_auth
@@ -23,9 +26,10 @@ UserPassword = tuple[str, str] | None
 SCHEMES: dict[str, Callable[[str], tuple[str, UserPassword]]] = {
     "http": split_auth,
     "https": split_auth,
+    **dict.fromkeys(STORES, stores.signed),
 }
 """By the scheme of a name: what makes of it the http or https URL to ask, and the user and password
-that were in it. Raises UsageError."""
+that were in it. Raises RaydlError."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,14 @@ class Located:
 
     @property
     def source(self) -> Source:
-        """What lanes need to ask for byte ranges of it."""
-        return self.remote.source(self.options.timeout)
+        """What lanes need to ask for byte ranges of it. Raises RaydlError.
+
+        A URL that was signed when the file was found may have expired since.
+        """
+        source = self.remote.source(self.options.timeout)
+        if is_store(self.name) and "?" in source.url:
+            source = replace(source, url=_url_of(self.name)[0])
+        return source
 
     def again(self) -> Source:
         """The source by now: a URL that was signed may have expired. Raises RaydlError."""
@@ -75,11 +85,39 @@ def resolve(
     ``how`` is that of ``Origin.probe``. The options were given for ``owner``, where that is another
     name. ``is_known``: the origin has answered before, so wait longer.
     """
-    asking = _asking(name, owner, options, emit, control, None if is_known else FIRST_BUDGET)
-    remote = asking.ask(lambda origin: origin.probe(asking.url, how))
+    budget = None if is_known else FIRST_BUDGET
+    if is_store(name):
+        remote = _ask_store(name, owner, options, emit, control, budget, how)
+    else:
+        asking = _asking(name, owner, options, emit, control, budget)
+        remote = asking.ask(lambda origin: origin.probe(asking.url, how))
     if remote.is_downgraded:
         emit(Notice("the origin redirects from https to http: who is on the way can change it"))
     return Located(name, remote, options, emit, owner or name)
+
+
+def _ask_store(
+    name: str,
+    owner: str | None,
+    options: Options,
+    emit: Emit,
+    control: Control,
+    budget: float | None,
+    how: str,
+) -> Remote:
+    """What a store has, known by its name, for URLs that are signed come and go."""
+    options = stores.options_for(name, options)
+    asking = _asking(name, owner, options, emit, control, budget, f" for {redact(name)}")
+    how = "byte" if how == "head" else how  # a signature is for GET, and holds for no HEAD
+    try:
+        remote = asking.ask(lambda origin: origin.probe(asking.url, how))
+    except HttpError as error:
+        error.hint = stores.hint(name, error.status) or error.hint
+        raise
+    digests = remote.digests
+    if not digests and options.origin_digest:
+        digests = stores.stated(name, remote.etag)
+    return replace(remote, url=name, digests=digests)
 
 
 def text_at(
@@ -104,7 +142,7 @@ def _asking(
     what: str = "",
 ) -> Asking:
     url, auth = _url_of(name)
-    near = url if owner is None else _url_of(owner)[0]
+    near = url if owner is None or is_same_origin(owner, name) else owner
     return Asking(url, auth, near, options, emit, control, budget, what)
 
 

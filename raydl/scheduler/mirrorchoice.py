@@ -19,6 +19,10 @@ from raydl.scheduler.mirrors import Mirror, Mirrors
 from raydl.scheduler.nodestate import NodeState
 from raydl.scheduler.retries import Retries
 
+EXPIRED = (400, 401, 403)
+"""What a URL that was signed is answered once its time is over; 400 is S3's word where that of the
+credentials is which signed it (ExpiredToken)."""
+
 
 class After(Enum):
     """What it means that connections were refused and a request went well after that."""
@@ -115,7 +119,7 @@ class MirrorChoice:
             return False
         if flight.source is not mirror.source or mirror not in self.mirrors:
             return True
-        if failure.status not in (401, 403) or mirror.resolve is None:
+        if failure.status not in EXPIRED or mirror.resolve is None:
             return False
         # A URL that served bytes and then refuses was signed for a time, or for some requests. It
         # is resolved once for the whole fleet; one that has served nothing is a failure.

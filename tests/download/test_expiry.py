@@ -18,6 +18,7 @@ class Store:
 
     def __init__(self, front, back, serves):
         self.front, self.back, self.serves = front, back, serves
+        self.refusal = 403
         self.signed = 0
         self.asked = {}
         self.lock = threading.Lock()
@@ -37,7 +38,7 @@ class Store:
         with self.lock:
             self.asked[ticket] = self.asked.get(ticket, 0) + 1
             expired = self.asked[ticket] > self.serves
-        return status(403)(handler, seen) if expired else False
+        return status(self.refusal)(handler, seen) if expired else False
 
 
 @pytest.fixture
@@ -58,6 +59,15 @@ def test_one_resolve_for_all_lanes(store, in_tmp):
     assert (in_tmp / "file.bin").read_bytes() == store.back.data
     assert store.signed == 3
     assert len(notices(events)) == 2
+
+
+def test_a_session_that_has_expired(store, in_tmp):
+    """S3's word for credentials whose time is over is 400."""
+    store = store(1_000_000, serves=20)
+    store.refusal = 400
+    raydl.fetch(store.front.url(), part_size=20_000, connections=8, **ALONE)
+    assert (in_tmp / "file.bin").read_bytes() == store.back.data
+    assert store.signed == 3
 
 
 @pytest.mark.cluster

@@ -27,7 +27,7 @@ def says(url):
         ("f?to=http://h/", "f?… has no scheme; did you mean https://f?…?"),
         ("http://h:99999/x", "http://h:99999/x cannot be fetched: its port is no number from 1 to"),
         ("http://h:0/x", "http://h:0/x cannot be fetched: its port"),
-        ("file:///x", "file:///x cannot be fetched: the scheme file is not supported, http and h"),
+        ("file:///x", "file:///x cannot be fetched: the scheme file is not supported, http, h"),
         ("FTP://h/x", "FTP://h/x cannot be fetched: the scheme ftp is not supported"),
         ("http:///x", "http:///x cannot be fetched: there is no host in it"),
         ("http://a..b/x", "http://a..b/x cannot be fetched: its host cannot be one"),

@@ -147,6 +147,32 @@ class TestStated:
         stored["x-goog-stored-content-encoding"] = "identity"
         assert stated_digest(stored, is_whole=True) is not None
 
+    def test_what_s3_wrote_in_one_piece(self):
+        s3 = {"x-amz-request-id": "R", "x-amz-id-2": "I", "ETag": f'"{MD5}"'}
+        for more in ({}, {"x-amz-server-side-encryption": "AES256"}):
+            found = stated_digest({**s3, **more}, is_whole=False)
+            assert found == (Checksum("md5", MD5), "ETag")
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {"x-amz-server-side-encryption": "aws:kms"},
+            {"x-amz-server-side-encryption": "aws:kms:dsse"},
+            {"x-amz-server-side-encryption-customer-algorithm": "AES256"},
+            {"x-amz-storage-class": "EXPRESS_ONEZONE"},
+            {"ETag": f'"{MD5}-2"'},
+            {"ETag": f'W/"{MD5}"'},
+            {"Content-Encoding": "gzip"},
+            {"x-amz-id-2": None},
+            {"x-amz-request-id": None},
+        ],
+        ids=str,
+    )
+    def test_etags_that_may_be_no_md5(self, more):
+        s3 = {"x-amz-request-id": "R", "x-amz-id-2": "I", "ETag": f'"{MD5}"', **more}
+        said = {name: value for name, value in s3.items() if value is not None}
+        assert stated_digest(said, is_whole=True) is None
+
     def test_what_does_not_count(self):
         whole = {"is_whole": True}
         assert stated_digest({"Content-MD5": b64("md5")}, is_whole=False) is None
