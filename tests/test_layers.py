@@ -46,6 +46,8 @@ FOREIGN = {
     "ipywidgets": "view/widget.py",
     "IPython": "view/widget.py",
     "crc32c": "model/digests.py",
+    "backports": "output/packed.py",
+    "compression": "output/packed.py",
     "boto3": "landing/s3.py",
     "botocore": "landing/s3.py",
     "cryptography": "node/tls.py",

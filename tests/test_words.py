@@ -49,6 +49,10 @@ def test_flags_and_commands(said, shown):
         "scheduler/bottleneck",
         "landing/everynode",
         "output/placedfile",
+        "output/archive",
+        "output/packed",
+        "output/tree",
+        "output/extraction",
     ],
 )
 def test_no_flag_of_a_download_reaches_a_window(module):

@@ -41,9 +41,9 @@ def fetch(
     """Download ``url`` with every node of the Ray cluster, or with this machine alone.
 
     ``output`` is a path, a directory, ``"-"`` for standard output, ``"s3://bucket/key"``, or None
-    for the origin's name in the current directory. The keyword arguments are the fields of
-    ``Options``; sizes are bytes or text such as ``"64MiB"``, durations seconds or text such as
-    ``"30s"``.
+    for the origin's name in the current directory; with ``extract`` the directory that the archive
+    becomes. The keyword arguments are the fields of ``Options``; sizes are bytes or text such as
+    ``"64MiB"``, durations seconds or text such as ``"30s"``.
     ``on_event`` gets every event, on the thread where it happens; the last is Finished or Failed.
 
     Returns the Report once the file is whole, verified and in place. Raises RaydlError: its
@@ -235,6 +235,8 @@ def _quiet(options: OptionKeywords) -> Options:
     """The options, without progress unless that was asked for: somebody works with the bytes."""
     if options.get("to", "here") != "here":
         raise UsageError("only fetch() and start() take `to`", "these bytes come to this program")
+    if options.get("extract"):
+        raise UsageError("only fetch() and start() take `extract`", "tarfile and zipfile read here")
     return Options.of({"progress": "none", **options})
 
 

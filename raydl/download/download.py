@@ -30,7 +30,7 @@ from raydl.download.transfer import transfer
 from raydl.landing import bucket
 from raydl.model.control import Control
 from raydl.model.digests import Proof
-from raydl.model.errors import IncompleteError, UsageError, WrongAnswerError
+from raydl.model.errors import IncompleteError, NetworkError, UsageError, WrongAnswerError
 from raydl.model.events import (
     ClusterChosen,
     Emit,
@@ -43,7 +43,6 @@ from raydl.model.events import (
     Verifying,
 )
 from raydl.model.log import error_of, log, note_failure
-from raydl.model.remote import Remote
 from raydl.model.report import Report
 from raydl.model.weburl import check_url, redact
 from raydl.origin.proof import given_proof, is_asked_for, proof_of, read_list
@@ -113,7 +112,10 @@ class _Download:
     def _prepare(self) -> Located | Report:
         """Find out who fetches, and what there is; a report where the file is here already."""
         check_url(self._url)
-        options, path = self._options, self._sinks.planned_path()
+        options = self._options
+        if options.extract:
+            self._sinks.check_extract()
+        path = self._sinks.planned_path()
         self._listed = read_list(options)
         if options.to != "here":
             check_landing(self._sinks, options)
@@ -121,7 +123,7 @@ class _Download:
             bucket.check(self._sinks.bucket)
         if options.to != EVERY_NODE and path is not None and check_target(path, options):
             given = given_proof(options)
-            if given or not is_asked_for(options):
+            if given or options.extract or not is_asked_for(options):
                 return self._skip(path, given)
         self._choice = choose(options.address)
         if self._choice.how == "none" and not options.fetch_here:
@@ -157,13 +159,14 @@ class _Download:
             return self._dated(report, proof)
         if options.to == SHARED:
             emit(Notice(f"{remote.why_no_ranges}: one stream, through this machine"))
-        sink = self._sinks.open(found, proof, control)
+        sink = self._sinks.open(found, proof, control, self._choice)
+        is_file = path is not None and not options.extract
         try:
             with (
-                _noting_left(sink, path, remote, control),
+                _noting_left(sink, path, found, control),
                 contextlib.closing(sink),
                 _interrupts_cancel(control),
-                sighting(found, path, self._choice, emit),
+                sighting(found, path if is_file else None, self._choice, emit),
             ):
                 report = _transfer(found, sink, self._choice, options, emit, control)
         finally:
@@ -179,8 +182,10 @@ class _Download:
 
     def _skip(self, path: Path, proof: Proof | None) -> Report:
         """What is there already, held against the digest where one was asked for."""
-        report = Report(redact(self._url), str(path), path.stat().st_size, skipped=True)
-        if proof is None:
+        is_file = not self._options.extract
+        size = path.stat().st_size if is_file else 0
+        report = Report(redact(self._url), str(path), size, skipped=True)
+        if proof is None or not is_file:  # the archive's, which nobody kept
             return report
         self._emit(Verifying())
         digests = verify_target(path, proof, lambda: self._control.wait(0))
@@ -188,15 +193,21 @@ class _Download:
 
 
 @contextlib.contextmanager
-def _noting_left(sink: Sink, path: Path | None, remote: Remote, control: Control) -> Iterator[None]:
-    control.why_nothing = ""
+def _noting_left(sink: Sink, path: Path | None, found: Located, control: Control) -> Iterator[None]:
+    remote, control.why_nothing = found.remote, ""
     if path is None:
         control.why_nothing = "what is out on standard output cannot be gone on with"
+    elif found.options.extract:
+        control.why_nothing = "an archive is unpacked from its first byte on"
     elif not remote.ranges:
         control.why_nothing = f"{remote.why_no_ranges}, so every run starts from the first byte"
     log.debug("%s: open, %d bytes are kept", path or "the output", sink.kept.size)
     try:
         yield
+    except NetworkError as error:
+        if found.options.extract:
+            error.hint = control.how_to_go_on()
+        raise
     finally:
         control.kept = sink.left
         log.debug("closed at %d bytes; %d can be gone on with", sink.written, control.kept)

@@ -68,9 +68,9 @@ def check_cluster(choice: ClusterChoice, options: Options) -> None:
 def tell_of_unused(sinks: SinkChoice, options: Options, emit: Emit) -> None:
     """Tell of the options that mean nothing for where it goes."""
     unused = [] if options.to == EVERY_NODE else ["nodes", "verify"]
-    if options.to == EVERY_NODE or sinks.bucket is not None:
+    if options.to == EVERY_NODE or sinks.bucket is not None or options.extract:
         unused.append("keep_bad")
-    where = f"--to {options.to}" if sinks.bucket is None else sinks.bucket
+    where = sinks.bucket or ("--extract" if options.extract else f"--to {options.to}")
     for name in unused:
         if getattr(options, name):
             emit(Notice(f"--{name.replace('_', '-')} changes nothing with {where}"))

@@ -103,6 +103,10 @@ class RemoteFile(io.RawIOBase):
             self._origin.close()
         super().close()
 
+    def abort(self) -> None:
+        """End the read that is under way, from another thread, and let none follow."""
+        self._origin.abort()
+
     def _read_into(self, into: memoryview) -> int:
         if not into.nbytes or (self.size is not None and self._position >= self.size):
             return 0
@@ -188,7 +192,8 @@ class RemoteFile(io.RawIOBase):
             if failure is not None and more == 0:
                 if failure.kind == "no-range":
                     failure = Failure("changed", "the origin ignores byte ranges now")
-                if not failure.retryable or tries > self._options.retries:
+                is_over = self._origin.aborted or tries > self._options.retries
+                if is_over or not failure.retryable:
                     raise failure.to_error(f" ({tries} tries)" if tries > 1 else "")
                 time.sleep(backoff.delay(tries, failure.retry_after))
         self._block, self._block_start = memoryview(buffer), start

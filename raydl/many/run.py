@@ -150,7 +150,15 @@ def _run(
 def _check(options: Options) -> None:
     if options.to == EVERY_NODE:
         check_absolute(options.output_dir, options.to, "--output-dir /DIRECTORY")
-    of_one = ("checksum", "checksum_url", "checksum_file", "mirror", "cookies", "limit_rate")
+    of_one = (
+        "extract",
+        "checksum",
+        "checksum_url",
+        "checksum_file",
+        "mirror",
+        "cookies",
+        "limit_rate",
+    )
     for name in of_one:
         if getattr(options, name, None):
             flag = f"--{name.replace('_', '-')}"

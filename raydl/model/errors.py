@@ -62,10 +62,10 @@ class HttpError(RaydlError):
 
 
 class WrongAnswerError(RaydlError):
-    """The origin's answer does not fit what was asked: other bytes, length, version."""
+    """What came does not fit what was asked: other bytes, length, version; no sound archive."""
 
     exit_code = 5
-    meaning = "the origin's answers do not fit together: nothing was guessed"
+    meaning = "the origin's answers do not fit together, or an archive is damaged or unsafe"
 
 
 class OriginChangedError(WrongAnswerError):

@@ -17,6 +17,8 @@ FALLBACK = "download"
 LARGEST_HEADER = 8 << 10
 """Characters of a Content-Disposition; a longer one is no name."""
 
+_ARCHIVE = re.compile(r"(.+?)\.(tar(\.\w{1,4})?|t[gx]z|tbz2?|tzst|zip)", re.IGNORECASE)
+
 _OBEYED = re.compile(r"raydl\.toml|.*(\.part(\.journal~?)?)", re.IGNORECASE)
 """Names that raydl itself would obey the next time that it runs there."""
 
@@ -59,6 +61,12 @@ def plain_name(text: str) -> str:
     if _DEVICES.fullmatch(name) or name.startswith("-") or (obeyed and not obeyed[1]):
         name = f"_{name}"
     return name
+
+
+def unpacked_name(name: str) -> str:
+    """What the directory is called into which an archive of that name is unpacked."""
+    found = _ARCHIVE.fullmatch(name)
+    return plain_name(found[1] if found else name) or FALLBACK
 
 
 def _disposition_name(header: str | None) -> str:

@@ -49,10 +49,11 @@ class NodeShares(tuple[NodeShare, ...]):
 class Report:
     """A finished download.
 
-    ``path`` is None when the bytes went to standard output. ``size``, ``fetched`` (over the
-    network in this run) and ``resumed`` (kept from an earlier run) are bytes, ``seconds`` is
-    wall time and ``transfer_seconds`` the time from the first request for a part to the last
-    byte. ``wasted`` bytes came twice or in vain. ``digests`` maps an algorithm to the hex digest
+    ``path`` is None when the bytes went to standard output; of an archive that was unpacked it is
+    the directory, and ``size`` is the archive's. ``size``, ``fetched`` (over the network in this
+    run) and ``resumed`` (kept from an earlier run) are bytes, ``seconds`` is wall time and
+    ``transfer_seconds`` the time from the first request for a part to the last byte. ``wasted``
+    bytes came twice or in vain. ``digests`` maps an algorithm to the hex digest
     that was computed and compared, and ``proof`` says where the expected one came from:
     ``given``, a file or URL, or a header of the origin. ``limit`` says which limit was met, where
     that is known.
@@ -89,7 +90,8 @@ class Report:
             return self._summary_of_copies()
         where = self.path or "standard output"
         if self.skipped:
-            line = f"{where} exists, {format_size(self.size)}: skipped"
+            size = f", {format_size(self.size)}" if self.size else ""
+            line = f"{where} exists{size}: skipped"
             return ", ".join((line, *(f"{algorithm} verified" for algorithm in self.digests)))
         line = f"{where}: {format_size(self.size)} in {format_duration(self.seconds)}"
         line += self._pace()

@@ -18,10 +18,10 @@ from pathlib import Path
 from raydl.model.errors import BusyError, OutputError, TargetError
 from raydl.settings.ownfile import make_own, open_own
 
-_NOT_OFFERED = (errno.EPERM, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EMLINK)
+NOT_OFFERED = (errno.EPERM, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EMLINK)
 """What file systems say of a way to name a file that they do not have."""
 
-_AT_FDCWD, _RENAME_NOREPLACE = -100, 1
+_AT_FDCWD, _RENAME_NOREPLACE, _RENAME_EXCHANGE = -100, 1, 2
 
 
 class PartFile:
@@ -61,7 +61,7 @@ class PartFile:
                 f"the download is whole in {self.path}; --overwrite replaces it",
             ) from None
         except OSError as error:
-            if error.errno not in _NOT_OFFERED:
+            if error.errno not in NOT_OFFERED:
                 raise
             raise OutputError(
                 f"on the file system of {self.target} a file cannot get a name without the risk "
@@ -149,7 +149,7 @@ def give_name(path: Path, name: Path) -> None:
     try:
         os.link(path, name)
     except OSError as error:
-        if error.errno not in _NOT_OFFERED:
+        if error.errno not in NOT_OFFERED:
             raise
         _rename_if_free(path, name)
     else:
@@ -160,14 +160,29 @@ def _rename_if_free(path: Path, name: Path) -> None:
     """For file systems without hard links: with Linux's renameat2, and as Windows renames."""
     if sys.platform == "win32":
         path.rename(name)
-        return
+    else:
+        _rename(path, name, _RENAME_NOREPLACE)
+
+
+def exchange(path: Path, other: Path) -> bool:
+    """Have two names change places in one step; False where that cannot be. Raises OSError."""
+    try:
+        _rename(path, other, _RENAME_EXCHANGE)
+    except OSError as error:
+        if error.errno not in NOT_OFFERED:
+            raise
+        return False
+    return True
+
+
+def _rename(path: Path, name: Path, how: int) -> None:
     import ctypes  # takes milliseconds, of every start, and few file systems need it
 
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if rename is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     source, target = os.fsencode(path), os.fsencode(name)
-    if rename(_AT_FDCWD, source, _AT_FDCWD, target, _RENAME_NOREPLACE):
+    if rename(_AT_FDCWD, source, _AT_FDCWD, target, how):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 

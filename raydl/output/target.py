@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from raydl.model.digests import Proof
-from raydl.model.errors import ChecksumError, OutputError, TargetError
-from raydl.model.naming import LONGEST_ENDING
+from raydl.model.errors import ChecksumError, OutputError, TargetError, UsageError
+from raydl.model.naming import LONGEST_ENDING, unpacked_name
 from raydl.model.remote import Remote
 from raydl.model.units import format_size
 from raydl.output.oserrors import output_error
@@ -47,6 +47,19 @@ def target_path(output: str | os.PathLike[str] | None, remote: Remote) -> Path:
     return path if path is not None else Path(output or ".") / remote.name
 
 
+def tree_path(
+    output: str | os.PathLike[str] | None, directory: str | None, name: str | None = None
+) -> Path | None:
+    """The directory that an archive becomes: ``output``, or what its ``name`` says, once that is
+    known, in ``directory`` or the current one. Raises UsageError for what has no name."""
+    if output is None:
+        return None if name is None else Path(directory or ".") / unpacked_name(name)
+    path = Path(directory or ".") / output
+    if path.name in ("", ".."):
+        raise UsageError(f"{output} is no name for a new directory", "give one with -o")
+    return path
+
+
 def check_target(path: Path, options: Options) -> bool:
     """Whether the target is there and to be skipped.
 
@@ -60,10 +73,12 @@ def check_target(path: Path, options: Options) -> bool:
 
 
 def _check(path: Path, options: Options) -> bool:
-    if path.is_dir():
+    if path.is_dir() and not options.extract:
         raise OutputError(f"{path} is a directory", f"write -o {path}/ to save into it")
     exists = path.exists()
-    if exists and not path.is_file():
+    if options.extract and (path.is_symlink() or (exists and not path.is_dir())):
+        raise OutputError(f"{path} is no directory", "save elsewhere with -o")
+    if exists and not path.is_file() and not options.extract:
         raise OutputError(f"{path} is no regular file", "save elsewhere, or pipe with -o -")
     if exists or path.is_symlink():
         if options.skip_existing and exists:

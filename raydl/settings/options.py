@@ -120,6 +120,12 @@ class Options:
         "KEY=VALUE",
         many=True,
     )
+    extract: bool = _option(
+        False,
+        "Unpack the archive while it comes, tar (plain, gz, bz2, xz, zst) or zip: -o is the "
+        "directory, which appears when all is whole [default: the archive's name].",
+        values.flag,
+    )
     checksum: Checksum | None = _option(
         None,
         f"Verify against this digest: {', '.join(ALGORITHMS)}.",
@@ -258,6 +264,7 @@ class OptionKeywords(TypedDict, total=False):
     to: str
     nodes: str | Sequence[str] | Mapping[str, str]
     fetch_nodes: str | Sequence[str] | Mapping[str, str]
+    extract: bool
     checksum: str | Checksum | None
     checksum_url: str | None
     checksum_file: str | None

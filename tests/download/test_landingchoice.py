@@ -34,6 +34,7 @@ def test_a_bucket_as_the_directory(output, directory, bucket):
             ["--keep-bad changes nothing with --to every-node"],
         ),
         ("s3://b/k", {"keep_bad": True}, ["--keep-bad changes nothing with s3://b/k"]),
+        ("f", {"keep_bad": True, "extract": True}, ["--keep-bad changes nothing with --extract"]),
         ("f", {"keep_bad": True}, []),
     ],
 )

@@ -7,12 +7,12 @@ import json
 from collections import Counter
 
 import pytest
-from raydl.output.ledger import NAME
 
 import raydl
 from raydl.many.listings import Listings
 from raydl.many.lists import Unreadable, all_of, entries, read_list
 from raydl.model.errors import FilesFailedError, HttpError, NetworkError, UsageError
+from raydl.output.ledger import NAME
 from raydl.workers.smallfiles import LARGEST
 from tests.conftest import random_bytes, run_raydl
 from tests.landing.service import refuse
