@@ -1,7 +1,7 @@
 """Many files: raydl beside aria2c -j16 with the same list, in alternation.
 
     python benchmarks/many.py loopback delayed broken    on this machine, without a cluster
-    sudo python benchmarks/many.py fleet mixed           on four hosts, as in fleet.py
+    sudo python benchmarks/many.py fleet mixed limited   on four hosts, as in fleet.py
     [--rounds 3] [--save]
 
 Each run is a new process, its start included, into an empty folder; every file is compared. raydl's
@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from common import KIB, MIB, Command, origin_command, save, show
-from fleet import EVEN, PORT, Figures, bench, note
+from fleet import EVEN, PORT, Bench, Figures, bench, note
 from hosts import ORIGIN, RAY_ADDRESS, why_not
 from run import nginx
 
@@ -237,8 +237,70 @@ def one_broken(folder: Path) -> dict[str, float]:
     return {"seconds": seconds, "MiB": usage.ru_maxrss / KIB}
 
 
+LIMITED = """
+daemon off; pid {folder}/pid; error_log {folder}/error crit; worker_processes 1;
+events {{ worker_connections 4096; }}
+http {{
+ log_format times "$msec $status"; access_log {folder}/log times; keepalive_requests 100000;
+ limit_req_zone $server_port zone=all:1m rate=100r/s;
+ server {{
+  listen {address}; root {folder}/www;
+  location ~ /f[0-9]+$ {{ limit_req zone=all burst=20 nodelay; rewrite ^ /one break; }}
+ }}
+}}
+"""
+
+
+def limited(rounds: int) -> Figures:
+    """3,000 files of 1 KiB, nginx with limit_req 100r/s burst=20 for all, 4 hosts."""
+    figures: Figures = {}
+    with bench(EVEN, 1) as hosts:
+        folder, address = hosts.folder, f"{ORIGIN}:{PORT}"
+        (folder / "www" / "one").write_bytes(os.urandom(KIB))
+        (folder / "conf").write_text(LIMITED.format(folder=folder, address=address))
+        list_of = hosts.hosts.head.path("/dev/shm") / "list"
+        list_of.write_text("".join(f"http://{address}/f{n}\n" for n in range(3000)))
+        nginx = [
+            "nginx",
+            "-c",
+            str(folder / "conf"),
+            "-e",
+            str(folder / "error"),
+            "-g",
+            "user root;",
+        ]
+        with subprocess.Popen(hosts.hosts.origin.command(nginx)) as process:
+            try:
+                for _ in range(rounds):
+                    note(figures, **one_limited(hosts))
+            finally:
+                process.terminate()
+    return figures
+
+
+def one_limited(hosts: Bench) -> dict[str, float]:
+    """A run: the share of refusals after two seconds, and what was served a second from then on."""
+    given = [f"{name}={value}" for name, value in hosts.hosts.env.items()]
+    command = ["env", *given, f"RAY_ADDRESS={RAY_ADDRESS}", *RAYDL, "/dev/shm/list"]
+    log = hosts.folder / "log"
+    log.write_text("")
+    done = subprocess.run(
+        hosts.hosts.head.command([*command, "--output-dir", "/dev/shm/out"]),
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    if done.returncode:
+        sys.exit(f"raydl exited with {done.returncode}: {done.stderr[-500:]}")
+    shutil.rmtree(hosts.hosts.head.path("/dev/shm") / "out")
+    answers = [line.split() for line in log.read_text().splitlines()]
+    first, last = float(answers[0][0]) + 2, float(answers[-1][0])
+    later = [status for at, status in answers if float(at) > first]
+    refused = sum(status == "503" for status in later)
+    served = (len(later) - refused) / (last - first)
+    return {"refused %": 100 * refused / len(later), "served a second": served}
+
+
 CASES: dict[str, Callable[[int], Figures]] = {
-    case.__name__: case for case in (loopback, delayed, broken, fleet, mixed)
+    case.__name__: case for case in (loopback, delayed, broken, fleet, mixed, limited)
 }
 
 
@@ -253,7 +315,7 @@ def main() -> None:
     args = parser.parse_args()
     for name in args.cases:
         case = CASES[name]
-        if name in ("fleet", "mixed") and (why := why_not()):
+        if name in ("fleet", "mixed", "limited") and (why := why_not()):
             sys.exit(why)
         print(f"{name}: {case.__doc__}", flush=True)
         figures = case(args.rounds)

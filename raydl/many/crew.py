@@ -45,6 +45,9 @@ MOST_TRIES = 5
 
 MOST_LOSSES = 20
 
+REFUSED_SECONDS = 120.0
+"""How long a file may be refused because there are too many requests."""
+
 LONGEST_SECONDS = 120.0
 """A file that one lane fetches takes no longer: it has 16 MiB at most."""
 
@@ -408,9 +411,10 @@ class Crew:
             host.tempo.complained(host.seconds, now)
             if failure.retry_after is not None:
                 host.until = max(host.until, now + backoff.delay(1, failure.retry_after))
-            task.losses += 1
-            if task.losses <= MOST_LOSSES:
-                host.put_back([task])
+            if task.refused_at is None:
+                task.refused_at = now
+            if now - task.refused_at < REFUSED_SECONDS:
+                host.add(task)  # behind all others, as each is refused when its turn comes
                 return
         if kind in UNREACHED and host.unreached(flight.hand.node, now):
             self._ask_again(host, [task], failure.message)

@@ -152,22 +152,24 @@ class SmallFiles:
         """An outcome for each of ``wishes``, which are of one origin; in their order.
 
         ``source`` is what each is asked with. A request begins ``pace`` seconds after the one
-        before, at least. The bytes of files without a target are appended to ``kept``. Where the
-        origin wants fewer requests, or cannot be reached, the rest is not asked for. Where files
-        are to be sent, ``ca`` are the certificates (PEM) to trust.
+        before, at least, and the first one so long after the call: the lane may have asked before.
+        The bytes of files without a target are appended to ``kept``. Where the origin wants fewer
+        requests, or cannot be reached, the rest is not asked for. Where files are to be sent,
+        ``ca`` are the certificates (PEM) to trust.
         """
         outcomes: list[Outcome] = []
         with self._lend(source.access, source.timeout, ticket) as request:
+            next_at = time.monotonic() + pace
             for wish in wishes:
+                if pace:
+                    time.sleep(max(0.0, next_at - time.monotonic()))
+                    next_at = time.monotonic() + pace
                 if request is None or request.origin.aborted or len(kept) > MOST_KEPT:
                     break
-                began = time.monotonic()
                 outcome = self._one(request, source.timeout, wish, kept, ca)
                 outcomes.append(outcome)
                 if outcome[0] == FAILED and _ends_all(outcome[1], outcome[3]):
                     break
-                if pace and len(outcomes) < len(wishes):
-                    time.sleep(max(0.0, began + pace - time.monotonic()))
         return outcomes + [(UNASKED,)] * (len(wishes) - len(outcomes))
 
     def _one(

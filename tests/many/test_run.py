@@ -19,9 +19,11 @@ from raydl.model.control import Control
 from raydl.model.errors import CancelledError, OutputError, TargetError, UsageError
 from raydl.model.events import Notice
 from raydl.model.fileevents import AllEnded, FileEnded, FilesNow
+from raydl.model.remote import Access, Source
 from raydl.output.ledger import NAME
 from raydl.settings.options import Options
-from raydl.workers.smallfiles import FIRST, LARGEST
+from raydl.workers.smallfiles import FIRST, LARGEST, SmallFiles, Wish
+from raydl.workers.worker import Worker
 from tests.conftest import RAYDL, random_bytes
 from tests.scripted import chunked, cut_off, ignore_range, status
 
@@ -553,3 +555,16 @@ def test_an_account_that_is_anothers_is_not_obeyed(library, tmp_path):
     (tmp_path / NAME).symlink_to(tmp_path / "else")
     with pytest.raises((TargetError, OutputError)):
         fetch(urls(library), tmp_path)
+
+
+def test_a_lane_keeps_its_pace_from_one_batch_to_the_next(library, monkeypatch):
+    """Its first request, too, comes so long after the call, for there was one before."""
+    slept = []
+    monkeypatch.setattr("raydl.workers.smallfiles.time.sleep", slept.append)
+    worker = Worker()
+    source = Source(library.url("/d/f1"), None, None, None, Access(), 5.0)
+    wishes = [Wish(library.url(f"/d/f{n}"), None, "", False, None, False) for n in (1, 2)]
+    outcomes = SmallFiles(worker.lent).fetch(source, 1, wishes, 7.0, bytearray())
+    worker.close()
+    assert [state for state, *_ in outcomes] == ["done", "done"]
+    assert [round(seconds) for seconds in slept] == [7, 7]
