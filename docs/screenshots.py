@@ -18,6 +18,8 @@ sys.path.insert(0, str(ROOT))
 
 from raydl.model.errors import CancelledError  # noqa: E402
 from raydl.model.events import CopiesNow, CopyNow  # noqa: E402
+from raydl.model.fileevents import FileEnded, FilesNow  # noqa: E402
+from raydl.model.manyreport import FAILED, FileReport  # noqa: E402
 from tests.conftest import random_bytes  # noqa: E402
 from tests.display import display, drive  # noqa: E402
 from tests.scripted import Origin, anything, status  # noqa: E402
@@ -85,6 +87,34 @@ def shoot_nodes(app, folder):
     window.remove()
 
 
+def shoot_many(app, folder):
+    """Many files, of which a program tells what is to be seen."""
+    window = app.window
+    backend = window.queue._backend
+    started, backend.start_many = backend.start_many, lambda *_: 0
+    names = [f"https://h/images/{n:04}.jpg" for n in range(240)]
+    item = window.queue.add_many(names, "/home/me/Downloads/images/", {})
+    backend.start_many = started
+    window.select(item)
+    window.form.put_url("\n".join(f"https://h/sounds/{n:02}.flac" for n in range(12)))
+    failed = ((17, "h answered 404 Not Found"), (103, "its sha256 is another one"))
+    ends = [
+        FileEnded(FileReport(n, names[n], f"{n:04}.jpg", FAILED, error="HttpError", problem=why))
+        for n, why in failed
+    ]
+    window._take([("event", item.key, event) for event in ends])
+    for step in range(8):
+        done = 120 + 3 * step
+        now = FilesNow(done, 40, 2, 240, done * 310_000, 16, 1, (done + 42) / 240)
+        window._take([("event", item.key, now)])
+        end = time.monotonic() + 0.25
+        drive(app.root, lambda end=end: time.monotonic() > end)
+    shoot(app, folder, "coordinator-many")
+    window.form.put_url("")
+    window._take([("ended", item.key, None, CancelledError("it is only shown"))])
+    window.remove()
+
+
 def main(folder):
     from raydl.gui.app import App
 
@@ -117,6 +147,7 @@ def main(folder):
     drive(app.root, lambda: len(window.cluster._nodes) == 2)
     shoot(app, folder, "coordinator-cluster")
     shoot_nodes(app, folder)
+    shoot_many(app, folder)
 
     def both():
         worker.root.update()

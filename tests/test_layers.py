@@ -109,7 +109,16 @@ def test_the_architecture_names_every_module():
 
 
 def test_what_is_not_drawn_needs_no_tk():
-    for name in ("backend", "downloadqueue", "memory"):
+    for name in (
+        "backend",
+        "backendserver",
+        "downloadqueue",
+        "item",
+        "manyitem",
+        "memory",
+        "names",
+        "outside",
+    ):
         assert "tkinter" not in {m.partition(".")[0] for m in imports(HOME / "gui" / f"{name}.py")}
 
 

@@ -28,6 +28,10 @@ ROOT = Path(__file__).parent.parent / "raydl"
         ("ray start --head", "ray start --head"),
         ("--to every-node needs a file", '"save to" every node needs a file'),
         ("-o /PATH/TO/FILE, or -o /DIRECTORY/", "/PATH/TO/FILE, or /DIRECTORY/"),
+        ("--output-dir /DIRECTORY", "/DIRECTORY"),
+        ("or give --output-dir", 'or give "save to"'),
+        ("name them apart: --name '{number}-{name}', or '{host}/{path}'", "name them apart"),
+        ("the same command tries these again", "Try again asks for just these"),
         ("start one with `ray start --head`, or give --address HOST:PORT", "start one"),
     ],
 )
@@ -53,6 +57,10 @@ def test_flags_and_commands(said, shown):
         "output/packed",
         "output/tree",
         "output/extraction",
+        "many/run",
+        "many/landing",
+        "many/crew",
+        "many/wanted",
     ],
 )
 def test_no_flag_of_a_download_reaches_a_window(module):

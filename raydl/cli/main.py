@@ -30,9 +30,10 @@ from raydl.cli.flags import (
     with_options,
 )
 from raydl.cli.guard import ends_in_order, stand_by
-from raydl.cli.manyfiles import Wanted, fetch_many
+from raydl.cli.manyfiles import fetch_many
 from raydl.cli.outcome import StandardOutput, raise_on_signals, run
 from raydl.cluster.address import may_be_cluster
+from raydl.many.wanted import Wanted
 from raydl.model.errors import ClusterError, OutputError, UsageError, exit_codes
 from raydl.model.weburl import is_prefix
 from raydl.settings.config import options_from

@@ -1,29 +1,25 @@
-"""Downloads in a process of their own, so that no work of theirs holds a window up.
+"""Downloads in a process of their own, so that no work of theirs holds a window up: its side.
 
-The window's side is ``Backend``; run as a program, this is the other side. Between them go pickled
-tuples over the program's standard input and output. Ray lives there too: a driver whose cluster
-goes away may be ended by Ray, and a window must not.
+The other one is ``backendserver``. Between them go pickled tuples over that one's standard input
+and output.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import pickle
-import queue
 import subprocess
-import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
-from typing import IO, Any
+from pathlib import Path
+from typing import Any
 
 from raydl.cluster.program import run_module
-from raydl.model.errors import RaydlError
+from raydl.many.wanted import Wanted
 
-BATCH_SECONDS = 0.05
 AGAIN_SECONDS = 3.0
-NODES_SECONDS = 2.0
 
 Message = tuple[Any, ...]
 
@@ -31,9 +27,9 @@ Message = tuple[Any, ...]
 class Backend:
     """The window's side. ``deliver`` gets lists of messages, on a thread of ours.
 
-    ``("event", key, event)``, ``("ended", key, report or None, error or None)``,
-    ``("nodes", list of Node or error)``, and ``("died", number)`` when a process is gone unasked;
-    processes are counted from 1.
+    ``("event", key, event)``, ``("ended", key, report or None, error or None)``, both for a run
+    that left some files behind, ``("nodes", list of Node or error)``, and ``("died", number)`` when
+    a process is gone unasked; processes are counted from 1.
     """
 
     def __init__(self, deliver: Callable[[list[Message]], None]) -> None:
@@ -43,6 +39,7 @@ class Backend:
         self._spawned_at = 0.0
         self._watched = ""
         self._is_closed = False
+        self._reports: tempfile.TemporaryDirectory[str] | None = None
 
     def start(self, key: int, url: str, output: str | None, options: dict[str, Any]) -> int:
         """Begin a download, which ``key`` names from now on; returns the process's number."""
@@ -50,6 +47,24 @@ class Backend:
             self._spawn()
         self._send("start", key, url, output, options)
         return self._number
+
+    def start_many(
+        self, key: int, wanted: Wanted, name: str | None, options: dict[str, Any], report: Path
+    ) -> int:
+        """The same for many files; ``name`` is a template, ``report`` a file to write."""
+        if not self._is_alive and not self._is_closed:
+            self._spawn()
+        self._send("start_many", key, wanted, name, options, str(report))
+        return self._number
+
+    def report_path(self, key: int) -> Path:
+        """Where the report of many files is until this is closed."""
+        if self._reports is None:
+            self._reports = tempfile.TemporaryDirectory(
+                prefix="raydl-reports-",
+                ignore_cleanup_errors=True,  # one may be open in another program
+            )
+        return Path(self._reports.name, f"files-{key}.csv")
 
     def pause(self, key: int) -> None:
         """Ask the origin for nothing more."""
@@ -81,16 +96,10 @@ class Backend:
         """End the process; its downloads keep what had arrived. Waits for it. Nothing starts
         any more."""
         self._is_closed = True
-        process = self._process
-        if process is None:
-            return
-        assert process.stdin is not None
-        try:
-            process.stdin.close()
-            process.wait(10)
-        except (OSError, subprocess.TimeoutExpired):
-            process.kill()
-            process.wait()
+        if self._process is not None:
+            _end(self._process)
+        if self._reports is not None:
+            self._reports.cleanup()
 
     @property
     def _is_alive(self) -> bool:
@@ -106,7 +115,7 @@ class Backend:
 
     def _spawn(self) -> None:
         self._process = subprocess.Popen(
-            run_module("raydl.gui.backend"),
+            run_module("raydl.gui.backendserver"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for the window, which then ends this
@@ -139,119 +148,11 @@ class Backend:
             self._deliver([("died", number)])
 
 
-class _Served:
-    """The other side."""
-
-    def __init__(self, out: IO[bytes]) -> None:
-        self._out = out
-        self._outbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
-        self._downloads: dict[int, Any] = {}
-        self._watched = ""
-        self._wake = threading.Event()
-
-    def serve(self, commands: IO[bytes]) -> None:
-        """Until the window closes its end."""
-        threads = [
-            threading.Thread(target=self._post, daemon=True),
-            threading.Thread(target=self._watch, daemon=True),
-        ]
-        for thread in threads:
-            thread.start()
-        while True:
-            try:
-                name, *args = pickle.load(commands)
-            except (EOFError, OSError, pickle.UnpicklingError):
-                break
-            getattr(self, f"_do_{name}")(*args)
-        left = list(self._downloads.values())
-        for download in left:
-            download.cancel()
-        for download in left:
-            download.join()
-        self._outbox.put(None)
-        threads[0].join(2)
-
-    def _do_start(self, key: int, url: str, output: str | None, options: dict[str, Any]) -> None:
-        import raydl
-
-        try:
-            download = raydl.start(
-                url,
-                output,
-                on_event=lambda event: self._outbox.put(("event", key, event)),
-                **{**options, "progress": "none"},
-            )
-        except RaydlError as error:
-            self._outbox.put(("ended", key, None, error))
-            return
-        self._downloads[key] = download
-        download.add_done_callback(lambda ended: self._ended(key, ended))
-
-    def _ended(self, key: int, download: Any) -> None:
-        error = download.future.exception()
-        if error is not None and not isinstance(error, RaydlError):
-            error = RaydlError(f"unexpected {type(error).__name__}: {error}")
-        report = None if error is not None else download.future.result()
-        self._downloads.pop(key, None)  # before it is reported: the window may start it again
-        self._outbox.put(("ended", key, report, error))
-
-    def _do_pause(self, key: int) -> None:
-        if download := self._downloads.get(key):
-            download.pause()
-
-    def _do_resume(self, key: int) -> None:
-        if download := self._downloads.get(key):
-            download.resume()
-
-    def _do_cancel(self, key: int) -> None:
-        if download := self._downloads.get(key):
-            download.cancel()
-
-    def _do_watch(self, address: str) -> None:
-        self._watched = address
-        self._wake.set()
-
-    def _watch(self) -> None:
-        import raydl
-
-        while True:
-            self._wake.wait(NODES_SECONDS if self._watched else None)
-            self._wake.clear()
-            address = self._watched
-            if not address:
-                raydl.disconnect()
-                continue
-            try:
-                self._outbox.put(("nodes", raydl.nodes(address)))
-            except RaydlError as error:
-                self._outbox.put(("nodes", error))
-            except Exception as error:  # Ray's own, while a head goes down
-                what = f"the nodes are not known now: {type(error).__name__}"
-                self._outbox.put(("nodes", RaydlError(what)))
-
-    def _post(self) -> None:
-        """In batches, so that many events do not mean many wake-ups of the window."""
-        going = True
-        while going:
-            batch = [self._outbox.get()]
-            time.sleep(BATCH_SECONDS)
-            while not self._outbox.empty():
-                batch.append(self._outbox.get())
-            going = None not in batch
-            try:
-                self._out.write(pickle.dumps([message for message in batch if message is not None]))
-                self._out.flush()
-            except OSError:
-                return
-
-
-def _main() -> None:
-    # What Ray prints on its own must not come between the messages.
-    out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    _Served(out).serve(sys.stdin.buffer)
-    os._exit(0)
-
-
-if __name__ == "__main__":
-    _main()
+def _end(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdin is not None
+    try:
+        process.stdin.close()
+        process.wait(10)
+    except (OSError, subprocess.TimeoutExpired):
+        process.kill()
+        process.wait()

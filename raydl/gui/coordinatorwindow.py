@@ -11,9 +11,11 @@ from raydl.gui.backend import Backend, Message
 from raydl.gui.clusterpanel import ClusterPanel
 from raydl.gui.detail import Detail
 from raydl.gui.downloadform import DownloadForm
-from raydl.gui.downloadqueue import DownloadQueue, Item
+from raydl.gui.downloadqueue import DownloadQueue, Listed
+from raydl.gui.item import Item
 from raydl.gui.look import Look
 from raydl.gui.memory import Memory, Unfinished
+from raydl.gui.names import is_many
 from raydl.gui.pump import Pump
 from raydl.gui.widgets import Card, Dialog, Trouble
 from raydl.model.state import DownloadState
@@ -44,16 +46,15 @@ class CoordinatorWindow(ttk.Frame):
         self.cluster.grid(row=0, column=0, sticky="nsew", padx=(0, px(12)))
         right = ttk.Frame(self, style="Window.TFrame")
         right.grid(row=0, column=1, sticky="nsew")
-        self.form = DownloadForm(right, look, memory, found, self._submit)
+        self.form = DownloadForm(right, look, memory, found, pump, self._submit, self._submit_many)
         self.form.pack(fill="x")
         self._make_list(right)
         self.detail = Detail(
             right, look, self.toggle, self.cancel, overwrite=self.overwrite, move=self.move
         )
         self.detail.pack(fill="both", expand=True, pady=(px(12), 0))
-        for url, target, checksum, name, to, nodes in memory.unfinished:
-            options = self.form.in_force(checksum=checksum, to=to, nodes=nodes)
-            self.queue.offer(url, target, options, name)
+        for unfinished in memory.unfinished:
+            self._offer(unfinished)
         if self.queue.items:
             self.select(self.queue.items[0])
         self.form.url.focus_set()
@@ -87,11 +88,11 @@ class CoordinatorWindow(ttk.Frame):
     # What the user does.
 
     @property
-    def item(self) -> Item | None:
+    def item(self) -> Listed | None:
         """The download that is looked at."""
         return self.detail.item
 
-    def select(self, item: Item) -> None:
+    def select(self, item: Listed) -> None:
         """Look at that one."""
         self.list.selection_set(str(item.key))
         self.list.focus(str(item.key))
@@ -139,7 +140,7 @@ class CoordinatorWindow(ttk.Frame):
         elif self.dialog is None or not self.dialog.winfo_exists():
             self.dialog = Dialog(
                 self, self._look,
-                f"{running.name} is not finished. What has arrived is kept: it can go on next "
+                f"{running.name}: not finished yet. What has arrived is kept: it can go on next "
                 "time.",
                 "Stop and close", self._end,
             )  # fmt: skip
@@ -175,19 +176,26 @@ class CoordinatorWindow(ttk.Frame):
         """What is not finished can go on at the next start."""
         for item in self.queue.items:
             if item.state is not DownloadState.DONE:
-                self._keep(item)
+                self._memory.interrupted(item.unfinished)
 
-    def _keep(self, item: Item) -> None:
-        checksum = str(item.options.get("checksum") or "")
-        nodes = " ".join(f"{key}={value}" for key, value in item.options.get("nodes", ()))
-        self._memory.interrupted(
-            Unfinished(item.url, item.target, checksum, item.status.name, item.to, nodes)
-        )
+    def _offer(self, kept: Unfinished) -> None:
+        options = self.form.in_force(checksum=kept.checksum, to=kept.to, nodes=kept.nodes)
+        names = kept.url.splitlines()
+        if is_many(names):
+            self.queue.offer_many(names, kept.target, options, kept.name)
+        else:
+            self.queue.offer(kept.url, kept.target, options, kept.name)
 
     # What happens.
 
     def _submit(self, url: str, target: str, options: dict[str, Any]) -> None:
         self.select(self.queue.add(url, target, options))
+
+    def _submit_many(
+        self, names: list[str], target: str, options: dict[str, Any],
+        files: int | None, template: str,
+    ) -> None:  # fmt: skip
+        self.select(self.queue.add_many(names, target, options, files, template))
 
     def _use_cluster(self, address: str) -> None:
         self.queue.address = address or "none"
@@ -200,7 +208,7 @@ class CoordinatorWindow(ttk.Frame):
             else:
                 self.queue.take(message)
 
-    def _changed(self, item: Item) -> None:
+    def _changed(self, item: Listed) -> None:
         key = str(item.key)
         if not self.list.exists(key):
             self.list.insert("", "end", iid=key)
@@ -209,19 +217,21 @@ class CoordinatorWindow(ttk.Frame):
         if item.state is DownloadState.DONE:
             self._memory.finished(item.url, item.target)
         elif item.state.can_go_on and item.can_resume and item.process:  # not one only offered
-            self._keep(item)
+            self._memory.interrupted(item.unfinished)
         if item is self.detail.item:
-            self.detail.show(item)
-            self.cluster.show_status(item.status)
+            self._look_at(item)
 
     def _selected(self) -> None:
         chosen = self.list.selection()
         item = next((i for i in self.queue.items if str(i.key) in chosen), None)
         if item is not self.detail.item:
-            self.detail.show(item)
-            self.cluster.show_status(item.status if item else None)
+            self._look_at(item)
 
-    def _fill(self, item: Item) -> None:
+    def _look_at(self, item: Listed | None) -> None:
+        self.detail.show(item)
+        self.cluster.show_status(item.status if isinstance(item, Item) else None)
+
+    def _fill(self, item: Listed) -> None:
         share = "" if item.share is None else f"{100 * item.share:.0f} %"
         key, values = str(item.key), (item.state.value, share)
         if self.list.item(key, "values") != values or self.list.item(key, "text") != item.name:

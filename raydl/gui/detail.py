@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import subprocess
-import sys
 import tkinter as tk
 from collections.abc import Callable
 from pathlib import Path
 from tkinter import filedialog, ttk
 
 from raydl.gui.copytable import CopyTable
-from raydl.gui.downloadqueue import CELLS, Item
+from raydl.gui.downloadqueue import Listed
+from raydl.gui.filesview import FilesView
+from raydl.gui.item import CELLS, Item
 from raydl.gui.look import Look
+from raydl.gui.manyitem import ManyItem
+from raydl.gui.outside import open_outside
 from raydl.gui.strip import Legend, Strip
-from raydl.gui.widgets import Card, Trouble, Wrapped
+from raydl.gui.widgets import Card, Cures, Trouble, Wrapped
 from raydl.gui.words import in_windows
-from raydl.model.events import CopiesNow
 from raydl.model.report import Report
 from raydl.model.state import DownloadState
 from raydl.model.units import format_size
@@ -40,7 +39,7 @@ class Detail(Card):
     ) -> None:
         super().__init__(parent, look, "Progress")
         self._look, self._overwrite, self._move = look, overwrite, move
-        self.item: Item | None = None
+        self.item: Listed | None = None
         px, body = look.px, self.body
         self.cancel_button = ttk.Button(
             self.top, text="Cancel", style="Small.TButton", command=cancel
@@ -52,6 +51,9 @@ class Detail(Card):
         self.toggle_button.pack(side="right", padx=px(6))
         self.folder_button = ttk.Button(
             self.top, text="Open folder", style="Small.TButton", command=self._open_folder
+        )
+        self.report_button = ttk.Button(
+            self.top, text="Open report", style="Small.TButton", command=self._open_report
         )
         self.name = ttk.Label(body, style="Heading.TLabel")
         self.name.pack(anchor="w")
@@ -80,15 +82,17 @@ class Detail(Card):
         self.legend.pack(fill="x")
         ttk.Label(self._map, textvariable=self.strip.word, style="Small.TLabel").pack(anchor="w")
         self.copies = CopyTable(body, look)
+        self.files = FilesView(body, look)
         self.notes = Wrapped(body, style="Small.TLabel", justify="left", anchor="nw")
-        self.notes.pack(fill="both", expand=True, pady=(px(6), 0))
+        self.notes.pack(fill="x", pady=(px(6), 0))
         self.show(None)
 
-    def show(self, item: Item | None) -> None:
+    def show(self, item: Listed | None) -> None:
         """Look at that one from now on."""
         self.item = item
-        self.strip.show(item.parts if item else None, item.status if item else None)
-        self.legend.show(item.status if item else None)
+        one = item if isinstance(item, Item) else None
+        self.strip.show(one.parts if one else None, one.status if one else None)
+        self.legend.show(one.status if one else None)
         self.copies.forget()
         self.refresh()
 
@@ -108,31 +112,45 @@ class Detail(Card):
         can_cancel = is_going or state is DownloadState.QUEUED
         self.cancel_button.state(["!disabled" if can_cancel else "disabled"])
         self.trouble.clear()
-        for widget in (self.result, self.folder_button):
+        for widget in (self.result, self.folder_button, self.report_button):
             widget.pack_forget()
         if item is not None and item.report is not None:
-            self.result.configure(text=_result(item))
-            self.result.pack(fill="x", pady=(self._look.px(6), 0), before=self._bars_frame)
+            if item.error is None:
+                self.result.configure(text=_result(item))
+                self.result.pack(fill="x", pady=(self._look.px(6), 0), after=self.trouble)
             if item.is_here:
                 self.folder_button.pack(side="right")
-        elif item is not None and item.error is not None and state is DownloadState.FAILED:
+        if isinstance(item, ManyItem) and item.has_report:
+            self.report_button.pack(side="right", padx=self._look.px(6))
+        if item is not None and item.error is not None and state is DownloadState.FAILED:
             self.trouble.show(item.error, self._cures(item))
         self.draw()
 
     def draw(self) -> None:
         """Show the item's numbers and its map, as they are now."""
         item = self.item
-        self._show_who(item.status.copies if item else None)
+        self._arrange(item)
         if item is None:
             self.name.configure(text="Nothing yet")
-            self.summary.configure(text="Paste a URL above, and press Enter.")
+            self.summary.configure(
+                text="Paste URLs, hf://org/name or the path of a list above, and press Enter."
+            )
             for step in self.bars:
                 self._bar(step, 0.0, "")
             self.notes.configure(text="")
             return
-        status = item.status
         self.name.configure(text=item.name)
-        self.summary.configure(text=_summary(item))
+        told = [] if item.state.is_over else list(item.status.notes)[-3:]
+        self.notes.configure(text="\n".join(in_windows(note) for note in told))
+        if isinstance(item, ManyItem):
+            self.summary.configure(text=_summary_of_many(item))
+            self.files.show(item)
+        else:
+            self.summary.configure(text=_summary(item))
+            self._draw_one(item)
+
+    def _draw_one(self, item: Item) -> None:
+        status = item.status
         size, done = status.total, item.state is DownloadState.DONE
         for step, count in (("fetched", item.fetched), ("assembled", _assembled(item))):
             share = 1.0 if done else count / size if size else 0.0
@@ -144,37 +162,47 @@ class Detail(Card):
         self._bar("verified", float(is_proven), "100 %" if is_proven else word)
         self.strip.draw()
         self.legend.show(status)
-        told = [] if item.state.is_over else list(status.notes)[-3:]
-        self.notes.configure(text="\n".join(in_windows(note) for note in told))
 
-    def _show_who(self, copies: CopiesNow | None) -> None:
-        """The part map, or what each node has where each gets the file."""
-        shown, other = (self._map, self.copies) if copies is None else (self.copies, self._map)
+    def _arrange(self, item: Listed | None) -> None:
+        """The part map, what each node has where each gets the file, or many files."""
+        copies = item.status.copies if isinstance(item, Item) else None
         if copies is not None:
             self.copies.show(copies)
-        if not shown.winfo_manager():
+        shown: ttk.Frame = self._map if copies is None else self.copies
+        if isinstance(item, ManyItem):
+            shown = self.files
+        if shown.winfo_manager():
+            return
+        for other in (self._bars_frame, self._map, self.copies, self.files):
             other.pack_forget()
-            fills = copies is not None
-            shown.pack(
-                fill="both" if fills else "x", expand=fills, pady=(self._look.px(10), 0),
-                before=self.notes,
-            )  # fmt: skip
+        if shown is not self.files:
+            self._bars_frame.pack(fill="x", pady=(self._look.px(8), 0), before=self.notes)
+        fills = shown is not self._map
+        shown.pack(
+            fill="both" if fills else "x", expand=fills, pady=(self._look.px(10), 0),
+            before=self.notes,
+        )  # fmt: skip
 
     def _bar(self, step: str, share: float, text: str) -> None:
         self.bars[step].configure(value=round(1000 * share))
         self.bar_texts[step].configure(text=text)
 
-    def _cures(self, item: Item) -> dict[str, Callable[[], None]]:
-        cures: dict[str, Callable[[], None]] = {}
+    def _cures(self, item: Listed) -> Cures:
+        cures: Cures = {}
         if item.is_in_the_way:
             cures["Overwrite"] = self._overwrite
         if item.wants_another_place:
-            cures["Another name …"] = self._choose_another
+            what = "folder" if isinstance(item, ManyItem) else "name"
+            cures[f"Another {what} …"] = self._choose_another
         return cures
 
     def _choose_another(self) -> None:
         item = self.item
-        if item is None:
+        if isinstance(item, ManyItem):
+            folder = filedialog.askdirectory(parent=self, title="Save to", initialdir=item.target)
+            if folder:
+                self._move(f"{folder}/")
+        if not isinstance(item, Item):
             return
         at = item.path or Path(item.target, item.name)
         path = filedialog.asksaveasfilename(
@@ -185,13 +213,17 @@ class Detail(Card):
             self._move(path)
 
     def _open_folder(self) -> None:
-        if self.item is not None and self.item.report is not None and self.item.report.path:
-            open_folder(Path(self.item.report.path).resolve().parent)
+        if self.item is not None and self.item.folder is not None:
+            open_outside(self.item.folder)
+
+    def _open_report(self) -> None:
+        if isinstance(self.item, ManyItem) and self.item.report_path is not None:
+            open_outside(self.item.report_path)
 
 
-def _toggle(item: Item | None) -> str:
+def _toggle(item: Listed | None) -> str:
     if item is not None and item.state.can_go_on:
-        return "Resume" if item.can_resume else "Try again"
+        return item.again
     return "Resume" if item is not None and item.state is DownloadState.PAUSED else "Pause"
 
 
@@ -208,6 +240,20 @@ def _summary(item: Item) -> str:
                 return f"{how}; nothing is kept"
             of = f" of {format_size(item.status.size)}" if item.status.size else ""
             return f"{how}; {format_size(item.left.kept)}{of} kept, Resume goes on from there"
+        case DownloadState.CANCELLING:
+            return "stopping …"
+        case _:
+            return item.status.summary()
+
+
+def _summary_of_many(item: ManyItem) -> str:
+    match item.state:
+        case DownloadState.QUEUED:
+            return "waits for its turn"
+        case DownloadState.STOPPED:
+            return "stopped; Resume goes on from what is there"
+        case DownloadState.FAILED if item.report is None:
+            return "not finished; Resume goes on from what is there"
         case DownloadState.CANCELLING:
             return "stopping …"
         case _:
@@ -233,7 +279,9 @@ def _digests(report: Report) -> list[str]:
     return lines
 
 
-def _result(item: Item) -> str:
+def _result(item: Listed) -> str:
+    if isinstance(item, ManyItem):
+        return str(item.folder or "")
     report = item.report
     assert report is not None
     lines = [f"{report.path}"]
@@ -243,17 +291,3 @@ def _result(item: Item) -> str:
 
 def _size(count: int) -> str:
     return format_size(count) if count else ""
-
-
-def open_folder(folder: Path) -> None:
-    """Show a directory in the desktop's file manager; nothing happens where there is none."""
-    if sys.platform == "win32":
-        os.startfile(folder)
-        return
-    with contextlib.suppress(OSError):
-        subprocess.Popen(
-            ["open" if sys.platform == "darwin" else "xdg-open", str(folder)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )

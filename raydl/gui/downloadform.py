@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tkinter as tk
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tkinter import filedialog, ttk
 from typing import Any
@@ -12,10 +13,12 @@ from typing import Any
 from raydl.gui.look import Look
 from raydl.gui.memory import Memory
 from raydl.gui.moreoptions import MoreOptions, Variables
-from raydl.gui.widgets import Card, Hint, Trouble, Wrapped
+from raydl.gui.names import HUB, LISTS, checked, is_many, look_through, names_in
+from raydl.gui.pump import Pump
+from raydl.gui.urlfield import UrlField
+from raydl.gui.widgets import Card, Cures, Hint, Trouble, Wrapped
 from raydl.gui.words import place
 from raydl.model.errors import RaydlError, UsageError
-from raydl.model.weburl import check_url
 from raydl.settings.config import Setting
 from raydl.settings.options import Options, option_fields, parse_option
 from raydl.settings.values import PLACES
@@ -31,28 +34,42 @@ WORDS = {place(name): name for name in PLACES}
 OF_ONE = ("checksum", "checksum_url", "checksum_file", "mirror", "header", "user", "bearer_env")
 """What belongs to one file, or to one host: the next one does not get it."""
 
+ONE = "parts: empty for what fits;  checksum: sha256:HEX, sha512, sha1, md5 or blake2b"
+MANY = "all files go into one folder;  a list may have a path, a size and a digest for each"
+OF_HUB = "all files go into one folder, or into the hub's own cache where none is given"
+
+MENDS = {"Number them": "{number}-{name}", "Keep hosts and paths": "{host}/{path}"}
+"""How files are named apart."""
+
 Submit = Callable[[str, str, dict[str, Any]], None]
+SubmitMany = Callable[[list[str], str, dict[str, Any], "int | None", str], None]
 
 
 class DownloadForm(Card):
     """``submit`` gets a URL, a target (a path, or a directory/) and options, all of them checked.
+
+    ``submit_many`` gets several names, a directory/ (empty for the hub's cache), options, how many
+    files that is as far as it is known, and a template for their names, which may be empty.
 
     ``settings`` are the values in force: of raydl.toml and the environment.
     """
 
     def __init__(
         self, parent: tk.Misc, look: Look, memory: Memory, settings: dict[str, Setting],
-        submit: Submit,
+        pump: Pump, submit: Submit, submit_many: SubmitMany,
     ) -> None:  # fmt: skip
         super().__init__(parent, look, "New download")
-        self._look, self._memory, self._settings, self._submit = look, memory, settings, submit
+        self._look, self._memory, self._settings = look, memory, settings
+        self._pump, self._submit, self._submit_many = pump, submit, submit_many
+        self._is_reading = False
         self.fields: Variables = {}
         px, body = look.px, self.body
         body.columnconfigure(1, weight=1)
-        self.url = ttk.Entry(body)
-        self._row(0, "URL", self.url)
+        self.url = UrlField(body, look, self.submit, self._typed)
+        self._what = self._row(0, "URL", self.url)
+        self._what.configure(width=9)
         self.paste_button = ttk.Button(body, text="Paste", command=self._paste)
-        self.paste_button.grid(row=0, column=2, sticky="ew", padx=(px(8), 0))
+        self.paste_button.grid(row=0, column=2, sticky="new", padx=(px(8), 0))
         where = ttk.Frame(body)
         where.columnconfigure(1, weight=1)
         self.fields["to"] = tk.StringVar(self, place(settings["to"].value))
@@ -82,11 +99,8 @@ class DownloadForm(Card):
         checksum.grid(row=0, column=2, sticky="ew")
         small.columnconfigure(2, weight=6)
         self._row(2, "Parts", small)
-        Wrapped(
-            body,
-            text="parts: empty for what fits;  checksum: sha256:HEX, sha512, sha1, md5 or blake2b",
-            style="Small.TLabel",
-        ).grid(row=3, column=1, columnspan=2, sticky="ew", pady=(px(2), px(6)))
+        self.note = Wrapped(body, text=ONE, style="Small.TLabel")
+        self.note.grid(row=3, column=1, columnspan=2, sticky="ew", pady=(px(2), px(6)))
         row = ttk.Frame(body)
         row.grid(row=4, column=0, columnspan=3, sticky="ew")
         self.start_button = ttk.Button(
@@ -97,34 +111,81 @@ class DownloadForm(Card):
             row, text="More …", command=lambda: self.more_dialog.open(self)
         )
         self.more_button.pack(side="left", padx=px(8))
+        self.list_button = ttk.Button(row, text="List of files …", command=self._choose_list)
+        self.list_button.pack(side="right")
         known = {n: f for n, f in option_fields().items() if n not in (*ABOVE, "to", *ELSEWHERE)}
         self.more_dialog = MoreOptions(self, look, known, settings, self._show_count)
         self.fields.update(self.more_dialog.variables)
         self.trouble = Trouble(body, look)
         self.trouble.grid(row=5, column=0, columnspan=3, sticky="ew")
-        for entry in (self.url, self.to, self.target, parts, checksum):
+        for entry in (self.to, self.target, parts, checksum):
             entry.bind("<Return>", lambda _: self.submit())
-        self._accept_drops()
+        self.url.accept_drops()
 
     def submit(self) -> None:
         """Check it all, and hand it over."""
+        self._check("")
+
+    def _check(self, template: str) -> None:
+        if self._is_reading:
+            return
         self.trouble.clear()
-        url, target = self.url.get().strip(), self.target.get().strip()
+        target = self.target.get().strip()
         try:
-            if not url:
+            names = names_in(self.url.text)
+            if not names:
                 raise UsageError("there is no URL", "paste one: https://host/path")
-            check_url(url)
             options = self._chosen()
-            target = self._place(target, self._to) if target else ""
+            if is_many(names):
+                target = self._folder(target, names)
+            else:
+                names = checked(names)
+                target = self._place(target, self._to) if target else ""
         except RaydlError as error:
             self.trouble.show(error)
             return
-        self._submit(url, target, options)
-        self.url.delete(0, "end")
+        if is_many(names):
+            self._look_through(names, target, options, template)
+        else:
+            self._submit(names[0], target, options)
+            self._is_taken()
+
+    def _is_taken(self) -> None:
+        """The next one is another."""
+        self.url.put("")
         for name in OF_ONE:
             self.setvar(str(self.fields[name]), "")
         self._show_count()
         self.url.focus_set()
+
+    def _look_through(
+        self, names: list[str], target: str, options: dict[str, Any], template: str
+    ) -> None:
+        """Read lists, which takes its time, and hand it all over if it can be fetched."""
+
+        def done(found: tuple[list[str], int | None]) -> None:
+            self._set_reading(False)
+            self._submit_many(found[0], target, options, found[1], template)
+            self._is_taken()
+
+        def failed(error: RaydlError) -> None:
+            from raydl.many.names import SameNameError
+
+            self._set_reading(False)
+            if isinstance(error, SameNameError):
+                mend = self._check
+                mends: Cures = {word: partial(mend, names) for word, names in MENDS.items()}
+                self.trouble.show(RaydlError(error.message), mends)
+            else:
+                self.trouble.show(error)
+
+        self._set_reading(True)
+        self._pump.run(lambda: look_through(names, target, options, template), done, failed)
+
+    def _set_reading(self, reading: bool) -> None:
+        self._is_reading = reading
+        self.start_button.configure(text="Reading …" if reading else "Start")
+        self.start_button.state(["disabled" if reading else "!disabled"])
 
     def in_force(self, **chosen: str) -> dict[str, Any]:
         """Options from file and variables, and those that are given instead, as text."""
@@ -170,10 +231,23 @@ class DownloadForm(Card):
             self._memory.folder = str(path if is_folder else path.parent)
         return str(path) + ("/" if is_folder else "")
 
-    def _row(self, number: int, label: str, widget: tk.Widget) -> None:
+    def _folder(self, target: str, names: list[str]) -> str:
+        """The directory/ that is meant; empty for the hub's cache."""
+        if not target:
+            if len(names) == 1 and names[0].startswith(HUB):
+                return ""
+            raise UsageError("there is no folder for the files", 'choose one as "save to"')
+        found = self._place(target if "://" in target else f"{target}/", self._to)
+        if self._to == "here" and os.path.isfile(found.rstrip("/")):  # noqa: PTH113
+            raise UsageError(f"{target} is a file", "many files go into a folder: choose one")
+        return found
+
+    def _row(self, number: int, label: str, widget: tk.Widget) -> ttk.Label:
         px = self._look.px
-        ttk.Label(self.body, text=label).grid(row=number, column=0, sticky="w", padx=(0, px(12)))
+        text = ttk.Label(self.body, text=label)
+        text.grid(row=number, column=0, sticky="nw", padx=(0, px(12)), pady=px(7))
         widget.grid(row=number, column=1, sticky="ew", pady=px(2))
+        return text
 
     def _paste(self) -> None:
         try:
@@ -185,15 +259,38 @@ class DownloadForm(Card):
     def repaint(self) -> None:
         """The theme has changed."""
         self.more_dialog.configure(background=self._look.palette.line)
+        self.url.repaint()
 
     def put_url(self, text: str) -> None:
-        """As if it had been pasted or dropped; the first line."""
-        lines = text.strip().splitlines()
-        self.url.delete(0, "end")
-        self.url.insert(0, lines[0] if lines else "")
-        self.url.focus_set()
+        """As if it had been pasted or dropped; several are a line each."""
+        self.url.put_names(text)
+
+    def _typed(self) -> None:
+        """Say what the text is taken for."""
+        names = names_in(self.url.text)
+        is_of_hub = len(names) == 1 and names[0].startswith(HUB)
+        what = f"{len(names):,} URLs" if len(names) > 1 else "List" if is_many(names) else "URL"
+        self._what.configure(text="Hub" if is_of_hub else what)
+        self.note.configure(text=OF_HUB if is_of_hub else MANY if is_many(names) else ONE)
+
+    def _choose_list(self) -> None:
+        path = filedialog.askopenfilename(
+            parent=self,
+            title="A list of files to download",
+            filetypes=[("Lists", [f"*{ending}" for ending in LISTS]), ("All files", "*")],
+        )
+        if path:
+            self.put_url(path)
 
     def _browse(self) -> None:
+        if is_many(names_in(self.url.text)):
+            folder = filedialog.askdirectory(
+                parent=self, title="Save to", initialdir=self.target.get()
+            )
+            if folder:
+                self.target.delete(0, "end")
+                self.target.insert(0, f"{folder}/")
+            return
         path = filedialog.asksaveasfilename(
             parent=self, title="Save to", initialdir=str(Path(self.target.get()).parent),
             confirmoverwrite=False,  # raydl never replaces a file unless it is told to
@@ -201,20 +298,3 @@ class DownloadForm(Card):
         if path:
             self.target.delete(0, "end")
             self.target.insert(0, path)
-
-    def _accept_drops(self) -> None:
-        """Links that are dropped, where the library for it is there (the extra ``gui``)."""
-        try:
-            from tkinterdnd2 import COPY, DND_TEXT
-        except ImportError:
-            return
-        register = getattr(self.url, "drop_target_register", None)
-        if register is None or not getattr(self.winfo_toplevel(), "can_drop", False):
-            return
-
-        def dropped(event: Any) -> str:
-            self.put_url(event.data)
-            return str(COPY)
-
-        register(DND_TEXT)
-        self.url.dnd_bind("<<Drop>>", dropped)  # type: ignore[attr-defined]

@@ -17,10 +17,15 @@ MOST_ADDRESSES = 8
 MOST_UNFINISHED = 20
 
 
+MOST_TEXT = 64 << 10
+"""Characters of the names of one download: a list of them belongs into a file."""
+
+
 class Unfinished(NamedTuple):
     """A download that was interrupted; ``checksum`` is empty or the one that was given, ``name``
     the origin's, if that is known. ``to`` is where its bytes go, and ``nodes`` has the labels of
-    the nodes that get it, with spaces between; both may be empty."""
+    the nodes that get it, with spaces between; both may be empty. Of many files ``url`` is a line
+    for each URL, repository or list, and ``name`` the template for their names."""
 
     url: str
     target: str
@@ -28,6 +33,11 @@ class Unfinished(NamedTuple):
     name: str = ""
     to: str = ""
     nodes: str = ""
+
+
+def nodes_of(options: dict[str, Any]) -> str:
+    """The labels of the nodes that get it."""
+    return " ".join(f"{key}={value}" for key, value in options.get("nodes", ()))
 
 
 class Memory:
@@ -95,7 +105,8 @@ class Memory:
 
     def interrupted(self, download: Unfinished) -> None:
         """Keep a download to resume later; not one whose URL may hold a secret."""
-        if redact(download.url) == download.url:
+        names = download.url.splitlines()
+        if len(download.url) <= MOST_TEXT and not any(map(_may_be_secret, names)):
             left = [u for u in self.unfinished if u[:2] != download[:2]]
             kept = [download, *left][:MOST_UNFINISHED]
             self._keep("unfinished", [list(entry) for entry in kept])
@@ -127,3 +138,8 @@ class Memory:
         except OSError:
             Path(fresh).unlink()
             raise
+
+
+def _may_be_secret(name: str) -> bool:
+    """What is no URL is the path of a list."""
+    return "://" in name and redact(name) != name

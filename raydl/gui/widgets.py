@@ -12,6 +12,9 @@ from raydl.model.errors import RaydlError
 
 HINT_MS = 400
 
+Cures = dict[str, Callable[[], None]]
+"""What can be done about an error, by the words on a button."""
+
 
 class Card(ttk.Frame):
     """A frame with a heading, and ``body`` for what is in it."""
@@ -102,7 +105,7 @@ class Trouble(ttk.Frame):
         self.cures = ttk.Frame(self)
         self.message = ""
 
-    def show(self, error: RaydlError, cures: dict[str, Callable[[], None]] | None = None) -> None:
+    def show(self, error: RaydlError, cures: Cures | None = None) -> None:
         """Show it, with a button for each of ``cures``."""
         self.clear()
         self.message = error.message
@@ -216,6 +219,7 @@ def copy(widget: tk.Misc, text: str) -> None:
 
 
 def _sentence(text: str) -> str:
-    """With a capital and a full stop."""
-    text = text[:1].upper() + text[1:]
+    """With a full stop, and a capital unless it begins with a name of something."""
+    if text.partition(" ")[0].isalpha():
+        text = text[0].upper() + text[1:]
     return text if text.endswith((".", "!", "?", "…")) else f"{text}."

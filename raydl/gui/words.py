@@ -18,7 +18,10 @@ PLACES = {
 _COMMANDS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
     (re.compile(r"start one with `ray start --head`, or give --address HOST:PORT"), "start one"),
     (re.compile(r"--to ([a-z-]+)"), lambda found: f'"save to" {place(found[1])}'),
-    (re.compile(r"^-o (?=/)"), ""),
+    (re.compile(r"^-o (?=/)|--output-dir (?=/)"), ""),
+    (re.compile(r"--output-dir\b"), '"save to"'),
+    (re.compile(r": --name '.*"), ""),
+    (re.compile(r"the same command tries these again"), "Try again asks for just these"),
     (re.compile(r": --port N\b"), ' as "port"'),
     (re.compile(r": mkdir -p .*"), ""),
     (re.compile(r",? or pipe with -o -"), ""),

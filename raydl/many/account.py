@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import IO
 
 from raydl.many.host import Task
+from raydl.many.names import Extent
 from raydl.model.errors import RaydlError
 from raydl.model.events import Emit
 from raydl.model.fileevents import FileEnded, FilesNow
@@ -24,14 +25,15 @@ Write = Callable[[FileReport], None]
 
 
 class Account:
-    """Counts and tells; ``write`` gets what became of each file."""
+    """Counts and tells; ``write`` gets what became of each of the files, of which ``extent`` says
+    how much they are."""
 
-    def __init__(self, emit: Emit, write: Write, total: int | None) -> None:
-        self._emit, self._write, self._total = emit, write, total
+    def __init__(self, emit: Emit, write: Write, extent: Extent | None) -> None:
+        self._emit, self._write, self._extent = emit, write, extent
         self.counts: Counter[str] = Counter()
-        self.size = self.retries = 0
-        self.large: Callable[[], int] = lambda: 0
-        """Bytes so far of large files that are under way."""
+        self.size = self.retries = self._over = 0
+        self.large: Callable[[], tuple[int, float]] = lambda: (0, 0.0)
+        """Bytes so far of large files that are under way, and how many files that would be."""
         self.nodes: Counter[str] = Counter()
         self._failures: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
         weakref.finalize(self, self._failures.close)
@@ -86,17 +88,27 @@ class Account:
 
     def _show(self, lanes: int) -> None:
         counts = self.counts
+        fetched, files = self.large()
         self._emit(
             FilesNow(
                 done=counts[DONE],
                 skipped=counts[SKIPPED],
                 failed=counts[FAILED],
-                total=self._total,
-                fetched=self.size + self.large(),
+                total=self._extent.files if self._extent else None,
+                fetched=self.size + fetched,
                 lanes=lanes,
                 retries=self.retries,
+                share=self._share(fetched, files),
             )
         )
+
+    def _share(self, fetched: int, files: float) -> float | None:
+        if self._extent is None:
+            return None
+        count, size = self._extent
+        if size:
+            return min(1.0, (self._over + fetched) / size)
+        return min(1.0, (sum(self.counts.values()) + files) / count) if count else 1.0
 
     def _ended(
         self,
@@ -107,6 +119,7 @@ class Account:
         digest: str = "",
     ) -> None:
         item = task.item
+        self._over += item.size or 0
         if error is not None:
             self._tell(_failed(item.number, item.url, task.path, error))
         else:

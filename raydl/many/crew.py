@@ -115,7 +115,7 @@ class Crew:
             self._desk.post,
             self._large_ended,
         )
-        account.large = lambda: self._large.fetched
+        account.large = lambda: self._large.under_way
         self._is_held = False
         self._alone_since = self._desk.clock()
 

@@ -23,13 +23,15 @@ AT_ONCE = 4
 
 @dataclass(eq=False)
 class Job:
-    """One of them. ``fetched`` is in bytes; ``arrivals`` are the nodes that had come before it."""
+    """One of them. ``fetched`` of ``size`` is in bytes; ``arrivals`` are the nodes that had come
+    before it."""
 
     task: Task
     path: Path
     is_told: bool = False
     control: Control = field(default_factory=Control)
     fetched: int = 0
+    size: int = 0
     arrivals: int = 0
     was_there: bool = False
     """Whether nothing had to be fetched."""
@@ -41,7 +43,7 @@ class Job:
     def heard(self, event: Event) -> None:
         """Take in what its download tells. Raises WrongAnswerError for another size."""
         if isinstance(event, Progress):
-            self.fetched = event.fetched
+            self.fetched, self.size = event.fetched, event.size or 0
         elif isinstance(event, Probed):
             must_have_size(event.remote.size, self.task)
 
@@ -96,9 +98,11 @@ class LargeFiles:
         return len(self._waiting)
 
     @property
-    def fetched(self) -> int:
-        """Bytes so far of those that are under way."""
-        return sum(job.fetched for job in list(self._running))
+    def under_way(self) -> tuple[int, float]:
+        """Bytes so far of those that are under way, and how many whole files that would be."""
+        new = [job for job in list(self._running) if not job.is_told]
+        files = sum(job.fetched / job.size for job in new if job.size)
+        return sum(job.fetched for job in new), files
 
     @property
     def missing(self) -> dict[str, str]:

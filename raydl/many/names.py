@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from typing import NamedTuple
 
 from raydl.model.errors import UsageError
 from raydl.model.item import Item
@@ -136,17 +137,31 @@ def _mark(text: str) -> bytes:
     return hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=8).digest()
 
 
-def must_differ(read: Callable[[], Iterator[object]], naming: Naming) -> int:
-    """Look at a whole list, which ``read`` reads; returns how long it is.
+class Extent(NamedTuple):
+    """How many ``files`` a list has, and their ``size``: None where it does not say each one's."""
 
-    Raises UsageError where two files would have one name.
+    files: int
+    size: int | None
+
+
+class SameNameError(UsageError):
+    """Two files would have one name."""
+
+
+def must_differ(read: Callable[[], Iterator[object]], naming: Naming) -> Extent:
+    """Look at a whole list, which ``read`` reads; returns how much that is.
+
+    Raises SameNameError where two files would have one name.
     """
-    names, count = Names(), 0
+    names, count, size = Names(), 0, 0
+    has_sizes = True
     for entry in read():
         count += 1
-        path = _path_of(entry, naming)
-        if path is not None and isinstance(entry, Item):
-            names.add(path, entry.url)
+        if isinstance(entry, Item):
+            has_sizes = has_sizes and entry.size is not None
+            size += entry.size or 0
+            if (path := _path_of(entry, naming)) is not None:
+                names.add(path, entry.url)
     conflicts = names.conflicts()
     if conflicts:
         paths = ((_path_of(entry, naming), number) for number, entry in enumerate(read(), 1))
@@ -155,12 +170,12 @@ def must_differ(read: Callable[[], Iterator[object]], naming: Naming) -> int:
             if path is not None and _mark(path) in conflicts and (path in found or not found):
                 found.setdefault(path, []).append(number)
         ((path, numbers),) = found.items()
-        raise UsageError(
+        raise SameNameError(
             f"{printable(path)} would be the name of {counted(len(numbers), 'file')}, number "
             f"{numbers[0]} and {numbers[1]} of the list" + _others(len(conflicts) - 1),
             "name them apart: --name '{number}-{name}', or '{host}/{path}'",
         )
-    return count
+    return Extent(count, size if has_sizes else None)
 
 
 def _path_of(entry: object, naming: Naming) -> str | None:

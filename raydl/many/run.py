@@ -110,12 +110,12 @@ def _run(
     order: Order, options: Options, emit: Callable[[Event], None], control: Control
 ) -> ManyReport:
     began = time.monotonic()
-    _check(options)
+    check_options(options)
     is_in_bucket = (options.output_dir or "").startswith(BUCKET)
     directory = Path(options.output_dir or ".")
     is_placed = options.output_dir is not None or order.landing is not None
     naming = Naming(order.name, hidden=is_placed)
-    total = must_differ(order.preview, naming) if order.preview is not None else None
+    extent = must_differ(order.preview, naming) if order.preview is not None else None
     choice = choose(options.address)
     if choice.how == "none" and not options.fetch_here:
         why = f"no machine is left to fetch: {choice.note}"
@@ -123,7 +123,7 @@ def _run(
     check_cluster(choice, options)
     emit(ClusterChosen(choice.address, choice.note))
     with report_file(order.report) as write:
-        account = Account(emit, write, total)
+        account = Account(emit, write, extent)
 
         def landing(desk: Desk) -> Landing:
             if order.landing is not None:
@@ -147,7 +147,8 @@ def _run(
         return account.report(where, time.monotonic() - began, copies)
 
 
-def _check(options: Options) -> None:
+def check_options(options: Options) -> None:
+    """Raise UsageError for what is not for many files."""
     if options.to == EVERY_NODE:
         check_absolute(options.output_dir, options.to, "--output-dir /DIRECTORY")
     of_one = (

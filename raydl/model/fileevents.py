@@ -35,7 +35,9 @@ class FileEnded(Event):
 class FilesNow(Event):
     """A few times a second: how many of the files have ended, and how. ``fetched`` in bytes.
 
-    ``total`` is None where the length of the list is not known yet.
+    ``total`` is None where the length of the list is not known yet. ``share`` is how much of it all
+    is over and done with, 0 to 1: of the bytes where the list has every file's size, else of the
+    files; None where neither is known.
     """
 
     done: int
@@ -45,6 +47,7 @@ class FilesNow(Event):
     fetched: int
     lanes: int
     retries: int
+    share: float | None = None
 
     @property
     def ended(self) -> int:

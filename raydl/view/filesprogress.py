@@ -17,12 +17,31 @@ MOST_FAILURES = 10
 SPEED_SECONDS = 2.0
 
 
+class Speed:
+    """How fast they come, of late."""
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, int, float]] = deque()
+
+    def take(self, event: FilesNow) -> tuple[float, float | None]:
+        """Bytes a second, and how many are left at that pace, if that can be known."""
+        now, share = time.monotonic(), event.share or 0.0
+        self._samples.append((now, event.fetched, share))
+        while self._samples[0][0] < now - SPEED_SECONDS and len(self._samples) > 2:
+            self._samples.popleft()
+        at, fetched, before = self._samples[0]
+        seconds = max(now - at, 0.001)
+        gain = (share - before) / seconds
+        left = (1 - share) / gain if gain > 0 else None
+        return max(0, event.fetched - fetched) / seconds, left
+
+
 class Files:
     """What both ways have in common: the speed, and what is worth a line."""
 
     def __init__(self) -> None:
         self._failures = 0
-        self._samples: deque[tuple[float, int, int]] = deque()
+        self.speed = Speed()
 
     def line_of(self, event: Event) -> str:
         """What is said of it; empty where that is nothing."""
@@ -35,16 +54,6 @@ class Files:
             return str(event) if self._failures <= MOST_FAILURES else ""
         is_told = event.level != "detail" or isinstance(event, ClusterChosen)
         return str(event) if is_told and not isinstance(event, Failed | AllEnded) else ""
-
-    def speeds(self, event: FilesNow) -> tuple[float, float]:
-        """Bytes and files a second, of late."""
-        now = time.monotonic()
-        self._samples.append((now, event.fetched, event.ended))
-        while self._samples[0][0] < now - SPEED_SECONDS and len(self._samples) > 2:
-            self._samples.popleft()
-        at, fetched, ended = self._samples[0]
-        seconds = max(now - at, 0.001)
-        return max(0, event.fetched - fetched) / seconds, (event.ended - ended) / seconds
 
 
 class FilesPlain(Silent):
@@ -59,7 +68,7 @@ class FilesPlain(Silent):
         """Write a line if the event is worth one."""
         if isinstance(event, FilesNow):
             now = time.monotonic()
-            speed, _ = self._files.speeds(event)
+            speed, _ = self._files.speed.take(event)
             if now - self._shown_at >= PLAIN_SECONDS:
                 self._shown_at = now
                 self._line(f"{event}, {format_size(speed)}/s, {event.at_work}")
@@ -80,6 +89,10 @@ BESIDE_BAR = (
 """What stands beside the bar from which width on."""
 
 
+STEPS = 1000
+"""Of the bar."""
+
+
 class FilesBar(OneBar):
     """The bar of all files."""
 
@@ -91,7 +104,8 @@ class FilesBar(OneBar):
         """Move the bar, or write a line above it."""
         if isinstance(event, FilesNow):
             text = self._fields(event, width_of(self._stream))
-            self._redraw(text, event.total, event.ended)
+            known = event.share is not None
+            self._redraw(text, STEPS if known else None, round(STEPS * (event.share or 0)))
         elif isinstance(event, AllEnded | Failed):
             self.close()
             if isinstance(event, AllEnded):
@@ -100,10 +114,8 @@ class FilesBar(OneBar):
             self._above(line)
 
     def _fields(self, event: FilesNow, width: int) -> str:
-        speed, files = self._files.speeds(event)
-        left = ""
-        if event.total and files > 0:
-            left = f"{format_duration((event.total - event.ended) / files)} left"
+        speed, seconds = self._files.speed.take(event)
+        left = "" if seconds is None else f"{format_duration(seconds)} left"
         of = f" of {event.total:,}" if event.total else ""
         layout = next(layout for least, layout in BESIDE_BAR if width >= least)
         text = layout.format(

@@ -7,10 +7,14 @@ import signal
 
 import pytest
 
-from raydl.gui.backend import Backend, _Served
-from raydl.model.errors import CancelledError, HttpError, UsageError
+from raydl.gui.backend import Backend
+from raydl.gui.backendserver import Server
+from raydl.many.wanted import Wanted
+from raydl.model.errors import CancelledError, FilesFailedError, HttpError, UsageError
 from raydl.model.events import Finished, Paused, Probed
+from raydl.model.fileevents import AllEnded, FileEnded, FilesNow
 from tests.download.test_handle import Gate
+from tests.many.hub import there_below
 from tests.scripted import anything, status
 
 ALONE = {"address": "none", "part_size": 50_000}
@@ -91,8 +95,43 @@ def test_pause_resume_and_cancel(window, origin, tmp_path):
     assert window.until(is_end)[-1][2].size == len(origin.data)
 
 
+def test_many_files_and_what_fails_of_them(window, make_origin, tmp_path):
+    """Of those that come no events are sent, however many there are."""
+    origin = make_origin(b"")
+    origin.files = {f"/{n}": b"x" * n for n in range(5)}
+    origin.on(status(404), None, lambda seen: seen.path == "/3")
+    wanted = Wanted([origin.url(path) for path in origin.files])
+    options = {"address": "none", "output_dir": str(tmp_path / "out")}
+    path = window.backend.report_path(1)
+    window.backend.start_many(1, wanted, "{number}-{name}", options, path)
+    seen = window.until(is_end)
+    events = [message[2] for message in seen if message[0] == "event"]
+    assert [event.report.path for event in events if isinstance(event, FileEnded)] == ["4-3"]
+    assert not any(isinstance(event, AllEnded) for event in events)
+    now = [event for event in events if isinstance(event, FilesNow)][-1]
+    assert (now.done, now.failed, now.total, now.share) == (4, 1, 5, 1.0)
+    _, _, report, error = seen[-1]
+    assert isinstance(error, FilesFailedError)
+    assert [failure.path for failure in report] == ["4-3"]
+    assert [failure.path for failure in report] == ["4-3"]
+    assert len(path.read_text().splitlines()) == 6
+    window.backend.start_many(2, Wanted(["nothing"]), None, options, path)
+    assert isinstance(window.until(is_end)[-1][3], UsageError)
+
+
+def test_a_repository_goes_into_the_cache(window, hub, files, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    path = window.backend.report_path(1)
+    window.backend.start_many(1, Wanted(["hf://org/model"]), None, {"address": "none"}, path)
+    _, _, report, error = window.until(is_end)[-1]
+    assert error is None
+    assert report.done == len({*files.values()})
+    (snapshot,) = (tmp_path / "cache" / "models--org--model" / "snapshots").iterdir()
+    assert there_below(snapshot) == files
+
+
 def test_what_has_ended_is_let_go(origin, tmp_path):
-    served = _Served(io.BytesIO())
+    served = Server(io.BytesIO())
     ends = []
     while len(ends) < 3:
         served._do_start(7, origin.url(), str(tmp_path / f"{len(ends)}"), ALONE)

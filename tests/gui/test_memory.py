@@ -104,3 +104,15 @@ def test_what_an_earlier_version_kept_is_understood(state):
     state.parent.mkdir(parents=True)
     state.write_text('{"unfinished": [["http://h/f", "/data/", "md5:ab", "f.iso"], ["u"]]}')
     assert Memory().unfinished == [Unfinished("http://h/f", "/data/", "md5:ab", "f.iso")]
+
+
+def test_many_files_are_kept_a_line_each_unless_they_are_too_many(state):
+    memory = Memory()
+    names = "https://h/a\nhf://org/model@v1\n/home/me/list.txt"
+    memory.interrupted(Unfinished(names, "/data/", name="{number}-{name}"))
+    memory.interrupted(Unfinished("https://h/a\nhttps://user:word@h/b", "/data/"))
+    memory.interrupted(Unfinished("\n".join(["https://h/a"] * 10_000), "/data/"))
+    assert [entry.url for entry in Memory().unfinished] == [names]
+    assert "word" not in state.read_text()
+    memory.finished(names, "/data/")
+    assert Memory().unfinished == []

@@ -17,7 +17,7 @@ import pytest
 
 from raydl.cluster.session import Node
 from raydl.cluster.tokenstore import find_token
-from raydl.gui.downloadqueue import CELLS
+from raydl.gui.item import CELLS
 from raydl.model.errors import ClusterError, IncompleteError, RaydlError
 from raydl.model.events import (
     LanesJoined,
@@ -46,43 +46,6 @@ pytestmark = [
     pytest.mark.skipif(bool(why_not()), reason=why_not() or "-"),
     pytest.mark.timeout(120),
 ]
-
-
-KEPT = []
-"""Windows that were closed: a Tk may only go in the thread that made it, or Tcl aborts."""
-
-tk.Variable.__del__ = lambda self: None  # likewise; they end with their Tk
-
-
-@pytest.fixture(scope="module")
-def screen():
-    with display() as name:
-        yield name
-
-
-@pytest.fixture
-def home(home, monkeypatch, screen):
-    monkeypatch.setenv("DISPLAY", screen)
-    (home / "Downloads").mkdir()
-    return home
-
-
-@pytest.fixture
-def open_app(home):
-    from raydl.gui.app import App
-
-    opened = []
-
-    def make(role=""):
-        app = App(role)
-        opened.append(app)
-        app.root.update()
-        return app
-
-    yield make
-    for app in reversed(opened):
-        app.quit()
-    KEPT.extend(opened)
 
 
 def texts(widget):
@@ -494,16 +457,10 @@ def test_one_that_waits_for_its_head_can_be_closed(open_app, monkeypatch):
 # The coordinator's window, alone.
 
 
-@pytest.fixture
-def coordinator(open_app):
-    app = open_app("coordinator")
-    return app, app.window
-
-
 def test_a_download_alone(coordinator, origin, home):
     app, window = coordinator
     assert window.form.target.get() == f"{home}/Downloads/"
-    fill(window.form.url, origin.url("/big.iso"))
+    window.form.url.put(origin.url("/big.iso"))
     window.form.fields["part_size"].set("100k")
     press(app, window.form.url, "<Return>")
     item = window.queue.items[0]
@@ -516,7 +473,7 @@ def test_a_download_alone(coordinator, origin, home):
     assert [window.detail.bars[p].cget("value") for p in window.detail.bars] == [1000, 1000, 0]
     assert window.detail.bar_texts["verified"].cget("text") == "no digest"
     assert all(cell.state.value == "written" for cell in item.parts.cells())
-    assert window.form.url.get() == ""
+    assert window.form.url.text == ""
     window.remove()
     assert window.list.get_children() == ()
 
@@ -530,7 +487,7 @@ def test_wrong_input_says_what_is_wrong(coordinator):
         ("ftp://h/f", "", "the scheme ftp is not supported"),
         ("http://h/f", "many", "parts: "),
     ):
-        fill(window.form.url, url)
+        window.form.url.put(url)
         window.form.fields["parts"].set(parts)
         window.form.submit()
         assert message in window.form.trouble.message
@@ -739,7 +696,7 @@ def test_a_link_is_dropped(coordinator):
     pytest.importorskip("tkinterdnd2")
     app, window = coordinator
     app.root.geometry("+0+0")
-    window.form.url.insert(0, "http://old/")
+    window.form.url.put("http://old/")
     drive(app.root, window.form.start_button.winfo_rootx)
 
     def until_done(process):
@@ -759,7 +716,7 @@ def test_a_link_is_dropped(coordinator):
             pointer("mousemove", *to)
         pointer("mouseup", 1)
         until_done(other)
-    drive(app.root, lambda: url.get() == "http://127.0.0.1/dropped.iso")
+    drive(app.root, lambda: url.text == "http://127.0.0.1/dropped.iso")
 
 
 def test_without_what_drops_need(open_app, monkeypatch):
@@ -767,7 +724,7 @@ def test_without_what_drops_need(open_app, monkeypatch):
     app = open_app("coordinator")
     assert not hasattr(app.root, "can_drop")
     app.window.form.put_url("http://127.0.0.1/pasted.iso")
-    assert app.window.form.url.get() == "http://127.0.0.1/pasted.iso"
+    assert app.window.form.url.text == "http://127.0.0.1/pasted.iso"
 
 
 def test_options_behind_more(coordinator):
