@@ -55,6 +55,7 @@ FOREIGN = {
     "tkinterdnd2": "gui",
     "pyarrow": "many",
     "huggingface_hub": "many/hub.py",
+    "defusedxml": "many/metalink.py",
     "pandas": "model/manyreport.py",
     "sqlite3": "output/ledger.py",
 }
@@ -152,6 +153,7 @@ def test_shipped_code_imports_nothing_of_ours_inside_a_function():
         "settings/ownfile.py",
         "model/coverage.py",
         "model/digests.py",
+        "model/pieces.py",
         "model/remote.py",
         "model/failure.py",
         "model/weburl.py",

@@ -32,7 +32,8 @@ Listed = Annotated[
         "--input-file",
         metavar="FILE",
         help="Fetch the files of a list: a URL a line, or URL, tab, path, tab, digest; .jsonl, "
-        ".csv or .parquet with url, path, size, digest; - for standard input.",
+        ".csv or .parquet with url, path, size, digest; a Metalink (.meta4, .metalink); - for "
+        "standard input.",
     ),
 ]
 Base = Annotated[

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 from urllib.parse import quote, urljoin
 
+from raydl.many import metalink
 from raydl.many.hub import is_hub
 from raydl.many.listings import Listed
 from raydl.model.errors import RaydlError, UsageError
@@ -36,6 +37,8 @@ Entry = Item | Unreadable
 
 Look = Callable[[str], Listed]
 """Lists what a name stands for."""
+
+Tell = Callable[[str], None]
 
 Parse = Callable[[int, str], "Entry | None"]
 """What a line with that number names; None where it is none that counts."""
@@ -84,11 +87,18 @@ def entry(value: object, number: int) -> Entry:
 
 
 def all_of(
-    urls: Iterable[str], lists: Iterable[str], base: str | None, look: Look | None = None
+    urls: Iterable[str],
+    lists: Iterable[str],
+    base: str | None,
+    look: Look | None = None,
+    tell: Tell = lambda _: None,
 ) -> Iterator[Entry]:
-    """The URLs, and then the files of the lists, with one number after the other."""
+    """The URLs, and then the files of the lists, with one number after the other.
+
+    ``tell`` gets what is to be said of the lists.
+    """
     number = 0
-    for one in (entries(urls, look), *(_with_all(read_list(n, base), look) for n in lists)):
+    for one in (entries(urls, look), *(_with_all(read_list(n, base, tell), look) for n in lists)):
         last = number
         for entry in one:
             number = last + entry.number
@@ -114,12 +124,13 @@ def _with_all(listed: Iterable[Entry], look: Look | None) -> Iterator[Entry]:
             yield Unreadable(number, error)
 
 
-def read_list(name: str, base: str | None = None) -> Iterator[Entry]:
+def read_list(name: str, base: str | None = None, tell: Tell = lambda _: None) -> Iterator[Entry]:
     """The files that a list names, ``-`` for standard input. Raises UsageError.
 
-    The ending says what it is: ``.jsonl``, ``.csv`` and ``.parquet`` have FIELDS; in others a line
-    is a URL, or URL, path and digest between tabs, and what begins with # is none. With a ``base``
-    it is a list of digests as sha256sum writes it, whose names are relative to that URL.
+    The ending says what it is: ``.jsonl``, ``.csv`` and ``.parquet`` have FIELDS, ``.meta4`` and
+    ``.metalink`` are Metalinks, of which ``tell`` gets what is left out; in others a line is a URL,
+    or URL, path and digest between tabs, and what begins with # is none. With a ``base`` it is a
+    list of digests as sha256sum writes it, whose names are relative to that URL.
     """
     if base is not None:
         check_url(base)
@@ -130,6 +141,9 @@ def read_list(name: str, base: str | None = None) -> Iterator[Entry]:
     ending = path.suffix.lower()
     if base is None and ending == ".parquet":
         yield from _parquet(path)
+        return
+    if base is None and ending in metalink.ENDINGS:
+        yield from _metalink(path, tell)
         return
     parse = _sums(base) if base is not None else _parser(ending)
     try:
@@ -230,6 +244,14 @@ def _at(base: str, path: str) -> str:
         return urljoin(base, quote(path))
     parts = split(base)
     return f"{parts.scheme}://{parts.netloc}{parts.path.rpartition('/')[0]}/{path}"
+
+
+def _metalink(path: Path, tell: Tell) -> Iterator[Entry]:
+    found = metalink.load(path)
+    for note in found.notes:
+        tell(note)
+    for number, file in enumerate(found.files, 1):
+        yield file if isinstance(file, Item) else Unreadable(number, file)
 
 
 def _parquet(path: Path) -> Iterator[Entry]:

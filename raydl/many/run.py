@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from raydl.many.reportfile import report_file
 from raydl.many.shared import Shared
 from raydl.model.control import Control
 from raydl.model.errors import UsageError
-from raydl.model.events import ClusterChosen, Emit, Event, Failed
+from raydl.model.events import ClusterChosen, Emit, Event, Failed, Notice
 from raydl.model.fileevents import AllEnded
 from raydl.model.log import error_of, note_failure
 from raydl.model.manyreport import ManyReport
@@ -41,7 +41,8 @@ class Order:
     ``entries`` are read once, as there is room; ``preview`` is the same list to look at before,
     None for one that can be read but once. ``name`` is a template for names, ``report`` a file to
     write, ``links`` what a directory in a hub's cache is to be given. ``landing`` makes another
-    destination than the options say.
+    destination than the options say. ``notes`` has what is to be said of the list, once that was
+    looked at.
     """
 
     entries: Iterator[Entry]
@@ -51,6 +52,7 @@ class Order:
     report: str | None = None
     links: Links | None = None
     landing: Callable[[Desk, Options, Emit], Landing] | None = None
+    notes: Collection[str] = ()
 
 
 def run_many(
@@ -122,6 +124,8 @@ def _run(
         raise UsageError(why, "give --address HOST:PORT")
     check_cluster(choice, options)
     emit(ClusterChosen(choice.address, choice.note))
+    for note in order.notes:
+        emit(Notice(note))
     with report_file(order.report) as write:
         account = Account(emit, write, extent)
 

@@ -59,12 +59,13 @@ class Wanted(NamedTuple):
             if url not in hubs:
                 check_url(url)
         look = Listings(self.include, self.exclude)
+        notes: dict[str, None] = {}
 
         def read() -> Iterator[Any]:
-            return all_of(self.urls, self.lists, self.base, look)
+            return all_of(self.urls, self.lists, self.base, look, notes.setdefault)
 
         preview = read if self.can_be_read_again else None
-        order = Order(read(), preview, name, if_changed, report_to)
+        order = Order(read(), preview, name, if_changed, report_to, notes=notes)
         if not hubs or options.output_dir is not None:
             return partial(run_many, order, options)
         if len(self.urls) + len(self.lists) > 1:

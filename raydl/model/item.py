@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from raydl.model.digests import BY_LENGTH, Checksum
 from raydl.model.errors import UsageError
+from raydl.model.pieces import Pieces
 from raydl.model.weburl import check_url
 
 FIELDS = ("url", "path", "size", "digest")
@@ -20,7 +21,8 @@ class Item:
     """A file to fetch: from ``url``, to ``path`` in the directory of the run.
 
     ``path`` is relative, with slashes; None for a name that is found otherwise. ``size`` is in
-    bytes. ``number`` is the line or place in the list, from 1 on.
+    bytes. ``number`` is the line or place in the list, from 1 on. ``mirrors`` are other URLs of the
+    same file, the best first, and ``pieces`` the digests of its pieces: a Metalink has such.
     """
 
     url: str = field(repr=False)
@@ -28,6 +30,8 @@ class Item:
     size: int | None = None
     digest: Checksum | None = None
     number: int = 0
+    mirrors: tuple[str, ...] = field(default=(), repr=False)
+    pieces: Pieces | None = None
 
     @classmethod
     def of(cls, value: Any, number: int = 0) -> Item:
@@ -36,7 +40,7 @@ class Item:
         Raises UsageError for what cannot be one; the URL itself is shown without secrets.
         """
         if isinstance(value, Item):
-            return cls(value.url, value.path, value.size, value.digest, number)
+            return replace(value, number=number)
         if isinstance(value, str):
             values: dict[str, Any] = {"url": value}
         elif isinstance(value, Mapping):
