@@ -247,6 +247,22 @@ def shift(handler: Handler, seen: Seen) -> bool:
     return True
 
 
+def lying(*positions: int) -> Behaviour:
+    """The right answer, but that those bytes of the file are others."""
+
+    def behave(handler: Handler, seen: Seen) -> bool:
+        data = handler.origin.at(seen)
+        first, last = seen.range or (0, len(data) - 1)
+        body = bytearray(data[first : last + 1])
+        for position in positions:
+            if first <= position < first + len(body):
+                body[position - first] ^= 0xFF
+        handler.serve(seen, body=bytes(body))
+        return True
+
+    return behave
+
+
 def shorter(count: int) -> Behaviour:
     """Only ``count`` bytes, honestly labelled: an origin may do that."""
 

@@ -127,6 +127,7 @@ def test_shipped_code_imports_nothing_of_ours_inside_a_function():
     """By-value pickling does not carry what a function imports when it runs."""
     for name in (
         "workers/worker.py",
+        "workers/pieceread.py",
         "workers/nodefiles.py",
         "workers/puts.py",
         "origin/upload.py",

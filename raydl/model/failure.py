@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from raydl.model.errors import (
+    ChecksumError,
     HttpError,
     NetworkError,
     OriginChangedError,
@@ -20,8 +21,8 @@ class Failure:
     """Why a lane did not deliver (all of) a part. Plain data: it crosses Ray as a tuple.
 
     ``kind`` is one of ``connect``, ``proxy``, ``timeout``, ``broken`` (the connection ended early),
-    ``tls`` (no trust), ``status``, ``no-range``, ``changed``, ``wrong``, ``cancelled`` and ``lane``
-    (the worker itself was lost). ``retry_after`` is in seconds.
+    ``tls`` (no trust), ``status``, ``no-range``, ``changed``, ``wrong``, ``piece`` (one has another
+    digest), ``cancelled`` and ``lane`` (the worker itself was lost). ``retry_after`` is in seconds.
     """
 
     kind: str
@@ -52,6 +53,8 @@ class Failure:
                 return OriginChangedError(message, "run the same command again to start over")
             case "no-range":
                 return RangesIgnoredError(message)
+            case "piece":
+                return ChecksumError(message, "another mirror may have the right one")
             case "wrong":
                 return WrongAnswerError(message)
             case "tls":

@@ -29,7 +29,8 @@ class Plan:
     be, or, where ``count`` is None, as it goes. One request is for up to ``largest`` bytes.
 
     Parts are computed, not stored: a plan of a 1 TiB file is as small as one of 1 MiB. With a
-    ``grid``, no request is for bytes on both sides of a multiple of it.
+    ``grid``, no request is for bytes on both sides of a multiple of it. With a ``unit``, which ends
+    where gaps do, each is for whole multiples of that, and ``count`` is None.
     """
 
     kept: Coverage
@@ -38,6 +39,7 @@ class Plan:
     count: int | None = None
     note: str = ""
     grid: int = 0
+    unit: int = 1
 
     @cached_property
     def gaps(self) -> tuple[tuple[int, int], ...]:
@@ -76,6 +78,7 @@ class Plan:
         if self.grid:
             end = min(end, start - start % self.grid + self.grid)
         if self.count is None:
+            wish = max(wish - wish % self.unit, self.unit)
             return Part(number, start, min(start + wish, end))
         # From here to the end of the gap, positions and ranks go in step.
         before = self._rank(gap) - gap

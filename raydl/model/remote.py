@@ -6,6 +6,7 @@ from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
 from raydl.model.digests import Proof
+from raydl.model.pieces import Pieces
 from raydl.model.weburl import redact
 
 
@@ -33,7 +34,8 @@ class Source:
     """What a lane needs to ask for byte ranges: handed to threads and to actors alike.
 
     ``url`` is the URL after all redirects; it can hold secrets, so it is not part of the repr.
-    ``access`` is what that URL may be shown. The other fields are those of Remote.
+    ``access`` is what that URL may be shown. ``pieces`` are those of which each has to be right
+    before its bytes count. The other fields are those of Remote.
     """
 
     url: str = field(repr=False)
@@ -46,6 +48,7 @@ class Source:
     weak_date: str | None = None
     media_type: str = ""
     coding: str = ""
+    pieces: Pieces | None = None
 
     @property
     def version(self) -> tuple[object, ...]:
@@ -64,8 +67,9 @@ class Source:
     @classmethod
     def unpack(cls, packed: tuple[Any, ...], ca: str | None) -> Source:
         """The inverse of ``pack``."""
-        url, size, etag, last_modified, access, *rest = packed
-        return cls(url, size, etag, last_modified, replace(Access(*access), ca=ca), *rest)
+        url, size, etag, last_modified, access, *rest, pieces = packed
+        source = cls(url, size, etag, last_modified, replace(Access(*access), ca=ca), *rest)
+        return replace(source, pieces=Pieces.unpack(pieces))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import requests
 
@@ -22,12 +22,17 @@ QUICK_READ, SLOW_READ = 0.0125, 0.05
 
 
 def fill(
-    requester: Requester, response: requests.Response, view: memoryview, may_end: bool = False
+    requester: Requester,
+    response: requests.Response,
+    view: memoryview,
+    may_end: bool = False,
+    left: Callable[[], int] | None = None,
 ) -> Iterator[int]:
     """Read until ``view`` is full, and yield the size of each read.
 
     The reads adapt to the speed: large ones cost least, but what a broken connection had
-    delivered of the read under way is lost, so a slow connection gets small ones.
+    delivered of the read under way is lost, so a slow connection gets small ones. ``left`` says how
+    many bytes the next one may be for.
     """
     amount, position = SMALLEST_READ * 4, 0
     body = answer_of(response)
@@ -35,8 +40,9 @@ def fill(
         if requester.aborted:
             raise OriginFailure(Failure("cancelled", "cancelled"))
         began = time.monotonic()
+        stop = position + (amount if left is None else min(amount, left()))
         with requester.translated():
-            count = body.readinto(view[position : position + amount])
+            count = body.readinto(view[position:stop])
         if not count:
             if requester.aborted:
                 continue

@@ -84,18 +84,20 @@ class Origin:
         stop: int,
         into: memoryview,
         on_bytes: OnBytes = lambda _: None,
+        left: Callable[[], int] | None = None,
     ) -> tuple[int, Failure | None]:
         """Read bytes ``[start, stop)`` into ``into``; returns how many are there and right.
 
         The bytes counted are a correct prefix even when a Failure comes with them. Fewer bytes
-        without a Failure mean that the origin chose to send less, which it may.
+        without a Failure mean that the origin chose to send less, which it may. For ``left`` see
+        ``fill``.
         """
         got = 0
         try:
             headers = {"Range": f"bytes={start}-{stop - 1}"}
             with self._requester.send("GET", source.url, headers) as response:
                 wanted = check_part(response, source, start, stop)
-                for count in fill(self._requester, response, into[:wanted]):
+                for count in fill(self._requester, response, into[:wanted], left=left):
                     got += count
                     on_bytes(count)
                 settle(self._requester, response)

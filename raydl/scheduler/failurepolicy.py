@@ -8,7 +8,7 @@ this one was not is the evidence.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -50,6 +50,7 @@ SCOPES = {
     "no-range": Scope.FILE,
     "changed": Scope.FILE,
     "wrong": Scope.FILE,
+    "piece": Scope.SOURCE,
 }
 """What each kind of failure says by itself."""
 
@@ -71,6 +72,10 @@ class Standing:
     until: float = -math.inf
     told: bool = False
     refused: Source | None = None
+
+
+MOST_BAD_PIECES = 2
+"""With so many a mirror is left: one may have been damaged on its way."""
 
 
 class FailurePolicy:
@@ -98,6 +103,8 @@ class FailurePolicy:
     ) -> Verdict:
         """What follows from this failure; ``nodes`` are the nodes that can be counted on."""
         others = [node for node in nodes if node.name != flight.node.name]
+        if failure.kind == "piece":
+            return self._judge_piece(flight, others)
         standing = self._of(flight.node, flight.mirror)
         if standing.failure is None:
             standing.since = flight.began
@@ -116,6 +123,17 @@ class FailurePolicy:
                 self._in_doubt.add(flight.part.start)
             return Verdict.RETRY
         return Verdict.END
+
+    def _judge_piece(self, flight: Flight, others: Collection[NodeState]) -> Verdict:
+        """The same of a piece that is not right, which only a mirror that lies has twice: or a
+        node that spoils what it gets, where no other one has seen such a piece."""
+        mirror, name = flight.mirror, flight.node.name
+        mirror.bad_pieces.append(name)
+        if len(mirror.bad_pieces) < MOST_BAD_PIECES:
+            return Verdict.RETRY
+        if name != HERE and others and set(mirror.bad_pieces) == {name}:
+            return Verdict.REST_NODE
+        return Verdict.LEAVE_SOURCE if self._mirrors.leave(mirror) else Verdict.END
 
     def scope(self, flight: Flight, failure: Failure, others: Iterable[NodeState]) -> Scope:
         """The scope of the failure, judged by whether other nodes succeed."""

@@ -27,7 +27,7 @@ class Failures:
                 job.window.put_back(rest)
             return
         verdict = job.mirror_choice.judge(flight, failure, self._nodes.heard(job), now)
-        if verdict is Verdict.RETRY:
+        if verdict is Verdict.RETRY and failure.kind != "piece":  # the lane has done what it can
             self._strike(flight, failure, now)
         if verdict is Verdict.REST_NODE and job.mirror_choice.is_aside(node):
             self._nodes.set_aside(flight.lanes)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from raydl.model.failure import Failure
 from raydl.model.parts import Part
+from raydl.model.remote import Source
 from raydl.scheduler.lanes import Lanes
 from raydl.scheduler.mirrors import Mirror
 from raydl.scheduler.nodestate import SPEED_SECONDS, NodeState
@@ -47,6 +48,14 @@ class Flight:
 
     def __post_init__(self) -> None:
         self.source = self.mirror.source
+
+    @property
+    def order(self) -> Source:
+        """The source, with what the part's pieces are held against."""
+        pieces = self.job.pieces
+        if pieces is None:
+            return self.source
+        return replace(self.source, pieces=pieces.part(self.part.start, self.part.stop))
 
     @property
     def node(self) -> NodeState:

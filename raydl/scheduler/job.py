@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from raydl.model.events import Emit, PartFailed, Progress
 from raydl.model.failure import Failure
 from raydl.model.parts import Part, Plan
+from raydl.model.pieces import Pieces
 from raydl.scheduler.bottleneck import Bottleneck
 from raydl.scheduler.delivery import Delivery
 from raydl.scheduler.destination import Destination
@@ -64,9 +65,9 @@ class Wants:
 class Job:
     """A file, for the scheduler: a queue of parts, each known by the job and its first byte.
 
-    ``mirrors`` have the file, and ``awaited`` of them may still join. What
-    happens goes to ``emit``, which must return at once, as long as ``may_go_on`` says that it keeps
-    up.
+    ``mirrors`` have the file, and ``awaited`` of them may still join. Of ``pieces`` none counts
+    before it has its digest; parts are whole ones. What happens goes to ``emit``, which must return
+    at once, as long as ``may_go_on`` says that it keeps up.
     """
 
     def __init__(
@@ -82,10 +83,11 @@ class Job:
         reach: Reach | None = None,
         meter: Meter | None = None,
         awaited: int = 0,
+        pieces: Pieces | None = None,
         may_go_on: Callable[[], bool] = lambda: True,
     ) -> None:
         self.plan, self.wants, self.emit, self.may_go_on = plan, wants, emit, may_go_on
-        self.inbox = inbox
+        self.inbox, self.pieces = inbox, pieces
         self.throttle = throttle or Throttle(None)
         self.reach = reach or Reach()
         self.destination = destination

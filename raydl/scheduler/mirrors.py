@@ -24,7 +24,8 @@ class Mirror:
 
     ``speed`` is that of one request in bytes a second, 0 while unknown; ``served`` counts bytes
     since the source was resolved. ``refused`` is set while it is not known whether a refusal means
-    that the URL has expired. ``host`` is its origin, as all downloads know it.
+    that the URL has expired. ``host`` is its origin, as all downloads know it. ``bad_pieces`` are
+    the nodes that got pieces from it that do not have their digest, one for each.
     """
 
     source: Source
@@ -37,6 +38,7 @@ class Mirror:
     is_resolving: bool = False
     refused: Failure | None = None
     host: OriginHost = field(default_factory=OriginHost)
+    bad_pieces: list[str] = field(default_factory=list)
 
     @property
     def is_open(self) -> bool:
@@ -127,10 +129,11 @@ class Mirrors:
         return True
 
 
-def objection(first: Remote, other: Remote) -> str:
+def objection(first: Remote, other: Remote, proven: bool = False) -> str:
     """Why ``other`` cannot stand in for ``first``; empty where nothing that they state forbids it.
 
-    Of the digests that both state, every one has to be the same.
+    Of the digests that both state, every one has to be the same, unless all bytes are ``proven``:
+    then neither of the two is believed.
     """
     if other.size != first.size:
         return f"it has {other.size} bytes, not {first.size}"
@@ -138,6 +141,8 @@ def objection(first: Remote, other: Remote) -> str:
         return other.why_no_ranges or "it serves no byte ranges"
     if other.coding != first.coding:
         return f"it has the file in {other.coding or 'no'} coding, not in {first.coding or 'none'}"
+    if proven:
+        return ""
     for ours, theirs in _common_digests(first, other):
         if ours != theirs:
             return f"it states another {ours.algorithm}"

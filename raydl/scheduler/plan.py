@@ -42,17 +42,22 @@ def make_plan(
     part_size: int,
     window: int,
     grid: int = 0,
+    unit: int = 1,
 ) -> Plan:
     """Divide what is not ``kept`` of ``size`` bytes.
 
     ``parts`` is what the user asked for, if anything; ``part_size`` the upper bound and
     ``window`` the bytes that may be in flight at once. With ``parts`` given there are never
     fewer than that, unless there are fewer bytes. What one request is for follows what is measured
-    in either case; with a ``grid``, none crosses a multiple of it.
+    in either case; with a ``grid``, none crosses a multiple of it, and with a ``unit`` each is for
+    whole ones, however many parts that makes.
     """
     kept = kept or Coverage()
     span = kept.missing(size).size
-    largest = min(part_size, max(1, window // (4 * SHARES)))
+    largest = min(part_size, largest_part(window))
+    if unit > 1 and span:
+        note = f"not {parts} parts: each is whole pieces of {format_size(unit)}" if parts else ""
+        return Plan(kept, size, largest, None, note, grid, unit)
     if parts is None or span == 0:
         return Plan(kept, size, largest, None if span else 0, grid=grid)
     most = min(part_size, max(1, window // SHARES))
@@ -71,6 +76,11 @@ def make_plan(
         each = format_size(span // count)
         note = f"{count} parts of {each}: so small that many are asked for at once"
     return Plan(kept, size, largest, count, note, grid)
+
+
+def largest_part(window: int) -> int:
+    """Bytes of a part, at most, where a window of so many has room for several."""
+    return max(1, window // (4 * SHARES))
 
 
 def part_size(lane: float, fleet: float, lanes: int, *, window: int, left: int) -> int:

@@ -22,6 +22,7 @@ from raydl.model.failure import Failure
 from raydl.model.remote import Access, Source
 from raydl.origin import Origin
 from raydl.workers.nodefiles import NodeFiles
+from raydl.workers.pieceread import read_pieces
 from raydl.workers.puts import Puts, Uploaders
 from raydl.workers.sharedfiles import SharedFiles
 from raydl.workers.shelves import Shelves
@@ -63,6 +64,8 @@ class Worker:
         with self.lent(source.access, source.timeout, ticket) as request:
             if request is None:
                 return 0, Failure("cancelled", "cancelled")
+            if source.pieces is not None:
+                return read_pieces(request, source, start, stop, into)
             return request.origin.read_part(source, start, stop, into, request.tally)
 
     @contextlib.contextmanager

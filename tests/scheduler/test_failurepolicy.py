@@ -83,6 +83,7 @@ def test_each_kind_says_something():
         "no-range",
         "changed",
         "wrong",
+        "piece",
     }
     assert set(SCOPES) == {*kinds, "lane"}
 

@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -168,3 +169,20 @@ def test_no_part_is_on_both_sides_of_a_line_of_the_grid(size, parts, grid, wish)
         assert part.start // grid == (part.stop - 1) // grid
         at, cuts = part.stop, cuts + 1
     assert at == size
+
+
+@pytest.mark.parametrize("unit", [7, 100, 1000])
+@pytest.mark.parametrize("wish", [1, 99, 250, 5000])
+def test_parts_are_whole_units(unit, wish):
+    kept = Coverage([(2 * unit, 3 * unit)])
+    plan = make_plan(10_003, kept=kept, parts=3, part_size=300, window=10**6, unit=unit)
+    assert plan.note.startswith("not 3 parts: each is whole pieces of")
+    start, seen = plan.start, Coverage(kept)
+    while start < plan.size:
+        part = plan.cut(0, start, wish)
+        assert part.start % unit == 0
+        assert part.stop % unit == 0 or part.stop == plan.size
+        assert part.size <= max(300, unit)
+        seen.add(part.start, part.stop)
+        start = plan.after(part.stop)
+    assert seen.size == 10_003
