@@ -24,6 +24,7 @@ from raydl.download.landingchoice import (
     tell_of_doubt,
     tell_of_unused,
 )
+from raydl.download.piecechoice import must_have_size, usable_pieces
 from raydl.download.recovery import recover
 from raydl.download.sinkchoice import Output, SinkChoice
 from raydl.download.transfer import transfer
@@ -42,6 +43,7 @@ from raydl.model.events import (
     Resumed,
     Verifying,
 )
+from raydl.model.item import Item
 from raydl.model.log import error_of, log, note_failure
 from raydl.model.report import Report
 from raydl.model.weburl import check_url, redact
@@ -59,15 +61,19 @@ def run(
     options: Options,
     on_event: Callable[[Event], None] | None = None,
     control: Control | None = None,
+    item: Item | None = None,
 ) -> Report:
-    """Download ``url`` to ``output``; see ``raydl.fetch``. Every event goes to ``on_event``."""
+    """Download ``url`` to ``output``; see ``raydl.fetch``. Every event goes to ``on_event``.
+
+    ``item`` is what a list says of the file: its size, its pieces, and by which URL it is known.
+    """
     from raydl.view.progress import renderer
 
     control = control or Control()
     with renderer(options.progress) as render:
         emit = event_stream(render, on_event, control)
         try:
-            report = _Download(url, output, options, emit, control).run()
+            report = _Download(url, output, options, emit, control, item or Item(url)).run()
         except BaseException as raised:
             error = error_of(raised, control.how_to_go_on())
             if not isinstance(raised, Exception):
@@ -85,9 +91,10 @@ class _Download:
     """One download: prepare, attempt, and recover once where an answer did not fit."""
 
     def __init__(
-        self, url: str, output: Output, options: Options, emit: Emit, control: Control
+        self, url: str, output: Output, options: Options, emit: Emit, control: Control, item: Item
     ) -> None:
         self._url, self._options, self._emit, self._control = url, options, emit, control
+        self._item = item
         self._began = time.monotonic()
         self._sinks = SinkChoice(output, options)
         self._choice: ClusterChoice
@@ -140,6 +147,7 @@ class _Download:
         options, emit, control = self._options, self._emit, self._control
         remote = found.remote
         emit(Probed(remote))
+        must_have_size(remote.size, self._item)
         path = self._sinks.path(remote)
         is_here = options.to != EVERY_NODE
         is_there = is_here and path is not None and check_target(path, options)
@@ -147,7 +155,10 @@ class _Download:
         proof = proof_of(remote, options, get_text, self._listed)
         if is_there and path is not None:
             return self._skip(path, proof if is_asked_for(options) else None)
-        if lands_elsewhere(remote, self._sinks, options):
+        elsewhere = lands_elsewhere(remote, self._sinks, options)
+        pieces = usable_pieces(self._item, remote, proof, self._choice, options, elsewhere, emit)
+        found = replace(found, pieces=pieces, known_as=self._item.url)
+        if elsewhere:
             landing = Landing(found, proof, self._choice, options, emit, control)
             try:
                 with _interrupts_cancel(control):

@@ -33,7 +33,8 @@ class MirrorSearch:
     """Asks every mirror in a thread of its own, and posts what became of each.
 
     ``first`` is what was found where the download was told to look; a mirror that is not shown to
-    have the same file is left out, with a reason, and so is one that takes ``LATE``.
+    have the same file is left out, with a reason, and so is one that takes ``LATE``. Where pieces
+    have digests nothing needs to be shown.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class MirrorSearch:
         post: Callable[[Searched], None],
     ) -> None:
         self._url, self._first, self._post = first.name, first.remote, post
+        self._are_proven = first.pieces is not None
         self._options = replace(options, retries=0)
         self._spots = _Spots(first.source)
         self._controls: list[Control] = []
@@ -74,8 +76,8 @@ class MirrorSearch:
         try:
             late.start()
             found = resolve(other, self._options, _told_before, control, owner=self._url)
-            why = objection(self._first, found.remote)
-            if not why and not agrees(self._first, found.remote):
+            why = objection(self._first, found.remote, self._are_proven)
+            if not (why or self._are_proven or agrees(self._first, found.remote)):
                 why = self._spots.compare(found.source, control)
             if not why:
                 mirror = Mirror(found.source, found.again)
@@ -89,7 +91,8 @@ class MirrorSearch:
             late.cancel()
         if self._is_closed:
             return
-        fate = f"is left out: {why}" if why else "has the same file, and joins"
+        same = "has a file of that size" if self._are_proven else "has the same file"
+        fate = f"is left out: {why}" if why else f"{same}, and joins"
         self._post(Searched(mirror, f"the mirror {redact(other)} {fate}"))
 
 

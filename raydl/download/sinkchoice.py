@@ -17,6 +17,7 @@ from raydl.model.remote import Remote
 from raydl.origin.resolver import Located
 from raydl.output.extraction import ExtractSink
 from raydl.output.filesink import FileSink
+from raydl.output.piecefile import PieceFile
 from raydl.output.sink import Sink
 from raydl.output.stdoutsink import StdoutSink
 from raydl.output.target import STDOUT, in_directory, planned_path, target_path, tree_path
@@ -110,7 +111,8 @@ class SinkChoice:
                 else None,
                 check=lambda: control.wait(0),
             )
-        return FileSink(
+        kind = FileSink if found.pieces is None else partial(PieceFile, found.pieces)
+        return kind(
             target_path(self._into, remote),
             remote,
             found.identity,

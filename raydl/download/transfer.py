@@ -14,8 +14,9 @@ from raydl.download.mirrorsearch import MirrorSearch
 from raydl.download.onestream import OneStream
 from raydl.model.coverage import Coverage
 from raydl.model.errors import UsageError
-from raydl.model.events import Emit, Planned
+from raydl.model.events import Emit, Notice, Planned
 from raydl.model.parts import Part
+from raydl.model.pieces import Pieces
 from raydl.origin.resolver import Located
 from raydl.scheduler.destination import Destination, grid_of
 from raydl.scheduler.inbox import THREADS, Held
@@ -213,13 +214,16 @@ def _job(
             f"--fetch-nodes needs a Ray cluster: {choice.note}",
             "start one with `ray start --head`, or give --address HOST:PORT",
         )
+    grid = grid_of(destination)
+    pieces = _fitting(found.pieces, kept or Coverage(), grid, emit)
     plan = make_plan(
         found.remote.size,
         kept=kept,
         parts=options.parts,
         part_size=options.part_size,
-        window=_window_limit(choice, options),
-        grid=grid_of(destination),
+        window=window_limit(choice, options),
+        grid=grid,
+        unit=pieces.length if pieces else 1,
     )
     emit(Planned.of(plan))
     announcer = Announcer(emit, destination.end)
@@ -248,7 +252,7 @@ def _job(
         scheduler.inbox,
         announcer.emit,
         wants=Wants(
-            limit=_window_limit(choice, options),
+            limit=window_limit(choice, options),
             retries=options.retries,
             patience=max(START_SECONDS, options.timeout),
             connections=options.connections,
@@ -259,6 +263,7 @@ def _job(
         reach=Reach(pool, how.threads, actor_here, how.labels),
         meter=meter,
         awaited=search.count,
+        pieces=pieces,
         may_go_on=announcer.keeps_up,
     )
     stack.callback(search.close)
@@ -266,6 +271,15 @@ def _job(
     return job, announcer
 
 
-def _window_limit(choice: ClusterChoice, options: Options) -> int:
+def _fitting(pieces: Pieces | None, kept: Coverage, grid: int, emit: Emit) -> Pieces | None:
+    """The pieces, where what is to be fetched is whole ones."""
+    if pieces is None or (pieces.fits(kept.missing(pieces.size)) and grid % pieces.length == 0):
+        return pieces
+    emit(Notice("what is kept, or the bucket, divides pieces: the digest of the file counts alone"))
+    return None
+
+
+def window_limit(choice: ClusterChoice, options: Options) -> int:
+    """Bytes that may be in flight or wait for their turn."""
     # Alone, every byte of the window is in this process, which holds at most half of it.
     return options.max_memory // 2 if choice.how == "none" else options.max_memory

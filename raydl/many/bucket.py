@@ -166,7 +166,8 @@ class Bucket(Here):
             checksum=digest,
             overwrite=options.overwrite or job.task.stamp is not None,
         )
-        report = run(job.task.item.url, str(at.place), options, job.heard, job.control)
+        item = job.task.listed
+        report = run(job.url, str(at.place), options, job.heard, job.control, item)
         there = at.head()
         mark = 0 if there is None else mark_of(there.etag)
         return brought_by(report)._replace(written=mark)

@@ -33,7 +33,6 @@ from raydl.workers.smallfiles import (
     DONE,
     FAILED,
     LARGE,
-    LARGEST,
     SAME,
     UNASKED,
     Brought,
@@ -114,6 +113,7 @@ class Crew:
             lambda: self._landing.arrivals,
             self._desk.post,
             self._large_ended,
+            self._tell,
         )
         account.large = lambda: self._large.under_way
         self._is_held = False
@@ -233,13 +233,15 @@ class Crew:
         self._hosts.owner = self._intake.first
         for task in tasks:
             try:
-                # Of one that has not changed an answer says so, whatever its size.
-                if (task.item.size or 0) > LARGEST and not (task.etag or task.last_modified):
-                    self._large.add(task, self._directory / task.path)
-                else:
-                    self._hosts.add(task, max(1, len(self._hands)), now)
+                self._add(task, now)
             except RaydlError as error:
                 self._fail(task, error)
+
+    def _add(self, task: Task, now: float) -> None:
+        if task.is_large:
+            self._large.add(task, self._directory / task.path)
+        else:
+            self._hosts.add(task, max(1, len(self._hands)), now)
 
     def _give_out(self, now: float) -> set[Host]:
         """Give lanes something to do; returns the hosts of which all lanes have."""
@@ -323,7 +325,7 @@ class Crew:
         for task in tasks:
             task.losses += 1
             if task.losses > MOST_LOSSES:
-                self._fail(task, Failure("lane", why).to_error())
+                self._give_up(task, Failure("lane", why).to_error())
             else:
                 host.put_back([task])
 
@@ -397,7 +399,7 @@ class Crew:
             error = error_named(name, message, hint)
             if isinstance(error, TargetError) and self._may_be_ours(host, task, now):
                 return
-            self._fail(task, error)
+            self._give_up(task, error)
             self._must_go_on(error)
             return
         failure = Failure(*rest)  # type: ignore[arg-type]
@@ -420,15 +422,15 @@ class Crew:
             self._ask_again(host, [task], failure.message)
             return
         for other in host.drain_if_gone(now) if kind in UNREACHED else ():
-            self._fail(other, failure.to_error())
+            self._give_up(other, failure.to_error())
         task.tries += 1
-        most = min(self._options.retries, MOST_TRIES - 1)
+        most = min(self._options.retries, 1 if task.item.mirrors else MOST_TRIES - 1)
         # A signature may have expired while others were fetched: it is made anew, once.
         is_expired = failure.status in EXPIRED and is_store(task.item.url) and not task.was_refused
         task.was_refused = task.was_refused or is_expired
         if not (failure.retryable or is_expired) or task.tries > most:
             tries = f" ({task.tries} tries)" if task.tries > 1 else ""
-            self._fail(task, failure.to_error(tries))
+            self._give_up(task, failure.to_error(tries))
         else:
             self._account.retries += 1
             host.retry(task, now + backoff.delay(task.tries, failure.retry_after))
@@ -446,6 +448,21 @@ class Crew:
         """Raise ``error`` where every other file would fail by it, too."""
         if isinstance(error, OutputError) and is_of_the_disk(error.message):
             raise error
+
+    def _give_up(self, task: Task, error: RaydlError) -> None:
+        """It does not come from there; another mirror may have it."""
+        is_theirs = not isinstance(error, OutputError | TargetError)
+        while is_theirs and task.next_mirror():
+            try:
+                self._add(task, self._desk.clock())
+            except RaydlError:
+                continue
+            self._account.retries += 1
+            return
+        self._fail(task, error)
+
+    def _tell(self, text: str) -> None:
+        self._emit(Notice(text))
 
     def _large_ended(self, job: Job, brought: Brought | None, error: RaydlError | None) -> None:
         if brought is not None and job.was_there:

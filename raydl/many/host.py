@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from raydl.many.tempo import Tempo
 from raydl.model import backoff
@@ -31,7 +31,8 @@ class Task:
     ``url`` is what to ask, without user and password; a store's is signed when its turn has come,
     and once more where it ``was_refused``. ``stamp`` is of what it may replace, ``may_be_there``: a
     run that was killed may have put it there. ``etag`` and ``last_modified`` are what it had, where
-    only a change is to be fetched.
+    only a change is to be fetched. ``known_as`` is the URL in the list, where another
+    mirror's is asked by now.
     """
 
     item: Item
@@ -47,6 +48,33 @@ class Task:
     etag: str | None = None
     last_modified: str | None = None
     was_refused: bool = False
+    known_as: str = ""
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it is a download of its own, as the list shows before it is asked for; also
+        where nothing but its pieces shows that it is right."""
+        if self.item.pieces is not None and self.item.digest is None:
+            return True
+        # Of one that has not changed an answer says so, whatever its size.
+        return (self.item.size or 0) > LARGEST and not (self.etag or self.last_modified)
+
+    @property
+    def listed(self) -> Item:
+        """What the list says of it, by the URL that it has there."""
+        return replace(self.item, url=self.known_as or self.item.url)
+
+    def next_mirror(self) -> bool:
+        """Go on with the next of its mirrors; whether there is one."""
+        if not self.item.mirrors:
+            return False
+        self.known_as = self.known_as or self.item.url
+        url, *rest = self.item.mirrors
+        self.item = replace(self.item, url=url, mirrors=tuple(rest))
+        self.tries = self.losses = 0
+        self.was_refused = False
+        self.etag = self.last_modified = None
+        return True
 
     @property
     def size(self) -> int:

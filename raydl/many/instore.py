@@ -6,15 +6,17 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import ClassVar, NamedTuple
 
 from raydl.cluster.address import choose
+from raydl.download.piecechoice import must_have_size, usable_pieces
 from raydl.download.transfer import Transfer, transfer
 from raydl.landing.desk import Desk
 from raydl.many.hands import Hand
 from raydl.many.host import Task
 from raydl.many.landing import Came, Lost, Saved
-from raydl.many.large import Job, must_have_size
+from raydl.many.large import Job
 from raydl.model.errors import RangesIgnoredError, UsageError
 from raydl.model.events import Emit
 from raydl.model.item import Item
@@ -124,26 +126,27 @@ class InStore:
         for task, brought in came:
             start, at = at, at + brought.size
             pieces = [] if payload is None or start == at else [Piece(payload.ref, start, at)]
-            self._deliveries.put(FileRefs(task.item, pieces), brought.size)
+            self._deliveries.put(FileRefs(task.listed, pieces), brought.size)
             saved(task, brought, node, None)
 
     def fetch_large(self, job: Job, options: Options) -> Brought:
         """See ``Landing``."""
         while not self._deliveries.has_room:
             job.control.wait(ROOM_SECONDS)
-        item, began = job.task.item, time.monotonic()
-        if item.digest is not None:
+        item, choice, began = job.task.listed, choose("auto"), time.monotonic()
+        if item.digest is not None and item.pieces is None:
             raise UsageError(
                 f"{job.task.path} is too large to be held against a digest where nobody reads it",
                 "raydl.fetch_many compares it",
             )
-        found = resolve(item.url, options, self._emit, job.control)
+        found = resolve(job.url, options, self._emit, job.control)
         remote = found.remote
-        must_have_size(remote.size, job.task)
+        must_have_size(remote.size, item)
         if not remote.ranges or remote.size is None:
             raise RangesIgnoredError(f"no parts for the nodes: {remote.why_no_ranges}")
-        pieces = []
-        with transfer(found, choose("auto"), options, self._emit, stay=True) as fetching:
+        compared = usable_pieces(item, remote, None, choice, options, False, self._emit)
+        found, pieces = replace(found, pieces=compared), []
+        with transfer(found, choice, options, self._emit, stay=True) as fetching:
             assert isinstance(fetching, Transfer)
             job.control.watch(fetching.cancel, fetching.hold)
             for part, payload in fetching.payloads():

@@ -6,16 +6,32 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from raydl.many.host import Task
 from raydl.model.control import Control
-from raydl.model.errors import IncompleteError, RaydlError, WrongAnswerError
-from raydl.model.events import Event, Probed, Progress
+from raydl.model.errors import (
+    ChecksumError,
+    HttpError,
+    IncompleteError,
+    NetworkError,
+    RaydlError,
+    WrongAnswerError,
+)
+from raydl.model.events import Event, Notice, Progress
 from raydl.model.log import error_of
 from raydl.model.report import Report
 from raydl.settings.options import Options
 from raydl.workers.smallfiles import Brought
+
+MOST_MIRRORS = 8
+"""Of a file, that are asked at once."""
+
+MOST_FIRST = 10
+"""Of a file, that are looked at first, one after the other, where that fails."""
+
+MIRRORS_FAULT = (NetworkError, HttpError, WrongAnswerError, ChecksumError)
 
 AT_ONCE = 4
 """They share all lanes; more of them would only end later, each."""
@@ -23,11 +39,15 @@ AT_ONCE = 4
 
 @dataclass(eq=False)
 class Job:
-    """One of them. ``fetched`` of ``size`` is in bytes; ``arrivals`` are the nodes that had come
-    before it."""
+    """One of them. ``fetched`` of ``size`` is in bytes; ``arrivals`` are the nodes that had come before.
+
+    ``tell`` gets what is said of its mirrors, of which ``url`` is the one that is asked first.
+    """
 
     task: Task
     path: Path
+    tell: Callable[[str], None]
+    url: str = ""
     is_told: bool = False
     control: Control = field(default_factory=Control)
     fetched: int = 0
@@ -41,11 +61,11 @@ class Job:
     """Those that came since it was fetched first."""
 
     def heard(self, event: Event) -> None:
-        """Take in what its download tells. Raises WrongAnswerError for another size."""
+        """Take in what its download tells."""
         if isinstance(event, Progress):
             self.fetched, self.size = event.fetched, event.size or 0
-        elif isinstance(event, Probed):
-            must_have_size(event.remote.size, self.task)
+        elif isinstance(event, Notice) and self.task.item.mirrors:
+            self.tell(f"{self.task.path}: {event}")
 
 
 Fetch = Callable[[Job, Options], Brought]
@@ -59,17 +79,13 @@ def brought_by(report: Report) -> Brought:
     return Brought(report.size, 0, name, None, None, digest, report.proof, report.seconds)
 
 
-def must_have_size(size: int | None, task: Task) -> None:
-    """Raise WrongAnswerError where that is not what the list says."""
-    if None not in (size, task.item.size) and size != task.item.size:
-        raise WrongAnswerError(f"the origin has {size} bytes, the list says {task.item.size}")
-
-
 class LargeFiles:
-    """Downloads them beside the small ones; ``ended`` is called by the download's thread.
+    """Downloads them beside the small ones; ``ended`` is called by the download's thread, and so is
+    ``tell``, with what is said of mirrors.
 
     ``options_for`` has those for a name, without what is private where that is another host's.
-    ``fetch`` brings one to where it belongs, in a thread of its own; ``arrivals`` counts the nodes
+    ``fetch`` brings one from a mirror to where it belongs, in a thread of its own, by options that
+    name the mirrors that may be asked beside it; ``arrivals`` counts the nodes
     that are to have the files and came so far.
     """
 
@@ -80,9 +96,10 @@ class LargeFiles:
         arrivals: Callable[[], Sequence[str]],
         post: Callable[[Callable[[], None]], None],
         ended: Ended,
+        tell: Callable[[str], None],
     ) -> None:
         self._options_for, self._fetch, self._arrivals = options_for, fetch, arrivals
-        self._post, self._ended = post, ended
+        self._post, self._ended, self._tell = post, ended, tell
         self._waiting: deque[Job] = deque()
         self._running: set[Job] = set()
         self._over: list[Job] = []
@@ -115,7 +132,7 @@ class LargeFiles:
 
     def add(self, task: Task, path: Path) -> None:
         """It is to be downloaded to ``path``."""
-        self._waiting.append(Job(task, path))
+        self._waiting.append(Job(task, path, self._hear))
         self._go_on()
 
     def catch_up(self) -> None:
@@ -124,7 +141,7 @@ class LargeFiles:
         late = [job for job in self._over if job.arrivals < now]
         self._over = [job for job in self._over if job.arrivals >= now]
         for job in late:
-            again = Job(job.task, job.path, is_told=True, missing=job.missing)
+            again = Job(job.task, job.path, job.tell, job.url, is_told=True, missing=job.missing)
             again.late = self._arrivals()[job.arrivals :]
             self._waiting.append(again)
         self._go_on()
@@ -159,8 +176,7 @@ class LargeFiles:
         brought: Brought | None = None
         error: RaydlError | None = None
         try:
-            options = self._options_for(job.task.item.url)
-            brought = self._fetch(job, replace(options, progress="none", output_dir=None))
+            brought = self._from_any(job)
             job.missing = {}
         except IncompleteError as raised:
             if raised.report is None:
@@ -173,6 +189,28 @@ class LargeFiles:
         except BaseException as raised:
             error = error_of(raised, job.control.how_to_go_on())
         self._post(lambda: self._has_ended(job, brought, error))
+
+    def _from_any(self, job: Job) -> Brought:
+        """Bring it from its mirrors; where the first cannot begin, or what comes is wrong, without
+        that one. Raises RaydlError."""
+        urls = [job.task.item.url, *job.task.item.mirrors]
+        most = min(len(urls), MOST_FIRST)
+        first = urls.index(job.url) if job.url else 0  # the one that others have it from
+        while True:
+            job.url, mirrors = urls[first], urls[first + 1 : first + MOST_MIRRORS]
+            options = replace(
+                self._options_for(job.url),
+                progress="none", output_dir=None, mirror=tuple(mirrors),
+            )  # fmt: skip
+            try:
+                return self._fetch(job, options)
+            except MIRRORS_FAULT:
+                first += 1
+                if first >= most:
+                    raise
+
+    def _hear(self, text: str) -> None:
+        self._post(partial(self._tell, text))
 
     def _has_ended(self, job: Job, brought: Brought | None, error: RaydlError | None) -> None:
         self._running.remove(job)

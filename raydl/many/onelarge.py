@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from raydl.download.download import run
+from raydl.download.piecechoice import must_have_size
 from raydl.many.host import Task
-from raydl.many.large import Job, brought_by, must_have_size
+from raydl.many.large import Job, brought_by
 from raydl.model.control import Control
 from raydl.model.digests import GIT, Checksum, Proof, new_hash_of
 from raydl.model.errors import RaydlError, TargetError, UsageError
@@ -23,11 +24,12 @@ def to_nodes(job: Job, options: Options) -> Brought:
     if digest is not None and digest.algorithm == GIT:
         raise UsageError(f"{job.task.path} is too large for an id of git on every node")
     report = run(
-        job.task.item.url,
+        job.url,
         str(job.path),
         replace(options, checksum=digest),
         job.heard,
         job.control,
+        job.task.listed,
     )
     job.was_there = report.skipped
     return brought_by(report)
@@ -45,9 +47,9 @@ def to_here(job: Job, options: Options) -> Brought:
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     _must_be_as_it_was(path, task)
-    brought = brought_by(run(task.item.url, str(path), options, job.heard, job.control))
+    brought = brought_by(run(job.url, str(path), options, job.heard, job.control, task.listed))
     try:
-        must_have_size(brought.size, task)
+        must_have_size(brought.size, task.item)
         if digest is not None and is_of_git:
             _compare(path, digest, job.control)
     except RaydlError:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from raydl.model.control import Control
 from raydl.model.errors import HttpError
 from raydl.model.events import Emit, Notice
+from raydl.model.pieces import Pieces
 from raydl.model.remote import Remote, Source
 from raydl.model.weburl import STORES, check_url, is_store, redact
 from raydl.origin import stores
@@ -37,7 +38,9 @@ class Located:
     """A name, and the file that was found where it leads.
 
     ``remote`` is what is known of it. ``options`` were given for the name ``owner``: for another
-    one's URL, what is private in them is left out. The reprs hold no secret.
+    one's URL, what is private in them is left out. ``pieces`` are what its bytes are held against.
+    ``known_as`` is the name by which what is kept of it is known, where that is another mirror's.
+    The reprs hold no secret.
     """
 
     name: str = field(repr=False)
@@ -45,11 +48,13 @@ class Located:
     options: Options = field(repr=False)
     emit: Emit = field(repr=False)
     owner: str = field(repr=False)
+    pieces: Pieces | None = None
+    known_as: str | None = field(default=None, repr=False)
 
     @property
     def identity(self) -> Identity:
         """Which file this is, whatever its URL is signed with."""
-        return Identity.of(self.name)
+        return Identity.of(self.known_as or self.name)
 
     @property
     def source(self) -> Source:

@@ -22,9 +22,9 @@ from raydl.output.syncer import Syncer
 from raydl.output.takeover import journal_of, why_start_over
 from raydl.output.target import check_space, sync_directory
 
-_READ_SIZE = 8 << 20
+READ_SIZE = 8 << 20
 
-_READ_AND_WRITE = 0o600
+READ_AND_WRITE = 0o600
 """The permissions that the owner needs to resume a ``.part`` file."""
 
 
@@ -181,7 +181,7 @@ class FileSink:
         else:
             self._part.cut(self.kept.size)
         if self._overwrite:  # whoever may not read what is there may not read what replaces it
-            self._part.take_mode(_READ_AND_WRITE)
+            self._part.take_mode(READ_AND_WRITE)
         self._journal.save(self._journal_path)
         sync_directory(self._target.parent)
         os.lseek(self._part.fd, self.kept.size, os.SEEK_SET)
@@ -200,7 +200,7 @@ class FileSink:
         """Bring the digest up to the bytes that are kept: its state cannot be stored."""
         left = kept if self._digest.wanted else 0
         while left:
-            data = os.read(self._part.fd, min(left, _READ_SIZE))
+            data = os.read(self._part.fd, min(left, READ_SIZE))
             if not data:
                 raise OutputError(f"{self._part.path} became shorter while it was read")
             self._digest.take(memoryview(data))

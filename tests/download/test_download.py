@@ -385,7 +385,7 @@ class TestResume:
             control.cancel()
 
         monkeypatch.setattr(RunningDigest, "take", take)
-        monkeypatch.setattr(filesink, "_READ_SIZE", 100_000)
+        monkeypatch.setattr(filesink, "READ_SIZE", 100_000)
         options = Options.of({**ALONE, "checksum": "sha256:" + "0" * 64})
         with pytest.raises(raydl.CancelledError):
             run(origin.url(), None, options, None, control)

@@ -690,7 +690,7 @@ def test_a_slow_disk_gets_less_at_once(tmp_path, monkeypatch):
 
 def test_a_long_look_at_what_is_kept_can_be_ended(tmp_path, monkeypatch):
     interrupted(tmp_path, 4000)
-    monkeypatch.setattr(module, "_READ_SIZE", 1000)
+    monkeypatch.setattr(module, "READ_SIZE", 1000)
     with pytest.raises(CancelledError):
         open_sink(tmp_path / "f", checksum=SHA, check=cancelled)
     with closing(open_sink(tmp_path / "f", checksum=SHA)) as sink:

@@ -1,0 +1,313 @@
+"""Files of Metalinks: mirrors that are dead or lie, pieces that are bad, runs that are killed."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import threading
+
+import pytest
+
+from raydl.download.download import run
+from raydl.many.lists import read_list
+from raydl.many.metalink import parse
+from raydl.many.run import Order, run_many
+from raydl.model.control import Control
+from raydl.model.errors import CancelledError
+from raydl.model.events import Notice, PartFailed
+from raydl.scheduler.hedging import Hedging
+from raydl.settings.options import Options
+from raydl.workers.smallfiles import LARGEST
+from raydl.workers.worker import Request
+from tests import scripted
+from tests.conftest import RAYDL, random_bytes
+from tests.metalinks import file_of, metalink
+from tests.scripted import anything, lying, status
+from tests.servers import nginx
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+MIB = 1 << 20
+SMALL = random_bytes(300_000, seed=3)
+LARGE = random_bytes(LARGEST + 5 * MIB + 12_345, seed=4)
+
+
+def write(tmp_path, *files):
+    path = tmp_path / "list.meta4"
+    path.write_bytes(metalink(*files))
+    return str(path)
+
+
+def fetch(path, directory, *, told=None, control=None, **options):
+    def heard(event):
+        if told is not None and isinstance(event, Notice):
+            told.append(str(event))
+
+    return run_many(
+        Order(read_list(path), lambda: read_list(path)),
+        Options.of({
+            "address": "none", "progress": "none", "output_dir": str(directory),
+            "retries": 1, **options,
+        }),
+        heard,
+        control,
+    )  # fmt: skip
+
+
+def dead():
+    return "http://127.0.0.1:1/f"
+
+
+def sent(origin):
+    """Bytes of the file that were asked for."""
+    return sum(seen.range[1] + 1 - seen.range[0] for seen in origin.parts)
+
+
+@pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
+def test_it_comes_from_the_next_mirror_where_the_best_is_dead(make_origin, tmp_path, data):
+    gone, good = make_origin(data), make_origin(data)
+    gone.on(status(404), None, anything)
+    urls = [dead(), gone.url(), good.url()]
+    path = write(tmp_path, file_of(data, urls, length=MIB))
+    report = fetch(path, tmp_path / "d")
+    assert (report.done, report.failed) == (1, 0)
+    assert (tmp_path / "d" / "f.iso").read_bytes() == data
+    assert fetch(path, tmp_path / "d").skipped == 1
+
+
+@pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("length", [0, MIB])
+def test_a_lying_mirror_is_found_out(make_origin, tmp_path, data, length):
+    liar, good = make_origin(data), make_origin(data)
+    liar.on(lying(*range(100, len(data), 65_536)), None, lambda seen: seen.method == "GET")
+    path = write(tmp_path, file_of(data, [liar.url(), good.url()], length=length))
+    assert fetch(path, tmp_path / "d").done == 1
+    assert (tmp_path / "d" / "f.iso").read_bytes() == data
+
+
+def test_of_three_mirrors_one_lies_in_one_piece(make_origin, tmp_path):
+    origins = [make_origin(LARGE) for _ in range(3)]
+    origins[0].on(lying(3 * MIB + 5), None)
+    path = write(tmp_path, file_of(LARGE, [o.url() for o in origins], length=MIB, whole=False))
+    told = []
+    assert fetch(path, tmp_path / "d", told=told).done == 1
+    assert (tmp_path / "d" / "f.iso").read_bytes() == LARGE
+    assert not [text for text in told if "left out" in text]
+
+
+def test_two_mirrors_with_all_bytes_of_another_file(make_origin, tmp_path):
+    other = random_bytes(len(LARGE), seed=9)
+    liars, good = [make_origin(other), make_origin(other)], make_origin(LARGE)
+    urls = [liars[0].url(), liars[1].url(), good.url()]
+    path = write(tmp_path, file_of(LARGE, urls, length=MIB))
+    told = []
+    assert fetch(path, tmp_path / "d", told=told).done == 1
+    assert (tmp_path / "d" / "f.iso").read_bytes() == LARGE
+    assert [text for text in told if "is left out from here: piece" in text]
+
+
+def test_bad_pieces_of_the_only_mirror_end_it_and_name_both(make_origin, tmp_path):
+    origin = make_origin(LARGE)
+    origin.on(lying(9 * MIB), None)
+    path = write(tmp_path, file_of(LARGE, [origin.url()], length=MIB))
+    report = fetch(path, tmp_path / "d", connections=1)
+    (failed,) = report
+    assert failed.error == "ChecksumError"
+    assert failed.problem.startswith("piece 10 of 22 (bytes 9437184 to 10485759) from http://127.")
+    assert not (tmp_path / "d" / "f.iso").exists()
+    kept = (tmp_path / "d" / "f.iso.part").read_bytes()
+    assert kept == LARGE[: 9 * MIB]
+    before = len(origin.parts)
+    origin.rules.clear()
+    assert fetch(path, tmp_path / "d").done == 1
+    assert all(seen.range[0] >= 9 * MIB for seen in origin.parts[before:])
+
+
+@pytest.mark.parametrize("size", [5, LARGEST + 5, 10**17])
+def test_a_size_that_lies(make_origin, tmp_path, size):
+    origin = make_origin(LARGE[:1000])
+    path = write(tmp_path, file_of(LARGE[:1000], [origin.url()], size=size))
+    (failed,) = fetch(path, tmp_path / "d")
+    assert failed.problem == f"the origin has 1000 bytes, the list says {size}"
+    assert not list((tmp_path / "d").glob("f.iso*"))
+
+
+@pytest.mark.parametrize("size", [10 * MIB, 40 * MIB])
+def test_a_size_that_lies_of_a_large_one(make_origin, tmp_path, size):
+    origin = make_origin(LARGE)
+    path = write(tmp_path, file_of(LARGE, [origin.url()], size=size))
+    (failed,) = fetch(path, tmp_path / "d")
+    assert failed.problem == f"the origin has {len(LARGE)} bytes, the list says {size}"
+    assert not origin.parts or origin.parts[0].range == (0, MIB - 1)
+
+
+def test_pieces_too_large_to_compare_leave_the_digest_of_the_file(make_origin, tmp_path):
+    good, told = make_origin(LARGE), []
+    for whole in (True, False):
+        path = write(tmp_path, file_of(LARGE, [good.url()], length=8 * MIB, whole=whole))
+        report = fetch(path, tmp_path / str(whole), told=told, max_memory="32MiB")
+        assert report.done == whole
+    (failed,) = report
+    assert failed.problem == (
+        "no digest of the whole file is known, and pieces of 8 MiB are too large for --max-memory"
+    )
+
+
+def test_an_origin_without_ranges(make_origin, tmp_path):
+    origin = make_origin(LARGE, ranges=False)
+    path = write(tmp_path, file_of(LARGE, [origin.url()], length=MIB))
+    assert fetch(path, tmp_path / "d").done == 1
+    path = write(tmp_path, file_of(LARGE, [origin.url()], length=MIB, whole=False))
+    (failed,) = fetch(path, tmp_path / "e")
+    assert failed.problem.startswith("no digest of the whole file is known, and the origin")
+
+
+def test_a_small_file_with_nothing_but_pieces(make_origin, tmp_path):
+    liar, good = make_origin(SMALL), make_origin(SMALL)
+    liar.on(lying(0), None)
+    path = write(tmp_path, file_of(SMALL, [liar.url(), good.url()], length=9999, whole=False))
+    assert fetch(path, tmp_path / "d").done == 1
+    assert (tmp_path / "d" / "f.iso").read_bytes() == SMALL
+
+
+def test_pieces_of_one_byte_come_too(make_origin, tmp_path):
+    data = random_bytes(5000)
+    good = make_origin(data)
+    path = write(tmp_path, file_of(data, [good.url()], length=1, whole=False))
+    assert fetch(path, tmp_path / "d").done == 1
+    assert (tmp_path / "d" / "f.iso").read_bytes() == data
+
+
+def test_another_mirror_goes_on_with_what_the_first_brought(make_origin, tmp_path):
+    first, second = make_origin(LARGE), make_origin(LARGE, headers={"ETag": '"other"'})
+    came, control = threading.Event(), Control()
+
+    def stop_at(handler, seen):
+        came.set()
+        return scripted.stall(0)(handler, seen)
+
+    first.on(stop_at, None, lambda seen: seen.is_part and seen.range[1] > 8 * MIB)
+    path = write(tmp_path, file_of(LARGE, [first.url(), second.url()], length=MIB))
+    second.on(status(500), None, anything)
+    ended = []
+
+    def run():
+        with contextlib.suppress(CancelledError):
+            fetch(path, tmp_path / "d", control=control)
+        ended.append(True)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert came.wait(30)
+    part = tmp_path / "d" / "f.iso.part"
+    while not (part.exists() and part.stat().st_size >= MIB):
+        assert not ended
+    control.cancel()
+    first.release.set()
+    thread.join()
+    kept = part.stat().st_size
+    second.rules.clear()
+    first.rules.clear()
+    first.on(status(404), None, anything)
+    assert fetch(path, tmp_path / "d").done == 1
+    assert (tmp_path / "d" / "f.iso").read_bytes() == LARGE
+    assert min(seen.range[0] for seen in second.parts) >= kept - kept % MIB > 0
+
+
+def test_nothing_private_goes_to_mirrors(make_origin, tmp_path):
+    first, second = make_origin(LARGE), make_origin(LARGE)
+    other = re.sub("127.0.0.1", "localhost", second.url())
+    first.on(lying(0, 5 * MIB), None)
+    path = write(tmp_path, file_of(LARGE, [first.url(), other], length=MIB))
+    assert fetch(path, tmp_path / "d", header="X-Token: hidden", user="me:hidden").done == 1
+    assert "authorization" in first.requests[0].headers
+    for seen in second.requests:
+        assert not {"authorization", "x-token"} & set(seen.headers)
+    first.on(status(404), None, anything)
+    first.rules.reverse()
+    before = len(second.requests)
+    assert fetch(path, tmp_path / "e", header="X-Token: hidden").done == 1
+    assert len(second.requests) > before
+    for seen in second.requests:
+        assert not {"authorization", "x-token"} & set(seen.headers)
+
+
+def test_no_secret_of_a_mirror_is_told(make_origin, tmp_path):
+    origin = make_origin(LARGE)
+    origin.on(lying(0, 5 * MIB), None)
+    urls = [origin.url(f"/f?token=hidden{n}").replace("//", "//me:hidden@") for n in range(2)]
+    path = write(tmp_path, file_of(LARGE, urls, length=MIB))
+    told = []
+    (failed,) = fetch(path, tmp_path / "d", told=told)
+    assert "hidden" not in f"{failed}{told}"
+
+
+def test_killed_runs_keep_only_what_is_right(make_origin, tmp_path):
+    origin, seen_far = make_origin(LARGE), threading.Event()
+
+    def stall_far(handler, seen):
+        seen_far.set()
+        return scripted.stall(0)(handler, seen)
+
+    origin.on(stall_far, None, lambda seen: seen.is_part and seen.range[1] > 12 * MIB)
+    write(tmp_path, file_of(LARGE, [origin.url()], length=MIB, whole=False))
+    command = [*RAYDL, "fetch", "-i", "list.meta4", "--address", "none", "--progress", "none"]
+    process = subprocess.Popen(command, cwd=tmp_path)
+    assert seen_far.wait(30)
+    part = tmp_path / "f.iso.part"
+    while not (part.exists() and part.stat().st_size >= 5 * MIB):
+        assert process.poll() is None
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    with part.open("r+b") as file:  # a disk that rots
+        file.seek(2 * MIB)
+        file.write(b"rot")
+    origin.rules.clear()
+    origin.release.set()
+    before = len(origin.parts)
+    ran = subprocess.run(command, cwd=tmp_path, check=False)
+    assert ran.returncode == 0
+    assert (tmp_path / "f.iso").read_bytes() == LARGE
+    fetched = {seen.range for seen in origin.parts[before:]}
+    assert (2 * MIB, 3 * MIB - 1) in fetched
+    assert not any(first < 2 * MIB or 3 * MIB <= first < 5 * MIB for first, _ in fetched)
+
+
+NGINX = """
+  server {{ listen 127.0.0.1:{port}; server_name a; root {folder}/www; }}
+"""
+
+
+def test_of_three_real_servers_one_lies(tmp_path, monkeypatch):
+    """The right file, and no more is fetched again than the bad pieces."""
+    received, events, length = [], [], 256 << 10
+    tally = Request.tally
+    monkeypatch.setattr(
+        Request, "tally", lambda self, count: (received.append(count), tally(self, count))
+    )
+    with contextlib.ExitStack() as stack:
+        urls = []
+        for number in range(3):
+            folder = tmp_path / f"s{number}"
+            (folder / "www").mkdir(parents=True)
+            data = bytearray(LARGE)
+            if number == 1:
+                for at in range(0, len(data), MIB):
+                    data[at + 3] ^= 1
+            (folder / "www" / "f").write_bytes(data)
+            os.utime(folder / "www" / "f", (1e9, 1e9))
+            urls.append(f"http://127.0.0.1:{stack.enter_context(nginx(folder, NGINX))}/f")
+        (item,) = parse(metalink(file_of(LARGE, urls, length=length))).files
+        options = {"address": "none", "progress": "none", "mirror": urls[1:], "connections": 4}
+        # Late parts are asked for twice, whoever lies: here none is.
+        monkeypatch.setattr(Hedging, "look", lambda *_: None)
+        # What is under way at the liar when it is left is asked for again only where it is bad.
+        report = run(urls[0], str(tmp_path / "f"), Options.of(options), events.append, item=item)
+    assert (tmp_path / "f").read_bytes() == LARGE
+    bad = [event for event in events if isinstance(event, PartFailed)]
+    assert all("piece" in event.reason for event in bad)
+    again = sum(received) - len(LARGE)
+    assert again % length == 0
+    assert again <= 4 * length
+    assert report.retries <= 4

@@ -1,0 +1,246 @@
+"""A file whose pieces have digests: what of it is kept, and that every end of a run is one."""
+
+import contextlib
+import os
+
+import pytest
+
+from raydl.model.coverage import Coverage
+from raydl.model.digests import Checksum, Proof
+from raydl.model.errors import CancelledError, ChecksumError, OutputError, TargetError
+from raydl.model.pieces import Pieces
+from raydl.model.remote import Remote
+from raydl.origin.identity import Identity
+from raydl.output.filesink import FileSink
+from raydl.output.journal import Journal
+from raydl.output.piecefile import PieceFile
+from raydl.output.piecescan import right_pieces
+from tests.filesteps import Killed, Steps
+from tests.metalinks import digests_of
+
+DATA = bytes(range(1, 251)) * 4
+SIZE, LENGTH = len(DATA), 130
+PIECES = Pieces.of("sha1", LENGTH, SIZE, digests_of(DATA, LENGTH))
+SHA1 = Checksum("sha1", digests_of(DATA, SIZE)[0])
+RIGHT, WRONG = Proof(SHA1, "given"), Proof(Checksum("md5", "0" * 32), "given")
+
+
+def remote(etag='"new"', url="http://h/f"):
+    return Remote(url, url, SIZE, True, etag, None, "f")
+
+
+def opened(folder, kind=PieceFile, etag='"new"', url="http://h/f", **kwargs):
+    usual = {"proof": RIGHT, "resume": True, "overwrite": False, "check": lambda: None}
+    sink = kind if kind is FileSink else lambda *a, **k: kind(PIECES, *a, **k)
+    return sink(folder / "f", remote(etag, url), Identity.of(url), **{**usual, **kwargs})
+
+
+def download(folder, data=DATA, stop=SIZE, **kwargs):
+    """A run that comes as far as ``stop``; returns the gaps that it filled."""
+    with contextlib.closing(opened(folder, **kwargs)) as sink:
+        gaps = list(sink.kept.missing(SIZE))
+        for start, end in gaps:
+            for at in range(start, min(end, stop), 70):
+                sink.write(memoryview(data)[at : min(at + 70, end, stop)])
+        if stop == SIZE:
+            sink.finish()
+    return gaps
+
+
+def whole(folder):
+    return (folder / "f").read_bytes() == DATA and sorted(p.name for p in folder.iterdir()) == ["f"]
+
+
+def test_it_comes(tmp_path):
+    assert download(tmp_path) == [(0, SIZE)]
+    assert whole(tmp_path)
+
+
+def test_whole_pieces_are_kept_wherever_they_are(tmp_path):
+    download(tmp_path, stop=900)
+    with (tmp_path / "f.part").open("r+b") as part:
+        part.seek(300)
+        part.write(b"rot")
+    assert download(tmp_path) == [(260, 390), (780, SIZE)]
+    assert whole(tmp_path)
+
+
+def test_what_an_earlier_run_without_pieces_left_is_held_against_them(tmp_path):
+    bad = bytearray(DATA)
+    bad[500] ^= 1
+    with contextlib.closing(opened(tmp_path, FileSink)) as sink:
+        sink.write(memoryview(bytes(bad[:700])))
+    assert download(tmp_path, etag='"other"') == [(390, 520), (650, SIZE)]
+    assert whole(tmp_path)
+
+
+def test_a_run_without_pieces_takes_nothing_of_it_on_trust(tmp_path):
+    download(tmp_path, stop=900)
+    with contextlib.closing(opened(tmp_path, FileSink)) as sink:
+        assert sink.kept.size == 0
+        sink.write(memoryview(DATA))
+        sink.finish()
+    assert whole(tmp_path)
+
+
+def test_what_is_of_another_url_stays_where_nothing_of_it_is_right(tmp_path):
+    download(tmp_path, stop=900)
+    (tmp_path / "f.part").write_bytes(b"x" * 900)
+    journal = Journal.of(remote(), Identity.of("http://h/f")).with_synced(Coverage([(0, 900)]))
+    journal.save(tmp_path / "f.part.journal")
+    with pytest.raises(TargetError, match="of another URL"):
+        opened(tmp_path, url="http://h/g")
+    assert download(tmp_path, url="http://h/g", overwrite=True) == [(0, SIZE)]
+    assert whole(tmp_path)
+
+
+def test_a_part_file_without_a_journal_is_somebodys(tmp_path):
+    (tmp_path / "f.part").write_bytes(DATA)
+    with pytest.raises(TargetError, match="without a journal"):
+        opened(tmp_path)
+    assert (tmp_path / "f.part").read_bytes() == DATA
+
+
+def test_no_resume_keeps_nothing(tmp_path):
+    download(tmp_path, stop=900)
+    assert download(tmp_path, resume=False) == [(0, SIZE)]
+    assert whole(tmp_path)
+
+
+def test_one_that_was_longer_is_cut(tmp_path):
+    download(tmp_path, stop=900)
+    with (tmp_path / "f.part").open("ab") as part:
+        part.write(DATA)
+    download(tmp_path)
+    assert whole(tmp_path)
+
+
+@pytest.mark.parametrize("keep_bad", [False, True])
+def test_pieces_that_are_right_and_a_file_that_is_not(tmp_path, keep_bad):
+    with pytest.raises(ChecksumError):
+        download(tmp_path, proof=WRONG, keep_bad=keep_bad)
+    assert [path.name for path in tmp_path.iterdir()] == (["f.bad"] if keep_bad else [])
+
+
+def test_a_cancel_ends_the_reading(tmp_path):
+    download(tmp_path, stop=900)
+
+    def check():
+        raise CancelledError("cancelled")
+
+    with pytest.raises(CancelledError):
+        opened(tmp_path, check=check)
+    assert download(tmp_path)[0][0] == 780
+
+
+@pytest.mark.parametrize("length", [1, 130, 10_000])
+def test_what_is_right_of_a_file(tmp_path, length):
+    pieces = Pieces.of("md5", length, SIZE, digests_of(DATA, length, "md5"))
+    path = tmp_path / "f"
+    bad = bytearray(DATA)
+    bad[500] ^= 1
+    path.write_bytes(bad[:-1])
+    with path.open("rb") as file:
+        found = right_pieces(file.fileno(), pieces, lambda: None)
+    bounds = map(pieces.bounds, range(pieces.count))
+    wanted = [(a, b) for a, b in bounds if not (a <= 500 < b or b == SIZE)]
+    assert found == Coverage(wanted)
+
+
+@pytest.fixture
+def disk(monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda fd: None)
+    monkeypatch.setattr(os, "fdatasync", lambda fd: None)
+
+
+def rotten(folder, *positions):
+    bad = bytearray(DATA)
+    for position in positions:
+        bad[position] ^= 1
+    (folder / "f").write_bytes(bad)
+
+
+class Scene:
+    """Folders in which a run is killed before each step, and what the next one makes of that."""
+
+    def __init__(self, tmp_path, begun, go):
+        self.root, self.begun, self.go, self.tried = tmp_path, begun, go, set()
+        self.next = tmp_path / "next"
+        self.next.mkdir()
+
+    def run(self, name, cut, fail_sync=None):
+        folder = self.root / str(name)
+        folder.mkdir()
+        self.begun(folder)
+        safe = {"f.part": 200}
+        steps, killed = Steps(folder, cut, fail_sync, safe), False
+        with pytest.MonkeyPatch.context() as patch, contextlib.closing(steps):
+            steps.watch(patch)
+            try:
+                self.go(folder)
+            except Killed:
+                killed = True
+            except (OSError, OutputError):
+                assert fail_sync is not None
+        return steps, killed
+
+    def try_with(self, files):
+        if (state := frozenset(files.items())) in self.tried:
+            return
+        self.tried.add(state)
+        for path in self.next.iterdir():
+            path.unlink()
+        for name, content in files.items():
+            (self.next / name).write_bytes(content)
+        if files.get("f") != DATA:
+            self.go(self.next)
+        assert (self.next / "f").read_bytes() == DATA
+
+    def kill(self, first=0, fail_sync=None):
+        """Returns how many steps there are."""
+        killed, cut = True, first
+        while killed:
+            steps, killed = self.run(cut, cut, fail_sync)
+            now = {path.name: path.read_bytes() for path in steps.folder.iterdir()}
+            self.must_be_sound(now)
+            self.try_with(now)
+            for files in steps.after_a_power_cut:
+                self.must_be_sound(files)
+                self.try_with(files)
+            cut += 1
+        return cut
+
+    def must_be_sound(self, files):
+        """What has the target's name is whole, or was there before."""
+        old = self.root / "old"
+        if not old.exists():
+            old.mkdir()
+            self.begun(old)
+        before = (old / "f").read_bytes() if (old / "f").exists() else None
+        assert files.get("f", before) in (DATA, before)
+
+
+def begin(folder):
+    download(folder, stop=600)
+
+
+def bring_all(folder):
+    """Only the end is missing."""
+    with contextlib.closing(opened(folder)) as sink:
+        sink.write(memoryview(DATA))
+
+
+@pytest.mark.usefixtures("disk")
+class TestEveryStep:
+    @pytest.mark.parametrize(
+        "begun", [lambda folder: None, begin, bring_all], ids=["new", "begun", "all"]
+    )
+    def test_killed(self, tmp_path, begun):
+        assert Scene(tmp_path, begun, download).kill() > 5
+
+    @pytest.mark.parametrize("fail_sync", range(4))
+    def test_killed_after_bytes_were_lost(self, tmp_path, fail_sync):
+        scene = Scene(tmp_path, begin, download)
+        steps, _ = scene.run("before", None, fail_sync)
+        if steps.failed_at is not None:
+            scene.kill(steps.failed_at, fail_sync)
