@@ -154,6 +154,31 @@ def probe(url: Url, flags: dict[str, Any], as_json: Json = False) -> None:
 
 
 @app.command()
+def verify(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A file that is here.")],
+    metalink: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Against what this Metalink says, piece by piece."),
+    ] = None,
+    checksum: Annotated[
+        str | None, typer.Option(metavar="ALG:HEX", help="Against this digest.")
+    ] = None,
+    checksum_file: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Against the list of digests in this file.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Hold a file against its digests.
+
+    Without a network. With a Metalink it tells which pieces are bad; `raydl fetch --repair` fetches
+    these. Exit code 6 where it is not what it should be.
+    """
+    from raydl.cli.verifying import verify as hold
+
+    hold(file, metalink, checksum, checksum_file, as_json)
+
+
+@app.command()
 def nodes(address: Address = None, as_json: Json = False) -> None:
     """Show the cluster's nodes.
 
