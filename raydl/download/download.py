@@ -45,10 +45,14 @@ from raydl.model.events import (
 )
 from raydl.model.item import Item
 from raydl.model.log import error_of, log, note_failure
+from raydl.model.pieces import Pieces
 from raydl.model.report import Report
+from raydl.model.units import format_size
 from raydl.model.weburl import check_url, redact
 from raydl.origin.proof import given_proof, is_asked_for, proof_of, read_list
 from raydl.origin.resolver import Located, resolve, text_at
+from raydl.output.oserrors import output_error
+from raydl.output.piecescan import right_pieces
 from raydl.output.sink import Sink
 from raydl.output.target import check_target, verify_target
 from raydl.settings.options import Options
@@ -128,6 +132,11 @@ class _Download:
             check_landing(self._sinks, options)
         elif self._sinks.bucket is not None:
             bucket.check(self._sinks.bucket)
+        if options.repair:
+            if self._item.pieces is None or path is None or options.to != "here":
+                raise UsageError("--repair is for a Metalink's files here", "give one as the list")
+            if self._is_right(path, self._item.pieces):
+                return self._skip(path, None)
         if options.to != EVERY_NODE and path is not None and check_target(path, options):
             given = given_proof(options)
             if given or options.extract or not is_asked_for(options):
@@ -141,6 +150,22 @@ class _Download:
         self._emit(ClusterChosen(self._choice.address, self._choice.note))
         tell_of_unused(self._sinks, options, self._emit)
         return resolve(self._url, options, self._emit, self._control)
+
+    def _is_right(self, path: Path, pieces: Pieces) -> bool:
+        """Whether no piece of what is there has to be fetched."""
+        if not path.is_file():
+            return False
+        self._emit(Verifying())
+        try:
+            with path.open("rb") as file:
+                right = right_pieces(file.fileno(), pieces, lambda: self._control.wait(0))
+        except OSError as error:
+            raise output_error(error, path) from None
+        bad = pieces.size - right.size
+        if not bad and path.stat().st_size == pieces.size:
+            return True
+        self._emit(Notice(f"{format_size(bad)} of {path} are not right: only these are fetched"))
+        return False
 
     def _attempt(self, found: Located) -> Report:
         """Fetch what was found, from what is kept of it on."""

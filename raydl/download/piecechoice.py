@@ -42,6 +42,8 @@ def usable_pieces(
     most = largest_part(window_limit(choice, options))
     if not why and pieces.length > most:
         why = f"pieces of {format_size(pieces.length)} are too large for --max-memory"
+    if why and options.repair:
+        raise UsageError(f"no single pieces can be fetched: {why}", _hint(why))
     if proof is None and (why or elsewhere):
         why = why or "what is kept where the bytes go is not compared by pieces"
         raise UsageError(f"no digest of the whole file is known, and {why}", _hint(why))
@@ -51,4 +53,4 @@ def usable_pieces(
 
 
 def _hint(why: str) -> str:
-    return "give more" if "--max-memory" in why else "give --checksum"
+    return "give more" if "--max-memory" in why else ""

@@ -111,9 +111,12 @@ class SinkChoice:
                 else None,
                 check=lambda: control.wait(0),
             )
-        kind = FileSink if found.pieces is None else partial(PieceFile, found.pieces)
+        path = target_path(self._into, remote)
+        kind: Callable[..., FileSink] = FileSink
+        if found.pieces is not None:
+            kind = partial(PieceFile, found.pieces, mend=options.repair and path.exists())
         return kind(
-            target_path(self._into, remote),
+            path,
             remote,
             found.identity,
             proof=proof,

@@ -467,7 +467,7 @@ class Crew:
     def _large_ended(self, job: Job, brought: Brought | None, error: RaydlError | None) -> None:
         if brought is not None and job.was_there:
             self._account.skipped(job.task, brought.size)
-            self._landing.note(job.task, brought)
+            self._landing.forget(job.task)
         else:
             self._saved(job.task, brought, "", error)
 

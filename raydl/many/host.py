@@ -31,8 +31,8 @@ class Task:
     ``url`` is what to ask, without user and password; a store's is signed when its turn has come,
     and once more where it ``was_refused``. ``stamp`` is of what it may replace, ``may_be_there``: a
     run that was killed may have put it there. ``etag`` and ``last_modified`` are what it had, where
-    only a change is to be fetched. ``known_as`` is the URL in the list, where another
-    mirror's is asked by now.
+    only a change is to be fetched. ``known_as`` is the URL in the list, where another mirror's is
+    asked by now. ``mends``: what is there has pieces that are kept.
     """
 
     item: Item
@@ -49,12 +49,13 @@ class Task:
     last_modified: str | None = None
     was_refused: bool = False
     known_as: str = ""
+    mends: bool = False
 
     @property
     def is_large(self) -> bool:
         """Whether it is a download of its own, as the list shows before it is asked for; also
         where nothing but its pieces shows that it is right."""
-        if self.item.pieces is not None and self.item.digest is None:
+        if self.mends or (self.item.pieces is not None and self.item.digest is None):
             return True
         # Of one that has not changed an answer says so, whatever its size.
         return (self.item.size or 0) > LARGEST and not (self.etag or self.last_modified)

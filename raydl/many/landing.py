@@ -156,6 +156,10 @@ class Here:
             wanted(tasks)
 
     def _is_wanted(self, task: Task, found: Found) -> bool:
+        if self._options.repair and task.item.pieces is not None:
+            task.mends = os.path.exists(self._shelf.path(task.place))  # noqa: PTH110
+            if task.mends:
+                return True
         task.stamp, task.may_be_there = found.stamp, found.may_be_there
         if found.state == OTHER:
             self._account.failed(task, in_the_way(self._name(task)))

@@ -200,7 +200,7 @@ class LargeFiles:
             job.url, mirrors = urls[first], urls[first + 1 : first + MOST_MIRRORS]
             options = replace(
                 self._options_for(job.url),
-                progress="none", output_dir=None, mirror=tuple(mirrors),
+                progress="none", output_dir=None, mirror=tuple(mirrors), repair=job.task.mends,
             )  # fmt: skip
             try:
                 return self._fetch(job, options)

@@ -47,7 +47,11 @@ def to_here(job: Job, options: Options) -> Brought:
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     _must_be_as_it_was(path, task)
-    brought = brought_by(run(job.url, str(path), options, job.heard, job.control, task.listed))
+    report = run(job.url, str(path), options, job.heard, job.control, task.listed)
+    brought = brought_by(report)
+    job.was_there = report.skipped
+    if job.was_there:  # nothing was to be mended
+        return brought
     try:
         must_have_size(brought.size, task.item)
         if digest is not None and is_of_git:

@@ -113,7 +113,7 @@ def _run(
 ) -> ManyReport:
     began = time.monotonic()
     check_options(options)
-    is_in_bucket = (options.output_dir or "").startswith(BUCKET)
+    is_in_bucket = _is_in_bucket(options)
     directory = Path(options.output_dir or ".")
     is_placed = options.output_dir is not None or order.landing is not None
     naming = Naming(order.name, hidden=is_placed)
@@ -151,10 +151,16 @@ def _run(
         return account.report(where, time.monotonic() - began, copies)
 
 
+def _is_in_bucket(options: Options) -> bool:
+    return (options.output_dir or "").startswith(BUCKET)
+
+
 def check_options(options: Options) -> None:
     """Raise UsageError for what is not for many files."""
     if options.to == EVERY_NODE:
         check_absolute(options.output_dir, options.to, "--output-dir /DIRECTORY")
+    if options.repair and (options.to != "here" or _is_in_bucket(options)):
+        raise UsageError("--repair is for a Metalink's files here", "run it where they are")
     of_one = (
         "extract",
         "checksum",

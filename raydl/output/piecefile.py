@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 from raydl.model.coverage import Coverage
 from raydl.model.digests import Proof
-from raydl.model.errors import OutputError
+from raydl.model.errors import OutputError, TargetError
 from raydl.model.pieces import Pieces
 from raydl.model.remote import Remote
 from raydl.origin.identity import Identity
 from raydl.output.filesink import READ_AND_WRITE, READ_SIZE, FileSink
 from raydl.output.journal import Journal
 from raydl.output.oserrors import output_error
-from raydl.output.piecescan import right_pieces
+from raydl.output.piecescan import copy_right, right_pieces
+from raydl.output.ranges import stamp_of
 from raydl.output.sink import write_hashed
 from raydl.output.syncer import Syncer
 from raydl.output.takeover import journal_of, why_start_over
@@ -26,7 +28,9 @@ class PieceFile(FileSink):
     """``NAME.part``, of which every piece is kept that has its digest, at any place.
 
     They are read when it is opened, whatever the journal says: that vouches for nothing, and no
-    sync is needed before the last one. What comes is written into the gaps, in order.
+    sync is needed before the last one. What comes is written into the gaps, in order. With
+    ``mend`` what is right of the file at the target is copied first; that one stays as it is, until
+    the whole one replaces it.
     """
 
     def __init__(
@@ -41,18 +45,26 @@ class PieceFile(FileSink):
         overwrite: bool,
         check: Callable[[], None],
         keep_bad: bool = False,
+        mend: bool = False,
     ) -> None:
         self._pieces, self._there = pieces, Coverage()
         self._at = self._hashed = 0
+        self._mended: tuple[int, ...] | None = None
         super().__init__(
             target, remote, identity,
             proof=proof, resume=resume, overwrite=overwrite, check=check, keep_bad=keep_bad,
         )  # fmt: skip
-        self.kept = Coverage(self._there)
         self.is_proven = True
         self._journal = Journal.of(remote, identity).doubted()
         # Whether what is kept reached the disk is not known either.
         self._syncer = Syncer(self._part, None, self._journal_path, 0, check)
+        if mend:
+            with contextlib.ExitStack() as on_error:
+                on_error.callback(self.close)
+                self._copy_right()
+                on_error.pop_all()
+        self.kept = Coverage(self._there)
+        self.written = self.kept.size
 
     def write(self, data: memoryview) -> None:
         """Put the next bytes into the gap where they belong. Raises OutputError."""
@@ -74,9 +86,35 @@ class PieceFile(FileSink):
         try:
             self._begin()
             self._hash_until(self.written)
+            self._must_be_as_it_was()
         except OSError as error:
             raise output_error(error, self._part.path, self._how_to_go_on()) from None
         return super().finish()
+
+    def _copy_right(self) -> None:
+        """Take what is right of the file that is to be mended. Raises OutputError."""
+        self._overwrite = True
+        try:
+            with self._target.open("rb") as file:
+                self._mended = stamp_of(file.fileno())
+                self._begin()
+                self._there = copy_right(
+                    file.fileno(), self._part.fd, self._pieces, self._there, self._check
+                )
+        except OSError as error:
+            raise output_error(error, self._target) from None
+        self.note = self._told(self._there.size)
+
+    def _must_be_as_it_was(self) -> None:
+        """Raise TargetError where the file that is to be mended is another one by now."""
+        if self._mended is None:
+            return
+        with self._target.open("rb") as file:
+            if stamp_of(file.fileno()) != self._mended:
+                raise TargetError(
+                    f"{self._target} was changed meanwhile",
+                    f"what was fetched is in {self._part.path}; run it again",
+                )
 
     def _next_gap(self) -> int:
         start, stop = self._there.next_from(self._at)

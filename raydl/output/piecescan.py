@@ -28,6 +28,14 @@ def right_pieces(fd: int, pieces: Pieces, check: Check) -> Coverage:
     return _scan(pieces, Coverage(), partial(_is_right, fd, pieces), check)
 
 
+def copy_right(fd: int, to: int, pieces: Pieces, there: Coverage, check: Check) -> Coverage:
+    """Copy those that are right and not ``there``, each to its place in another file.
+
+    Returns the bytes that are there then. Raises OSError. Each thread has one piece in memory.
+    """
+    return _scan(pieces, there, partial(_copy, fd, to, pieces), check)
+
+
 def _scan(pieces: Pieces, there: Coverage, look: Callable[[int], bool], check: Check) -> Coverage:
     found = Coverage(there)
     step = max(1, RUN_BYTES // pieces.length)
@@ -62,3 +70,14 @@ def _is_right(fd: int, pieces: Pieces, number: int) -> bool:
     for data in _blocks(fd, *pieces.bounds(number)):
         found.update(memoryview(data))
     return bytes.fromhex(found.hexdigest()) == pieces.digest(number)
+
+
+def _copy(fd: int, to: int, pieces: Pieces, number: int) -> bool:
+    start, stop = pieces.bounds(number)
+    data = memoryview(b"".join(_blocks(fd, start, stop)))
+    if data.nbytes != stop - start or not pieces.is_right(number, data):
+        return False
+    while data.nbytes:
+        count = os.pwrite(to, data, start)
+        data, start = data[count:], start + count
+    return True

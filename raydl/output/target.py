@@ -83,7 +83,7 @@ def _check(path: Path, options: Options) -> bool:
     if exists or path.is_symlink():
         if options.skip_existing and exists:
             return True
-        if not options.overwrite:
+        if not (options.overwrite or (options.repair and exists)):
             raise TargetError(
                 f"{path} exists already",
                 "--overwrite replaces it, --skip-existing leaves it, "

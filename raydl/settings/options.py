@@ -155,6 +155,11 @@ class Options:
     verify: bool = _option(
         False, "With --to every-node: read files that are there, and compare digests.", values.flag
     )
+    repair: bool = _option(
+        False,
+        "Of a Metalink's files that are there, fetch the bad pieces; other bytes are kept.",
+        values.flag,
+    )
     resume: bool = _option(True, "Go on from an interrupted download.", values.flag)
     retries: int = _tuning(
         8, "Tries after the first for a part that makes no progress.", values.count(0, 10**6), "N"
@@ -236,6 +241,8 @@ class Options:
     def __post_init__(self) -> None:
         if self.overwrite and self.skip_existing:
             raise UsageError("--overwrite and --skip-existing contradict each other", "give one")
+        if self.repair and self.skip_existing:
+            raise UsageError("--repair and --skip-existing contradict each other", "give one")
         if sum(v is not None for v in (self.checksum, self.checksum_url, self.checksum_file)) > 1:
             raise UsageError(
                 "there is more than one checksum",
@@ -273,6 +280,7 @@ class OptionKeywords(TypedDict, total=False):
     overwrite: bool
     skip_existing: bool
     verify: bool
+    repair: bool
     resume: bool
     retries: int
     limit_rate: int | str | None

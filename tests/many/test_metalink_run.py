@@ -14,7 +14,7 @@ from raydl.many.lists import read_list
 from raydl.many.metalink import parse
 from raydl.many.run import Order, run_many
 from raydl.model.control import Control
-from raydl.model.errors import CancelledError
+from raydl.model.errors import CancelledError, UsageError
 from raydl.model.events import Notice, PartFailed
 from raydl.scheduler.hedging import Hedging
 from raydl.settings.options import Options
@@ -311,3 +311,98 @@ def test_of_three_real_servers_one_lies(tmp_path, monkeypatch):
     assert again % length == 0
     assert again <= 4 * length
     assert report.retries <= 4
+
+
+# --- --repair ---
+
+
+def rot(path, *positions):
+    with path.open("r+b") as file:
+        for position in positions:
+            file.seek(position)
+            byte = file.read(1)
+            file.seek(position)
+            file.write(bytes([byte[0] ^ 1]))
+
+
+@pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_repair_fetches_bad_pieces_alone(make_origin, tmp_path, data, whole):
+    origin, length = make_origin(data), 65_536
+    path = write(tmp_path, file_of(data, [origin.url()], length=length, whole=whole))
+    fetch(path, tmp_path / "d")
+    target = tmp_path / "d" / "f.iso"
+    rot(target, 5, 2 * length, len(data) - 1)
+    before, told = len(origin.requests), []
+    assert fetch(path, tmp_path / "d", repair=True, told=told).done == 1
+    assert target.read_bytes() == data
+    last = (len(data) - 1) // length * length
+    asked = sorted(seen.range for seen in origin.requests[before:] if seen.is_part)
+    assert asked == [(0, length - 1), (2 * length, 3 * length - 1), (last, len(data) - 1)]
+    before = len(origin.requests)
+    again = fetch(path, tmp_path / "d", repair=True)
+    assert (again.done, again.skipped) == (0, 1)
+    assert len(origin.requests) == before
+    assert sorted(p.name for p in target.parent.iterdir()) == [".raydl-files", "f.iso"]
+
+
+def test_a_repair_fetches_what_is_not_there_at_all(make_origin, tmp_path):
+    origin = make_origin(LARGE)
+    path = write(tmp_path, file_of(LARGE, [origin.url()], length=MIB))
+    assert fetch(path, tmp_path / "d", repair=True).done == 1
+
+
+def test_a_repair_of_somebody_elses_file_of_that_name(make_origin, tmp_path):
+    """It has no piece that is right: all of it comes, and only then it is replaced."""
+    origin = make_origin(LARGE)
+    path = write(tmp_path, file_of(LARGE, [origin.url()], length=MIB))
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "f.iso").write_bytes(b"mine")
+    origin.on(lying(*range(0, len(LARGE), MIB)), None)
+    (failed,) = fetch(path, tmp_path / "d", repair=True)
+    assert failed.error == "ChecksumError"
+    assert (tmp_path / "d" / "f.iso").read_bytes() == b"mine"
+
+
+def test_a_repair_where_no_mirror_serves_ranges(make_origin, tmp_path):
+    origin = make_origin(LARGE, ranges=False)
+    path = write(tmp_path, file_of(LARGE, [origin.url()], length=MIB))
+    fetch(path, tmp_path / "d")
+    rot(tmp_path / "d" / "f.iso", 5)
+    (failed,) = fetch(path, tmp_path / "d", repair=True)
+    assert failed.problem.startswith("no single pieces can be fetched: ")
+
+
+def test_a_repair_needs_pieces(origin, tmp_path):
+    with pytest.raises(UsageError, match="for a Metalink's files"):
+        run(origin.url(), str(tmp_path / "f"), Options.of({"repair": True, "progress": "none"}))
+
+
+def test_a_repair_that_is_killed_leaves_the_file_and_goes_on(make_origin, tmp_path):
+    origin, asked = make_origin(LARGE), threading.Event()
+
+    def stall(handler, seen):
+        asked.set()
+        return scripted.stall(0)(handler, seen)
+
+    write(tmp_path, file_of(LARGE, [origin.url()], length=MIB))
+    target = tmp_path / "f.iso"
+    target.write_bytes(LARGE)
+    rot(target, 5, 9 * MIB)
+    before = target.read_bytes()
+    origin.on(stall, None, lambda seen: seen.is_part and seen.range[0] == 9 * MIB)
+    command = [*RAYDL, "fetch", "--repair", "-i", "list.meta4", "--address", "none"]
+    process = subprocess.Popen([*command, "--progress", "none"], cwd=tmp_path)
+    assert asked.wait(30)
+    part = tmp_path / "f.iso.part"
+    while part.read_bytes()[:MIB] != LARGE[:MIB]:
+        assert process.poll() is None
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert target.read_bytes() == before
+    origin.rules.clear()
+    origin.release.set()
+    count = len(origin.parts)
+    assert subprocess.run(command, cwd=tmp_path, check=False, capture_output=True).returncode == 0
+    assert target.read_bytes() == LARGE
+    assert {seen.range for seen in origin.parts[count:]} == {(9 * MIB, 10 * MIB - 1)}

@@ -153,13 +153,6 @@ def disk(monkeypatch):
     monkeypatch.setattr(os, "fdatasync", lambda fd: None)
 
 
-def rotten(folder, *positions):
-    bad = bytearray(DATA)
-    for position in positions:
-        bad[position] ^= 1
-    (folder / "f").write_bytes(bad)
-
-
 class Scene:
     """Folders in which a run is killed before each step, and what the next one makes of that."""
 
@@ -241,6 +234,103 @@ class TestEveryStep:
     @pytest.mark.parametrize("fail_sync", range(4))
     def test_killed_after_bytes_were_lost(self, tmp_path, fail_sync):
         scene = Scene(tmp_path, begin, download)
+        steps, _ = scene.run("before", None, fail_sync)
+        if steps.failed_at is not None:
+            scene.kill(steps.failed_at, fail_sync)
+
+
+# --- a finished file with bad pieces ---
+
+
+def rotten(folder, *positions, size=SIZE):
+    bad = bytearray(DATA)
+    for position in positions:
+        bad[position] ^= 1
+    (folder / "f").write_bytes(bad[:size])
+
+
+def mend(folder):
+    return download(folder, mend=True)
+
+
+def test_only_bad_pieces_come(tmp_path):
+    rotten(tmp_path, 3, 600)
+    os.chmod(tmp_path / "f", 0o640)
+    os.link(tmp_path / "f", tmp_path / "backup")
+    before = (tmp_path / "f").read_bytes()
+    assert mend(tmp_path) == [(0, 130), (520, 650)]
+    assert (tmp_path / "f").read_bytes() == DATA
+    assert (tmp_path / "f").stat().st_mode & 0o777 == 0o640
+    assert (tmp_path / "backup").read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("size", [0, 700])
+def test_what_is_cut_off_comes(tmp_path, size):
+    rotten(tmp_path, size=size)
+    assert mend(tmp_path) == [(size // LENGTH * LENGTH, SIZE)]
+    assert whole(tmp_path)
+
+
+def test_what_is_too_long_is_cut(tmp_path):
+    (tmp_path / "f").write_bytes(DATA + b"more")
+    assert mend(tmp_path) == []
+    assert whole(tmp_path)
+
+
+def test_it_stays_as_it_is_until_all_came(tmp_path):
+    rotten(tmp_path, 3, 600)
+    before = (tmp_path / "f").read_bytes()
+    download(tmp_path, mend=True, stop=550)
+    assert (tmp_path / "f").read_bytes() == before
+    assert mend(tmp_path) == [(520, 650)]
+    assert whole(tmp_path)
+
+
+def test_pieces_of_both_an_interrupted_run_and_the_file_count(tmp_path):
+    begin(tmp_path)
+    rotten(tmp_path, 3, 600, 700)
+    assert mend(tmp_path) == [(520, 780)]
+    assert whole(tmp_path)
+
+
+def test_a_file_that_somebody_changes_meanwhile_is_not_replaced(tmp_path):
+    rotten(tmp_path, 3)
+    with contextlib.closing(opened(tmp_path, mend=True)) as sink:
+        sink.write(memoryview(DATA)[:130])
+        (tmp_path / "f").write_bytes(b"mine")
+        with pytest.raises(TargetError, match="was changed meanwhile"):
+            sink.finish()
+    assert (tmp_path / "f").read_bytes() == b"mine"
+
+
+def test_a_wrong_digest_of_the_whole_leaves_it(tmp_path):
+    rotten(tmp_path, 3)
+    before = (tmp_path / "f").read_bytes()
+    with pytest.raises(ChecksumError):
+        download(tmp_path, mend=True, proof=WRONG)
+    assert (tmp_path / "f").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]
+
+
+def rot(folder):
+    rotten(folder, 3, 600)
+
+
+def rot_of_a_begun(folder):
+    begin(folder)
+    rotten(folder, 3, 700)
+
+
+@pytest.mark.usefixtures("disk")
+@pytest.mark.parametrize("begun", [rot, rot_of_a_begun])
+class TestEveryStepOfARepair:
+    def test_killed(self, tmp_path, begun):
+        assert Scene(tmp_path, begun, mend).kill() > 10
+
+    @pytest.mark.parametrize("fail_sync", range(4))
+    def test_killed_after_bytes_were_lost(self, tmp_path, begun, fail_sync):
+        scene = Scene(tmp_path, begun, mend)
         steps, _ = scene.run("before", None, fail_sync)
         if steps.failed_at is not None:
             scene.kill(steps.failed_at, fail_sync)
