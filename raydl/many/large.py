@@ -41,7 +41,7 @@ AT_ONCE = 4
 class Job:
     """One of them. ``fetched`` of ``size`` is in bytes; ``arrivals`` are the nodes that had come before.
 
-    ``tell`` gets what is said of its mirrors, of which ``url`` is the one that is asked first.
+    ``tell`` gets what is said of mirrors that are left out; ``url`` is the one that is asked first.
     """
 
     task: Task
@@ -64,7 +64,7 @@ class Job:
         """Take in what its download tells."""
         if isinstance(event, Progress):
             self.fetched, self.size = event.fetched, event.size or 0
-        elif isinstance(event, Notice) and self.task.item.mirrors:
+        elif isinstance(event, Notice) and self.task.item.mirrors and "left out" in event.text:
             self.tell(f"{self.task.path}: {event}")
 
 
@@ -81,7 +81,7 @@ def brought_by(report: Report) -> Brought:
 
 class LargeFiles:
     """Downloads them beside the small ones; ``ended`` is called by the download's thread, and so is
-    ``tell``, with what is said of mirrors.
+    ``tell``, with what is said of mirrors that are left out.
 
     ``options_for`` has those for a name, without what is private where that is another host's.
     ``fetch`` brings one from a mirror to where it belongs, in a thread of its own, by options that

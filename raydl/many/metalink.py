@@ -20,7 +20,12 @@ from raydl.model.weburl import check_url
 ENDINGS = (".meta4", ".metalink")
 
 LARGEST = 16 << 20
-"""Bytes of a Metalink: some 200,000 pieces."""
+"""Bytes of a Metalink: some 300,000 pieces."""
+
+MOST_MARKS = 1 << 20
+"""Elements and attributes, about, each of which takes a hundred bytes of memory."""
+
+MOST_FILES = 10_000
 
 MOST_URLS = 100
 """Of one file; the best of them count."""
@@ -60,6 +65,8 @@ def parse(data: bytes) -> Metalink:
     """The same of its bytes."""
     if len(data) > LARGEST:
         raise UsageError(f"a Metalink is not larger than {format_size(LARGEST)}")
+    if data.count(b"<") + data.count(b"=") > MOST_MARKS:
+        raise UsageError("a Metalink has not that many elements")
     root = _tree(data)
     where = _NAMESPACES.get(_split(root)[0])
     if where is None or _split(root)[1] != "metalink":
@@ -67,6 +74,8 @@ def parse(data: bytes) -> Metalink:
     notes: list[str] = []
     files: list[Item | UsageError] = []
     for number, file in enumerate(_below(root, where), 1):
+        if number > MOST_FILES:
+            raise UsageError(f"a Metalink has no more than {MOST_FILES:,} files")
         try:
             files.append(_file(file, number, notes.append))
         except UsageError as error:

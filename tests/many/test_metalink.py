@@ -150,9 +150,32 @@ def test_a_metalink_is_bounded(tmp_path):
         list(read_list(str(path)))
 
 
-def test_millions_of_pieces_are_more_than_a_metalink_has():
-    length = (module.LARGEST // 54) * 54
-    assert len(pieces_of(["0" * 40], 1)) * length > module.LARGEST
+MANY = "".join(f"a{n}='' " for n in range(1_100_000))
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["<file/>" * 20_000, "<a/>" * 2_000_000, f"<a {MANY}/>"],
+    ids=["files", "elements", "attributes"],
+)
+def test_what_takes_much_memory_is_refused(body):
+    with pytest.raises(UsageError, match="a Metalink has no"):
+        parse(metalink(body))
+
+
+def test_ten_million_pieces_are_no_metalink():
+    digests = b"<hash>0000</hash>" * 10_000_000
+    with pytest.raises(UsageError, match="not larger than"):
+        parse(digests)
+
+
+def test_as_many_pieces_as_there_can_be():
+    count = 290_000
+    hashes = digests_of(DATA, 1)[:1] * count
+    more = pieces_of(hashes, 1)
+    file = only(metalink(file_of(DATA[:1] * 4, [URL], more=more, whole=False, size=count)))
+    assert file.pieces.count == count
+    assert file.pieces.is_right(count - 1, memoryview(DATA)[:1])
 
 
 def test_a_list_by_its_ending(tmp_path):

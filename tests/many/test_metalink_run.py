@@ -406,3 +406,21 @@ def test_a_repair_that_is_killed_leaves_the_file_and_goes_on(make_origin, tmp_pa
     assert subprocess.run(command, cwd=tmp_path, check=False, capture_output=True).returncode == 0
     assert target.read_bytes() == LARGE
     assert {seen.range for seen in origin.parts[count:]} == {(9 * MIB, 10 * MIB - 1)}
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_pieces_in_a_shared_directory(make_origin, tmp_path, whole):
+    """Where bytes land in any order they are compared, too."""
+    liar, good = make_origin(LARGE), make_origin(LARGE)
+    liar.on(lying(*range(5, len(LARGE), MIB)), None)
+    urls = [liar.url(), good.url()]
+    (item,) = parse(metalink(file_of(LARGE, urls, length=MIB))).files
+    options = {"address": "none", "progress": "none", "mirror": urls[1:], "to": "shared"}
+    if whole:
+        options["checksum"] = item.digest
+        report = run(urls[0], str(tmp_path / "f"), Options.of(options), item=item)
+        assert report.digests == {"sha256": item.digest.hex}
+        assert (tmp_path / "f").read_bytes() == LARGE
+    else:
+        with pytest.raises(UsageError, match="no digest of the whole file"):
+            run(urls[0], str(tmp_path / "f"), Options.of(options), item=item)
