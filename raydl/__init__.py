@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from raydl.many.handle import ManyDownload
     from raydl.model.digests import Checksum
     from raydl.model.errors import (
+        BadPieceError,
         CancelledError,
         ChecksumError,
         ClusterError,
@@ -96,7 +97,8 @@ __all__ = [
     "Options", "Checksum", "Remote", "Report", "NodeShare", "Node", "Event", "Download",
     "RemoteFile", "PartRef", "Item", "ManyDownload", "ManyReport", "FileReport",
     "RaydlError", "UsageError", "NetworkError", "TimedOutError", "HttpError", "WrongAnswerError",
-    "OriginChangedError", "RangesIgnoredError", "ChecksumError", "TargetError", "OutputError",
+    "OriginChangedError", "RangesIgnoredError", "ChecksumError", "BadPieceError", "TargetError",
+    "OutputError",
     "ClusterError", "IncompleteError", "FilesFailedError", "CancelledError",
     "__version__",
 ]  # fmt: skip

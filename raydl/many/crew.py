@@ -14,7 +14,7 @@ from raydl.download.machines import machines
 from raydl.landing.desk import Desk
 from raydl.many.account import Account
 from raydl.many.hands import Hand, HereHand, NodeHand
-from raydl.many.host import Host, Task
+from raydl.many.host import MOST_WRONG, Host, Task
 from raydl.many.hosts import Hosts
 from raydl.many.intake import Intake
 from raydl.many.landing import Landing, is_of_the_disk
@@ -22,7 +22,14 @@ from raydl.many.large import Job, LargeFiles
 from raydl.many.tempo import MOST_OF_NODE
 from raydl.model import backoff
 from raydl.model.control import Control
-from raydl.model.errors import ClusterError, OutputError, RaydlError, TargetError, error_named
+from raydl.model.errors import (
+    ChecksumError,
+    ClusterError,
+    OutputError,
+    RaydlError,
+    TargetError,
+    error_named,
+)
 from raydl.model.events import Emit, Notice
 from raydl.model.failure import Failure
 from raydl.model.weburl import is_store
@@ -451,7 +458,8 @@ class Crew:
 
     def _give_up(self, task: Task, error: RaydlError) -> None:
         """It does not come from there; another mirror may have it."""
-        is_theirs = not isinstance(error, OutputError | TargetError)
+        task.wrong += isinstance(error, ChecksumError)
+        is_theirs = task.wrong < MOST_WRONG and not isinstance(error, OutputError | TargetError)
         while is_theirs and task.next_mirror():
             try:
                 self._add(task, self._desk.clock())

@@ -13,6 +13,9 @@ from raydl.model.remote import Source
 from raydl.output.shelf import Place
 from raydl.workers.smallfiles import LARGEST, Wish
 
+MOST_WRONG = 3
+"""Mirrors of a file that bring it with another digest than it must have: it is the digest, then."""
+
 MOST_IN_BATCH = 64
 BATCH_BYTES = 8 << 20
 
@@ -32,7 +35,8 @@ class Task:
     and once more where it ``was_refused``. ``stamp`` is of what it may replace, ``may_be_there``: a
     run that was killed may have put it there. ``etag`` and ``last_modified`` are what it had, where
     only a change is to be fetched. ``known_as`` is the URL in the list, where another mirror's is
-    asked by now. ``mends``: what is there has pieces that are kept.
+    asked by now, and ``wrong`` counts those that brought another digest. ``mends``: what is there
+    has pieces that are kept.
     """
 
     item: Item
@@ -50,6 +54,7 @@ class Task:
     was_refused: bool = False
     known_as: str = ""
     mends: bool = False
+    wrong: int = 0
 
     @property
     def is_large(self) -> bool:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from raydl.many.host import Task
+from raydl.many.host import MOST_WRONG, Task
 from raydl.model.control import Control
 from raydl.model.errors import (
+    BadPieceError,
     ChecksumError,
     HttpError,
     IncompleteError,
@@ -31,7 +32,7 @@ MOST_MIRRORS = 8
 MOST_FIRST = 10
 """Of a file, that are looked at first, one after the other, where that fails."""
 
-MIRRORS_FAULT = (NetworkError, HttpError, WrongAnswerError, ChecksumError)
+MIRRORS_FAULT = (NetworkError, HttpError, WrongAnswerError, BadPieceError)
 
 AT_ONCE = 4
 """They share all lanes; more of them would only end later, each."""
@@ -191,13 +192,17 @@ class LargeFiles:
         self._post(lambda: self._has_ended(job, brought, error))
 
     def _from_any(self, job: Job) -> Brought:
-        """Bring it from its mirrors; where the first cannot begin, or what comes is wrong, without
-        that one. Raises RaydlError."""
-        urls = [job.task.item.url, *job.task.item.mirrors]
-        most = min(len(urls), MOST_FIRST)
+        """Bring it from its mirrors; where the first cannot begin, without that one. Where the
+        digest of the whole is wrong, of which nobody knows who lied, from some of them alone.
+
+        Raises RaydlError.
+        """
+        item = job.task.item
+        urls = [item.url, *item.mirrors]
         first = urls.index(job.url) if job.url else 0  # the one that others have it from
+        most, at_once = min(len(urls), MOST_FIRST), MOST_MIRRORS
         while True:
-            job.url, mirrors = urls[first], urls[first + 1 : first + MOST_MIRRORS]
+            job.url, mirrors = urls[first], urls[first + 1 : first + at_once]
             options = replace(
                 self._options_for(job.url),
                 progress="none", output_dir=None, mirror=tuple(mirrors), repair=job.task.mends,
@@ -206,6 +211,14 @@ class LargeFiles:
                 return self._fetch(job, options)
             except MIRRORS_FAULT:
                 first += 1
+                if first >= most:
+                    raise
+            except ChecksumError:
+                # Where pieces were right, nothing else would come from anybody.
+                if item.pieces is not None or len(urls) == 1:
+                    raise
+                first, at_once = (first + 1, 1) if at_once == 1 else (0, 1)
+                most = min(len(urls), MOST_WRONG)
                 if first >= most:
                     raise
 

@@ -83,6 +83,10 @@ class ChecksumError(RaydlError):
     meaning = "the digest is not the one that was given, listed or stated by the origin"
 
 
+class BadPieceError(ChecksumError):
+    """A piece of the file has another digest than it must have, wherever it was asked for."""
+
+
 class TargetError(RaydlError):
     """The target, or a .part file of others or of another URL, is there, or being written."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from raydl.model.errors import (
-    ChecksumError,
+    BadPieceError,
     HttpError,
     NetworkError,
     OriginChangedError,
@@ -54,7 +54,7 @@ class Failure:
             case "no-range":
                 return RangesIgnoredError(message)
             case "piece":
-                return ChecksumError(message, "another mirror may have the right one")
+                return BadPieceError(message, "another mirror may have the right one")
             case "wrong":
                 return WrongAnswerError(message)
             case "tls":

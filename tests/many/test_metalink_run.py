@@ -10,6 +10,7 @@ import threading
 import pytest
 
 from raydl.download.download import run
+from raydl.download.mirrorsearch import SPOT, SPOTS
 from raydl.many.lists import read_list
 from raydl.many.metalink import parse
 from raydl.many.run import Order, run_many
@@ -78,12 +79,49 @@ def test_it_comes_from_the_next_mirror_where_the_best_is_dead(make_origin, tmp_p
 
 @pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
 @pytest.mark.parametrize("length", [0, MIB])
-def test_a_lying_mirror_is_found_out(make_origin, tmp_path, data, length):
+@pytest.mark.parametrize("is_first", [True, False], ids=["liar first", "liar second"])
+def test_a_lying_mirror_is_found_out(make_origin, tmp_path, data, length, is_first):
     liar, good = make_origin(data), make_origin(data)
-    liar.on(lying(*range(100, len(data), 65_536)), None, lambda seen: seen.method == "GET")
-    path = write(tmp_path, file_of(data, [liar.url(), good.url()], length=length))
+
+    def is_no_spot(seen):
+        """Blocks that are compared before it joins are right."""
+        return seen.is_part and seen.range[1] - seen.range[0] + 1 != SPOT
+
+    liar.on(lying(*range(100, len(data), 65_536)), None, is_no_spot)
+    joins = threading.Event()
+
+    def count(handler, seen):
+        if length or len(liar.parts) >= SPOTS:
+            joins.set()
+        return False
+
+    def wait(handler, seen):
+        """Let the liar have its part of it."""
+        joins.wait(30)
+        return False
+
+    if not is_first and data is LARGE:
+        liar.on(count, None, anything)
+        good.on(wait, None, lambda seen: is_no_spot(seen) and seen.range[0] > 2 * MIB)
+    urls = [liar.url(), good.url()] if is_first else [good.url(), liar.url()]
+    path = write(tmp_path, file_of(data, urls, length=length))
     assert fetch(path, tmp_path / "d").done == 1
     assert (tmp_path / "d" / "f.iso").read_bytes() == data
+
+
+@pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("length", [0, MIB])
+def test_a_digest_that_no_mirror_has(make_origin, tmp_path, data, length):
+    """Nobody is asked for all of it again and again."""
+    origin = make_origin(data)
+    urls = [origin.url(f"/{n}") for n in range(50)]
+    text = file_of(data, urls, length=length).replace('sha-256">', 'sha-256">00', 1)
+    text = re.sub(r'(sha-256">00[0-9a-f]{62})..', r"\1", text)
+    (failed,) = fetch(write(tmp_path, text), tmp_path / "d", connections=1)
+    assert failed.error == "ChecksumError"
+    asked = sum(seen.range[1] + 1 - seen.range[0] for seen in origin.parts)
+    assert asked <= 5 * max(len(data), MIB)
+    assert not list((tmp_path / "d").glob("f.iso*"))
 
 
 def test_of_three_mirrors_one_lies_in_one_piece(make_origin, tmp_path):
@@ -113,7 +151,7 @@ def test_bad_pieces_of_the_only_mirror_end_it_and_name_both(make_origin, tmp_pat
     path = write(tmp_path, file_of(LARGE, [origin.url()], length=MIB))
     report = fetch(path, tmp_path / "d", connections=1)
     (failed,) = report
-    assert failed.error == "ChecksumError"
+    assert failed.error == "BadPieceError"
     assert failed.problem.startswith("piece 10 of 22 (bytes 9437184 to 10485759) from http://127.")
     assert not (tmp_path / "d" / "f.iso").exists()
     kept = (tmp_path / "d" / "f.iso.part").read_bytes()
@@ -360,7 +398,7 @@ def test_a_repair_of_somebody_elses_file_of_that_name(make_origin, tmp_path):
     (tmp_path / "d" / "f.iso").write_bytes(b"mine")
     origin.on(lying(*range(0, len(LARGE), MIB)), None)
     (failed,) = fetch(path, tmp_path / "d", repair=True)
-    assert failed.error == "ChecksumError"
+    assert failed.error == "BadPieceError"
     assert (tmp_path / "d" / "f.iso").read_bytes() == b"mine"
 
 
