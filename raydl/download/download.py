@@ -31,7 +31,13 @@ from raydl.download.transfer import transfer
 from raydl.landing import bucket
 from raydl.model.control import Control
 from raydl.model.digests import Proof
-from raydl.model.errors import IncompleteError, NetworkError, UsageError, WrongAnswerError
+from raydl.model.errors import (
+    ChecksumError,
+    IncompleteError,
+    NetworkError,
+    UsageError,
+    WrongAnswerError,
+)
 from raydl.model.events import (
     ClusterChosen,
     Emit,
@@ -49,7 +55,7 @@ from raydl.model.pieces import Pieces
 from raydl.model.report import Report
 from raydl.model.units import format_size
 from raydl.model.weburl import check_url, redact
-from raydl.origin.proof import given_proof, is_asked_for, proof_of, read_list
+from raydl.origin.proof import given_proof, is_asked_for, is_strong, proof_of, read_list
 from raydl.origin.resolver import Located, resolve, text_at
 from raydl.output.oserrors import output_error
 from raydl.output.piecescan import right_pieces
@@ -103,7 +109,8 @@ class _Download:
         self._sinks = SinkChoice(output, options)
         self._choice: ClusterChoice
         self._listed: str | None = None
-        self._is_out = False
+        self._is_out = self._asks_named = False
+        self._may_ask_named = options.origin_mirrors
 
     def run(self) -> Report:
         """All of it. Raises RaydlError."""
@@ -112,6 +119,12 @@ class _Download:
             return found
         try:
             return self._attempt(found)
+        except ChecksumError as error:
+            if self._is_out or not self._asks_named:
+                raise
+            # The digest is no mirror's of these: one of them may have lied.
+            self._emit(Notice(f"{error.message}: again, without mirrors that the origin names"))
+            self._asks_named = self._may_ask_named = False
         except WrongAnswerError as error:
             if self._is_out:
                 raise
@@ -182,7 +195,9 @@ class _Download:
             return self._skip(path, proof if is_asked_for(options) else None)
         elsewhere = lands_elsewhere(remote, self._sinks, options)
         pieces = usable_pieces(self._item, remote, proof, self._choice, options, elsewhere, emit)
-        found = replace(found, pieces=pieces, known_as=self._item.url)
+        named = remote.mirrors if self._may_ask_named and not elsewhere and is_strong(proof) else ()
+        self._asks_named = bool(named)
+        found = replace(found, pieces=pieces, named=named, known_as=self._item.url)
         if elsewhere:
             landing = Landing(found, proof, self._choice, options, emit, control)
             try:

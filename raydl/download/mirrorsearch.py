@@ -15,6 +15,7 @@ from raydl.model.remote import Source
 from raydl.model.units import format_duration
 from raydl.model.weburl import redact
 from raydl.origin import Origin
+from raydl.origin.access import for_strangers, presents
 from raydl.origin.resolver import Located, resolve
 from raydl.scheduler.inbox import Searched
 from raydl.scheduler.mirrors import Mirror, agrees, objection
@@ -34,7 +35,7 @@ class MirrorSearch:
 
     ``first`` is what was found where the download was told to look; a mirror that is not shown to
     have the same file is left out, with a reason, and so is one that takes ``LATE``. Where pieces
-    have digests nothing needs to be shown.
+    have digests nothing needs to be shown. Those that the origin names get nothing private.
     """
 
     def __init__(
@@ -43,22 +44,30 @@ class MirrorSearch:
         options: Options,
         post: Callable[[Searched], None],
     ) -> None:
-        self._url, self._first, self._post = first.name, first.remote, post
+        self._first, self._post = first.remote, post
         self._are_proven = first.pieces is not None
         self._options = replace(options, retries=0)
         self._spots = _Spots(first.source)
         self._controls: list[Control] = []
         self._is_closed = False
-        self._others = [other for other in options.mirror if other != first.name]
+        given = dict.fromkeys(other for other in options.mirror if other != first.name)
+        self._others = [(other, self._options, first.name) for other in given]
+        known = {*given, first.name, first.remote.final_url}
+        strangers = for_strangers(self._options)
+        named = (url for url in first.named if url not in known and not presents(url, strangers))
+        self._others += [(url, strangers, url) for url in named]
         self.count = len(self._others)
 
     def start(self) -> None:
         """Begin; ``count`` messages follow."""
-        for other in self._others:
+        for other, options, owner in self._others:
             control = Control()
             self._controls.append(control)
             search = threading.Thread(
-                target=self._search, args=(other, control), name="raydl-mirror", daemon=True
+                target=self._search,
+                args=(other, options, owner, control),
+                name="raydl-mirror",
+                daemon=True,
             )
             search.start()
 
@@ -68,14 +77,15 @@ class MirrorSearch:
         for control in self._controls:
             control.cancel()
 
-    def _search(self, other: str, control: Control) -> None:
+    def _search(self, other: str, options: Options, owner: str, control: Control) -> None:
+        """``options`` were given for the URL ``owner``."""
         mirror, why = None, ""
         limit = LATE * self._options.timeout
         late = threading.Timer(limit, control.cancel)
         late.daemon = True
         try:
             late.start()
-            found = resolve(other, self._options, _told_before, control, owner=self._url)
+            found = resolve(other, options, _told_before, control, owner=owner)
             why = objection(self._first, found.remote, self._are_proven)
             if not (why or self._are_proven or agrees(self._first, found.remote)):
                 why = self._spots.compare(found.source, control)

@@ -123,8 +123,10 @@ class SinkChoice:
             resume=options.resume,
             overwrite=options.overwrite,
             check=lambda: control.wait(0),
-            # A statement of the origin's alone is no reason to throw a whole file away.
-            keep_bad=options.keep_bad or (proof is not None and proof is remote.digest),
+            # A statement of the origin's alone is no reason to throw a whole file away. What the
+            # mirrors that it names brought comes once more, without them.
+            keep_bad=not found.named
+            and (options.keep_bad or (proof is not None and proof is remote.digest)),
         )
 
     def _tree_path(self, name: str | None = None) -> Path | None:

@@ -17,6 +17,8 @@ from raydl.model.errors import ChecksumError, UsageError
 ALGORITHMS = ("sha256", "sha512", "blake2b", "sha1", "md5", "crc32c", "crc32")
 """The strongest first; nobody forges the first three, and most processors help with sha256."""
 
+FORGED_BY_NOBODY = ALGORITHMS[:3]
+
 GIT = "git"
 """The id of a blob in git: the sha1 of a header with its size, and the bytes. Lists of hubs have it
 for small files, and people have no use for it."""

@@ -81,7 +81,8 @@ class Remote:
     where they are the same, so are the bytes (RFC 9110, section 8.8.1). ``weak_etag`` and
     ``weak_date`` prove a change where they differ, and nothing where they do not. ``coding`` is
     the content coding in which the file lies on the origin, and in which it is saved.
-    ``is_downgraded``: whether a redirect led from https to http.
+    ``is_downgraded``: whether a redirect led from https to http. ``mirrors`` are other URLs of the
+    file that the origin names, the best first.
     """
 
     url: str = field(repr=False)
@@ -99,6 +100,7 @@ class Remote:
     media_type: str = ""
     coding: str = ""
     is_downgraded: bool = False
+    mirrors: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def validator(self) -> str | None:

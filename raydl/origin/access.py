@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from raydl.model.errors import UsageError
 from raydl.model.remote import Access
-from raydl.origin.credentialscope import is_same_origin, shown
+from raydl.origin.credentialscope import HARMLESS, is_same_origin, shown
 from raydl.origin.transport import as_file
 from raydl.settings.options import Options
 from raydl.settings.textfile import read_text, why
@@ -68,6 +68,22 @@ def access_of(
     )
     access = replace(access, headers=tuple(headers), trusts_redirects=options.location_trusted)
     return access, _cookies(options.cookies)
+
+
+def for_strangers(options: Options) -> Options:
+    """The options for a URL that nobody here has chosen: without all that is private in them."""
+    harmless = tuple(pair for pair in options.header if pair[0].lower() in HARMLESS)
+    return replace(
+        options, header=harmless, user=None, bearer_env=None, netrc="none", cookies=None,
+        location_trusted=False, cert=None, key=None,
+    )  # fmt: skip
+
+
+def presents(url: str, options: Options) -> bool:
+    """Whether a request for that URL would go with anything private: with a well-known host's
+    token, for one."""
+    access, _ = access_of(url, None, options, lambda _: None)
+    return any(name.lower() not in HARMLESS for name, _ in access.headers)
 
 
 def _authorize(headers: list[tuple[str, str]], find: Callable[[], str]) -> None:

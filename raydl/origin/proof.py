@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from raydl.model.digests import ALGORITHMS, BY_LENGTH, Checksum, Proof
+from raydl.model.digests import ALGORITHMS, BY_LENGTH, FORGED_BY_NOBODY, Checksum, Proof
 from raydl.model.errors import UsageError
 from raydl.model.remote import Remote
 from raydl.model.units import counted
@@ -33,6 +33,11 @@ class Listed(NamedTuple):
 def given_proof(options: Options) -> Proof | None:
     """The digest that the options name by itself, None where it is to be found elsewhere."""
     return None if options.checksum is None else Proof(options.checksum, "given")
+
+
+def is_strong(proof: Proof | None) -> bool:
+    """Whether nobody can make another file with that digest."""
+    return proof is not None and proof.checksum.algorithm in FORGED_BY_NOBODY
 
 
 def is_asked_for(options: Options) -> bool:

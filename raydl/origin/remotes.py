@@ -25,6 +25,7 @@ from raydl.origin.headers import (
     strong_etag,
     weak_etag,
 )
+from raydl.origin.linkheaders import named_mirrors
 
 
 def remote_from_head(url: str, access: Access, response: requests.Response) -> Remote | None:
@@ -130,4 +131,5 @@ def remote_of(
         is_downgraded=any(
             one.startswith("https:") and two.startswith("http:") for one, two in pairwise(way)
         ),
+        mirrors=named_mirrors((r.url, r.headers) for r in (*response.history, response)),
     )

@@ -39,6 +39,7 @@ class Located:
 
     ``remote`` is what is known of it. ``options`` were given for the name ``owner``: for another
     one's URL, what is private in them is left out. ``pieces`` are what its bytes are held against.
+    ``named`` are mirrors that the origin names, and that may be asked.
     ``known_as`` is the name by which what is kept of it is known, where that is another mirror's.
     The reprs hold no secret.
     """
@@ -49,6 +50,7 @@ class Located:
     emit: Emit = field(repr=False)
     owner: str = field(repr=False)
     pieces: Pieces | None = None
+    named: tuple[str, ...] = field(default=(), repr=False)
     known_as: str | None = field(default=None, repr=False)
 
     @property

@@ -194,6 +194,11 @@ class Options:
         secret=True,
         many=True,
     )
+    origin_mirrors: bool = _option(
+        True,
+        "Fetch from mirrors that the origin names, too, where a digest will show what is right.",
+        values.flag,
+    )
     header: tuple[Header, ...] = _access(
         (),
         "Send this header, or those in a file; may be given again. Private ones stay with the "
@@ -290,6 +295,7 @@ class OptionKeywords(TypedDict, total=False):
     timeout: float | str
     progress: str
     mirror: str | Sequence[str]
+    origin_mirrors: bool
     header: str | Sequence[str] | Sequence[Header] | Mapping[str, str]
     user: str | None
     bearer_env: str | None
