@@ -9,9 +9,10 @@ from pathlib import Path
 
 from raydl.model.coverage import Coverage
 from raydl.model.digests import Proof
-from raydl.model.errors import OutputError, TargetError
+from raydl.model.errors import BadPieceError, OutputError, TargetError
 from raydl.model.pieces import Pieces
 from raydl.model.remote import Remote
+from raydl.model.units import format_size
 from raydl.origin.identity import Identity
 from raydl.output.filesink import READ_AND_WRITE, READ_SIZE, FileSink
 from raydl.output.journal import Journal
@@ -86,6 +87,7 @@ class PieceFile(FileSink):
         try:
             self._begin()
             self._hash_until(self.written)
+            self._look_once_more()
             self._must_be_as_it_was()
         except OSError as error:
             raise output_error(error, self._part.path, self._how_to_go_on()) from None
@@ -104,6 +106,17 @@ class PieceFile(FileSink):
         except OSError as error:
             raise output_error(error, self._target) from None
         self.note = self._told(self._there.size)
+
+    def _look_once_more(self) -> None:
+        """Compare the pieces here, where no digest of the whole shows what nodes handed over."""
+        if self._digest.wanted or self.written != self._pieces.size:
+            return
+        right = right_pieces(self._part.fd, self._pieces, self._check)
+        if right.size != self._pieces.size:
+            lost = format_size(self._pieces.size - right.size)
+            raise BadPieceError(
+                f"{lost} of {self._part.path} are not as they were fetched", self._how_to_go_on()
+            )
 
     def _must_be_as_it_was(self) -> None:
         """Raise TargetError where the file that is to be mended is another one by now."""

@@ -7,7 +7,13 @@ import pytest
 
 from raydl.model.coverage import Coverage
 from raydl.model.digests import Checksum, Proof
-from raydl.model.errors import CancelledError, ChecksumError, OutputError, TargetError
+from raydl.model.errors import (
+    BadPieceError,
+    CancelledError,
+    ChecksumError,
+    OutputError,
+    TargetError,
+)
 from raydl.model.pieces import Pieces
 from raydl.model.remote import Remote
 from raydl.origin.identity import Identity
@@ -237,6 +243,17 @@ class TestEveryStep:
         steps, _ = scene.run("before", None, fail_sync)
         if steps.failed_at is not None:
             scene.kill(steps.failed_at, fail_sync)
+
+
+def test_without_a_digest_of_the_whole_pieces_are_compared_once_more(tmp_path):
+    """A node may hand over other bytes than it compared."""
+    bad = bytearray(DATA)
+    bad[600] ^= 1
+    with pytest.raises(BadPieceError, match=r"130 B of .*f.part are not as they were fetched"):
+        download(tmp_path, bytes(bad), proof=None)
+    assert not (tmp_path / "f").exists()
+    assert download(tmp_path, proof=None) == [(520, 650)]
+    assert whole(tmp_path)
 
 
 # --- a finished file with bad pieces ---
