@@ -34,7 +34,7 @@ def verify(
         raise OutputError(f"{path} is no file" if path.exists() else f"{path} is not there")
     try:
         if linked is not None:
-            _hold_against(path, _item(path, Path(linked)), as_json)
+            _hold_against(path, _item(path, Path(linked)), linked, as_json)
             return
         if checksum is not None:
             proof = Proof(Checksum.parse(checksum), "given")
@@ -67,7 +67,7 @@ def _name(item: Item) -> str:
     return (item.path or "").rpartition("/")[2]
 
 
-def _hold_against(path: Path, item: Item, as_json: bool) -> None:
+def _hold_against(path: Path, item: Item, linked: str, as_json: bool) -> None:
     size = path.stat().st_size
     bad = Coverage()
     if item.pieces is not None:
@@ -79,7 +79,7 @@ def _hold_against(path: Path, item: Item, as_json: bool) -> None:
             count = sum(_count(item.pieces, *run) for run in bad)
             raise ChecksumError(
                 f"{count} of {item.pieces.count} pieces of {path} are bad",
-                "raydl fetch --repair -i the Metalink fetches only these",
+                f"raydl fetch --repair -i {linked} fetches only these",
             )
     if item.size not in (None, size):
         raise ChecksumError(f"{path} has {size} bytes, not {item.size}")
@@ -106,7 +106,11 @@ def _tell(
     bad = bad or Coverage()
     if as_json:
         record: dict[str, Any] = {"path": os.fspath(path), "right": not bad.size}
-        record |= {"pieces": pieces.count if pieces else 0, "bad": list(bad), "digests": digests}
+        record |= {
+            "pieces": pieces.count if pieces else 0,
+            "bad": list(bad),
+            "digests": digests or {},
+        }
         print(json.dumps(record))
         return
     for start, stop in bad:

@@ -63,7 +63,7 @@ def test_which_pieces_are_bad(here, capsys):
         hold(as_json=True)
     record = json.loads(capsys.readouterr().out)
     assert record["bad"] == [[0, 100_000], [300_000, 500_000], [1_000_000, 1_000_500]]
-    assert (record["right"], record["pieces"]) == (False, 11)
+    assert (record["right"], record["pieces"], record["digests"]) == (False, 11, {})
 
 
 @pytest.mark.parametrize("size", [0, 450_000, 1_000_499])
@@ -118,7 +118,9 @@ def test_the_command(here):
     rot(here, 5)
     ran = run_raydl("verify", "f.iso", "--metalink", "l.meta4", cwd=here)
     assert ran.returncode == 6
-    assert ran.stderr.startswith("raydl: 1 of 11 pieces of f.iso are bad; raydl fetch --repair")
+    assert ran.stderr.startswith(
+        "raydl: 1 of 11 pieces of f.iso are bad; raydl fetch --repair -i l.meta4 "
+    )
     ran = run_raydl("verify", "f.iso", "--checksum", "md5:" + "0" * 32, "--json", cwd=here)
     assert ran.returncode == 6
     assert json.loads(ran.stdout)["error"] == "ChecksumError"
