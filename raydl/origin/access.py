@@ -82,7 +82,10 @@ def for_strangers(options: Options) -> Options:
 def presents(url: str, options: Options) -> bool:
     """Whether a request for that URL would go with anything private: with a well-known host's
     token, for one."""
-    access, _ = access_of(url, None, options, lambda _: None)
+    try:
+        access, _ = access_of(url, None, options, lambda _: None)
+    except UsageError:  # of a token that cannot be sent
+        return True
     return any(name.lower() not in HARMLESS for name, _ in access.headers)
 
 

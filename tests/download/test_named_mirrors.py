@@ -87,9 +87,12 @@ def test_it_gets_nothing_private(origin, mirror, tmp_path, home):
         assert not {"authorization", "cookie", "x-token"} & set(seen.headers)
 
 
-def test_one_of_a_host_that_has_a_token_here_is_not_asked(origin, mirror, tmp_path, monkeypatch):
+@pytest.mark.parametrize("token", ["hidden", "hid den"])
+def test_one_of_a_host_that_has_a_token_here_is_not_asked(
+    origin, mirror, tmp_path, monkeypatch, token
+):
     monkeypatch.setenv("HF_ENDPOINT", mirror.url(""))
-    monkeypatch.setenv("HF_TOKEN", "hidden")
+    monkeypatch.setenv("HF_TOKEN", token)
     mirror.waits = False
     fetch(origin, tmp_path / "f")
     assert not mirror.requests
