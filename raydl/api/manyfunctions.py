@@ -103,7 +103,7 @@ def refs_many(
     ``memoryview`` of the argument. Small files have one piece, and share its object with others;
     empty ones have none. Objects live as long as you hold their references: drop them as you
     go. Some ``max_memory`` bytes come before you take them. Files over 16 MiB are held against no
-    digest: with one they fail.
+    digest but those of their pieces: with one of the whole alone they fail.
 
     Files that fail are told by events; in the end FilesFailedError is raised where there were any,
     whose ``report`` tells of them. UsageError is where there is no cluster. The session is as

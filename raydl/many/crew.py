@@ -242,7 +242,7 @@ class Crew:
             try:
                 self._add(task, now)
             except RaydlError as error:
-                self._fail(task, error)
+                self._give_up(task, error)
 
     def _add(self, task: Task, now: float) -> None:
         if task.is_large:
@@ -278,7 +278,7 @@ class Crew:
         return min(able, key=lambda hand: hand.flying, default=None)
 
     def _start(self, host: Host, hand: Hand, now: float) -> None:
-        tasks = self._hosts.ready(host.batch(hand.seconds), self._fail)
+        tasks = self._hosts.ready(host.batch(hand.seconds), self._give_up)
         if not tasks:
             return
         wishes = [self._landing.wish(task, hand) for task in tasks]

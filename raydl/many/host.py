@@ -77,9 +77,8 @@ class Task:
         self.known_as = self.known_as or self.item.url
         url, *rest = self.item.mirrors
         self.item = replace(self.item, url=url, mirrors=tuple(rest))
-        self.tries = self.losses = 0
-        self.was_refused = False
-        self.etag = self.last_modified = None
+        self.url, self.tries, self.losses, self.was_refused = "", 0, 0, False
+        self.etag = self.last_modified = self.refused_at = None
         return True
 
     @property

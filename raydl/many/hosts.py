@@ -33,7 +33,7 @@ class Hosts:
         """The first URL of the list: what is private in the options is for its host."""
 
     def __iter__(self) -> Iterator[Host]:
-        return iter(self._hosts.values())
+        return iter(list(self._hosts.values()))  # what fails meanwhile may go on at another
 
     def add(self, task: Task, nodes: int, now: float) -> None:
         """It is to be fetched from its host. Raises RaydlError."""

@@ -6,12 +6,14 @@ import pytest
 
 import raydl
 from raydl.many.bucket import Bucket
+from raydl.many.lists import read_list
 from raydl.model.errors import OutputError, UsageError
 from raydl.workers.smallfiles import LARGEST
 from tests.landing.service import refuse, reset_after
 from tests.many.conftest import COUNT
 from tests.many.test_run import failures, only
-from tests.scripted import status
+from tests.metalinks import file_of, metalink
+from tests.scripted import lying, status
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -125,3 +127,18 @@ def test_nodes_send_themselves(library, service, warm_nodes):
     assert list(report) == []
     assert there(service) == wanted(library)
     assert report.nodes
+
+
+def test_files_of_a_metalink_come_from_mirrors_that_live(make_origin, service, tmp_path):
+    small, large = random.Random(3).randbytes(9999), random.Random(4).randbytes(LARGEST + 1)
+    liar, *good = make_origin(large), make_origin(large), make_origin(small)
+    liar.on(lying(*range(5, len(large), 1 << 20)), None)
+    dead = "http://127.0.0.1:1/f"
+    path = tmp_path / "l.meta4"
+    path.write_bytes(metalink(
+        file_of(large, [dead, liar.url(), good[0].url()], name="large", length=1 << 20),
+        file_of(small, [dead, good[1].url()], name="small"),
+    ))  # fmt: skip
+    report = fetch(None, service, read_list(str(path)))
+    assert (report.done, list(report)) == (2, [])
+    assert there(service) == {"some/prefix/large": large, "some/prefix/small": small}

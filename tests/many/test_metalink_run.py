@@ -416,6 +416,14 @@ def test_a_repair_needs_pieces(origin, tmp_path):
         run(origin.url(), str(tmp_path / "f"), Options.of({"repair": True, "progress": "none"}))
 
 
+@pytest.mark.parametrize("to", ["every-node", "shared", "here"])
+def test_a_repair_is_for_what_is_here(origin, tmp_path, to):
+    path = write(tmp_path, file_of(LARGE, [origin.url()], length=MIB))
+    directory = "s3://bucket/d" if to == "here" else tmp_path / "d"
+    with pytest.raises(UsageError, match="for a Metalink's files here"):
+        fetch(path, directory, repair=True, to=to)
+
+
 def test_a_repair_that_is_killed_leaves_the_file_and_goes_on(make_origin, tmp_path):
     origin, asked = make_origin(LARGE), threading.Event()
 

@@ -12,6 +12,7 @@ import raydl
 from raydl.many.listings import Listings
 from raydl.many.lists import Unreadable, all_of, entries, read_list
 from raydl.model.errors import FilesFailedError, HttpError, NetworkError, UsageError
+from raydl.origin.resolver import SCHEMES
 from raydl.output.ledger import NAME
 from raydl.workers.smallfiles import LARGEST
 from tests.conftest import random_bytes, run_raydl
@@ -262,3 +263,27 @@ def test_on_the_command_line(bucket, tmp_path):
     assert done.returncode == HttpError.exit_code
     assert "there is no s3://no-such-bucket/" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_mirror_may_be_an_object(bucket, tmp_path):
+    put(bucket, **{"p/a": b"a"})
+    item = raydl.Item("http://127.0.0.1:1/f", "f", mirrors=(bucket.target("p/a"),))
+    assert fetch(item, directory=tmp_path).failed == 0
+    assert there(tmp_path) == {"f": b"a"}
+
+
+@pytest.mark.parametrize("good", [0, 1])
+def test_what_cannot_be_signed_comes_from_the_next_mirror(make_origin, tmp_path, monkeypatch, good):
+    signed = []
+
+    def sign(name):
+        signed.append(name)
+        if len(signed) > good:
+            raise UsageError("no credentials")
+        return "http://127.0.0.1:1/f", None
+
+    monkeypatch.setitem(SCHEMES, "gs", sign)
+    item = raydl.Item("gs://b/f", "f", mirrors=(make_origin(b"a").url(),))
+    assert fetch(item, directory=tmp_path).failed == 0
+    assert len(signed) == good + 1
+    assert there(tmp_path) == {"f": b"a"}
