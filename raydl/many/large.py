@@ -40,7 +40,7 @@ AT_ONCE = 4
 
 @dataclass(eq=False)
 class Job:
-    """One of them. ``fetched`` of ``size`` is in bytes; ``arrivals`` are the nodes that had come before.
+    """One of them. ``fetched`` of ``size`` is in bytes; ``arrivals`` nodes had come before it.
 
     ``tell`` gets what is said of mirrors that are left out; ``url`` is the one that is asked first.
     """
