@@ -141,7 +141,7 @@ def _zstd() -> _Decoder:
         from compression import zstd  # from Python 3.14 on
     except ImportError:
         try:
-            from backports import zstd
+            import backports.zstd as zstd
         except ImportError:
             raise UsageError("zstd needs a library", "pip install backports.zstd") from None
     decoder: _Decoder = zstd.ZstdDecompressor()
