@@ -20,7 +20,7 @@ from raydl.model.errors import (
     RaydlError,
     WrongAnswerError,
 )
-from raydl.model.events import Event, Notice, Progress
+from raydl.model.events import Event, Notice, Progress, Verifying
 from raydl.model.log import error_of
 from raydl.model.report import Report
 from raydl.settings.options import Options
@@ -35,7 +35,8 @@ MOST_FIRST = 10
 MIRRORS_FAULT = (NetworkError, HttpError, WrongAnswerError, BadPieceError)
 
 AT_ONCE = 4
-"""They share all lanes; more of them would only end later, each."""
+"""They share all lanes; more of them would only end later, each. Those of which all bytes are there
+have their digest computed, and are brought to the disk: the next ones are fetched meanwhile."""
 
 
 @dataclass(eq=False)
@@ -43,14 +44,17 @@ class Job:
     """One of them. ``fetched`` of ``size`` is in bytes; ``arrivals`` nodes had come before it.
 
     ``tell`` gets what is said of mirrors that are left out; ``url`` is the one that is asked first.
+    ``was_fetched`` is called once all bytes are there.
     """
 
     task: Task
     path: Path
     tell: Callable[[str], None]
+    was_fetched: Callable[[], None]
     url: str = ""
     is_told: bool = False
     control: Control = field(default_factory=Control)
+    is_fetched: bool = False
     fetched: int = 0
     size: int = 0
     arrivals: int = 0
@@ -65,6 +69,9 @@ class Job:
         """Take in what its download tells."""
         if isinstance(event, Progress):
             self.fetched, self.size = event.fetched, event.size or 0
+        elif isinstance(event, Verifying):
+            self.is_fetched = True
+            self.was_fetched()
         elif isinstance(event, Notice) and self.task.item.mirrors and "left out" in event.text:
             self.tell(f"{self.task.path}: {event}")
 
@@ -133,7 +140,7 @@ class LargeFiles:
 
     def add(self, task: Task, path: Path) -> None:
         """It is to be downloaded to ``path``."""
-        self._waiting.append(Job(task, path, self._hear))
+        self._waiting.append(Job(task, path, self._hear, self._look))
         self._go_on()
 
     def catch_up(self) -> None:
@@ -142,8 +149,8 @@ class LargeFiles:
         late = [job for job in self._over if job.arrivals < now]
         self._over = [job for job in self._over if job.arrivals >= now]
         for job in late:
-            again = Job(job.task, job.path, job.tell, job.url, is_told=True, missing=job.missing)
-            again.late = self._arrivals()[job.arrivals :]
+            again = Job(job.task, job.path, job.tell, job.was_fetched, job.url, is_told=True)
+            again.missing, again.late = job.missing, self._arrivals()[job.arrivals :]
             self._waiting.append(again)
         self._go_on()
 
@@ -161,8 +168,11 @@ class LargeFiles:
         for thread in self._threads:
             thread.join()
 
+    def _look(self) -> None:
+        self._post(self._go_on)
+
     def _go_on(self) -> None:
-        while self._waiting and len(self._running) < AT_ONCE:
+        while self._waiting and self._has_room():
             job = self._waiting.popleft()
             self._running.add(job)
             job.arrivals = len(self._arrivals())
@@ -172,6 +182,10 @@ class LargeFiles:
             thread = threading.Thread(target=self._download, args=(job,), name="raydl-large")
             self._threads.append(thread)
             thread.start()
+
+    def _has_room(self) -> bool:
+        fetching = sum(not job.is_fetched for job in self._running)
+        return fetching < AT_ONCE and len(self._running) < 2 * AT_ONCE
 
     def _download(self, job: Job) -> None:
         brought: Brought | None = None

@@ -1,0 +1,95 @@
+"""Large files among many: how many at once, and who gets them when he comes late."""
+
+import queue
+from pathlib import Path
+
+import pytest
+
+from raydl.many.host import Task
+from raydl.many.large import AT_ONCE, LargeFiles
+from raydl.model.errors import CancelledError, HttpError
+from raydl.model.events import Verifying
+from raydl.model.item import Item
+from raydl.settings.options import Options
+from raydl.workers.smallfiles import Brought
+
+BROUGHT = Brought(5, 1, "f", None, None, "", "", 0.1)
+
+
+class Large:
+    """Large files whose downloads a test ends."""
+
+    def __init__(self):
+        self.posted, self.begun = queue.Queue(), queue.Queue()
+        self.arrivals, self.ended = ["a", "b"], []
+        self.files = LargeFiles(
+            lambda name: Options(), self.fetch, lambda: self.arrivals, self.posted.put,
+            lambda job, brought, error: self.ended.append((job.task.path, error)), print,
+        )  # fmt: skip
+
+    def fetch(self, job, options):
+        answer = queue.Queue()
+        self.begun.put((job, answer))
+        error = answer.get(timeout=20)
+        if error is not None:
+            raise error
+        return BROUGHT
+
+    def add(self, *names):
+        for name in names:
+            self.files.add(Task(Item(f"http://h/{name}"), name), Path("/d") / name)
+
+    def begin(self, count):
+        return [self.begun.get(timeout=20) for _ in range(count)]
+
+    def turn(self, count=1):
+        for _ in range(count):
+            self.posted.get(timeout=20)()
+
+
+@pytest.fixture
+def large():
+    return Large()
+
+
+def test_the_next_one_is_fetched_while_others_are_verified(large):
+    large.add(*map(str, range(AT_ONCE + 2)))
+    jobs = large.begin(AT_ONCE)
+    assert large.begun.empty()
+    jobs[0][0].heard(Verifying())
+    large.turn()
+    jobs += large.begin(1)
+    assert large.begun.empty()
+    jobs[0][1].put(None)  # that one was counted no more
+    large.turn()
+    assert large.begun.empty()
+    jobs[1][1].put(None)
+    large.turn()
+    jobs += large.begin(1)
+    for _, answer in jobs[2:]:
+        answer.put(None)
+    large.turn(len(jobs) - 2)
+    assert large.files.is_idle
+    assert len(large.ended) == AT_ONCE + 2
+
+
+def test_who_came_late_and_cannot_have_it_is_told(large):
+    large.add("f")
+    large.begin(1)[0][1].put(None)
+    large.turn()
+    large.files.catch_up()
+    assert large.files.is_idle
+    large.arrivals.append("c")
+    large.files.catch_up()
+    large.begin(1)[0][1].put(HttpError("the URL has expired", "", 403))
+    large.turn()
+    assert large.files.missing == {"c": "f: the URL has expired"}
+    assert [path for path, _ in large.ended] == ["f"]
+
+
+def test_closing_ends_those_under_way(large):
+    large.add("f", "g")
+    for job, answer in large.begin(2):
+        job.control.watch(lambda answer=answer: answer.put(CancelledError("it was cancelled")))
+    large.files.close()
+    assert large.posted.qsize() == 2
