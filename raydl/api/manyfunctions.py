@@ -14,7 +14,6 @@ from typing import Any
 from raydl.cluster.address import ClusterChoice, choose
 from raydl.cluster.session import connect
 from raydl.many.handle import ManyDownload
-from raydl.many.hub import is_hub
 from raydl.many.instore import Deliveries, FileRefs, InStore
 from raydl.many.listings import Listings
 from raydl.many.lists import Entry, entries
@@ -23,6 +22,7 @@ from raydl.model.control import Control
 from raydl.model.errors import FilesFailedError, UsageError
 from raydl.model.events import Event
 from raydl.model.manyreport import ManyReport
+from raydl.model.weburl import is_hub
 from raydl.settings.options import OptionKeywords, Options, Unpack
 
 

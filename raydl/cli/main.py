@@ -35,7 +35,7 @@ from raydl.cli.outcome import StandardOutput, raise_on_signals, run
 from raydl.cluster.address import may_be_cluster
 from raydl.many.wanted import Wanted
 from raydl.model.errors import ClusterError, OutputError, UsageError, exit_codes
-from raydl.model.weburl import is_prefix
+from raydl.model.weburl import is_many
 from raydl.settings.config import options_from
 from raydl.settings.options import Options
 
@@ -87,7 +87,7 @@ def fetch(
         "--base": base, "--name": name, "--include": include, "--exclude": exclude,
         "--if-changed": if_changed, "--report": report_to,
     }  # fmt: skip
-    stands_for_many = any(url.startswith("hf://") or is_prefix(url) for url in urls or ())
+    stands_for_many = any(is_many(url) for url in urls or ())
     if listed or len(urls or ()) > 1 or stands_for_many:
         if output is not None:
             raise UsageError("-o is for one file", "many go to --output-dir DIR")

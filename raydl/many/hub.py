@@ -17,8 +17,8 @@ from raydl.many.names import checked
 from raydl.model.digests import GIT, Checksum
 from raydl.model.errors import HttpError, NetworkError, UsageError
 from raydl.model.item import Item
+from raydl.model.weburl import HUB
 
-SCHEME = "hf://"
 KINDS = {"models": "model", "datasets": "dataset", "spaces": "space"}
 
 _WORD = r"[A-Za-z0-9][\w.-]*"
@@ -37,7 +37,7 @@ class Repository:
     @classmethod
     def parse(cls, name: str) -> Repository:
         """From ``hf://[datasets/|spaces/]org/name[@revision][/path]``. Raises UsageError."""
-        match = _NAME.fullmatch(name.removeprefix(SCHEME).rstrip("/"))
+        match = _NAME.fullmatch(name.strip().removeprefix(HUB).rstrip("/"))
         if match is None:
             raise UsageError(
                 f"{name} names no repository of a hub", "hf://org/name[@revision][/path]"
@@ -74,11 +74,6 @@ class Listing:
     repository: Repository
     commit: str
     files: tuple[HubFile, ...]
-
-
-def is_hub(name: object) -> bool:
-    """Whether it names something of a hub."""
-    return isinstance(name, str) and name.startswith(SCHEME)
 
 
 def look(name: str, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Listing:

@@ -9,7 +9,7 @@ from typing import Protocol
 from raydl.many import hub
 from raydl.model.errors import UsageError
 from raydl.model.item import Item
-from raydl.model.weburl import redact
+from raydl.model.weburl import is_hub, redact
 from raydl.origin.stores import Stored, below
 
 
@@ -75,7 +75,7 @@ class Listings:
 
     def __call__(self, name: str) -> Listed:
         """What is there. Raises RaydlError."""
-        return self.hub(name) if hub.is_hub(name) else self._below(name)
+        return self.hub(name) if is_hub(name) else self._below(name)
 
     def hub(self, name: str) -> hub.Listing:
         """What is in a repository. Raises RaydlError."""

@@ -12,12 +12,11 @@ from typing import BinaryIO, NamedTuple
 from urllib.parse import quote, urljoin
 
 from raydl.many import metalink
-from raydl.many.hub import is_hub
 from raydl.many.listings import Listed
 from raydl.model.errors import RaydlError, UsageError
 from raydl.model.item import FIELDS, Item
 from raydl.model.units import format_size
-from raydl.model.weburl import check_url, is_prefix, is_store, redact, split
+from raydl.model.weburl import check_url, is_many, is_store, redact, split
 from raydl.origin.proof import listed_in
 
 LONGEST_LINE = 64 << 10
@@ -51,19 +50,14 @@ def entries(values: Iterable[object], look: Look | None = None) -> Iterator[Entr
     """
     number = 0
     for value in values:
-        found: Iterator[Entry]
-        if look is not None and is_hub(value):
-            found = _all_in(str(value), None, number + 1, look)
-        else:
-            found = _expanded(entry(value, number + 1), look)
-        for one in found:
+        for one in _expanded(entry(value, number + 1), look):
             number = one.number
             yield one
 
 
 def _expanded(one: Entry, look: Look | None) -> Iterator[Entry]:
-    """All files in place of a prefix of a store, with numbers from its own on."""
-    if look is None or not isinstance(one, Item) or not is_prefix(one.url):
+    """All files in place of a name that stands for many, with numbers from its own on."""
+    if look is None or not isinstance(one, Item) or not is_many(one.url):
         yield one
     elif one.size is not None or one.digest is not None:
         why = UsageError(f"{redact(one.url)} is many files", "a size or digest is of one")

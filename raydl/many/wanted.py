@@ -36,9 +36,9 @@ class Wanted(NamedTuple):
 
     def extent(self, name: str | None) -> Extent:
         """How much that is, but for repositories: nothing is asked. Raises UsageError."""
-        from raydl.many.hub import is_hub
         from raydl.many.lists import all_of
         from raydl.many.names import Naming, must_differ
+        from raydl.model.weburl import is_hub
 
         urls = [url for url in self.urls if not is_hub(url)]
         return must_differ(lambda: all_of(urls, self.lists, self.base), Naming(name))
@@ -49,10 +49,10 @@ class Wanted(NamedTuple):
         """What fetches it; ``name`` is a template for names. Raises UsageError."""
         from functools import partial
 
-        from raydl.many.hub import is_hub
         from raydl.many.listings import Listings
         from raydl.many.lists import all_of
         from raydl.many.run import Order, run_into_cache, run_many
+        from raydl.model.weburl import is_hub
 
         hubs = [url for url in self.urls if is_hub(url)]
         for url in self.urls:

@@ -10,7 +10,7 @@ from typing import Any
 from raydl.model.digests import BY_LENGTH, Checksum
 from raydl.model.errors import UsageError
 from raydl.model.pieces import Pieces
-from raydl.model.weburl import check_url
+from raydl.model.weburl import check_url, is_hub
 
 FIELDS = ("url", "path", "size", "digest")
 """What a list may say of a file: the columns of tables, the keys of objects."""
@@ -53,7 +53,8 @@ class Item:
                 "a URL, (URL, path), (URL, path, digest) or a mapping with a url",
             )
         url = values["url"]
-        check_url(url)
+        if not is_hub(url):
+            check_url(url)
         try:
             f"{url}{values.get('path') or ''}".encode()
         except UnicodeEncodeError:

@@ -20,6 +20,9 @@ STORES = ("s3", "gs", "az")
 SCHEMES = ("http", "https", *STORES)
 """What a name can begin with; ``origin/resolver`` has what it means."""
 
+HUB = "hf://"
+"""What a name of a hub's repository begins with."""
+
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 """RFC 3986, section 3.1. What has another form may be a password."""
 
@@ -37,9 +40,14 @@ def is_store(name: object) -> bool:
     return bool(found) and scheme.lower() in STORES
 
 
-def is_prefix(name: object) -> bool:
-    """Whether it names all that is below a prefix of a store."""
-    return is_store(name) and str(name).endswith("/")
+def is_hub(name: object) -> bool:
+    """Whether it names something of a hub."""
+    return isinstance(name, str) and name.lstrip().startswith(HUB)
+
+
+def is_many(name: object) -> bool:
+    """Whether it stands for files to be listed: a repository, or what is below a prefix."""
+    return is_hub(name) or (is_store(name) and str(name).endswith("/"))
 
 
 def split(url: str) -> SplitResult:

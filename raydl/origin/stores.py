@@ -19,7 +19,7 @@ from requests.structures import CaseInsensitiveDict
 
 from raydl.model.digests import Proof
 from raydl.model.errors import HttpError, NetworkError, RaydlError, TimedOutError, UsageError
-from raydl.model.weburl import check_url, is_prefix, is_store, redact, split
+from raydl.model.weburl import check_url, is_many, is_store, redact, split
 from raydl.origin.digestheaders import stated_digests
 from raydl.origin.headers import strong_etag
 from raydl.settings.options import Options
@@ -71,7 +71,7 @@ def signed(name: str) -> tuple[str, None]:
     The URL is a secret. It is good for GET alone, which HEAD is not.
     """
     parts, path = _place(name)
-    if is_prefix(name):
+    if is_many(name):
         raise UsageError(f"{redact(name)} is all that is below", "many files go to a directory")
     if not parts.path:
         raise UsageError(f"{redact(name)} names no object", f"{redact(name)}/ is all that is in it")

@@ -130,3 +130,18 @@ def test_on_the_command_line(hub, files, tmp_path):
     found = snapshot_download(NAME, cache_dir=tmp_path / "c", local_files_only=True)
     assert set(there_below(found)) == {"config.json", "copy.json"}
     assert "hf_secret" not in done.stderr
+
+
+def test_repositories_in_a_list(hub, files, tmp_path):
+    (tmp_path / "list").write_text(f"hf://{NAME}\thub\nhf://{NAME[:-1]}\n{hub.url('/one')}\n")
+    hub.files["/one"] = b"one"
+    ended = run_raydl(
+        "fetch", "-i", "list", "--output-dir", "d", "--address", "none", "--exclude", "*large*",
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert ended.returncode == 11
+    found = there(tmp_path / "d")
+    assert found.pop("one") == b"one"
+    assert {n.removeprefix("hub/"): d for n, d in found.items()} == {
+        name: data for name, data in files.items() if "large" not in name
+    }
