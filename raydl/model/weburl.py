@@ -8,7 +8,6 @@ takes them apart.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from raydl.model.errors import UsageError
@@ -109,7 +108,6 @@ def _problem(url: str) -> str:
     return "" if port_fits else "its port is no number from 1 to 65535"
 
 
-@lru_cache(1024)
 def is_host(name: str) -> bool:
     """Whether this can be a host: an address, or labels that DNS can have."""
     if ":" in name:

@@ -68,6 +68,7 @@ def test_large_and_small(cluster, library, tmp_path):
     assert there(tmp_path)["large"] == library.files["/large"]
 
 
+@pytest.mark.slow  # a cluster of its own
 def test_a_worker_that_is_killed(own_nodes, library, tmp_path):
     nodes = own_nodes(2)
     from tests.workers.test_fleet import actors

@@ -130,6 +130,7 @@ def test_if_changed(disks, library):
     assert list(on_disks(disks).values()) == [wanted(library)] * 2
 
 
+@pytest.mark.slow  # a cluster of its own
 def test_a_killed_worker_comes_back_and_catches_up(own_nodes, library, tmp_path, monkeypatch):
     raydl.disconnect()
     rooted(monkeypatch, tmp_path)

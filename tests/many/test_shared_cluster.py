@@ -47,6 +47,7 @@ def test_a_node_that_does_not_see_it_is_told(cluster, library, tmp_path, monkeyp
     assert any(isinstance(event, Notice) and "does not see" in event.text for event in told)
 
 
+@pytest.mark.slow  # a cluster of its own
 def test_a_killed_worker(own_nodes, library, tmp_path):
     nodes = own_nodes(2)
     killed = []
@@ -88,6 +89,7 @@ def test_what_a_node_cannot_bring_to_the_disk_is_fetched_again(
     raydl.disconnect()
 
 
+@pytest.mark.slow  # a cluster of its own
 def test_what_a_killed_worker_had_written_is_no_strangers(own_nodes, library, tmp_path):
     """It was published, and nobody had heard of it."""
     library.files = {f"/{n:04}": b"x" * (n % 1000) for n in range(300)}
