@@ -23,8 +23,8 @@ def fetch_many(
         if report_to is not None and Path(listed).resolve() == Path(report_to).resolve():
             raise UsageError(f"--report {report_to} is a list to read", "give another name")
     report = wanted.work(name, if_changed, report_to, options)(None, None)
-    if as_json:
-        print(json.dumps(report.to_dict()))
     problem = problem_of(report, "" if report_to else "; --report names them")
     if problem is not None:
         raise problem
+    if as_json:
+        print(json.dumps(report.to_dict()))

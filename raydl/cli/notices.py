@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from raydl.model.errors import IncompleteError, RaydlError
+from raydl.model.errors import RaydlError
 from raydl.model.events import Failed, Notice
 from raydl.view.progress import renderer
 
@@ -29,9 +29,9 @@ def say_failed(error: RaydlError) -> None:
 def failed_record(error: RaydlError) -> str:
     """The same error as the JSON object of a command that prints one.
 
-    Where some nodes have the file, ``report`` tells of each.
+    Where some nodes, or some of many files, are right, ``report`` tells of that.
     """
     record = Failed.of(error).details()
-    if isinstance(error, IncompleteError) and error.report is not None:
+    if error.report is not None:
         record["report"] = error.report.to_dict()
     return json.dumps(record)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def verify(
         else:
             listed = read_list(Options.of({"checksum_file": checksum_file})) or ""
             proof = Proof(find_digest(listed, [path.name], str(checksum_file)), str(checksum_file))
-        _tell(path, as_json, digests=_digests(path, proof))
+        _tell(Verdict(path, digests=_digests(path, proof)), as_json)
     except OSError as error:
         raise OutputError(f"cannot read {path}: {error.strerror}") from None
 
@@ -75,16 +76,19 @@ def _hold_against(path: Path, item: Item, linked: str, as_json: bool) -> None:
             right = right_pieces(file.fileno(), item.pieces, lambda: None)
         bad = right.missing(item.pieces.size)
         if bad.size:
-            _tell(path, as_json, pieces=item.pieces, bad=bad)
             count = sum(_count(item.pieces, *run) for run in bad)
-            raise ChecksumError(
+            error = ChecksumError(
                 f"{count} of {item.pieces.count} pieces of {path} are bad",
-                f"raydl fetch --repair -i {linked} fetches only these",
+                f"raydl fetch --repair -i {linked} --output-dir {path.parent} fetches only these",
             )
+            error.report = Verdict(path, item.pieces, bad)
+            if not as_json:
+                error.report.tell()
+            raise error
     if item.size not in (None, size):
         raise ChecksumError(f"{path} has {size} bytes, not {item.size}")
     digests = {} if item.digest is None else _digests(path, Proof(item.digest, "given"))
-    _tell(path, as_json, pieces=item.pieces, bad=bad, digests=digests)
+    _tell(Verdict(path, item.pieces, bad, digests), as_json)
 
 
 def _digests(path: Path, proof: Proof) -> dict[str, str]:
@@ -95,30 +99,40 @@ def _count(pieces: Pieces, start: int, stop: int) -> int:
     return -(-stop // pieces.length) - start // pieces.length
 
 
-def _tell(
-    path: Path,
-    as_json: bool,
-    *,
-    pieces: Pieces | None = None,
-    bad: Coverage | None = None,
-    digests: dict[str, str] | None = None,
-) -> None:
-    bad = bad or Coverage()
+def _tell(verdict: Verdict, as_json: bool) -> None:
     if as_json:
-        record: dict[str, Any] = {"path": os.fspath(path), "right": not bad.size}
-        record |= {
-            "pieces": pieces.count if pieces else 0,
-            "bad": list(bad),
-            "digests": digests or {},
+        print(json.dumps(verdict.to_dict()))
+    else:
+        verdict.tell()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a file is, beside what it should be: its ``bad`` bytes, and the digests it has."""
+
+    path: Path
+    pieces: Pieces | None = None
+    bad: Coverage = field(default_factory=Coverage)
+    digests: dict[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "path": os.fspath(self.path),
+            "right": not self.bad.size,
+            "pieces": self.pieces.count if self.pieces else 0,
+            "bad": list(self.bad),
+            "digests": self.digests,
         }
-        print(json.dumps(record))
-        return
-    for start, stop in bad:
-        assert pieces is not None
-        first, count = start // pieces.length + 1, _count(pieces, start, stop)
-        which = f"piece {first}" if count == 1 else f"pieces {first} to {first + count - 1}"
-        print(f"bad: {which} of {pieces.count}, bytes {start} to {stop - 1}")
-    if not bad.size:
-        what = [str(pieces)] if pieces else []
-        what += [f"{name}:{digest}" for name, digest in (digests or {}).items()]
-        print(f"right: {path} ({', '.join(what) or 'its size'})")
+
+    def tell(self) -> None:
+        """Print it."""
+        for start, stop in self.bad:
+            assert self.pieces is not None
+            first, count = start // self.pieces.length + 1, _count(self.pieces, start, stop)
+            which = f"piece {first}" if count == 1 else f"pieces {first} to {first + count - 1}"
+            print(f"bad: {which} of {self.pieces.count}, bytes {start} to {stop - 1}")
+        if not self.bad.size:
+            what = [str(self.pieces)] if self.pieces else []
+            what += [f"{name}:{digest}" for name, digest in self.digests.items()]
+            print(f"right: {self.path} ({', '.join(what) or 'its size'})")

@@ -136,4 +136,5 @@ class Account:
 
 def _failed(number: int, url: str, path: str, error: RaydlError) -> FileReport:
     kind, problem = type(error).__name__, error.message
-    return FileReport(number, redact(url), path, FAILED, error=kind, problem=problem)
+    shown = redact(url) if url else f"number {number}"
+    return FileReport(number, shown, path, FAILED, error=kind, problem=problem)

@@ -24,10 +24,13 @@ MOST_TRIES = 5
 
 MOST_LOSSES = 20
 
-REFUSED_SECONDS = 120.0
-"""How long a file may be refused because there are too many requests."""
+MOST_REFUSALS, REFUSED_SECONDS = 6, 20.0
+"""How often and how long a file is refused, because there are too many requests, until it fails."""
 
 AGAIN_SECONDS = 0.2
+
+MOST_TOLD = 20
+"""Of what hosts say."""
 
 UNREACHED = ("connect", "proxy", "tls")
 TOO_MANY = (429, 503)
@@ -63,7 +66,9 @@ class Answers:
         add_large: Callable[[Task], None],
         options: Options,
         clock: Callable[[], float],
+        tell: Callable[[str], None],
     ) -> None:
+        self._tell, self._told = tell, set[str]()
         self._account, self._landing, self._options = account, landing, options
         self._add, self._add_large, self._clock = add, add_large, clock
 
@@ -158,9 +163,11 @@ class Answers:
             host.tempo.complained(host.seconds, now)
             if failure.retry_after is not None:
                 host.until = max(host.until, now + backoff.delay(1, failure.retry_after))
+            self._tell_once(f"{failure.message}: it is asked more slowly")
             if task.refused_at is None:
                 task.refused_at = now
-            if now - task.refused_at < REFUSED_SECONDS:
+            task.refusals += 1
+            if task.refusals < MOST_REFUSALS or now - task.refused_at < REFUSED_SECONDS:
                 host.add(task)  # behind all others, as each is refused when its turn comes
                 return
         if kind in UNREACHED and host.unreached(flight.hand.node, now):
@@ -179,6 +186,11 @@ class Answers:
         else:
             self._account.retries += 1
             host.retry(task, now + backoff.delay(task.tries, failure.retry_after))
+
+    def _tell_once(self, text: str) -> None:
+        if text not in self._told and len(self._told) < MOST_TOLD:
+            self._told.add(text)
+            self._tell(text)
 
     def _may_be_ours(self, host: Host, task: Task, now: float) -> bool:
         """Whether another line for the same file brought it, of which may not be heard yet."""

@@ -68,7 +68,13 @@ class Crew:
         self._flights: dict[int, Flight] = {}
         self._landing = landing(self._desk)
         self._answers = Answers(
-            account, self._landing, self._add, self._add_large, options, self._desk.clock
+            account,
+            self._landing,
+            self._add,
+            self._add_large,
+            options,
+            self._desk.clock,
+            self._tell,
         )
         self._large = LargeFiles(
             self._hosts.options_for,

@@ -11,12 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from raydl.landing.account import OVERDUE, UNSTARTED
+from raydl.landing.account import AGAIN, OVERDUE, UNSTARTED
 from raydl.landing.desk import Desk
 from raydl.landing.everynode import no_such_label
 from raydl.landing.opening import REOPEN_SECONDS, RETURN_SECONDS
 from raydl.many.copies import Copy, Group, Phase, Row
-from raydl.model.errors import BusyError, error_named
+from raydl.model.errors import BusyError, IncompleteError, error_named
 from raydl.model.events import Emit, Notice
 from raydl.settings.options import Options
 from raydl.workers.actor import ActorTeam
@@ -88,7 +88,8 @@ class Directories:
         if copy is None or copy.phase is Phase.FAILED:
             return
         if copy.is_ready:
-            self._emit(Notice(f"{node} is lost: {reason}; the others go on"))
+            others = "; the others go on" if len(self.ready) > 1 else ""
+            self._emit(Notice(f"{node} is lost: {reason}{others}"))
         copy.lose(reason, self.now())
         self._drop_from_groups(copy)
         if copy.losses >= MOST_LOSSES:
@@ -105,6 +106,9 @@ class Directories:
                 self._open(copy)
             elif copy.silent(now) > STUCK_SECONDS:
                 self._fail(copy, "OutputError", "its disk does not answer", "")
+        if self._copies and not self.ready and not self.may_come():
+            each = "; ".join(f"{node}: {why}" for node, why in self.missing.items())
+            raise IncompleteError(f"no node is left that takes the files: {each}", AGAIN)
         over = [group for group in self._groups if group.end_if_over(now)]
         self._groups = [group for group in self._groups if group not in over]
 
@@ -140,7 +144,7 @@ class Directories:
             copy.reopen_at = now + REOPEN_SECONDS  # the run before may be about to let go of it
         elif problem[0] == BusyError.__name__:
             what = f"another raydl has {self._path}, or another node has it, too"
-            self._fail(copy, problem[0], what, "--to shared is for what nodes share")
+            self._fail(copy, problem[0], f"{what} (--to shared is for what nodes share)", "")
         elif problem[0] != LOST:
             self._fail(copy, *problem)
 

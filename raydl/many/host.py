@@ -45,6 +45,7 @@ class Task:
     key: bytes = b""
     tries: int = 0
     losses: int = 0
+    refusals: int = 0
     refused_at: float | None = None
     """When it was refused first, because there were too many requests."""
     stamp: tuple[int, int] | None = None

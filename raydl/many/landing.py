@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from raydl.many.hands import Hand, HereHand
 from raydl.many.host import Task
 from raydl.many.large import Job
 from raydl.many.saving import Saver
-from raydl.model.errors import RaydlError, TargetError
+from raydl.model.errors import OutputError, RaydlError, TargetError
 from raydl.output.hublayout import link
 from raydl.output.ledger import Known
 from raydl.output.shelf import HAS, OTHER, Found, Shelf
@@ -237,9 +238,9 @@ class Here:
     def close(self) -> None:
         """See ``Landing``."""
         self._saver.close()
-        try:
+        with contextlib.suppress(OutputError):  # what is not noted is looked at the next time
             self._save()
-        finally:
+        with contextlib.suppress(OutputError):
             self._shelf.close()
 
     def _save(self) -> None:
@@ -256,5 +257,6 @@ def is_of_the_disk(message: str) -> bool:
 def in_the_way(path: str) -> TargetError:
     """The error for what is there and is not ours."""
     return TargetError(
-        f"{path} exists already", "--overwrite replaces it, --skip-existing leaves it"
+        f"{path} exists already, and is not what came from there before",
+        "--overwrite replaces it, --skip-existing leaves it",
     )

@@ -20,7 +20,7 @@ from raydl.model.errors import (
     RaydlError,
     WrongAnswerError,
 )
-from raydl.model.events import Event, Notice, Progress, Verifying
+from raydl.model.events import Event, Notice, Probed, Progress, Verifying
 from raydl.model.log import error_of
 from raydl.model.report import Report
 from raydl.settings.options import Options
@@ -57,6 +57,8 @@ class Job:
     is_fetched: bool = False
     fetched: int = 0
     size: int = 0
+    etag: str | None = None
+    last_modified: str | None = None
     arrivals: int = 0
     was_there: bool = False
     """Whether nothing had to be fetched."""
@@ -69,6 +71,8 @@ class Job:
         """Take in what its download tells."""
         if isinstance(event, Progress):
             self.fetched, self.size = event.fetched, event.size or 0
+        elif isinstance(event, Probed):
+            self.etag, self.last_modified = event.remote.etag, event.remote.last_modified
         elif isinstance(event, Verifying):
             self.is_fetched = True
             self.was_fetched()
@@ -192,6 +196,7 @@ class LargeFiles:
         error: RaydlError | None = None
         try:
             brought = self._from_any(job)
+            brought = brought._replace(etag=job.etag, last_modified=job.last_modified)
             job.missing = {}
         except IncompleteError as raised:
             if raised.report is None:

@@ -128,6 +128,8 @@ def read_list(name: str, base: str | None = None, tell: Tell = lambda _: None) -
     """
     if base is not None:
         check_url(base)
+        is_list = base.rpartition("/")[2] == Path(name).name
+        base = base if base.endswith("/") or is_list else f"{base}/"
     if name == STANDARD_INPUT:
         yield from _lines(sys.stdin.buffer, _plain if base is None else _sums(base))
         return

@@ -17,6 +17,8 @@ class RaydlError(Exception):
     """
 
     exit_code = 1
+    report: Any = None
+    """What came all the same, of those that have such."""
     meaning = "an unexpected error: please report it"
     was_told = False
     """Whether a ``failed`` event has told of it."""
@@ -117,7 +119,6 @@ class IncompleteError(RaydlError):
 
     exit_code = 10
     meaning = "some nodes do not have the file: the same command goes on with just these"
-    report: Any = None
 
 
 class FilesFailedError(RaydlError):
@@ -125,7 +126,6 @@ class FilesFailedError(RaydlError):
 
     exit_code = 11
     meaning = "some of many files failed: the report names them, the same command goes on"
-    report: Any = None
 
     @classmethod
     def of(cls, report: Any, more: str = "") -> FilesFailedError:

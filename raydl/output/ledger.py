@@ -97,9 +97,10 @@ class Ledger:
             return BusyError(
                 f"another raydl fetches many files to {self._path.parent}", "wait for it"
             )
-        if "is full" in str(error):
+        # It has taken back what it was about to write, and then has nothing to commit.
+        if "is full" in str(error) or "no transaction is active" in str(error):
             return OutputError(f"cannot write {self._path}: the disk is full", "free some space")
-        hint = "remove it: what is there is then looked at anew"
+        hint = "remove it; what is there is then nobody's: --overwrite, or --skip-existing"
         return OutputError(f"{self._path} cannot be used: {error}", hint)
 
     def find(self, key: bytes) -> Known | None:

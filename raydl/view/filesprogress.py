@@ -50,7 +50,7 @@ class Files:
                 return ""
             self._failures += 1
             if self._failures == MOST_FAILURES + 1:
-                return "more files fail: the report has them"
+                return "more files fail: --report FILE lists all"
             return str(event) if self._failures <= MOST_FAILURES else ""
         is_told = event.level != "detail" or isinstance(event, ClusterChosen)
         return str(event) if is_told and not isinstance(event, Failed | AllEnded) else ""

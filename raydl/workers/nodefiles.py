@@ -308,7 +308,8 @@ def answer_of(call: Callable[[], Any]) -> Answer:
     except RaydlError as error:
         return (type(error).__name__, error.message, error.hint), None
     except Exception as error:
-        if type(error) is LookupError:
+        # Where the node ends around a worker, Ray's calls say that its pipes are broken.
+        if type(error) is LookupError or (type(error) is OSError and "Broken pipe" in str(error)):
             return (LOST, str(error), ""), None
         # A bug must not keep the driver waiting; a KeyError is one, and nothing to try again.
         return (type(error).__name__, f"unexpected {type(error).__name__}: {error}", ""), None

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from raydl.cli.notices import failed_record
 from raydl.cli.verifying import verify
 from raydl.model.errors import ChecksumError, OutputError, UsageError
 from tests.conftest import random_bytes, run_raydl
@@ -59,9 +60,10 @@ def test_which_pieces_are_bad(here, capsys):
         "bad: pieces 4 to 5 of 11, bytes 300000 to 499999",
         "bad: piece 11 of 11, bytes 1000000 to 1000499",
     ]
-    with pytest.raises(ChecksumError):
+    with pytest.raises(ChecksumError) as raised:
         hold(as_json=True)
-    record = json.loads(capsys.readouterr().out)
+    assert capsys.readouterr().out == ""
+    record = json.loads(failed_record(raised.value))["report"]
     assert record["bad"] == [[0, 100_000], [300_000, 500_000], [1_000_000, 1_000_500]]
     assert (record["right"], record["pieces"], record["digests"]) == (False, 11, {})
 

@@ -9,7 +9,7 @@ from raydl.many.directories import LATE_SECONDS, MOST_LOSSES, READ_SECONDS, STUC
 from raydl.many.everynode import EveryNode
 from raydl.many.host import Task
 from raydl.model.control import Control
-from raydl.model.errors import OutputError, RaydlError
+from raydl.model.errors import IncompleteError, OutputError, RaydlError
 from raydl.model.item import Item
 from raydl.settings.options import Options
 from raydl.workers.actor import ActorTeam
@@ -416,3 +416,11 @@ def test_a_disk_that_is_slow_and_answers_is_waited_for(fleet):
     fleet.turn()
     assert fleet.landing.missing == {"a": "", "b": ""}
     assert fleet.has("b") == list("0123456789")
+
+
+def test_with_nobody_left_it_ends(fleet):
+    fleet.want("f")
+    fleet.leave("a")
+    fleet.leave("b")
+    with pytest.raises(IncompleteError, match="no node is left that takes the files: a: it died"):
+        fleet.turn(30)

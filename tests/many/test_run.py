@@ -568,3 +568,42 @@ def test_a_lane_keeps_its_pace_from_one_batch_to_the_next(library, monkeypatch):
     worker.close()
     assert [state for state, *_ in outcomes] == ["done", "done"]
     assert [round(seconds) for seconds in slept] == [7, 7]
+
+
+def test_a_large_one_that_has_not_changed_is_not_fetched_again(make_origin, tmp_path):
+    origin = make_origin(random_bytes(LARGEST + 1))
+
+    def unchanged(handler, seen):
+        if seen.headers.get("if-none-match") != origin.headers["ETag"]:
+            return False
+        handler.start(304, origin.headers)
+        return True
+
+    origin.on(unchanged, None)
+    fetch([origin.url("/l")], tmp_path)
+    asked = len(origin.requests)
+    report = fetch([origin.url("/l")], tmp_path, order={"if_changed": True})
+    assert (report.skipped, report.done) == (1, 0)
+    assert len(origin.requests) == asked + 1
+    origin.headers["ETag"] = '"v2"'
+    assert fetch([origin.url("/l")], tmp_path, order={"if_changed": True}).done == 1
+
+
+def test_on_a_full_disk_that_is_what_is_said(library, tmp_path, monkeypatch):
+    """SQLite has then taken back what it was about to write, and has nothing to commit."""
+
+    def full(self, data):
+        raise OutputError(f"cannot write {self._target}: the disk is full", "free some space")
+
+    def save(self):
+        self._one("COMMIT")
+        self._one("COMMIT")
+
+    monkeypatch.setattr("raydl.output.newfile.NewFile.write", full)
+    with pytest.raises(OutputError, match="f1: the disk is full"):
+        fetch(urls(library)[1:2], tmp_path)
+    monkeypatch.undo()
+    monkeypatch.setattr("raydl.output.ledger.Ledger.save", save)
+    with pytest.raises(OutputError, match="the disk is full") as raised:
+        fetch(urls(library), tmp_path)
+    assert "remove it" not in str(raised.value)
