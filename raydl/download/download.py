@@ -149,7 +149,7 @@ class _Download:
             if self._item.pieces is None or path is None or options.to != "here":
                 raise UsageError("--repair is for a Metalink's files here", "give one as the list")
             if self._is_right(path, self._item.pieces):
-                return self._skip(path, None)
+                return self._skip(path, given_proof(options))
         if options.to != EVERY_NODE and path is not None and check_target(path, options):
             given = given_proof(options)
             if given or options.extract or not is_asked_for(options):

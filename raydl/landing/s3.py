@@ -162,7 +162,7 @@ class Bucket:
                 if _status(error) == 404:
                     return None
                 raise
-        return Found(answer["ContentLength"], answer["ETag"])
+        return Found(answer["ContentLength"], answer.get("ETag", ""))
 
     def uploads(self) -> list[str]:
         """The ids of the object's unfinished uploads, whoever began them; none where a

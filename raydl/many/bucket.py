@@ -46,7 +46,7 @@ class Bucket(Here):
         self._post, self._looks = post, 0
         self._threads = ThreadPoolExecutor(HEADS_AT_ONCE, "raydl-head")
         state = state_path("files", place, self._bucket.endpoint)
-        shelf = Shelf(state, options.overwrite, options.skip_existing)
+        shelf = Shelf(state, options.overwrite, options.skip_existing, is_disk=False)
         super().__init__(state, options, if_changed, account, post, shelf=shelf)
 
     def _at(self, task: Task) -> s3.Bucket:
@@ -80,6 +80,8 @@ class Bucket(Here):
             return self._at(task).head()
         except RaydlError as error:
             return error
+        except Exception as error:  # a bug fails this file, and keeps nobody waiting
+            return RaydlError(f"unexpected {type(error).__name__}: {error}")
 
     def _want(
         self,

@@ -132,6 +132,8 @@ def _file(file: Any, number: int, tell: Callable[[str], None]) -> Item:
         tell(f"{name}: without the size of the file its pieces count for nothing")
     elif size is not None:
         pieces = _pieces(listed, size)
+    if (digests or listed) and not any(map(_kind, (*digests, *listed))):
+        raise UsageError("none of its digests is of a kind that can be computed here")
     return Item(urls[0], name, size, _digest(digests), number, tuple(urls[1:MOST_URLS]), pieces)
 
 

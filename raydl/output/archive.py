@@ -22,6 +22,9 @@ from raydl.output.packed import PIECE, SAVE_IT, Stream, judging, unfit, unpacked
 LARGEST_HEADERS = 8 << 20
 """Bytes that may describe one member of a tar: they are in memory at once."""
 
+FILE_HEADER = 30
+"""Bytes before the name of a member (APPNOTE.TXT, section 4.3.7)."""
+
 LARGEST_LIST = 128 << 20
 """Bytes of a zip's list of members, which is in memory, too: some million files."""
 
@@ -137,14 +140,22 @@ def _of_zip(stream: Stream, open_list: Callable[[], IO[bytes]]) -> Iterator[Memb
         infos = sorted(zipped.infolist(), key=lambda info: info.header_offset)
         for info in infos:
             _check_zipped(info)
+        if infos and max(_end_at_least(info) for info in infos) > zipped.start_dir:
+            raise unfit("a member of it reaches into its list of members")
     file.go_over_to(stream)
     for info in infos:
         content = _zip_content(zipped, info)
         yield _zip_member(info, content), content
     # Only now it is known, and by a digest proved, that the list is that of these bytes.
+    if infos and stream.tell() > zipped.start_dir:
+        raise unfit("a member of it reaches into its list of members")
     while data := stream.read(PIECE):
         if not file.has_seen(stream.tell() - len(data), data):
             raise unfit("its list of members was another one a moment ago", "run it again")
+
+
+def _end_at_least(info: zipfile.ZipInfo) -> int:
+    return info.header_offset + FILE_HEADER + info.compress_size
 
 
 _KINDS = {
@@ -159,6 +170,9 @@ def _check_zipped(info: zipfile.ZipInfo) -> None:
     name = info.filename
     if info.flag_bits & 1:
         raise unfit(f"{name!r} is encrypted", f"{SAVE_IT}; unzip asks for the password")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        # Of these zipfile unpacks at once all that it has read, which may be a million times that.
+        raise unfit(f"{name!r} is packed by a rare method", f"{SAVE_IT}; unzip may know it")
     if not name or name.startswith("/") or "\\" in name or re.match("[A-Za-z]:", name):
         raise unfit(f"{name!r} is no name within a directory")
 
@@ -180,14 +194,12 @@ def _zip_member(info: zipfile.ZipInfo, content: Content) -> tarfile.TarInfo:
 
 
 def _zip_content(zipped: zipfile.ZipFile, info: zipfile.ZipInfo) -> Content:
-    # Of other methods zipfile unpacks all that it has read at once.
-    is_bounded = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-    at, size = 0, PIECE if is_bounded else 4096
+    at = 0
     with judging(f"{info.filename!r} is damaged"):
         file = zipped.open(info)
     while True:
         with judging(f"{info.filename!r} is damaged"):
-            data = file.read(size)
+            data = file.read(PIECE)
         if not data:
             break
         yield at, data

@@ -49,10 +49,13 @@ class Shelf:
     """The directory. For one thread at a time; to be closed. Raises OutputError, TargetError.
 
     With ``overwrite`` whatever is in the way may be replaced, with ``skip_existing`` it counts.
+    Where the files are not on a disk (``is_disk``), stamps are no times, and what came is safe.
     """
 
-    def __init__(self, directory: Path, overwrite: bool, skip_existing: bool) -> None:
-        self.directory = directory
+    def __init__(
+        self, directory: Path, overwrite: bool, skip_existing: bool, is_disk: bool = True
+    ) -> None:
+        self.directory, self._is_disk = directory, is_disk
         self._overwrite, self._skip_existing = overwrite, skip_existing
         self._ledger = Ledger(directory)
         self._settling = Settling(self._ledger, directory)
@@ -74,11 +77,11 @@ class Shelf:
         """The same of something that is there, and has that stamp."""
         known = self._ledger.find(place.key)
         if known is not None and (known.size, known.written) == stamp:
-            is_wanted = self._ledger.is_certain(known) and not _differs(known, place)
+            is_wanted = self._is_certain(known) and not _differs(known, place)
             state = HAS if is_wanted else LACKS
             said = known.etag, known.last_modified, known.digest
             return Found(state, stamp[0], stamp, False, *said)
-        if known is not None and not self._ledger.is_certain(known) and stamp[1] <= known.written:
+        if known is not None and not self._is_certain(known) and stamp[1] <= known.written:
             # What the machine's end has left of it: whoever changes a file writes it later.
             return Found(LACKS, stamp[0], stamp)
         if self._overwrite:
@@ -87,6 +90,9 @@ class Shelf:
             return Found(LACKS, may_be_there=True)
         is_left = self._skip_existing and place.size in (None, stamp[0])
         return Found(HAS if is_left else OTHER, stamp[0])
+
+    def _is_certain(self, known: Known) -> bool:
+        return not self._is_disk or self._ledger.is_certain(known)
 
     def begin(self, keys: Iterable[bytes]) -> None:
         """These are to come: what a run that is killed puts there is known by that."""

@@ -12,9 +12,10 @@ import tarfile
 from pathlib import Path
 
 from raydl.model.errors import BusyError, OutputError, TargetError, UsageError
+from raydl.model.naming import is_obeyed
 from raydl.output.archive import Content
 from raydl.output.oserrors import output_error
-from raydl.output.packed import unfit
+from raydl.output.packed import SAVE_IT, unfit
 from raydl.output.partfile import NOT_OFFERED, exchange, give_name, lock_file
 from raydl.output.ranges import sync_file_system
 from raydl.output.target import sync_directory
@@ -264,6 +265,9 @@ def _pieces(name: str) -> list[str]:
     pieces = [piece for piece in name.split("/") if piece not in ("", ".")]
     if ".." in pieces:
         raise unfit(f"{name!r} leads out of its directory")
+    for piece in pieces:
+        if is_obeyed(piece):
+            raise unfit(f"{name!r} is a name that raydl itself obeys", SAVE_IT)
     return pieces
 
 

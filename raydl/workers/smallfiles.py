@@ -194,9 +194,8 @@ class SmallFiles:
         remote, got = request.origin.read_small(wish.url, buffer, known, request.tally)
         if remote is None:
             return (SAME,)
-        if wish.size is not None and remote.size is not None and remote.size != wish.size:
-            what = f"the origin has {remote.size} bytes, the list says {wish.size}"
-            raise OriginFailure(Failure("wrong", what))
+        if remote.size is not None:
+            _must_be(remote.size, wish)
         is_whole = got == remote.size
         whole: memoryview | None = None
         if not is_whole and not _may_go_on(wish.url, remote):
@@ -205,6 +204,7 @@ class SmallFiles:
                 whole = _stream(request, wish.url, remote, timeout)
             if whole is None:
                 return (LARGE, remote.size)
+            _must_be(whole.nbytes, wish)
             remote = replace(remote, size=whole.nbytes)
         proof = _proof(wish, remote)
         digest = new_hash_of(proof.checksum.algorithm, remote.size or 0) if proof else None
@@ -288,6 +288,13 @@ def _proof(wish: Wish, remote: Remote) -> Proof | None:
 def _verify(proof: Proof, digest: Hash | None, what: str) -> None:
     assert digest is not None
     proof.verify(digest.hexdigest(), what)
+
+
+def _must_be(size: int, wish: Wish) -> None:
+    """Raise OriginFailure where the list says another size."""
+    if wish.size not in (None, size):
+        what = f"the origin has {size} bytes, the list says {wish.size}"
+        raise OriginFailure(Failure("wrong", what))
 
 
 class _TooLargeError(Exception):

@@ -74,7 +74,8 @@ class SmallPuts:
                 if is_uncertain:
                     return -mark_of(md5.hexdigest())
                 raise TargetError(f"{name} exists already", "--overwrite replaces it")
-            is_uncertain = is_uncertain or failure.kind != "status"
+            # What answers 500 may have stored it all the same.
+            is_uncertain = is_uncertain or failure.kind != "status" or failure.status >= 500
             if tries == MOST_TRIES or not _may_help(failure, receipt.code) or origin.aborted:
                 hint = "see the bucket's policy" if failure.status == 403 else ""
                 raise OutputError(f"cannot write {name}: {failure.message}", hint)
