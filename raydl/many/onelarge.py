@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import filecmp
+import os
+import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +15,9 @@ from raydl.many.large import Job, brought_by
 from raydl.model.control import Control
 from raydl.model.digests import GIT, Checksum, Proof, new_hash_of
 from raydl.model.errors import RaydlError, TargetError, UsageError
+from raydl.output.oserrors import output_error
+from raydl.output.partfile import give_name
+from raydl.output.target import sync_directory
 from raydl.settings.options import Options
 from raydl.workers.smallfiles import Brought
 
@@ -39,15 +45,17 @@ def to_here(job: Job, options: Options) -> Brought:
     """To its path, which this machine sees, and which was looked at before. Raises RaydlError."""
     task, path, digest = job.task, job.path, job.task.item.digest
     is_of_git = digest is not None and digest.algorithm == GIT
+    # What may be in the way by then is looked at once all of it is there, and is right.
+    is_aside = not task.mends and (task.stamp is not None or task.may_be_there or is_of_git)
+    came = path.with_name(f".raydl-{task.key.hex()}") if is_aside else path
     options = replace(
         options,
         skip_existing=False,
         checksum=None if is_of_git else digest,
-        overwrite=options.overwrite or task.stamp is not None,
+        overwrite=options.overwrite or is_aside or task.stamp is not None,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    _must_be_as_it_was(path, task)
-    report = run(job.url, str(path), options, job.heard, job.control, task.listed)
+    report = run(job.url, str(came), options, job.heard, job.control, task.listed)
     brought = brought_by(report)
     job.was_there = report.skipped
     if job.was_there:  # nothing was to be mended
@@ -55,19 +63,31 @@ def to_here(job: Job, options: Options) -> Brought:
     try:
         must_have_size(brought.size, task.item)
         if digest is not None and is_of_git:
-            _compare(path, digest, job.control)
+            _compare(came, digest, job.control)
+        if is_aside:
+            _take_place(came, path, task)
     except RaydlError:
-        path.unlink()
+        came.unlink(missing_ok=True)
         raise
-    return brought._replace(written=path.stat().st_mtime_ns)
+    return brought._replace(written=path.stat().st_mtime_ns, name=path.name)
 
 
-def _must_be_as_it_was(path: Path, task: Task) -> None:
-    """Raise TargetError where what may be replaced is another file by now."""
-    if task.stamp is not None and path.exists():
-        found = path.stat()
-        if (found.st_size, found.st_mtime_ns) != task.stamp:
-            raise TargetError(f"{path} exists already", "--overwrite replaces it")
+def _take_place(came: Path, path: Path, task: Task) -> None:
+    """Give what came its name. Raises TargetError where something else has that by now."""
+    try:
+        there = path.lstat() if os.path.lexists(path) else None
+        if there is not None and (there.st_size, there.st_mtime_ns) == task.stamp:
+            came.chmod(stat.S_IMODE(there.st_mode))
+            came.replace(path)
+        elif there is not None and task.may_be_there and filecmp.cmp(came, path, shallow=False):
+            came.unlink()
+        else:
+            give_name(came, path)
+        sync_directory(path.parent)
+    except FileExistsError:
+        raise TargetError(f"{path} exists already", "--overwrite replaces it") from None
+    except OSError as error:
+        raise output_error(error, path) from None
 
 
 def _compare(path: Path, digest: Checksum, control: Control) -> None:

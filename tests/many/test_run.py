@@ -607,3 +607,33 @@ def test_on_a_full_disk_that_is_what_is_said(library, tmp_path, monkeypatch):
     with pytest.raises(OutputError, match="the disk is full") as raised:
         fetch(urls(library), tmp_path)
     assert "remove it" not in str(raised.value)
+
+
+def test_a_large_one_that_somebody_changes_while_a_newer_one_comes_stays(make_origin, tmp_path):
+    origin, mine = make_origin(random_bytes(LARGEST + 1)), tmp_path / "l"
+    fetch([origin.url("/l")], tmp_path)
+    origin.data = random_bytes(LARGEST + 2)
+    origin.headers["ETag"] = '"v2"'
+
+    def edit(handler, seen):
+        mine.write_bytes(b"mine")
+        return False
+
+    origin.on(edit, 1, lambda seen: seen.is_part and seen.range[0] > 0)
+    report = fetch([{"url": origin.url("/l"), "size": LARGEST + 2}], tmp_path)
+    assert list(failures(report)) == ["l"]
+    assert mine.read_bytes() == b"mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [NAME, "l"]
+    mine.unlink()
+    assert fetch([{"url": origin.url("/l"), "size": LARGEST + 2}], tmp_path).done == 1
+    assert mine.read_bytes() == origin.data
+
+
+def test_a_large_one_that_a_killed_run_had_put_there_is_known(make_origin, tmp_path, monkeypatch):
+    origin = make_origin(random_bytes(LARGEST + 1))
+    with monkeypatch.context() as patch:  # it was killed before it could note that
+        patch.setattr("raydl.many.landing.Here.note", lambda *_: None)
+        fetch([origin.url("/l")], tmp_path)
+    assert fetch([origin.url("/l")], tmp_path).done == 1
+    assert there(tmp_path) == {"l": origin.data}
+    assert fetch([origin.url("/l")], tmp_path).skipped == 1
