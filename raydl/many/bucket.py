@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 from raydl.download.download import run
@@ -63,17 +64,20 @@ class Bucket(Here):
             self._want(tasks, [None] * len(tasks), wanted)
             return
         self._looks += len(tasks)
-        heads = [self._threads.submit(self._head, task) for task in tasks]
+        found: list[There | RaydlError | None] = [None] * len(tasks)
+        left = count(len(tasks) - 1, -1)  # its next is one step of the interpreter
 
-        def look() -> None:
-            found = [head.result() for head in heads]
-            self._post(lambda: looked(found))
+        def look(number: int, task: Task) -> None:
+            found[number] = self._head(task)
+            if not next(left):
+                self._post(looked)
 
-        def looked(found: list[There | RaydlError | None]) -> None:
+        def looked() -> None:
             self._looks -= len(tasks)
             self._want(tasks, found, wanted)
 
-        self._saver.submit(look)
+        for number, task in enumerate(tasks):
+            self._threads.submit(look, number, task)
 
     def _head(self, task: Task) -> There | RaydlError | None:
         try:

@@ -14,6 +14,11 @@ from raydl.workers.puts import Uploaders
 
 MOST_TRIES = 5
 
+HINTS = {
+    403: "see the bucket's policy",
+    501: "the service may know no conditions: --overwrite writes without one",
+}
+
 BUSY = ("SlowDown", "TooManyRequests", "RequestLimitExceeded", "RequestTimeout", "BadDigest")
 """Refusals that another try may not get."""
 
@@ -77,7 +82,7 @@ class SmallPuts:
             # What answers 500 may have stored it all the same.
             is_uncertain = is_uncertain or failure.kind != "status" or failure.status >= 500
             if tries == MOST_TRIES or not _may_help(failure, receipt.code) or origin.aborted:
-                hint = "see the bucket's policy" if failure.status == 403 else ""
+                hint = HINTS.get(failure.status, "")
                 raise OutputError(f"cannot write {name}: {failure.message}", hint)
             time.sleep(backoff.delay(tries, failure.retry_after))
 
