@@ -21,8 +21,8 @@ from raydl.many.hands import Hand
 from raydl.many.host import Task
 from raydl.many.landing import Came, Here, Lost, Post, Saved, in_the_way
 from raydl.many.large import Job, brought_by
-from raydl.model.digests import GIT
-from raydl.model.errors import RaydlError, UsageError
+from raydl.many.onelarge import checksum_of
+from raydl.model.errors import RaydlError
 from raydl.output.shelf import Shelf
 from raydl.settings.options import Options
 from raydl.workers.protocol import Payload
@@ -94,9 +94,7 @@ class Bucket(Here):
         wanted: Callable[[list[Task]], None],
     ) -> None:
         lacking = [t for t, there in zip(tasks, found, strict=True) if self._lacks(t, there)]
-        if lacking:
-            self._shelf.begin(task.key for task in lacking)
-            wanted(lacking)
+        self._begin(lacking, wanted)
 
     def _lacks(self, task: Task, there: There | RaydlError | None) -> bool:
         if isinstance(there, RaydlError):
@@ -163,9 +161,7 @@ class Bucket(Here):
 
     def fetch_large(self, job: Job, options: Options) -> Brought:
         """See ``Landing``."""
-        at, digest = self._at(job.task), job.task.item.digest
-        if digest is not None and digest.algorithm == GIT:
-            raise UsageError(f"{job.task.path} is too large for an id of git in a bucket")
+        at, digest = self._at(job.task), checksum_of(job.task, "in a bucket")
         options = replace(
             options,
             skip_existing=False,

@@ -84,9 +84,7 @@ class Copy:
     phase: Phase = Phase.OPENING
     team: ActorTeam | None = None
     at: int = 0
-    kind: str = ""
     problem: str = ""
-    hint: str = ""
     is_catching_up: bool = False
     stalls: int = 0
     """How often in turn it could take nothing of a page."""

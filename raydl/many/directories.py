@@ -13,8 +13,9 @@ from typing import Any
 
 from raydl.landing.account import AGAIN, OVERDUE, UNSTARTED
 from raydl.landing.desk import Desk
-from raydl.landing.everynode import no_such_label
+from raydl.landing.everynode import CLOSE_SECONDS, START_SECONDS, no_such_label
 from raydl.landing.opening import REOPEN_SECONDS, RETURN_SECONDS
+from raydl.landing.replicas import STUCK_SECONDS
 from raydl.many.copies import Copy, Group, Phase, Row
 from raydl.model.errors import BusyError, IncompleteError, error_named
 from raydl.model.events import Emit, Notice
@@ -29,16 +30,8 @@ LATE_SECONDS = 10.0
 READ_SECONDS = 30.0
 """A node that takes so long to read a page is no source for it."""
 
-STUCK_SECONDS = 90.0
-"""A worker that has answered none of its calls for so long has a disk that does not answer."""
-
-START_SECONDS = 20.0
-"""How long a node's worker may take to start until it counts as lost."""
-
 MOST_LOSSES = 5
 """Of a node's worker, after which it is not waited for."""
-
-CLOSE_SECONDS = 3.0
 
 
 class Directories:
@@ -93,7 +86,7 @@ class Directories:
         copy.lose(reason, self.now())
         self._drop_from_groups(copy)
         if copy.losses >= MOST_LOSSES:
-            self._fail(copy, "ClusterError", f"its worker ends again and again: {reason}", "")
+            self.give_up(copy, f"its worker ends again and again: {reason}", "ClusterError")
 
     def turn(self, now: float) -> None:
         """See who is there, who is stuck, and what is over."""
@@ -105,7 +98,7 @@ class Directories:
             elif now >= copy.reopen_at:
                 self._open(copy)
             elif copy.silent(now) > STUCK_SECONDS:
-                self._fail(copy, "OutputError", "its disk does not answer", "")
+                self.give_up(copy, "its disk does not answer")
         if self._copies and not self.ready and not self.may_come():
             each = "; ".join(f"{node}: {why}" for node, why in self.missing.items())
             raise IncompleteError(f"no node is left that takes the files: {each}", AGAIN)
@@ -144,26 +137,26 @@ class Directories:
             copy.reopen_at = now + REOPEN_SECONDS  # the run before may be about to let go of it
         elif problem[0] == BusyError.__name__:
             what = f"another raydl has {self._path}, or another node has it, too"
-            self._fail(copy, problem[0], f"{what} (--to shared is for what nodes share)", "")
+            self.give_up(copy, f"{what} (--to shared is for what nodes share)", problem[0])
         elif problem[0] != LOST:
-            self._fail(copy, *problem)
-
-    def _fail(self, copy: Copy, kind: str, message: str, hint: str) -> None:
-        """It gets nothing more. Raises RaydlError where no other is left."""
-        if copy.phase is Phase.FAILED:
-            return
-        copy.phase = Phase.FAILED
-        copy.kind, copy.problem, copy.hint = kind, message, hint
-        self._drop_from_groups(copy)
-        if copy.team is not None:
-            copy.team.shelf("close", self._key, done=_ignore)
-        self._emit(Notice(f"{copy.node} does not get the files: {message}"))
-        if all(each.phase is Phase.FAILED for each in self._copies.values()):
-            raise error_named(kind, f"every node: {copy.node}: {message}", hint)
+            self.refused(copy, problem)
 
     def give_up(self, copy: Copy, why: str, kind: str = "OutputError", hint: str = "") -> None:
         """It gets nothing more. Raises RaydlError where no other is left."""
-        self._fail(copy, kind, why, hint)
+        if copy.phase is Phase.FAILED:
+            return
+        copy.phase, copy.problem = Phase.FAILED, why
+        self._drop_from_groups(copy)
+        if copy.team is not None:
+            copy.team.shelf("close", self._key, done=_ignore)
+        self._emit(Notice(f"{copy.node} does not get the files: {why}"))
+        if all(each.phase is Phase.FAILED for each in self._copies.values()):
+            raise error_named(kind, f"every node: {copy.node}: {why}", hint)
+
+    def refused(self, copy: Copy, problem: tuple[str, str, str]) -> None:
+        """The same for what its worker has answered."""
+        kind, why, hint = problem
+        self.give_up(copy, why, kind, hint)
 
     def _drop_from_groups(self, copy: Copy) -> None:
         for group in self._groups:
@@ -205,7 +198,7 @@ class Directories:
             if problem is None:
                 results[copy] = result
             elif problem[0] != LOST:
-                self._fail(copy, *problem)
+                self.refused(copy, problem)
         return results
 
     def read(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from raydl.landing.desk import Desk
+from raydl.landing.everynode import GATHER_SECONDS
 from raydl.many import onelarge
 from raydl.many.account import Account
 from raydl.many.catchup import CatchUp
@@ -30,9 +31,6 @@ from raydl.workers.actor import ActorTeam
 from raydl.workers.nodefiles import Answer
 from raydl.workers.protocol import Payload
 from raydl.workers.smallfiles import LARGEST, MOST_KEPT, Brought, Wish
-
-GATHER_SECONDS = 2.0
-"""How long nothing is asked for, once the first node is ready, while others are not."""
 
 Wanted = Callable[[list[Task]], None]
 
@@ -222,7 +220,7 @@ class EveryNode:
             if refusal is None:
                 have.append(copy)
             elif is_of_the_disk(refusal[1]):
-                self._nodes.give_up(copy, refusal[1], refusal[0], refusal[2])
+                self._nodes.refused(copy, refusal)
             else:
                 error = error_named(refusal[0], f"{copy.node}: {refusal[1]}", refusal[2])
         return error, have
@@ -292,7 +290,7 @@ class EveryNode:
         if problem is None:
             copy.is_linked = True
         else:
-            self._nodes.give_up(copy, problem[1], problem[0], problem[2])
+            self._nodes.refused(copy, problem)
 
     def close(self) -> None:
         """See ``Landing``."""

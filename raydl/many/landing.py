@@ -152,6 +152,9 @@ class Here:
     def sort(self, tasks: list[Task], wanted: Callable[[list[Task]], None]) -> None:
         """See ``Landing``."""
         tasks = [task for task in tasks if self._is_wanted(task, self._shelf.look(task.place))]
+        self._begin(tasks, wanted)
+
+    def _begin(self, tasks: list[Task], wanted: Callable[[list[Task]], None]) -> None:
         if tasks:
             self._shelf.begin(task.key for task in tasks)
             wanted(tasks)

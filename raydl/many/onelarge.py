@@ -24,11 +24,17 @@ from raydl.workers.smallfiles import Brought
 READ_SIZE = 8 << 20
 
 
+def checksum_of(task: Task, where: str) -> Checksum | None:
+    """The digest that it must have. Raises UsageError for an id of git, which takes the file."""
+    digest = task.item.digest
+    if digest is not None and digest.algorithm == GIT:
+        raise UsageError(f"{task.path} is too large for an id of git {where}")
+    return digest
+
+
 def to_nodes(job: Job, options: Options) -> Brought:
     """To its path on every node. Raises RaydlError."""
-    digest = job.task.item.digest
-    if digest is not None and digest.algorithm == GIT:
-        raise UsageError(f"{job.task.path} is too large for an id of git on every node")
+    digest = checksum_of(job.task, "on every node")
     report = run(
         job.url,
         str(job.path),
