@@ -6,6 +6,7 @@ import pytest
 
 import raydl
 from raydl.workers.smallfiles import LARGEST
+from tests.many.killer import Killer
 from tests.many.test_run import failures, only, there
 from tests.scripted import status
 
@@ -71,17 +72,8 @@ def test_large_and_small(cluster, library, tmp_path):
 @pytest.mark.slow  # a cluster of its own
 def test_a_worker_that_is_killed(own_nodes, library, tmp_path):
     nodes = own_nodes(2)
-    from tests.workers.test_fleet import actors
-
-    killed = []
-
-    def heard(event):
-        if event.kind() == "file_ended" and not killed:
-            for process in actors()[:1]:
-                killed.append(process.pid)
-                process.kill()
-
-    report = fetch(library, tmp_path, address=nodes.address, on_event=heard)
+    killer = Killer()
+    report = fetch(library, tmp_path, address=nodes.address, on_event=killer)
     assert report.failed == 0
     assert there(tmp_path) == {path[1:]: data for path, data in library.files.items()}
 

@@ -12,6 +12,7 @@ from raydl.workers.smallfiles import LARGEST
 from tests.landing.rooted import NODE, rooted
 from tests.many.conftest import COUNT
 from tests.many.hub import NAME, there_below
+from tests.many.killer import Killer
 from tests.many.test_run import failures, only
 from tests.scripted import chunked, ignore_range, status
 from tests.workers.test_fleet import actors, until
@@ -135,16 +136,9 @@ def test_a_killed_worker_comes_back_and_catches_up(own_nodes, library, tmp_path,
     raydl.disconnect()
     rooted(monkeypatch, tmp_path)
     nodes = own_nodes(2)
-    killed = []
-
-    def heard(event):
-        if event.kind() == "file_ended" and not killed:
-            for process in actors()[:1]:
-                killed.append(process.pid)
-                process.kill()
-
-    report = fetch(library, tmp_path, address=nodes.address, on_event=heard)
-    assert killed
+    killer = Killer()
+    report = fetch(library, tmp_path, address=nodes.address, on_event=killer)
+    assert killer.killed
     assert report.failed == 0
     assert list(report.copies.values()) == ["", ""]
     assert list(on_disks(tmp_path).values()) == [wanted(library)] * 2

@@ -8,6 +8,7 @@ import raydl
 from raydl.model.events import Notice
 from raydl.workers.shelves import Shelves
 from tests.many.conftest import COUNT
+from tests.many.killer import Killer
 from tests.many.test_everynode_cluster import digests as there
 from tests.many.test_everynode_cluster import wanted
 from tests.workers.test_fleet import actors, until
@@ -50,16 +51,11 @@ def test_a_node_that_does_not_see_it_is_told(cluster, library, tmp_path, monkeyp
 @pytest.mark.slow  # a cluster of its own
 def test_a_killed_worker(own_nodes, library, tmp_path):
     nodes = own_nodes(2)
-    killed = []
-
-    def heard(event):
-        if event.kind() == "file_ended" and not killed:
-            for process in actors()[:1]:
-                killed.append(process.pid)
-                process.kill()
-
-    report = fetch(library, tmp_path / "d", address=nodes.address, on_event=heard, fetch_here=False)
-    assert killed
+    killer = Killer()
+    report = fetch(
+        library, tmp_path / "d", address=nodes.address, on_event=killer, fetch_here=False
+    )
+    assert killer.killed
     assert report.failed == 0
     assert there(tmp_path / "d") == wanted(library)
 
