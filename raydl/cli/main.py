@@ -171,7 +171,7 @@ def verify(
     """Hold a file against its digests.
 
     Without a network. With a Metalink it tells which pieces are bad; `raydl fetch --repair` fetches
-    these. Exit code 6 where it is not what it should be.
+    these. Exit code 6 where it is not what it should be, 2 where there is no such file.
     """
     from raydl.cli.verifying import verify as hold
 

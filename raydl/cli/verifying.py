@@ -11,7 +11,7 @@ from typing import Any
 from raydl.many import metalink
 from raydl.model.coverage import Coverage
 from raydl.model.digests import Checksum, Proof
-from raydl.model.errors import ChecksumError, OutputError, UsageError
+from raydl.model.errors import ChecksumError, UsageError
 from raydl.model.item import Item
 from raydl.model.pieces import Pieces
 from raydl.origin.proof import find_digest, read_list
@@ -32,7 +32,7 @@ def verify(
         raise UsageError("verify against what?", "--metalink, --checksum or --checksum-file")
     path = Path(file)
     if not path.is_file():
-        raise OutputError(f"{path} is no file" if path.exists() else f"{path} is not there")
+        raise UsageError(f"{path} is no file" if path.exists() else f"{path} is not there")
     try:
         if linked is not None:
             _hold_against(path, _item(path, Path(linked)), linked, as_json)
@@ -44,7 +44,7 @@ def verify(
             proof = Proof(find_digest(listed, [path.name], str(checksum_file)), str(checksum_file))
         _tell(Verdict(path, digests=_digests(path, proof)), as_json)
     except OSError as error:
-        raise OutputError(f"cannot read {path}: {error.strerror}") from None
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _item(path: Path, linked: Path) -> Item:

@@ -34,10 +34,10 @@ class RaydlError(Exception):
 
 
 class UsageError(RaydlError):
-    """An option, an address or a configuration key that does not fit."""
+    """An option, an address, a configuration key or a file to read that does not fit."""
 
     exit_code = 2
-    meaning = "wrong usage: a flag, a value or a configuration key"
+    meaning = "wrong usage: a flag, a value, a configuration key, a file to read that is not there"
 
 
 class NetworkError(RaydlError):

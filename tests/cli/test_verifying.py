@@ -7,7 +7,7 @@ import pytest
 
 from raydl.cli.notices import failed_record
 from raydl.cli.verifying import verify
-from raydl.model.errors import ChecksumError, OutputError, UsageError
+from raydl.model.errors import ChecksumError, UsageError
 from tests.conftest import random_bytes, run_raydl
 from tests.metalinks import file_of, metalink
 
@@ -106,10 +106,10 @@ def test_what_cannot_be(here):
     with pytest.raises(UsageError, match="nothing to hold"):
         hold()
     (here / "f.iso").unlink()
-    with pytest.raises(OutputError, match="is not there"):
+    with pytest.raises(UsageError, match="is not there"):
         hold()
     (here / "f.iso").mkdir()
-    with pytest.raises(OutputError, match="is no file"):
+    with pytest.raises(UsageError, match="is no file"):
         hold()
 
 
@@ -123,6 +123,8 @@ def test_the_command(here):
     assert ran.stderr.startswith(
         "raydl: 1 of 11 pieces of f.iso are bad; raydl fetch --repair -i l.meta4 "
     )
+    ran = run_raydl("verify", "gone", "--metalink", "l.meta4", cwd=here)
+    assert (ran.returncode, ran.stderr) == (2, "raydl: gone is not there\n")
     ran = run_raydl("verify", "f.iso", "--checksum", "md5:" + "0" * 32, "--json", cwd=here)
     assert ran.returncode == 6
     assert json.loads(ran.stdout)["error"] == "ChecksumError"
