@@ -15,7 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from raydl.model.errors import OutputError, RaydlError, TargetError, UsageError
+from raydl.model.errors import (
+    HttpError,
+    NetworkError,
+    OutputError,
+    RaydlError,
+    TargetError,
+    UsageError,
+)
 
 SIGNED_SECONDS = 900
 """How long a part's URL is good. It is signed right before it is used."""
@@ -72,8 +79,16 @@ class Sent(NamedTuple):
     crc: int | None = None
 
 
+class UnreachedError(OutputError):
+    """The service could not be reached; the exit code is that of a source to which this happens."""
+
+    exit_code = NetworkError.exit_code
+
+
 class RefusedError(OutputError):
-    """The service said no; ``code`` is its word for it."""
+    """The service said no; ``code`` is its word for it. As a source it has the same exit code."""
+
+    exit_code = HttpError.exit_code
 
     def __init__(self, message: str, hint: str = "", code: str = "", status: int = 0) -> None:
         super().__init__(message, hint)
@@ -323,7 +338,7 @@ def _translated(place: Place, what: str) -> Iterator[None]:
             "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
         ) from None
     except (theirs.HTTPClientError, theirs.ConnectionError):
-        raise OutputError(
+        raise UnreachedError(
             f"cannot {what} {place}: the service cannot be reached",
             "AWS_ENDPOINT_URL says where it is",
         ) from None

@@ -15,7 +15,7 @@ from raydl.landing.blocks import Block, Blocks, Held
 from raydl.landing.desk import Desk
 from raydl.landing.hands import AT_ONCE, Hand
 from raydl.landing.hashing import Hashing
-from raydl.landing.s3 import CRC, Bucket, Sent, refusal
+from raydl.landing.s3 import CRC, Bucket, Sent, UnreachedError, refusal
 from raydl.model import backoff
 from raydl.model.errors import OutputError
 from raydl.model.events import Emit, Notice
@@ -339,7 +339,7 @@ class Sending:
         if failure.kind == "status":
             return refusal(place, "write", code, failure.status)
         times = f" ({counted(tries, 'try', 'tries')})" if tries > 1 else ""
-        return OutputError(f"cannot write {place}: {failure.message}{times}")
+        return UnreachedError(f"cannot write {place}: {failure.message}{times}")
 
 
 def may_help(failure: Failure, code: str, tries: int) -> bool:

@@ -44,7 +44,7 @@ class NetworkError(RaydlError):
     """The origin could not be reached, or stopped answering, and the retries ran out."""
 
     exit_code = 3
-    meaning = "the origin could not be reached, or went silent, and the retries ran out"
+    meaning = "the origin or a bucket could not be reached, or went silent, and the retries ran out"
 
 
 class TimedOutError(NetworkError):
@@ -55,7 +55,7 @@ class HttpError(RaydlError):
     """The origin answered with an error status (``status``), such as 404."""
 
     exit_code = 4
-    meaning = "the origin answered with an error status"
+    meaning = "the origin or a bucket answered with an error status"
 
     def __init__(self, message: str, hint: str = "", status: int = 0) -> None:
         super().__init__(message, hint)
@@ -101,7 +101,10 @@ class BusyError(TargetError):
 
 
 class OutputError(RaydlError):
-    """The bytes could not be written: disk full, no permission, reader gone."""
+    """The bytes could not be written: disk full, no permission, reader gone.
+
+    Where they go to a bucket, the exit code is that of a source to which the same happens.
+    """
 
     exit_code = 8
     meaning = "the output cannot be written: disk full, no permission, directory gone"

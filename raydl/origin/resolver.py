@@ -119,8 +119,7 @@ def _ask_store(
     try:
         remote = asking.ask(lambda origin: origin.probe(asking.url, how))
     except HttpError as error:
-        error.hint = stores.hint(name, error.status) or error.hint
-        raise
+        raise stores.refused(name, error) from None
     digests = remote.digests
     if not digests and options.origin_digest:
         digests = stores.stated(name, remote.etag)

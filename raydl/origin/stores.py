@@ -131,12 +131,30 @@ def options_for(name: str, options: Options) -> Options:
     return replace(options, netrc="none", cacert=options.cacert or bundle or None)
 
 
-def hint(name: str, status: int) -> str:
-    """What a person can do where the store answers with that status; may be empty."""
-    if status == 404:
-        return "check bucket and key; a name that ends in / is all that is below"
-    if status not in (400, 401, 403, 409):
-        return ""
+def refused(name: str, error: HttpError) -> RaydlError:
+    """The error for a store's answer, with what a person can do."""
+    if error.status == 404:
+        error.hint = "check bucket and key; a name that ends in / is all that is below"
+    elif error.status in (400, 401, 403, 409):
+        if error.status in (401, 403) and _is_anonymous(name):
+            return _no_credentials(name)
+        error.hint = _what_may_be(name)
+    return error
+
+
+def _no_credentials(name: str) -> UsageError:
+    return UsageError(
+        f"there are no credentials for {redact(name)}, which not everybody may read",
+        f"credentials are {KINDS[split(name).scheme].credentials}",
+    )
+
+
+def _is_anonymous(name: str) -> bool:
+    system = _systems.get((os.getpid(), split(name).scheme))
+    return system is not None and system.is_anonymous
+
+
+def _what_may_be(name: str) -> str:
     return (
         "it may not be read with these credentials, or is not there, or this machine's clock is "
         f"wrong; credentials are {KINDS[split(name).scheme].credentials}"
@@ -231,7 +249,7 @@ def _translated(name: str, error: Exception) -> RaydlError:
     if isinstance(error, FileNotFoundError):
         return HttpError(f"there is no {where}", "check the bucket", 404)
     if isinstance(error, PermissionError):
-        return HttpError(f"access to {where} is refused", hint(name, 403), 403)
+        return refused(name, HttpError(f"access to {where} is refused", status=403))
     if isinstance(error, TimeoutError) or "Timeout" in word:
         return TimedOutError(f"the store did not answer for {where}", "try later")
     if isinstance(error, OSError) or any(part in word for part in ("Connect", "HTTP", "Request")):

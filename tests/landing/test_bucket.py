@@ -18,6 +18,7 @@ from raydl.model.errors import (
     CancelledError,
     ChecksumError,
     HttpError,
+    NetworkError,
     OutputError,
     RangesIgnoredError,
     TargetError,
@@ -333,8 +334,16 @@ def test_tries_are_bounded(service, source):
 
 def test_a_bucket_that_is_not_there_is_named(service, source):
     means = make_means(source.url(), [])
-    with pytest.raises(OutputError, match="NoSuchBucket"):
+    with pytest.raises(OutputError, match="NoSuchBucket") as raised:
         bucket.run(means, "s3://no-such-bucket-here/f")
+    assert raised.value.exit_code == HttpError.exit_code
+
+
+def test_a_service_that_is_gone_half_way(service, source):
+    service.on(reset, times=None)
+    with pytest.raises(OutputError, match="cannot write s3://") as raised:
+        fetch(service, source, retries=1)
+    assert raised.value.exit_code == NetworkError.exit_code
 
 
 def test_no_credentials_are_an_error_of_use(service, source, monkeypatch):

@@ -223,6 +223,36 @@ def test_the_store_is_gone(bucket, in_tmp, monkeypatch):
     assert raised.value.__cause__ is None
 
 
+@pytest.mark.parametrize(
+    ("cause", "code"), [("no bucket", 4), ("refused", 4), ("no credentials", 2), ("gone", 3)]
+)
+def test_a_source_and_a_destination_end_alike(bucket, origin, in_tmp, monkeypatch, cause, code):
+    standard = pytest.importorskip("botocore.retries.standard")
+    monkeypatch.setattr(standard.ExponentialBackoff, "delay_amount", lambda *_: 0.0)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    if cause == "no bucket":
+        bucket.bucket = "no-such-bucket"
+    elif cause == "gone":
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
+    else:
+        bucket.on(refuse(403, "AccessDenied"), lambda call: True, None)
+    if cause == "no credentials":
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.delenv(name)
+    there, quick = bucket.target("d/"), {**ALONE, "retries": 0}
+    codes = []
+    for run in (
+        lambda: raydl.fetch(bucket.target("f"), **quick),
+        lambda: raydl.fetch_many([there], "d", **quick),
+        lambda: raydl.fetch(origin.url(), bucket.target("f"), **quick),
+        lambda: raydl.fetch_many([origin.url()], there, **quick),
+    ):
+        with pytest.raises(raydl.RaydlError) as raised:
+            run()
+        codes.append(raised.value.exit_code)
+    assert codes == [code] * 4
+
+
 def test_a_profile_that_is_not_there(bucket, monkeypatch):
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     with pytest.raises(UsageError, match="ProfileNotFound; credentials are AWS_PROFILE"):
