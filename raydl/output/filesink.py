@@ -61,6 +61,8 @@ class FileSink:
         # Without ranges nothing can be resumed: the journal only identifies the file.
         self._can_resume = remote.size is not None and remote.ranges
         self._began = self._ended = False
+        self._replaces: tuple[int, ...] = ()
+        """The stamp of the only file that may be replaced, where not just any may be."""
         self._writer: str | None = None
         """Who has written what is there at any place."""
         self.note, self.left = "", 0
@@ -115,7 +117,7 @@ class FileSink:
                     error.hint = f"{error.hint}; the bytes were discarded, --keep-bad keeps them"
                 raise
             self._syncer.bring(self.written)
-            self._part.move(self._overwrite)
+            self._part.move(self._overwrite, self._replaces)
             self._journal_path.unlink(missing_ok=True)
             sync_directory(self._target.parent)
         except OSError as error:

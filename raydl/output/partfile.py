@@ -16,6 +16,7 @@ from itertools import count
 from pathlib import Path
 
 from raydl.model.errors import BusyError, OutputError, TargetError
+from raydl.output.ranges import stamp_at
 from raydl.settings.ownfile import make_own, open_own
 
 NOT_OFFERED = (errno.EPERM, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EMLINK)
@@ -46,11 +47,19 @@ class PartFile:
         if not self.is_in_place():
             raise OutputError(f"{self.path} was changed by someone else", "run it again")
 
-    def move(self, overwrite: bool) -> None:
-        """Give the file its target's name. Raises TargetError where that is taken."""
+    def move(self, overwrite: bool, stamp: tuple[int, ...] = ()) -> None:
+        """Give the file its target's name. Raises TargetError where that is taken.
+
+        What may be overwritten is, where a ``stamp`` is given, only what has that.
+        """
         self.must_be_in_place()
         if overwrite:
             self.take_mode()
+            if stamp and stamp_at(self.target) != stamp:
+                raise TargetError(
+                    f"{self.target} was changed meanwhile",
+                    f"what was fetched is in {self.path}; run it again",
+                )
             self.path.replace(self.target)
             return
         try:

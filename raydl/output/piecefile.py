@@ -9,7 +9,7 @@ from pathlib import Path
 
 from raydl.model.coverage import Coverage
 from raydl.model.digests import Proof
-from raydl.model.errors import BadPieceError, OutputError, TargetError
+from raydl.model.errors import BadPieceError, OutputError
 from raydl.model.pieces import Pieces
 from raydl.model.remote import Remote
 from raydl.model.units import format_size
@@ -31,7 +31,7 @@ class PieceFile(FileSink):
     They are read when it is opened, whatever the journal says: that vouches for nothing, and no
     sync is needed before the last one. What comes is written into the gaps, in order. With
     ``mend`` what is right of the file at the target is copied first; that one stays as it is, until
-    the whole one replaces it.
+    the whole one replaces it, which it does not where that one was changed meanwhile.
     """
 
     def __init__(
@@ -50,7 +50,6 @@ class PieceFile(FileSink):
     ) -> None:
         self._pieces, self._there = pieces, Coverage()
         self._at = self._hashed = 0
-        self._mended: tuple[int, ...] | None = None
         super().__init__(
             target, remote, identity,
             proof=proof, resume=resume, overwrite=overwrite, check=check, keep_bad=keep_bad,
@@ -88,7 +87,6 @@ class PieceFile(FileSink):
             self._begin()
             self._hash_until(self.written)
             self._look_once_more()
-            self._must_be_as_it_was()
         except OSError as error:
             raise output_error(error, self._part.path, self._how_to_go_on()) from None
         return super().finish()
@@ -98,7 +96,7 @@ class PieceFile(FileSink):
         self._overwrite = True
         try:
             with self._target.open("rb") as file:
-                self._mended = stamp_of(file.fileno())
+                self._replaces = stamp_of(file.fileno())
                 self._begin()
                 self._there = copy_right(
                     file.fileno(), self._part.fd, self._pieces, self._there, self._check
@@ -117,17 +115,6 @@ class PieceFile(FileSink):
             raise BadPieceError(
                 f"{lost} of {self._part.path} are not as they were fetched", self._how_to_go_on()
             )
-
-    def _must_be_as_it_was(self) -> None:
-        """Raise TargetError where the file that is to be mended is another one by now."""
-        if self._mended is None:
-            return
-        with self._target.open("rb") as file:
-            if stamp_of(file.fileno()) != self._mended:
-                raise TargetError(
-                    f"{self._target} was changed meanwhile",
-                    f"what was fetched is in {self._part.path}; run it again",
-                )
 
     def _next_gap(self) -> int:
         start, stop = self._there.next_from(self._at)

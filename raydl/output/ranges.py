@@ -15,7 +15,21 @@ _NOT_OFFERED = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 def stamp_of(fd: int) -> tuple[int, ...]:
     """What tells an open file from a changed or another one: its size, when it was written last
     (ns), its number, and whose it is. Raises OSError."""
-    found = os.fstat(fd)
+    return _stamp(os.fstat(fd))
+
+
+def stamp_at(path: Path) -> tuple[int, ...]:
+    """The same of what is at a path now, links not followed; empty where nothing is.
+
+    Raises OSError.
+    """
+    try:
+        return _stamp(path.lstat())
+    except FileNotFoundError:
+        return ()
+
+
+def _stamp(found: os.stat_result) -> tuple[int, ...]:
     return found.st_size, found.st_mtime_ns, found.st_ino, found.st_uid
 
 

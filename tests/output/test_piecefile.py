@@ -6,7 +6,7 @@ import os
 import pytest
 
 from raydl.model.coverage import Coverage
-from raydl.model.digests import Checksum, Proof
+from raydl.model.digests import Checksum, Proof, RunningDigest
 from raydl.model.errors import (
     BadPieceError,
     CancelledError,
@@ -21,6 +21,7 @@ from raydl.output.filesink import FileSink
 from raydl.output.journal import Journal
 from raydl.output.piecefile import PieceFile
 from raydl.output.piecescan import right_pieces
+from raydl.output.syncer import Syncer
 from tests.filesteps import Killed, Steps
 from tests.metalinks import digests_of
 
@@ -319,6 +320,35 @@ def test_a_file_that_somebody_changes_meanwhile_is_not_replaced(tmp_path):
         with pytest.raises(TargetError, match="was changed meanwhile"):
             sink.finish()
     assert (tmp_path / "f").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(
+    ("kind", "step"), [(Syncer, "settle"), (RunningDigest, "verify"), (Syncer, "bring")]
+)
+@pytest.mark.parametrize("change", ["written", "replaced", "removed"])
+def test_no_step_of_the_end_is_too_late_for_a_change(tmp_path, monkeypatch, kind, step, change):
+    """Digest and disk may take minutes."""
+    rotten(tmp_path, 3)
+    target, real = tmp_path / "f", getattr(kind, step)
+
+    def meanwhile(*args):
+        if change != "written":
+            target.unlink(missing_ok=True)
+        if change != "removed":
+            target.write_bytes(b"mine")
+        return real(*args)
+
+    with contextlib.closing(opened(tmp_path, mend=True)) as sink:
+        sink.write(memoryview(DATA)[:130])
+        monkeypatch.setattr(kind, step, meanwhile)
+        with pytest.raises(TargetError, match="was changed meanwhile"):
+            sink.finish()
+    assert target.exists() == (change != "removed")
+    if target.exists():
+        assert target.read_bytes() == b"mine"
+        monkeypatch.undo()
+        assert mend(tmp_path) == []
+    assert (tmp_path / "f.part").exists() != target.exists()
 
 
 def test_a_wrong_digest_of_the_whole_leaves_it(tmp_path):
