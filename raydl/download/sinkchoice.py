@@ -114,7 +114,10 @@ class SinkChoice:
         path = target_path(self._into, remote)
         kind: Callable[..., FileSink] = FileSink
         if found.pieces is not None:
-            kind = partial(PieceFile, found.pieces, mend=options.repair and path.exists())
+            mend = options.repair and path.exists()
+            if mend and path.is_symlink():
+                path = path.resolve()  # what it leads to is mended, and the link stays
+            kind = partial(PieceFile, found.pieces, mend=mend)
         return kind(
             path,
             remote,

@@ -7,7 +7,7 @@ import tempfile
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import IO
+from typing import IO, NamedTuple
 
 from raydl.many.host import Task
 from raydl.many.names import Extent
@@ -24,6 +24,15 @@ Write = Callable[[FileReport], None]
 """Puts a line into the report that the user wants."""
 
 
+class UnderWay(NamedTuple):
+    """What there is of files that are under way: bytes that ``came`` in this run, bytes that are
+    ``there`` with those from before, and how many whole ``files`` that would be."""
+
+    came: int = 0
+    there: int = 0
+    files: float = 0.0
+
+
 class Account:
     """Counts and tells; ``write`` gets what became of each of the files, of which ``extent`` says
     how much they are."""
@@ -32,8 +41,8 @@ class Account:
         self._emit, self._write, self._extent = emit, write, extent
         self.counts: Counter[str] = Counter()
         self.size = self.retries = self._over = 0
-        self.large: Callable[[], tuple[int, float]] = lambda: (0, 0.0)
-        """Bytes so far of large files that are under way, and how many files that would be."""
+        self.large: Callable[[], UnderWay] = UnderWay
+        """What there is of large files that are under way."""
         self.nodes: Counter[str] = Counter()
         self._failures: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
         weakref.finalize(self, self._failures.close)
@@ -41,7 +50,7 @@ class Account:
 
     def done(self, task: Task, brought: Brought, node: str) -> None:
         """It is there, whole."""
-        self.size += brought.size
+        self.size += brought.size - brought.kept
         if node:
             self.nodes[node] += 1
         self._ended(task, DONE, brought.size, digest=brought.digest)
@@ -88,27 +97,27 @@ class Account:
 
     def _show(self, lanes: int) -> None:
         counts = self.counts
-        fetched, files = self.large()
+        so_far = self.large()
         self._emit(
             FilesNow(
                 done=counts[DONE],
                 skipped=counts[SKIPPED],
                 failed=counts[FAILED],
                 total=self._extent.files if self._extent else None,
-                fetched=self.size + fetched,
+                fetched=self.size + so_far.came,
                 lanes=lanes,
                 retries=self.retries,
-                share=self._share(fetched, files),
+                share=self._share(so_far),
             )
         )
 
-    def _share(self, fetched: int, files: float) -> float | None:
+    def _share(self, so_far: UnderWay) -> float | None:
         if self._extent is None:
             return None
         count, size = self._extent
         if size:
-            return min(1.0, (self._over + fetched) / size)
-        return min(1.0, (sum(self.counts.values()) + files) / count) if count else 1.0
+            return min(1.0, (self._over + so_far.there) / size)
+        return min(1.0, (sum(self.counts.values()) + so_far.files) / count) if count else 1.0
 
     def _ended(
         self,

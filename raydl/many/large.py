@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from raydl.many.account import UnderWay
 from raydl.many.host import MOST_WRONG, Task
 from raydl.model.control import Control
 from raydl.model.errors import (
@@ -20,7 +21,7 @@ from raydl.model.errors import (
     RaydlError,
     WrongAnswerError,
 )
-from raydl.model.events import Event, Notice, Probed, Progress, Verifying
+from raydl.model.events import Event, Notice, Probed, Progress, Resumed, Verifying
 from raydl.model.log import error_of
 from raydl.model.report import Report
 from raydl.settings.options import Options
@@ -41,7 +42,8 @@ have their digest computed, and are brought to the disk: the next ones are fetch
 
 @dataclass(eq=False)
 class Job:
-    """One of them. ``fetched`` of ``size`` is in bytes; ``arrivals`` nodes had come before it.
+    """One of them. ``fetched`` of ``size`` is in bytes, with those that were ``kept`` from before;
+    ``arrivals`` nodes had come before it.
 
     ``tell`` gets what is said of mirrors that are left out; ``url`` is the one that is asked first.
     ``was_fetched`` is called once all bytes are there.
@@ -56,6 +58,7 @@ class Job:
     control: Control = field(default_factory=Control)
     is_fetched: bool = False
     fetched: int = 0
+    kept: int = 0
     size: int = 0
     etag: str | None = None
     last_modified: str | None = None
@@ -71,7 +74,10 @@ class Job:
         """Take in what its download tells."""
         if isinstance(event, Progress):
             self.fetched, self.size = event.fetched, event.size or 0
+        elif isinstance(event, Resumed):
+            self.kept = event.kept
         elif isinstance(event, Probed):
+            self.kept = 0
             self.etag, self.last_modified = event.remote.etag, event.remote.last_modified
         elif isinstance(event, Verifying):
             self.is_fetched = True
@@ -88,7 +94,8 @@ def brought_by(report: Report) -> Brought:
     """What a download's report says."""
     digest = next((f"{name}:{hex}" for name, hex in report.digests.items()), "")
     name = Path(report.path or "").name
-    return Brought(report.size, 0, name, None, None, digest, report.proof, report.seconds)
+    kept = max(0, report.size - report.fetched)
+    return Brought(report.size, 0, name, None, None, digest, report.proof, report.seconds, kept)
 
 
 class LargeFiles:
@@ -127,11 +134,14 @@ class LargeFiles:
         return len(self._waiting)
 
     @property
-    def under_way(self) -> tuple[int, float]:
-        """Bytes so far of those that are under way, and how many whole files that would be."""
+    def under_way(self) -> UnderWay:
+        """What there is so far of those that are under way."""
         new = [job for job in list(self._running) if not job.is_told]
-        files = sum(job.fetched / job.size for job in new if job.size)
-        return sum(job.fetched for job in new), files
+        return UnderWay(
+            came=sum(max(0, job.fetched - job.kept) for job in new),
+            there=sum(job.fetched for job in new),
+            files=sum(job.fetched / job.size for job in new if job.size),
+        )
 
     @property
     def missing(self) -> dict[str, str]:

@@ -54,8 +54,9 @@ Lend = Callable[[Access, float, int], "contextlib.AbstractContextManager[Request
 
 
 class Brought(NamedTuple):
-    """A file that came. ``size`` in bytes, ``written`` when (ns, 0 where it was not), ``digest`` is
-    the one that was compared, as text, and ``proof`` says where it is from."""
+    """A file that came. ``size`` in bytes, of which ``kept`` were there before, ``written`` when
+    (ns, 0 where it was not), ``digest`` is the one that was compared, as text, and ``proof`` says
+    where it is from."""
 
     size: int
     written: int
@@ -65,6 +66,7 @@ class Brought(NamedTuple):
     digest: str
     proof: str
     seconds: float
+    kept: int = 0
 
     @property
     def known(self) -> Known:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from raydl.many.account import Account
+from raydl.many.account import Account, UnderWay
 from raydl.many.host import Task
 from raydl.many.names import Extent, Naming, must_differ
 from raydl.model.errors import HttpError
@@ -10,8 +10,10 @@ from raydl.model.fileevents import FilesNow
 from raydl.model.item import Item
 from raydl.workers.smallfiles import Brought
 
+NOTHING = UnderWay()
 
-def share(extent, *, large=(0, 0.0), done=(), failed=()):
+
+def share(extent, *, large=NOTHING, done=(), failed=()):
     told = []
     account = Account(told.append, lambda _: None, extent)
     account.large = lambda: large
@@ -30,8 +32,8 @@ def share(extent, *, large=(0, 0.0), done=(), failed=()):
     [
         (None, {"done": [None]}, None),
         (Extent(4, None), {"done": [None], "failed": [None]}, 0.5),
-        (Extent(4, None), {"done": [None], "large": (900, 1.5)}, 0.625),
-        (Extent(4, 1000), {"done": [100], "failed": [150], "large": (250, 0.9)}, 0.5),
+        (Extent(4, None), {"done": [None], "large": UnderWay(900, 900, 1.5)}, 0.625),
+        (Extent(4, 1000), {"done": [100], "failed": [150], "large": UnderWay(50, 250, 0.9)}, 0.5),
         (Extent(2, 0), {"done": [0]}, 0.5),
         (Extent(0, 0), {}, 1.0),
     ],

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,7 @@ from raydl.many.run import Order, run_many
 from raydl.model.control import Control
 from raydl.model.errors import CancelledError, UsageError
 from raydl.model.events import Notice, PartFailed
+from raydl.model.fileevents import FileEnded, FilesNow
 from raydl.scheduler.hedging import Hedging
 from raydl.settings.options import Options
 from raydl.workers.smallfiles import LARGEST
@@ -40,8 +42,10 @@ def write(tmp_path, *files):
     return str(path)
 
 
-def fetch(path, directory, *, told=None, control=None, **options):
+def fetch(path, directory, *, told=None, events=None, control=None, **options):
     def heard(event):
+        if events is not None:
+            events.append(event)
         if told is not None and isinstance(event, Notice):
             told.append(str(event))
 
@@ -371,10 +375,14 @@ def test_a_repair_fetches_bad_pieces_alone(make_origin, tmp_path, data, whole):
     fetch(path, tmp_path / "d")
     target = tmp_path / "d" / "f.iso"
     rot(target, 5, 2 * length, len(data) - 1)
-    before, told = len(origin.requests), []
-    assert fetch(path, tmp_path / "d", repair=True, told=told).done == 1
+    before, events = len(origin.requests), []
+    report = fetch(path, tmp_path / "d", repair=True, events=events)
     assert target.read_bytes() == data
     last = (len(data) - 1) // length * length
+    assert (report.done, report.size) == (1, 2 * length + len(data) - last)
+    (ended,) = (event.report for event in events if isinstance(event, FileEnded))
+    assert ended.size == len(data)
+    assert max(event.fetched for event in events if isinstance(event, FilesNow)) == report.size
     asked = sorted(seen.range for seen in origin.requests[before:] if seen.is_part)
     assert asked == [(0, length - 1), (2 * length, 3 * length - 1), (last, len(data) - 1)]
     before = len(origin.requests)
@@ -382,6 +390,24 @@ def test_a_repair_fetches_bad_pieces_alone(make_origin, tmp_path, data, whole):
     assert (again.done, again.skipped) == (0, 1)
     assert len(origin.requests) == before
     assert sorted(p.name for p in target.parent.iterdir()) == [".raydl-files", "f.iso"]
+
+
+def test_a_repair_mends_what_a_link_leads_to(make_origin, tmp_path):
+    origin, length = make_origin(LARGE), 65_536
+    path = write(tmp_path, file_of(LARGE, [origin.url()], length=length))
+    fetch(path, tmp_path / "d")
+    link, target = tmp_path / "d" / "f.iso", tmp_path / "store" / "blob"
+    target.parent.mkdir()
+    link.rename(target)
+    link.symlink_to("../store/blob")
+    rot(target, 5)
+    before = len(origin.requests)
+    assert fetch(path, tmp_path / "d", repair=True).done == 1
+    assert link.readlink() == Path("../store/blob")
+    assert target.read_bytes() == LARGE
+    assert [p.name for p in target.parent.iterdir()] == ["blob"]
+    assert len([seen for seen in origin.requests[before:] if seen.is_part]) == 1
+    assert fetch(path, tmp_path / "d", repair=True).skipped == 1
 
 
 def test_a_repair_fetches_what_is_not_there_at_all(make_origin, tmp_path):
