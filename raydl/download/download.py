@@ -72,10 +72,12 @@ def run(
     on_event: Callable[[Event], None] | None = None,
     control: Control | None = None,
     item: Item | None = None,
+    replaces: str = "",
 ) -> Report:
     """Download ``url`` to ``output``; see ``raydl.fetch``. Every event goes to ``on_event``.
 
     ``item`` is what a list says of the file: its size, its pieces, and by which URL it is known.
+    ``replaces`` is, in a bucket, what of what is there may be replaced; see ``condition``.
     """
     from raydl.view.progress import renderer
 
@@ -83,7 +85,8 @@ def run(
     with renderer(options.progress) as render:
         emit = event_stream(render, on_event, control)
         try:
-            report = _Download(url, output, options, emit, control, item or Item(url)).run()
+            item = item or Item(url)
+            report = _Download(url, output, options, emit, control, item, replaces).run()
         except BaseException as raised:
             error = error_of(raised, control.how_to_go_on())
             if not isinstance(raised, Exception):
@@ -101,10 +104,17 @@ class _Download:
     """One download: prepare, attempt, and recover once where an answer did not fit."""
 
     def __init__(
-        self, url: str, output: Output, options: Options, emit: Emit, control: Control, item: Item
+        self,
+        url: str,
+        output: Output,
+        options: Options,
+        emit: Emit,
+        control: Control,
+        item: Item,
+        replaces: str,
     ) -> None:
         self._url, self._options, self._emit, self._control = url, options, emit, control
-        self._item = item
+        self._item, self._replaces = item, replaces
         self._began = time.monotonic()
         self._sinks = SinkChoice(output, options)
         self._choice: ClusterChoice
@@ -199,7 +209,7 @@ class _Download:
         self._asks_named = bool(named)
         found = replace(found, pieces=pieces, named=named, known_as=self._item.url)
         if elsewhere:
-            landing = Landing(found, proof, self._choice, options, emit, control)
+            landing = Landing(found, proof, self._choice, options, emit, control, self._replaces)
             try:
                 with _interrupts_cancel(control):
                     report = landing.land(self._sinks)

@@ -111,6 +111,7 @@ class Landing:
     options: Options
     emit: Emit
     control: Control
+    replaces: str = ""
 
     def land(self, sinks: SinkChoice) -> Report:
         """Bring what was found to where it is to be. Raises RaydlError."""
@@ -148,8 +149,8 @@ class Landing:
             with machines.cluster(choice, here, lambda: how.at_once, listen):
                 yield
 
-        alone = choice.how == "none"
-        return Means(found, self.proof, options, emit, self.control, fetch, fleet, alone)
+        alone, proof = choice.how == "none", self.proof
+        return Means(found, proof, options, emit, self.control, fetch, fleet, alone, self.replaces)
 
 
 def tell_of_doubt(remote: Remote, is_proven: bool, emit: Emit) -> None:

@@ -49,6 +49,7 @@ from raydl.model.report import Report
 from raydl.model.units import counted
 from raydl.model.weburl import redact
 from raydl.origin.proof import is_asked_for
+from raydl.origin.upload import ANYTHING
 from raydl.workers.actor import ActorTeam
 from raydl.workers.protocol import HERE
 
@@ -85,6 +86,7 @@ class _Download:
     def __init__(self, means: Means, bucket: Bucket) -> None:
         self._means, self._bucket, self._place = means, bucket, bucket.place
         self._proof = means.proof
+        self._replaces = ANYTHING if means.options.overwrite else means.replaces
         size = means.found.remote.size
         assert size is not None
         self._size = size
@@ -96,12 +98,12 @@ class _Download:
     def run(self) -> Report:
         """All of it."""
         options = self._means.options
-        there = None if options.overwrite else self._bucket.head()
+        there = None if self._replaces == ANYTHING else self._bucket.head()
         if there is not None and options.skip_existing:
             if is_asked_for(options):
                 self._say(f"what {self._place} has is not compared with a digest")
             return replace(self._report, size=there.size, skipped=True)
-        if there is not None:
+        if there is not None and there.etag != self._replaces:
             raise TargetError(
                 f"{self._place} exists already",
                 "--overwrite replaces it, --skip-existing leaves it, or save elsewhere with -o",
@@ -127,7 +129,7 @@ class _Download:
             self._proof.verify(digest, str(self._place))
             digests = {self._proof.checksum.algorithm: digest}
         media_type = self._means.found.remote.media_type
-        self._bucket.put_empty(media_type, only_new=not self._means.options.overwrite)
+        self._bucket.put_empty(media_type, self._replaces)
         return self._finished(digests)
 
     def _finished(self, digests: dict[str, str]) -> Report:
@@ -240,17 +242,16 @@ class _Download:
         """Make the object of its parts. Where the answer to a first try was lost, a second one
         finds its work done."""
         crc = crc_of(sent) if unfinished.algorithm == CRC else None
-        only_new = not self._means.options.overwrite
         try:
             try:
-                self._bucket.complete(unfinished.upload, sent, crc, only_new)
+                self._bucket.complete(unfinished.upload, sent, crc, self._replaces)
             except RefusedError as error:
                 # A PUT that was given up arrived late. It is signed for the same bytes, but may
                 # have got another ETag, where these are no digests.
                 listed = self._bucket.parts(unfinished.upload) or {}
                 if error.code != "InvalidPart" or not _same_bytes(sent, listed):
                     raise
-                self._bucket.complete(unfinished.upload, listed, crc, only_new)
+                self._bucket.complete(unfinished.upload, listed, crc, self._replaces)
         except (TargetError, RefusedError) as error:
             if isinstance(error, RefusedError) and error.code == "BadDigest":
                 raise ChecksumError(

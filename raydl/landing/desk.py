@@ -65,6 +65,7 @@ class Means:
     ``fetch`` is a job for what is not in the coverage given; the destination gets it. ``fleet``
     calls its argument with what the fleet says, from any thread, from who is there already on; it
     keeps the fleet until it is left. ``is_alone``: there is no cluster, only this process.
+    ``replaces`` is what of what is in a bucket may be replaced; see ``condition``.
     """
 
     found: Located
@@ -75,6 +76,7 @@ class Means:
     fetch: Callable[[Destination, Coverage], AbstractContextManager[Placing]]
     fleet: Callable[[Callable[[Message], None]], AbstractContextManager[None]]
     is_alone: bool
+    replaces: str = ""
 
 
 class Desk:

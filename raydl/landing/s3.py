@@ -23,6 +23,7 @@ from raydl.model.errors import (
     TargetError,
     UsageError,
 )
+from raydl.origin.upload import ANYTHING, CONDITION_UNKNOWN, condition
 
 SIGNED_SECONDS = 900
 """How long a part's URL is good. It is signed right before it is used."""
@@ -244,12 +245,12 @@ class Bucket:
         return url, {header: text}
 
     def complete(
-        self, upload: str, parts: Mapping[int, Sent], crc: int | None, only_new: bool
+        self, upload: str, parts: Mapping[int, Sent], crc: int | None, replaces: str
     ) -> None:
         """Make the object of its parts, in one step.
 
-        The service compares ``crc``, that of the whole, where it is given. With ``only_new``
-        nothing is replaced: services that have no conditional writes are looked at right before.
+        The service compares ``crc``, that of the whole, where it is given. It ``replaces`` what
+        ``condition`` says: services that have no conditional writes are looked at right before.
         """
         fields: dict[str, Any] = {
             **self._where,
@@ -259,14 +260,14 @@ class Bucket:
         if crc is not None:
             fields |= {f"Checksum{CRC.upper()}": _text(crc), "ChecksumType": "FULL_OBJECT"}
         with _translated(self.place, "finish"):
-            self._conditional(self._client.complete_multipart_upload, fields, only_new)
+            self._conditional(self._client.complete_multipart_upload, fields, replaces)
 
-    def put_empty(self, media_type: str, only_new: bool) -> None:
+    def put_empty(self, media_type: str, replaces: str) -> None:
         """Make an object of no bytes."""
         kind = {"ContentType": media_type} if media_type else {}
         with _translated(self.place, "write"):
             fields = {**self._where, **kind, "Body": b""}
-            self._conditional(self._client.put_object, fields, only_new)
+            self._conditional(self._client.put_object, fields, replaces)
 
     def abort(self, upload: str) -> None:
         """Have done with an upload: its parts are gone. One that is not there is no error."""
@@ -277,19 +278,21 @@ class Bucket:
             if error.status != 404:
                 raise
 
-    def _conditional(self, call: Any, fields: dict[str, Any], only_new: bool) -> None:
-        if not only_new:
+    def _conditional(self, call: Any, fields: dict[str, Any], replaces: str) -> None:
+        if replaces == ANYTHING:
             call(**fields)
             return
-        if self.head() is not None:
+        there = self.head()
+        if there is not None and there.etag != replaces:
             raise _is_there(self.place)
+        only = condition(there.etag if there else "")
         try:
-            call(**fields, IfNoneMatch="*")
+            call(**fields, **{name.replace("-", ""): value for name, value in only.items()})
         except self._client.exceptions.ClientError as error:
             code = _code(error)
             if _status(error) == 412 or code == "PreconditionFailed":
                 raise _is_there(self.place) from None
-            if _status(error) != 501 and code not in ("NotImplemented", "InvalidArgument"):
+            if _status(error) != 501 and code not in CONDITION_UNKNOWN:
                 raise
             call(**fields)
 
@@ -309,7 +312,7 @@ def _number(text: str) -> int:
 
 def _is_there(place: Place) -> TargetError:
     return TargetError(
-        f"{place} has come into being meanwhile",
+        f"somebody else has written {place} meanwhile",
         "the same command with --overwrite replaces it, without sending anything again",
     )
 

@@ -23,6 +23,7 @@ from raydl.many.landing import Came, Here, Lost, Post, Saved, in_the_way
 from raydl.many.large import Job, brought_by
 from raydl.many.onelarge import checksum_of
 from raydl.model.errors import RaydlError
+from raydl.origin.upload import ANYTHING
 from raydl.output.shelf import Shelf
 from raydl.settings.options import Options
 from raydl.workers.protocol import Payload
@@ -103,7 +104,10 @@ class Bucket(Here):
         if there is None:
             return True
         stamp = there.size, mark_of(there.etag)
-        return self._is_wanted(task, self._shelf.judge(task.place, stamp))
+        found = self._shelf.judge(task.place, stamp)
+        if found.stamp is not None:  # it is ours, and may be replaced as long as it is
+            task.replaces = there.etag or ANYTHING
+        return self._is_wanted(task, found)
 
     def _name(self, task: Task) -> str:
         return str(self._at(task).place)
@@ -116,7 +120,8 @@ class Bucket(Here):
         """See ``Landing``."""
         options, at = self._options, self._at(task)
         put = at.sign_put(), str(at.place)
-        return task.wish(None, options.origin_digest, options.overwrite, put)
+        wish = task.wish(None, options.origin_digest, options.overwrite, put)
+        return wish._replace(replaces=ANYTHING) if options.overwrite else wish
 
     @property
     def has_room(self) -> bool:
@@ -166,10 +171,9 @@ class Bucket(Here):
             options,
             skip_existing=False,
             checksum=digest,
-            overwrite=options.overwrite or job.task.stamp is not None,
         )
-        item = job.task.listed
-        report = run(job.url, str(at.place), options, job.heard, job.control, item)
+        item, replaces = job.task.listed, job.task.replaces
+        report = run(job.url, str(at.place), options, job.heard, job.control, item, replaces)
         there = at.head()
         mark = 0 if there is None else mark_of(there.etag)
         return brought_by(report)._replace(written=mark)

@@ -55,6 +55,8 @@ class Task:
     was_refused: bool = False
     known_as: str = ""
     mends: bool = False
+    replaces: str = ""
+    """In a bucket: the ETag of what it may replace, or ANYTHING."""
     wrong: int = 0
 
     @property
@@ -112,6 +114,7 @@ class Task:
             self.etag,
             self.last_modified,
             put,
+            self.replaces,
         )
 
 

@@ -21,7 +21,21 @@ SLICE = 256 << 10
 
 LARGEST_ANSWER = 64 << 10
 
+ANYTHING = "*"
+"""May be replaced, whatever it is."""
+
+CONDITION_UNKNOWN = ("NotImplemented", "InvalidArgument")
+"""What services say of a condition that they do not have."""
+
 _CODE = re.compile(rb"<Code>([A-Za-z0-9.]{1,64})</Code>")
+
+
+def condition(replaces: str) -> dict[str, str]:
+    """The header by which a PUT replaces nothing but the object with that ETag, or nothing at all
+    where it is empty (RFC 9110, 13.1); none for ANYTHING."""
+    if replaces == ANYTHING:
+        return {}
+    return {"If-Match": replaces} if replaces else {"If-None-Match": "*"}
 
 
 class Receipt(NamedTuple):

@@ -95,6 +95,8 @@ class Wish(NamedTuple):
     last_modified: str | None = None
     put: tuple[str, str] | None = None
     """A signed URL to send it to, a secret, instead of a target; and what messages call that."""
+    replaces: str = ""
+    """What of what is there may be replaced by that; see ``condition``."""
 
 
 def new_file(wish: Wish) -> NewFile:
@@ -213,10 +215,9 @@ class SmallFiles:
 
         def send(data: memoryview) -> int:
             assert wish.put is not None
-            is_new = not wish.overwrite and wish.stamp is None
-            kind = remote.media_type or ""
+            may_be_there, kind = wish.may_be_there, remote.media_type or ""
             return self._uploads.send(
-                wish.put, data, kind, is_new, wish.may_be_there, timeout, ca, request.origin
+                wish.put, data, kind, wish.replaces, may_be_there, timeout, ca, request.origin
             )
 
         sink = _Sink(wish, kept, send)

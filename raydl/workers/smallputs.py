@@ -10,6 +10,7 @@ from typing import Protocol
 from raydl.model import backoff
 from raydl.model.errors import OutputError, TargetError
 from raydl.model.failure import Failure
+from raydl.origin.upload import ANYTHING, CONDITION_UNKNOWN, condition
 from raydl.workers.puts import Uploaders
 
 MOST_TRIES = 5
@@ -19,8 +20,20 @@ HINTS = {
     501: "the service may know no conditions: --overwrite writes without one",
 }
 
-BUSY = ("SlowDown", "TooManyRequests", "RequestLimitExceeded", "RequestTimeout", "BadDigest")
+BUSY = (
+    "SlowDown",
+    "TooManyRequests",
+    "RequestLimitExceeded",
+    "RequestTimeout",
+    "BadDigest",
+    "ConditionalRequestConflict",
+)
 """Refusals that another try may not get."""
+
+
+GONE = "NoSuchKey"
+WITHOUT_MATCH = (GONE, *CONDITION_UNKNOWN)
+"""Refusals of If-Match after which another condition is right."""
 
 
 class Stoppable(Protocol):
@@ -48,7 +61,7 @@ class SmallPuts:
         put: tuple[str, str],
         data: memoryview,
         media_type: str,
-        only_new: bool,
+        replaces: str,
         may_be_there: bool,
         timeout: float,
         ca: str | None,
@@ -56,29 +69,34 @@ class SmallPuts:
     ) -> int:
         """PUT the bytes to a signed URL; returns the mark of the object's ETag.
 
-        It is negative where that is not certain: a try had no answer, or an earlier run was killed
-        (``may_be_there``), and something was found there. Raises OutputError, TargetError.
+        It ``replaces`` what ``condition`` says. The mark is negative where that is not certain: a
+        try had no answer, or an earlier run was killed (``may_be_there``), and something was found
+        there. Raises OutputError, TargetError.
         """
         url, name = put
         md5 = hashlib.md5(data, usedforsecurity=False)
         headers = {"Content-MD5": base64.b64encode(md5.digest()).decode()}
         if media_type:
             headers["Content-Type"] = media_type
-        if only_new:
-            headers["If-None-Match"] = "*"
+        only = condition(replaces)
         rests, is_uncertain = self._uploaders.rests, may_be_there
         tries = 0
         while True:
             tries += 1
             with self._uploaders.lent(ca, rests) as uploader:
-                receipt = uploader.put(url, headers, [data], timeout)
+                receipt = uploader.put(url, {**headers, **only}, [data], timeout)
             if receipt.failure is None:
                 return mark_of(receipt.etag)
             failure = receipt.failure
             if failure.status == 412:
                 if is_uncertain:
                     return -mark_of(md5.hexdigest())
-                raise TargetError(f"{name} exists already", "--overwrite replaces it")
+                what = "was changed meanwhile" if "If-Match" in only else "exists already"
+                raise TargetError(f"{name} {what}", "--overwrite replaces it")
+            if "If-Match" in only and (failure.status == 501 or receipt.code in WITHOUT_MATCH):
+                # It is gone meanwhile, or the service replaces what is there, whatever it is.
+                only = condition("" if receipt.code == GONE else ANYTHING)
+                continue
             # What answers 500 may have stored it all the same.
             is_uncertain = is_uncertain or failure.kind != "status" or failure.status >= 500
             if tries == MOST_TRIES or not _may_help(failure, receipt.code) or origin.aborted:

@@ -115,6 +115,75 @@ def test_if_changed(library, service):
     assert there(service) == wanted(library)
 
 
+def changed(library, service):
+    """A run, after which the origin has another version of all; large files take a whole one."""
+    library.files = {"/005": b"old", "/large": random.Random(3).randbytes(LARGEST + 1)}
+    fetch(library, service)
+    library.files = {path: data + b"new" for path, data in library.files.items()}
+    library.headers["ETag"] = '"v2"'
+
+
+def is_end(name):
+    """What makes an object of it."""
+    return lambda call: (
+        is_put(name)(call)
+        or (call.method == "POST" and "uploadId" in call.query and f"/{name}?" in call.path)
+    )
+
+
+@pytest.mark.parametrize("name", ["005", "large"])
+def test_what_somebody_else_replaces_meanwhile_stays(library, service, name):
+    changed(library, service)
+
+    def race(handler, call):
+        """moto knows no If-Match of an upload's end, so this is the service."""
+        if "if-match" not in call.headers:
+            return False
+        service.client.put_object(Bucket=service.bucket, Key=f"some/prefix/{name}", Body=b"theirs")
+        return refuse(412, "PreconditionFailed")(handler, call)
+
+    where = {"Bucket": service.bucket, "Key": f"some/prefix/{name}"}
+    ours = service.client.head_object(**where)["ETag"]
+    service.on(race, lambda call: is_end(name)(call) and not call.number, None)
+    report = fetch(library, service, if_changed=True)
+    assert set(failures(report)) == {name}
+    assert there(service)[f"some/prefix/{name}"] == b"theirs"
+    matched = [call.headers.get("if-match") for call in service.calls if is_end(name)(call)]
+    assert ours in matched
+    service.rules.clear()
+    assert fetch(library, service, overwrite=True).failed == 0
+    assert there(service) == wanted(library)
+    assert not service.unfinished()
+
+
+@pytest.mark.parametrize("answer", [(501, "NotImplemented"), (400, "InvalidArgument")])
+def test_a_service_without_conditions_replaces_what_is_ours(library, service, answer):
+    changed(library, service)
+    service.on(refuse(*answer), lambda call: "if-match" in call.headers, None)
+    assert fetch(library, service, if_changed=True).failed == 0
+    assert there(service) == wanted(library)
+
+
+def test_what_is_removed_meanwhile_comes_all_the_same(library, service):
+    changed(library, service)
+
+    def race(handler, call):
+        service.client.delete_object(Bucket=service.bucket, Key="some/prefix/005")
+        return False
+
+    service.on(race, is_put("005"), 1)
+    assert fetch(library, service, if_changed=True).failed == 0
+    assert there(service) == wanted(library)
+
+
+def test_a_replacement_whose_answer_was_lost_is_ours(library, service):
+    changed(library, service)
+    service.on(reset_after, is_put("005"), 1)
+    assert fetch(library, service, if_changed=True).failed == 0
+    assert there(service) == wanted(library)
+    assert fetch(library, service).skipped == 2
+
+
 def test_no_such_bucket(library, service):
     service.bucket = "nobody-has-it"
     with pytest.raises((OutputError, UsageError), match="NoSuchBucket"):
