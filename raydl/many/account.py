@@ -26,11 +26,13 @@ Write = Callable[[FileReport], None]
 
 class UnderWay(NamedTuple):
     """What there is of files that are under way: bytes that ``came`` in this run, bytes that are
-    ``there`` with those from before, and how many whole ``files`` that would be."""
+    ``there`` with those from before, how many whole ``files`` that would be, and ``lanes`` at
+    work."""
 
     came: int = 0
     there: int = 0
     files: float = 0.0
+    lanes: int = 0
 
 
 class Account:
@@ -68,7 +70,7 @@ class Account:
         self._tell(_failed(number, "", "", error))
 
     def look(self, now: float, lanes: int) -> None:
-        """Show how far it is, every now and then."""
+        """Show how far it is, every now and then; ``lanes`` are those for small files."""
         if now >= self._show_at:
             self._show_at = now + SHOW_SECONDS
             self._show(lanes)
@@ -105,7 +107,7 @@ class Account:
                 failed=counts[FAILED],
                 total=self._extent.files if self._extent else None,
                 fetched=self.size + so_far.came,
-                lanes=lanes,
+                lanes=lanes + so_far.lanes,
                 retries=self.retries,
                 share=self._share(so_far),
             )

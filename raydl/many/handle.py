@@ -8,7 +8,7 @@ from raydl.download.handle import Handle, Heard
 from raydl.model.control import Control
 from raydl.model.fileevents import FilesNow
 from raydl.model.manyreport import ManyReport
-from raydl.model.units import format_size
+from raydl.model.units import files_of, format_size
 
 
 class ManyDownload(Handle[ManyReport, FilesNow]):
@@ -25,8 +25,7 @@ class ManyDownload(Handle[ManyReport, FilesNow]):
         assert self._progress is not None
         now = self._progress
         ended = now.done + now.skipped + now.failed
-        of = "" if now.total is None else f" of {now.total:,}"
-        return f"{ended:,}{of} files, {format_size(now.fetched)}"
+        return f"{files_of(ended, now.total)}, {format_size(now.fetched)}"
 
     def __repr__(self) -> str:
         return self._said("of many files")

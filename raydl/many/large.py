@@ -59,6 +59,7 @@ class Job:
     is_fetched: bool = False
     fetched: int = 0
     kept: int = 0
+    lanes: int = 0
     size: int = 0
     etag: str | None = None
     last_modified: str | None = None
@@ -73,14 +74,14 @@ class Job:
     def heard(self, event: Event) -> None:
         """Take in what its download tells."""
         if isinstance(event, Progress):
-            self.fetched, self.size = event.fetched, event.size or 0
+            self.fetched, self.size, self.lanes = event.fetched, event.size or 0, event.lanes
         elif isinstance(event, Resumed):
             self.kept = event.kept
         elif isinstance(event, Probed):
             self.kept = 0
             self.etag, self.last_modified = event.remote.etag, event.remote.last_modified
         elif isinstance(event, Verifying):
-            self.is_fetched = True
+            self.is_fetched, self.lanes = True, 0
             self.was_fetched()
         elif isinstance(event, Notice) and self.task.item.mirrors and "left out" in event.text:
             self.tell(f"{self.task.path}: {event}")
@@ -141,6 +142,7 @@ class LargeFiles:
             came=sum(max(0, job.fetched - job.kept) for job in new),
             there=sum(job.fetched for job in new),
             files=sum(job.fetched / job.size for job in new if job.size),
+            lanes=sum(job.lanes for job in self._running),
         )
 
     @property

@@ -135,8 +135,7 @@ class FilesFailedError(RaydlError):
         """The error of a run with that report; ``more`` ends its hint."""
         lacking = report.lacking
         error = cls(
-            f"{report.failed:,} of {report.files:,} files failed"
-            + (f"; {lacking}" if lacking else ""),
+            report.verdict + (f"; {lacking}" if lacking else ""),
             f"the same command tries these again{more}",
         )
         error.report = report

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from raydl.model.events import SCHEMA, Event
 from raydl.model.manyreport import FAILED, FileReport, ManyReport
-from raydl.model.units import counted, format_size, printable
+from raydl.model.units import counted, files_of, format_size, printable
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,13 @@ class FilesNow(Event):
         return self.done + self.skipped + self.failed
 
     def __str__(self) -> str:
-        of = f" of {self.total:,}" if self.total else ""
         failed = f", {self.failed:,} failed" if self.failed else ""
-        return f"{self.ended:,}{of} files{failed}, {format_size(self.fetched)}"
+        return f"{files_of(self.ended, self.total)}{failed}, {format_size(self.fetched)}"
 
     @property
     def at_work(self) -> str:
-        """Who fetches."""
-        return counted(self.lanes, "lane")
+        """Who fetches; empty where nobody does at this moment."""
+        return counted(self.lanes, "lane") if self.lanes else ""
 
 
 @dataclass(frozen=True)

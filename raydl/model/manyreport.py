@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from raydl.model.units import counted, format_duration, format_size
+from raydl.model.units import counted, files_of, format_duration, format_size
 
 DONE, SKIPPED, FAILED = "done", "skipped", "failed"
 
@@ -62,6 +62,11 @@ class ManyReport:
         return self.done + self.skipped + self.failed
 
     @property
+    def verdict(self) -> str:
+        """How many failed, in words."""
+        return f"{files_of(self.failed, self.files)} failed"
+
+    @property
     def lacking(self) -> str:
         """Which of the ``copies`` lack files and why, in words; empty where none does."""
         missing = [f"{node}: {why}" for node, why in self.copies.items() if why]
@@ -92,8 +97,8 @@ class ManyReport:
     def summary(self) -> str:
         """What became of it, in a line."""
         there = self.done + self.skipped
-        of = f"{there:,} of " if self.failed else ""
-        line = f"{self.directory}: {of}{_files(self.files)} in {format_duration(self.seconds)}"
+        files = files_of(there, self.files if self.failed else None)
+        line = f"{self.directory}: {files} in {format_duration(self.seconds)}"
         line += f", {format_size(self.size)}"
         if self.copies:
             whole = sum(not problem for problem in self.copies.values())
@@ -115,10 +120,6 @@ class ManyReport:
 
         columns = list(FileReport.__dataclass_fields__)
         return pandas.DataFrame([each.to_dict() for each in self], columns=columns)
-
-
-def _files(count: int) -> str:
-    return f"{count:,} file" if count == 1 else f"{count:,} files"
 
 
 def line_of(report: FileReport) -> str:

@@ -85,3 +85,10 @@ def format_age(seconds: float) -> str:
 def counted(number: int, noun: str, several: str = "") -> str:
     """``1 lane``, ``2 lanes``; ``several`` is for those that take no s."""
     return f"{number} {noun}" if number == 1 else f"{number} {several or noun + 's'}"
+
+
+def files_of(number: int, total: int | None = None) -> str:
+    """``3 of 10 files``; plain ``1 file`` where there is no other, and ``3 files`` where their
+    number is not known."""
+    of = "" if not total or number == total == 1 else f"{number:,} of "
+    return f"{of}{(total or number):,} {'file' if (total or number) == 1 else 'files'}"

@@ -8,7 +8,7 @@ from typing import TextIO
 
 from raydl.model.events import ClusterChosen, Event, Failed
 from raydl.model.fileevents import AllEnded, FileEnded, FilesNow
-from raydl.model.units import format_duration, format_size
+from raydl.model.units import files_of, format_duration, format_size
 from raydl.view.progress import PLAIN_SECONDS, OneBar, Silent, width_of
 
 MOST_FAILURES = 10
@@ -71,7 +71,8 @@ class FilesPlain(Silent):
             speed, _ = self._files.speed.take(event)
             if now - self._shown_at >= PLAIN_SECONDS:
                 self._shown_at = now
-                self._line(f"{event}, {format_size(speed)}/s, {event.at_work}")
+                parts = (str(event), f"{format_size(speed)}/s", event.at_work)
+                self._line(", ".join(part for part in parts if part))
         elif isinstance(event, AllEnded):
             self._line(str(event))
         elif line := self._files.line_of(event):
@@ -116,10 +117,9 @@ class FilesBar(OneBar):
     def _fields(self, event: FilesNow, width: int) -> str:
         speed, seconds = self._files.speed.take(event)
         left = "" if seconds is None else f"{format_duration(seconds)} left"
-        of = f" of {event.total:,}" if event.total else ""
         layout = next(layout for least, layout in BESIDE_BAR if width >= least)
         text = layout.format(
-            files=f"{event.ended:,}{of} files",
+            files=files_of(event.ended, event.total),
             fetched=format_size(event.fetched),
             speed=f"{format_size(speed)}/s",
             left=left,

@@ -8,7 +8,7 @@ from raydl.model.events import ClusterChosen, Event, Failed, Notice
 from raydl.model.fileevents import AllEnded, FileEnded, FilesNow
 from raydl.model.manyreport import FileReport, ManyReport
 from raydl.model.state import DownloadState
-from raydl.model.units import counted, format_duration, format_size
+from raydl.model.units import counted, files_of, format_duration, format_size
 from raydl.view.filesprogress import Speed
 
 MOST_FAILURES = 100
@@ -64,15 +64,15 @@ class FilesStatus:
         now = self.now
         if now is None:
             return "begins …"
-        of = "" if now.total is None else f" of {now.total:,}"
-        text = f"{now.ended:,}{of} files, {format_size(now.fetched)}"
+        text = f"{files_of(now.ended, now.total)}, {format_size(now.fetched)}"
         if self.state is not DownloadState.RUNNING:
             return f"{text}, {self.state.value}"
         speed, left = self._of_late
         text += f", {format_size(speed)}/s"
         if left is not None:
             text += f", {format_duration(left)} left"
-        text += f", {now.at_work}"
+        if now.at_work:
+            text += f", {now.at_work}"
         if now.retries:
             text += f", {counted(now.retries, 'retry', 'retries')}"
         return text

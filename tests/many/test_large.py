@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from raydl.many.account import UnderWay
 from raydl.many.host import Task
 from raydl.many.large import AT_ONCE, LargeFiles
 from raydl.model.errors import CancelledError, HttpError
-from raydl.model.events import Verifying
+from raydl.model.events import Progress, Resumed, Verifying
 from raydl.model.item import Item
 from raydl.settings.options import Options
 from raydl.workers.smallfiles import Brought
@@ -71,6 +72,21 @@ def test_the_next_one_is_fetched_while_others_are_verified(large):
     large.turn(len(jobs) - 2)
     assert large.files.is_idle
     assert len(large.ended) == AT_ONCE + 2
+
+
+def test_lanes_of_those_under_way_count(large):
+    large.add("f", "g")
+    jobs = large.begin(2)
+    for (job, _), lanes in zip(jobs, (3, 4), strict=True):
+        job.heard(Resumed(10, "kept"))
+        job.heard(Progress(30, 30, 40, lanes, 1, 0))
+    assert large.files.under_way == UnderWay(40, 60, 1.5, 7)
+    jobs[0][0].heard(Verifying())
+    assert large.files.under_way.lanes == 4
+    for _, answer in jobs:
+        answer.put(None)
+    large.turn(3)
+    assert large.files.under_way == UnderWay()
 
 
 def test_who_came_late_and_cannot_have_it_is_told(large):

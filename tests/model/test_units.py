@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from raydl.model.errors import UsageError
 from raydl.model.units import (
     counted,
+    files_of,
     format_duration,
     format_size,
     parse_duration,
@@ -82,6 +83,13 @@ def test_a_shown_size_is_near_the_truth(count):
 )
 def test_durations_are_shown_short(seconds, text):
     assert format_duration(seconds) == text
+
+
+def test_files_of():
+    assert [files_of(n) for n in (0, 1, 2000)] == ["0 files", "1 file", "2,000 files"]
+    assert [files_of(n, 1) for n in (0, 1)] == ["0 of 1 file", "1 file"]
+    assert files_of(3, 3000) == "3 of 3,000 files"
+    assert files_of(3, 0) == "3 files"
 
 
 def test_counted():

@@ -1,0 +1,65 @@
+"""What a person reads of many files."""
+
+import io
+
+import pytest
+
+from raydl.model.errors import FilesFailedError
+from raydl.model.fileevents import FilesNow
+from raydl.model.manyreport import ManyReport
+from raydl.view import filesprogress
+from raydl.view.filesprogress import FilesBar, FilesPlain
+from raydl.view.filesstatus import FilesStatus
+
+
+def now(done, total, lanes):
+    return FilesNow(done, 0, 0, total, 1000 * done, lanes, 0)
+
+
+def plain(event):
+    out = io.StringIO()
+    FilesPlain(out)(event)
+    return out.getvalue()
+
+
+@pytest.fixture
+def every_line(monkeypatch):
+    monkeypatch.setattr(filesprogress, "PLAIN_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("every_line")
+@pytest.mark.parametrize(
+    ("done", "total", "lanes", "says"),
+    [
+        (3, 10, 2, "3 of 10 files, 2.9 KiB, 0 B/s, 2 lanes\n"),
+        (1, 1, 1, "1 file, 1000 B, 0 B/s, 1 lane\n"),
+        (0, 1, 0, "0 of 1 file, 0 B, 0 B/s\n"),
+        (2, None, 0, "2 files, 2 KiB, 0 B/s\n"),
+    ],
+)
+def test_plain_lines(done, total, lanes, says):
+    assert plain(now(done, total, lanes)) == says
+    status = FilesStatus()
+    status.take(now(done, total, lanes))
+    assert status.summary() + "\n" == says
+
+
+def test_the_bar_of_one_file():
+    out = io.StringIO()
+    bar = FilesBar(out)
+    bar(now(1, 1, 1))
+    bar.close()
+    assert "1 file" in out.getvalue()
+    assert "1 of 1" not in out.getvalue()
+
+
+def report(done, failed):
+    return ManyReport("d", done, 0, failed, 5, 1.0)
+
+
+def test_summaries():
+    assert report(1, 0).summary() == "d: 1 file in 1.0s, 5 B, 5 B/s"
+    assert report(0, 1).summary() == "d: 0 of 1 file in 1.0s, 5 B, 5 B/s, 1 failed"
+    assert report(2, 1).summary() == "d: 2 of 3 files in 1.0s, 5 B, 5 B/s, 1 failed"
+    assert FilesFailedError.of(report(0, 1)).message == "1 file failed"
+    assert FilesFailedError.of(report(1, 1)).message == "1 of 2 files failed"
