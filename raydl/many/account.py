@@ -6,14 +6,14 @@ import json
 import tempfile
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO, NamedTuple
 
 from raydl.many.host import Task
 from raydl.many.names import Extent
 from raydl.model.errors import RaydlError
 from raydl.model.events import Emit
-from raydl.model.fileevents import FileEnded, FilesNow
+from raydl.model.fileevents import FileEnded, FilesNow, SlowFile
 from raydl.model.manyreport import DONE, FAILED, SKIPPED, FileReport, ManyReport, line_of
 from raydl.model.weburl import redact
 from raydl.workers.smallfiles import Brought
@@ -69,11 +69,11 @@ class Account:
         """A line names no file."""
         self._tell(_failed(number, "", "", error))
 
-    def look(self, now: float, lanes: int) -> None:
+    def look(self, now: float, lanes: int, slowest: Callable[[], Iterable[SlowFile]]) -> None:
         """Show how far it is, every now and then; ``lanes`` are those for small files."""
         if now >= self._show_at:
             self._show_at = now + SHOW_SECONDS
-            self._show(lanes)
+            self._show(lanes, slowest())
 
     def report(self, directory: str, seconds: float, copies: dict[str, str]) -> ManyReport:
         """All of it."""
@@ -97,7 +97,7 @@ class Account:
         for line in self._failures:
             yield FileReport(**json.loads(line))
 
-    def _show(self, lanes: int) -> None:
+    def _show(self, lanes: int, slowest: Iterable[SlowFile] = ()) -> None:
         counts = self.counts
         so_far = self.large()
         self._emit(
@@ -110,6 +110,7 @@ class Account:
                 lanes=lanes + so_far.lanes,
                 retries=self.retries,
                 share=self._share(so_far),
+                slowest=tuple(slowest),
             )
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import heapq
 import time
 from collections.abc import Callable
 from functools import partial
@@ -23,6 +24,7 @@ from raydl.many.tempo import MOST_OF_NODE
 from raydl.model.control import Control
 from raydl.model.errors import ClusterError, RaydlError
 from raydl.model.events import Emit, Notice
+from raydl.model.fileevents import SlowFile
 from raydl.settings.options import Options
 from raydl.workers.actor import ActorTeam
 from raydl.workers.protocol import HERE, ConnectFailed, Disconnected, Message, Payload, tickets
@@ -36,6 +38,9 @@ STUCK_SECONDS = 60.0
 
 OVERDUE_SECONDS = 5.0
 """A batch that takes so much longer than it should is given up where other files wait in it."""
+
+MOST_SLOW, SLOW_SECONDS = 3, 5.0
+"""How many files are told of that have been under way for longest, and from when on."""
 
 JOIN_SECONDS = 2.0
 """Workers pay where this machine alone would need longer."""
@@ -83,6 +88,7 @@ class Crew:
             self._desk.post,
             self._answers.large_ended,
             self._tell,
+            self._desk.clock,
         )
         account.large = lambda: self._large.under_way
         self._is_held = False
@@ -122,12 +128,22 @@ class Crew:
         for host in self._hosts:
             host.tempo.look(host in busy, now)
         self._give_up_late(now)
-        self._account.look(now, sum(hand.flying for hand in self._hands.values()))
+        lanes = sum(hand.flying for hand in self._hands.values())
+        self._account.look(now, lanes, lambda: self._slowest(now))
         is_quiet = self._intake.is_over and not self._flights and self._large.is_idle
         is_quiet = is_quiet and all(host.is_idle for host in self._hosts)
         if is_quiet:
             self._large.catch_up()
         return is_quiet and self._large.is_idle and self._landing.is_over(now)
+
+    def _slowest(self, now: float) -> list[SlowFile]:
+        """The few that have been under way for longest. Which one of a batch is, nobody knows."""
+        under_way = self._large.running()
+        for flight in self._flights.values():
+            if len(flight.tasks) == 1:
+                under_way.append(SlowFile(flight.tasks[0].path, now - flight.began))
+        slow = (file for file in under_way if file.seconds >= SLOW_SECONDS)
+        return heapq.nlargest(MOST_SLOW, slow, key=lambda file: file.seconds)
 
     def _hold(self, paused: bool) -> None:
         self._is_held = paused

@@ -22,6 +22,7 @@ from raydl.model.errors import (
     WrongAnswerError,
 )
 from raydl.model.events import Event, Notice, Probed, Progress, Resumed, Verifying
+from raydl.model.fileevents import SlowFile
 from raydl.model.log import error_of
 from raydl.model.report import Report
 from raydl.settings.options import Options
@@ -57,6 +58,7 @@ class Job:
     is_told: bool = False
     control: Control = field(default_factory=Control)
     is_fetched: bool = False
+    began: float = 0.0
     fetched: int = 0
     kept: int = 0
     lanes: int = 0
@@ -117,7 +119,9 @@ class LargeFiles:
         post: Callable[[Callable[[], None]], None],
         ended: Ended,
         tell: Callable[[str], None],
+        clock: Callable[[], float],
     ) -> None:
+        self._clock = clock
         self._options_for, self._fetch, self._arrivals = options_for, fetch, arrivals
         self._post, self._ended, self._tell = post, ended, tell
         self._waiting: deque[Job] = deque()
@@ -144,6 +148,14 @@ class LargeFiles:
             files=sum(job.fetched / job.size for job in new if job.size),
             lanes=sum(job.lanes for job in self._running),
         )
+
+    def running(self) -> list[SlowFile]:
+        """All that are under way, with how long they have been."""
+        now = self._clock()
+        return [
+            SlowFile(job.task.path, now - job.began, job.fetched, job.size or None)
+            for job in self._running
+        ]
 
     @property
     def missing(self) -> dict[str, str]:
@@ -191,6 +203,7 @@ class LargeFiles:
         while self._waiting and self._has_room():
             job = self._waiting.popleft()
             self._running.add(job)
+            job.began = self._clock()
             job.arrivals = len(self._arrivals())
             if self._is_held:
                 job.control.pause()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from raydl.model.events import SCHEMA, Event
 from raydl.model.manyreport import FAILED, FileReport, ManyReport
-from raydl.model.units import counted, files_of, format_size, printable
+from raydl.model.units import counted, files_of, format_duration, format_size, printable
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,27 @@ class FileEnded(Event):
         return f"{name}: {report.problem or report.state}"
 
 
+class SlowFile(NamedTuple):
+    """One that has been under way for ``seconds``; ``fetched`` and ``size`` are bytes, None where
+    that is not known."""
+
+    path: str
+    seconds: float
+    fetched: int | None = None
+    size: int | None = None
+
+    def __str__(self) -> str:
+        share = f"{100 * self.fetched / self.size:.0f} % in " if self.fetched and self.size else ""
+        return f"{printable(self.path)} ({share}{format_duration(self.seconds)})"
+
+
 @dataclass(frozen=True)
 class FilesNow(Event):
     """A few times a second: how many of the files have ended, and how. ``fetched`` in bytes.
 
     ``total`` is None where the length of the list is not known yet. ``share`` is how much of it all
     is over and done with, 0 to 1: of the bytes where the list has every file's size, else of the
-    files; None where neither is known.
+    files; None where neither is known. ``slowest`` are the few under way that take longest.
     """
 
     done: int
@@ -48,6 +62,11 @@ class FilesNow(Event):
     lanes: int
     retries: int
     share: float | None = None
+    slowest: tuple[SlowFile, ...] = ()
+
+    def details(self) -> dict[str, Any]:
+        """With an object for each of the slowest."""
+        return {**super().details(), "slowest": [file._asdict() for file in self.slowest]}
 
     @property
     def ended(self) -> int:

@@ -7,7 +7,7 @@ from collections import deque
 from typing import TextIO
 
 from raydl.model.events import ClusterChosen, Event, Failed
-from raydl.model.fileevents import AllEnded, FileEnded, FilesNow
+from raydl.model.fileevents import AllEnded, FileEnded, FilesNow, SlowFile
 from raydl.model.units import files_of, format_duration, format_size
 from raydl.view.progress import PLAIN_SECONDS, OneBar, Silent, width_of
 
@@ -15,6 +15,9 @@ MOST_FAILURES = 10
 """That have a line each; the report has all of them."""
 
 SPEED_SECONDS = 2.0
+
+LONGEST_NAME = 24
+"""Characters of a file's name beside the bar."""
 
 
 class Speed:
@@ -72,14 +75,27 @@ class FilesPlain(Silent):
             if now - self._shown_at >= PLAIN_SECONDS:
                 self._shown_at = now
                 parts = (str(event), f"{format_size(speed)}/s", event.at_work)
-                self._line(", ".join(part for part in parts if part))
+                line = ", ".join(part for part in parts if part)
+                self._line(line + _slowest(event))
         elif isinstance(event, AllEnded):
             self._line(str(event))
         elif line := self._files.line_of(event):
             self._line(line)
 
 
+def _slowest(event: FilesNow) -> str:
+    return f"; slowest: {', '.join(map(str, event.slowest))}" if event.slowest else ""
+
+
+def _brief(file: SlowFile) -> str:
+    name = file.path.rpartition("/")[2]
+    if len(name) > LONGEST_NAME:
+        name = f"…{name[1 - LONGEST_NAME :]}"
+    return str(file._replace(path=name))
+
+
 BESIDE_BAR = (
+    (130, "{files}, {fetched}, {speed}, {left}, {failed}, {slowest}"),
     (92, "{files}, {fetched}, {speed}, {left}, {failed}"),
     (70, "{files}, {speed}, {left}, {failed}"),
     (54, "{files}, {speed}, {left}"),
@@ -124,5 +140,6 @@ class FilesBar(OneBar):
             speed=f"{format_size(speed)}/s",
             left=left,
             failed=f"{event.failed:,} failed" if event.failed else "",
+            slowest=f"slowest {_brief(event.slowest[0])}" if event.slowest else "",
         )
         return ", ".join(part for part in text.split(", ") if part)

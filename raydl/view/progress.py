@@ -168,6 +168,7 @@ class OneBar(Silent):
 
     def _redraw(self, text: str, total: int | None, count: int) -> None:
         """Show ``count`` of ``total``, and the text beside the bar."""
+        text = text.replace("{", "{{").replace("}", "}}")  # of names: tqdm's fields are in braces
         layout = "{percentage:3.0f} % |{bar}| " + text if total else text
         width = width_of(self._stream)
         if self._bar is None:

@@ -10,6 +10,7 @@ from raydl.many.host import Task
 from raydl.many.large import AT_ONCE, LargeFiles
 from raydl.model.errors import CancelledError, HttpError
 from raydl.model.events import Progress, Resumed, Verifying
+from raydl.model.fileevents import SlowFile
 from raydl.model.item import Item
 from raydl.settings.options import Options
 from raydl.workers.smallfiles import Brought
@@ -22,10 +23,11 @@ class Large:
 
     def __init__(self):
         self.posted, self.begun = queue.Queue(), queue.Queue()
-        self.arrivals, self.ended = ["a", "b"], []
+        self.arrivals, self.ended, self.now = ["a", "b"], [], 0.0
         self.files = LargeFiles(
             lambda name: Options(), self.fetch, lambda: self.arrivals, self.posted.put,
             lambda job, brought, error: self.ended.append((job.task.path, error)), print,
+            lambda: self.now,
         )  # fmt: skip
 
     def fetch(self, job, options):
@@ -109,3 +111,20 @@ def test_closing_ends_those_under_way(large):
         job.control.watch(lambda answer=answer: answer.put(CancelledError("it was cancelled")))
     large.files.close()
     assert large.posted.qsize() == 2
+
+
+def test_how_long_each_has_been_under_way(large):
+    large.add("a")
+    ((job, answer),) = large.begin(1)
+    large.now = 7.0
+    large.add("b")
+    large.begin(1)
+    job.heard(Progress(30, 30, 100, 1, 1, 0))
+    large.now = 10.0
+    assert sorted(large.files.running()) == [
+        SlowFile("a", 10.0, 30, 100), SlowFile("b", 3.0, 0, None),
+    ]  # fmt: skip
+    answer.put(None)
+    large.turn()
+    assert [file.path for file in large.files.running()] == ["b"]
+    large.files.close()

@@ -140,6 +140,20 @@ def test_one_failure_ends_no_other(library, tmp_path):
     assert (again.done, again.skipped, again.failed) == (2, len(library.files) - 2, 3)
 
 
+def test_the_slowest_are_told_of(library, tmp_path, monkeypatch):
+    monkeypatch.setattr("raydl.many.crew.SLOW_SECONDS", 0.0)
+    told = threading.Event()
+    library.on(lambda handler, seen: told.wait(60) and False, 1, only("/d/f4"))
+
+    def heard(event):
+        if isinstance(event, FilesNow) and [file.path for file in event.slowest] == ["f4"]:
+            told.set()
+
+    options = Options.of({"address": "none", "progress": "none", "output_dir": str(tmp_path)})
+    assert run_many(Order(entries(urls(library))), options, heard).failed == 0
+    assert told.is_set()
+
+
 def test_digests(library, tmp_path):
     def item(name, digest):
         return {"url": library.url(f"/d/{name}"), "digest": digest}

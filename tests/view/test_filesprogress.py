@@ -1,11 +1,12 @@
 """What a person reads of many files."""
 
 import io
+import os
 
 import pytest
 
 from raydl.model.errors import FilesFailedError
-from raydl.model.fileevents import FilesNow
+from raydl.model.fileevents import FilesNow, SlowFile
 from raydl.model.manyreport import ManyReport
 from raydl.view import filesprogress
 from raydl.view.filesprogress import FilesBar, FilesPlain
@@ -63,3 +64,49 @@ def test_summaries():
     assert report(2, 1).summary() == "d: 2 of 3 files in 1.0s, 5 B, 5 B/s, 1 failed"
     assert FilesFailedError.of(report(0, 1)).message == "1 file failed"
     assert FilesFailedError.of(report(1, 1)).message == "1 of 2 files failed"
+
+
+SLOW = (SlowFile("a/{b}/model-00001-of-00002.safetensors", 83, 40, 100), SlowFile("c", 6))
+
+
+def slow(*slowest):
+    return FilesNow(10, 0, 1, 100, 5 << 20, 4, 0, 0.11, slowest)
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def bar(monkeypatch, width, event):
+    monkeypatch.setattr(os, "get_terminal_size", lambda *_: os.terminal_size((width, 24)))
+    stream = Terminal()
+    shown = FilesBar(stream)
+    shown(event)
+    shown.close()
+    return stream.getvalue()
+
+
+def test_a_wide_bar_names_the_slowest(monkeypatch):
+    for path, name in (
+        (SLOW[0].path, "…01-of-00002.safetensors"), ("{0}", "{0}"), ("x/}{", "}{"),
+    ):  # fmt: skip
+        wide = bar(monkeypatch, 160, slow(SLOW[0]._replace(path=path)))
+        assert f", slowest {name} (40 % in 1m23s)" in wide
+        assert len(wide.split("\r")[1].rstrip()) <= 160
+    assert "slowest" not in bar(monkeypatch, 160, slow())
+    assert "slowest" not in bar(monkeypatch, 110, slow(*SLOW))
+
+
+def test_lines_name_the_slowest(monkeypatch):
+    monkeypatch.setattr("raydl.view.filesprogress.PLAIN_SECONDS", 0.0)
+    stream = io.StringIO()
+    shown = FilesPlain(stream)
+    shown(slow(*SLOW))
+    shown(slow())
+    first, second = stream.getvalue().splitlines()
+    assert first.endswith(f"; slowest: {SLOW[0].path} (40 % in 1m23s), c (6.0s)")
+    assert "slowest" not in second
+    assert slow(*SLOW).to_dict()["slowest"][1] == {
+        "path": "c", "seconds": 6, "fetched": None, "size": None,
+    }  # fmt: skip
