@@ -1,6 +1,7 @@
 """Repositories of a hub: a small one of our own, and huggingface_hub's look at what came of it."""
 
 import hashlib
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +36,20 @@ def test_what_came_is_what_the_library_finds(hub, files, tmp_path):
         assert there_below(found) == files
     shown = [s.headers.get("authorization") for s in hub.requests if "/resolve/" in s.path]
     assert set(shown) == {"Bearer hf_secret"}
+
+
+def test_what_came_is_what_transformers_finds(hub, files, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    fetch(f"hf://{NAME}")
+    before = len(hub.requests)
+    where = {"cache_dir": tmp_path / "cache", "local_files_only": True}
+    config, _ = transformers.PretrainedConfig.get_config_dict(NAME, **where)
+    assert config["a"] == 1
+    for revision in ("main", SHA):
+        for name, data in files.items():
+            found = transformers.utils.cached_file(NAME, name, revision=revision, **where)
+            assert Path(found).read_bytes() == data
+    assert len(hub.requests) == before
 
 
 def test_what_the_cache_has_is_not_fetched(hub, files, tmp_path):
