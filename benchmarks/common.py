@@ -19,6 +19,9 @@ import ray
 
 from raydl import __version__
 
+# Where this is set, every start would compile all modules: an installation has that done.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 RESULTS = Path(__file__).parent / "results"
 GIB = 1 << 30
 KIB = 1 << 10

@@ -1,6 +1,6 @@
 """Many files: raydl beside aria2c -j16 with the same list, in alternation.
 
-    python benchmarks/many.py loopback delayed broken    on this machine, without a cluster
+    python benchmarks/many.py loopback disk delayed broken    on this machine, without a cluster
     sudo python benchmarks/many.py fleet mixed limited   on four hosts, as in fleet.py
     [--rounds 3] [--save]
 
@@ -84,10 +84,11 @@ class Files:
 
 
 @contextlib.contextmanager
-def here(sizes: list[int], *flags: str) -> Iterator[Files]:
-    """Files at an nginx on loopback, or with ``flags`` at an origin that waits."""
+def here(sizes: list[int], *flags: str, home: Path | None = None) -> Iterator[Files]:
+    """Files at an nginx on loopback, or with ``flags`` at an origin that waits; what comes goes to
+    memory, or to ``home``."""
     with tempfile.TemporaryDirectory(prefix="raydl-many", dir="/dev/shm") as temp:
-        files = Files(Path(temp), sizes)
+        files = Files(Path(temp), sizes, home)
         if not flags:
             with nginx(Path(temp)) as url:
                 files.at(url)
@@ -120,6 +121,15 @@ def against_aria2c(
 def loopback(rounds: int) -> Figures:
     """2,000 files of 256 KiB, nginx on loopback, one machine."""
     with here([256 * KIB] * 2000) as files:
+        return against_aria2c(files, rounds, list, "--address", "none")
+
+
+def disk(rounds: int) -> Figures:
+    """The same, to the disk of the current directory."""
+    with (
+        tempfile.TemporaryDirectory(prefix=".raydl-many", dir=".") as home,
+        here([256 * KIB] * 2000, home=Path(home).absolute()) as files,
+    ):
         return against_aria2c(files, rounds, list, "--address", "none")
 
 
@@ -300,7 +310,7 @@ def one_limited(hosts: Bench) -> dict[str, float]:
 
 
 CASES: dict[str, Callable[[int], Figures]] = {
-    case.__name__: case for case in (loopback, delayed, broken, fleet, mixed, limited)
+    case.__name__: case for case in (loopback, disk, delayed, broken, fleet, mixed, limited)
 }
 
 
