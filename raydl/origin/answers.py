@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-import requests
-
 from raydl.model.failure import Failure
 from raydl.model.remote import Source
 from raydl.model.units import printable
@@ -20,28 +18,28 @@ from raydl.origin.headers import (
     wait_asked,
     weak_etag,
 )
-from raydl.origin.wire import answer_of
+from raydl.origin.reply import Reply
 
 PAGE = "text/html"
 """What a login page, an error page or a captive portal is."""
 
 
-def check_part(response: requests.Response, source: Source, start: int, stop: int) -> int:
+def check_part(reply: Reply, source: Source, start: int, stop: int) -> int:
     """How many bytes of ``[start, stop)`` this answer brings; raises OriginFailure."""
-    status = response.status_code
+    status = reply.status
     if status == 416:
         raise OriginFailure(Failure("changed", "the file on the origin has become shorter"))
     if status not in (200, 206):
-        raise OriginFailure(status_failure(response))
-    _check_version(response, source)
-    length = content_length(response.headers)
+        raise OriginFailure(status_failure(reply))
+    _check_version(reply, source)
+    length = content_length(reply.headers)
     if status == 200:
         if start == 0 and stop == source.size and length == source.size:
             return stop
         raise OriginFailure(
             Failure("no-range", "the origin answered a request for a byte range with status 200")
         )
-    content_range = parse_content_range(response.headers.get("Content-Range"))
+    content_range = parse_content_range(reply.headers.get("Content-Range"))
     first, last, total = content_range or (None, None, None)
     if first is None or last is None:
         raise OriginFailure(
@@ -66,39 +64,37 @@ def check_part(response: requests.Response, source: Source, start: int, stop: in
     return wanted
 
 
-def check_whole(response: requests.Response, source: Source) -> None:
+def check_whole(reply: Reply, source: Source) -> None:
     """Raise OriginFailure unless this answer is the whole file that the probe saw."""
-    if response.status_code != 200:
-        raise OriginFailure(status_failure(response))
-    _check_version(response, source)
-    length = content_length(response.headers)
+    if reply.status != 200:
+        raise OriginFailure(status_failure(reply))
+    _check_version(reply, source)
+    length = content_length(reply.headers)
     if source.size is not None and length != source.size:
         raise OriginFailure(
             Failure("changed", f"the file on the origin now has {length} bytes, not {source.size}")
         )
 
 
-def check_framing(response: requests.Response) -> None:
+def check_framing(reply: Reply) -> None:
     """Raise OriginFailure where it is not certain which bytes are the body.
 
     http.client undoes the framing, so its reading counts: what it read otherwise than the header
     says would put framing into the file, or cut the file short.
     """
-    answer = answer_of(response)
-    coded = "Transfer-Encoding" in response.headers
-    if coded and not (
-        answer.chunked and response.headers["Transfer-Encoding"].lower() == "chunked"
-    ):
+    answer = reply.answer
+    coded = "Transfer-Encoding" in reply.headers
+    if coded and not (answer.chunked and reply.headers["Transfer-Encoding"].lower() == "chunked"):
         raise OriginFailure(
             Failure("wrong", "the origin sent the file in a transfer coding that was not asked")
         )
-    if response.request.method != "HEAD" and answer.length != content_length(response.headers):
+    if reply.method != "HEAD" and answer.length != content_length(reply.headers):
         raise OriginFailure(Failure("wrong", "the origin announced two lengths at once"))
 
 
-def _check_version(response: requests.Response, source: Source) -> None:
-    check_framing(response)
-    coding = content_coding(response.headers)
+def _check_version(reply: Reply, source: Source) -> None:
+    check_framing(reply)
+    coding = content_coding(reply.headers)
     if coding != source.coding:
         raise OriginFailure(
             Failure(
@@ -107,14 +103,14 @@ def _check_version(response: requests.Response, source: Source) -> None:
                 f"which was not {'seen before' if source.coding else 'asked'}",
             )
         )
-    tag, date = response.headers.get("ETag"), last_modified(response.headers)
+    tag, date = reply.headers.get("ETag"), last_modified(reply.headers)
     if source.etag is not None:
         _same(source.etag, strong_etag(tag))
         return
     # A weak validator proves nothing where it is the same, and a change where it is another.
     _same(source.weak_etag, weak_etag(tag))
     _same(source.last_modified or source.weak_date, date)
-    kind = media_type(response.headers)
+    kind = media_type(reply.headers)
     if kind == PAGE and source.media_type != PAGE:
         before = source.media_type or "something else"
         raise OriginFailure(Failure("changed", f"the origin sent a web page, and before {before}"))
@@ -126,13 +122,13 @@ def _same(before: str | None, now: str | None) -> None:
         raise OriginFailure(Failure("changed", f"the file on the origin changed: {versions}"))
 
 
-def status_failure(response: requests.Response) -> Failure:
+def status_failure(reply: Reply) -> Failure:
     """The failure that an error status means."""
-    reason = response.reason if re.fullmatch(r"[\w '-]{1,60}", response.reason or "") else ""
-    host = host_of(response.url)
+    reason = reply.reason if re.fullmatch(r"[\w '-]{1,60}", reply.reason or "") else ""
+    host = host_of(reply.url)
     return Failure(
         "status",
-        f"{host} answered {response.status_code} {reason}".rstrip(),
-        response.status_code,
-        wait_asked(response.headers),
+        f"{host} answered {reply.status} {reason}".rstrip(),
+        reply.status,
+        wait_asked(reply.headers),
     )

@@ -5,15 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-import requests
-
 from raydl.model.failure import Failure
 from raydl.model.units import format_size
 from raydl.origin.answers import check_framing
 from raydl.origin.faults import OriginFailure
 from raydl.origin.headers import content_coding, content_length
 from raydl.origin.redirects import Requester
-from raydl.origin.wire import answer_of
+from raydl.origin.reply import Reply
 
 LARGEST_READ = 4 << 20
 SMALLEST_READ = 16 << 10
@@ -23,7 +21,7 @@ QUICK_READ, SLOW_READ = 0.0125, 0.05
 
 def fill(
     requester: Requester,
-    response: requests.Response,
+    reply: Reply,
     view: memoryview,
     may_end: bool = False,
     left: Callable[[], int] | None = None,
@@ -35,7 +33,7 @@ def fill(
     many bytes the next one may be for.
     """
     amount, position = SMALLEST_READ * 4, 0
-    body = answer_of(response)
+    body = reply.answer
     while position < view.nbytes:
         if requester.aborted:
             raise OriginFailure(Failure("cancelled", "cancelled"))
@@ -59,21 +57,21 @@ def fill(
             amount = max(amount // 2, SMALLEST_READ)
 
 
-def settle(requester: Requester, response: requests.Response) -> None:
+def settle(requester: Requester, reply: Reply) -> None:
     """After the last byte that was wanted: keep the connection, if nothing follows."""
-    if content_length(response.headers) is None:
+    if content_length(reply.headers) is None:
         with requester.translated():
-            if answer_of(response).read(1):
+            if reply.answer.read(1):
                 raise OriginFailure(Failure("wrong", "the origin sent more than it said"))
-    response.raw.release_conn()
+    reply.keep()
 
 
-def read_text(requester: Requester, response: requests.Response, limit: int) -> str:
+def read_text(requester: Requester, reply: Reply, limit: int) -> str:
     """All of it, in one timeout. Raises OriginFailure, also beyond ``limit`` bytes."""
-    check_framing(response)
-    if content_coding(response.headers):
+    check_framing(reply)
+    if content_coding(reply.headers):
         raise OriginFailure(Failure("wrong", "the origin sent a text packed"))
-    answer, length = answer_of(response), content_length(response.headers)
+    answer, length = reply.answer, content_length(reply.headers)
     answer.bound(requester.timeout, 2 * limit + SMALLEST_READ)  # with the framing of chunks
     with requester.translated():
         data = answer.read(limit + 1)

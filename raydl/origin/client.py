@@ -50,32 +50,32 @@ class Origin:
         if how == "whole":
             return self._probe_whole(url)
         if how == "head":
-            with self._requester.send("HEAD", url) as response:
-                remote = remote_from_head(url, self._requester.access, response)
+            with self._requester.send("HEAD", url) as reply:
+                remote = remote_from_head(url, self._requester.access, reply)
             if remote is not None:
                 return remote
-        with self._requester.send("GET", url, {"Range": "bytes=0-0"}) as response:
-            if response.status_code in (200, 206):
-                return remote_from_get(url, self._requester.access, response)
-            content_range = parse_content_range(response.headers.get("Content-Range"))
-            if response.status_code == 416 and content_range and content_range[2] == 0:
-                return remote_of(url, self._requester.access, response, 0, True)
-            if response.status_code != 416:
-                raise OriginFailure(status_failure(response))
+        with self._requester.send("GET", url, {"Range": "bytes=0-0"}) as reply:
+            if reply.status in (200, 206):
+                return remote_from_get(url, self._requester.access, reply)
+            content_range = parse_content_range(reply.headers.get("Content-Range"))
+            if reply.status == 416 and content_range and content_range[2] == 0:
+                return remote_of(url, self._requester.access, reply, 0, True)
+            if reply.status != 416:
+                raise OriginFailure(status_failure(reply))
         return self._probe_whole(url)
 
     def _probe_whole(self, url: str) -> Remote:
-        with self._requester.send("GET", url) as response:
-            if response.status_code != 200:
-                raise OriginFailure(status_failure(response))
-            return remote_from_get(url, self._requester.access, response)
+        with self._requester.send("GET", url) as reply:
+            if reply.status != 200:
+                raise OriginFailure(status_failure(reply))
+            return remote_from_get(url, self._requester.access, reply)
 
     def text(self, url: str, limit: int) -> str:
         """What is at ``url``, in one timeout. Raises OriginFailure, also beyond ``limit`` bytes."""
-        with self._requester.send("GET", url) as response:
-            if response.status_code != 200:
-                raise OriginFailure(status_failure(response))
-            return read_text(self._requester, response, limit)
+        with self._requester.send("GET", url) as reply:
+            if reply.status != 200:
+                raise OriginFailure(status_failure(reply))
+            return read_text(self._requester, reply, limit)
 
     def read_part(
         self,
@@ -95,12 +95,12 @@ class Origin:
         got = 0
         try:
             headers = {"Range": f"bytes={start}-{stop - 1}"}
-            with self._requester.send("GET", source.url, headers) as response:
-                wanted = check_part(response, source, start, stop)
-                for count in fill(self._requester, response, into[:wanted], left=left):
+            with self._requester.send("GET", source.url, headers) as reply:
+                wanted = check_part(reply, source, start, stop)
+                for count in fill(self._requester, reply, into[:wanted], left=left):
                     got += count
                     on_bytes(count)
-                settle(self._requester, response)
+                settle(self._requester, reply)
         except OriginFailure as error:
             # Of an answer that turned out not to fit, nothing counts.
             return 0 if error.failure.kind == "wrong" else got, error.failure
@@ -120,20 +120,20 @@ class Origin:
         but a change, and None stands for a file that has none. Raises OriginFailure.
         """
         headers = {"Range": f"bytes=0-{into.nbytes - 1}", **(known or {})}
-        with self._requester.send("GET", url, headers) as response:
-            if known and response.status_code == 304:
-                settle(self._requester, response)
+        with self._requester.send("GET", url, headers) as reply:
+            if known and reply.status == 304:
+                settle(self._requester, reply)
                 return None, 0
             # S3 on an object without bytes; RFC 9110, 15.5.17, would have its size told.
-            is_mute = response.status_code == 416 and not response.headers.get("Content-Range")
+            is_mute = reply.status == 416 and not reply.headers.get("Content-Range")
             if not is_mute:
-                remote, count = what_came(url, self._requester.access, response, into.nbytes)
+                remote, count = what_came(url, self._requester.access, reply, into.nbytes)
                 got = 0
-                for piece in fill(self._requester, response, into[:count]):
+                for piece in fill(self._requester, reply, into[:count]):
                     got += piece
                     on_bytes(piece)
                 if count or remote.size == 0:
-                    settle(self._requester, response)
+                    settle(self._requester, reply)
                 return remote, got
         return self._probe_whole(url), 0
 
@@ -146,14 +146,14 @@ class Origin:
         """
         received, size = 0, source.size
         try:
-            with self._requester.send("GET", source.url) as response:
-                check_whole(response, source)
+            with self._requester.send("GET", source.url) as reply:
+                check_whole(reply, source)
                 if size is None:  # nobody knew before; this answer may
-                    size = content_length(response.headers)
+                    size = content_length(reply.headers)
                 while True:
                     view = take()
                     filled = 0
-                    for count in fill(self._requester, response, view, may_end=True):
+                    for count in fill(self._requester, reply, view, may_end=True):
                         filled += count
                     if filled:
                         received += filled

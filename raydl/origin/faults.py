@@ -35,10 +35,10 @@ class OriginFailure(Exception):  # noqa: N818 - carries a Failure, which callers
         self.failure = failure
 
 
-def failure_of(error: BaseException, timeout: float) -> Failure:
+def failure_of(error: BaseException, timeout: float, url: str = "") -> Failure:
     """What happened, from the chain of causes; never the text of a foreign error."""
     links = chain(error)
-    host = next((_host_of(e) for e in links if _host_of(e)), "the origin")
+    host = next((_host_of(e) for e in links if _host_of(e)), host_of(url) or "the origin")
     for cause in links:
         match cause:
             case NameResolutionError() | socket.gaierror():

@@ -7,14 +7,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-import requests
-
 from raydl.model.failure import Failure
 from raydl.origin.faults import FOREIGN, failure_of, host_of
 from raydl.origin.headers import wait_asked
 from raydl.origin.httpsession import HttpSession
-from raydl.origin.transport import Transport, as_file
-from raydl.origin.wire import answer_of
+from raydl.origin.reply import Reply
+from raydl.origin.transport import as_file
 
 SLICE = 256 << 10
 """Bytes that are given to the socket at once: that is what the timeout is for."""
@@ -54,10 +52,7 @@ class Uploader:
     """
 
     def __init__(self, ca: str | None = None) -> None:
-        self._transport = Transport()
         self._session = HttpSession()
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, self._transport)
         self._files = contextlib.ExitStack()
         self._verify = self._files.enter_context(as_file(ca)) if ca else None
 
@@ -68,7 +63,7 @@ class Uploader:
         try:
             if self.aborted:
                 return Receipt(failure=Failure("cancelled", "cancelled"))
-            response = self._session.ask(
+            reply = self._session.ask(
                 "PUT",
                 url,
                 headers,
@@ -78,8 +73,8 @@ class Uploader:
                 proxies={},
                 body=_Body(pieces),
             )
-            with contextlib.closing(response):
-                return _receipt(response, timeout)
+            with contextlib.closing(reply):
+                return _receipt(reply, timeout)
         except FOREIGN as error:
             if self.aborted:
                 return Receipt(failure=Failure("cancelled", "cancelled"))
@@ -87,12 +82,12 @@ class Uploader:
 
     def abort(self) -> None:
         """End the request that is under way, from another thread, and let none follow."""
-        self._transport.cut()
+        self._session.transport.cut()
 
     @property
     def aborted(self) -> bool:
         """Whether that was done."""
-        return self._transport.is_cut
+        return self._session.transport.is_cut
 
     def close(self) -> None:
         """Close the connection."""
@@ -115,21 +110,21 @@ class _Body:
                 yield piece[start : start + SLICE]
 
 
-def _receipt(response: requests.Response, timeout: float) -> Receipt:
-    answer = answer_of(response)
+def _receipt(reply: Reply, timeout: float) -> Receipt:
+    answer = reply.answer
     answer.bound(timeout, LARGEST_ANSWER)
     text = answer.read()
-    response.raw.release_conn()
-    if response.status_code == 200:
+    reply.keep()
+    if reply.status == 200:
         prefix = "x-amz-checksum-"
         checksums = tuple(
             (name.lower().removeprefix(prefix), value)
-            for name, value in response.headers.items()
+            for name, value in reply.headers.items()
             if name.lower().startswith(prefix)
         )
-        return Receipt(response.headers.get("ETag", ""), checksums)
+        return Receipt(reply.headers.get("ETag", ""), checksums)
     found = _CODE.search(text)
     code = found[1].decode() if found else ""
-    said = f"{host_of(response.url)} answered {response.status_code} {code}".strip()
-    failure = Failure("status", said, response.status_code, wait_asked(response.headers))
+    said = f"{host_of(reply.url)} answered {reply.status} {code}".strip()
+    failure = Failure("status", said, reply.status, wait_asked(reply.headers))
     return Receipt(failure=failure, code=code)

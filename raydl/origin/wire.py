@@ -6,10 +6,8 @@ import io
 import re
 import ssl
 import time
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPMessage, HTTPResponse, UnknownProtocol
 from typing import Any
-
-import requests
 
 MOST_HEADER = 256 << 10
 """Bytes of a status line, its header and whatever interim answers came before them."""
@@ -18,42 +16,74 @@ MOST_HEADER = 256 << 10
 NEARLY = 0.5
 """Seconds by which a header may come later than its time."""
 
-_FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n]*\r?\n")
-_FOLDED = re.compile(rb"[ \t][^\r\n]*\r?\n")
+MOST_FIELDS = 100
+"""As http.client has it."""
+
+_FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\r\n]*)\r?\n")
+_FOLDED = re.compile(r"[ \t]([^\r\n]*)\r?\n")
+_BLANKS = " \t"
 
 
 class Answer(HTTPResponse):
     """An answer whose header, and whose trailer after chunks, are limited in time and in size.
 
     http.client waits a timeout for each read, however little comes; it takes the first interim
-    answer but 100 for the final one, and skips any number of those, and any number of trailers.
+    answer but 100 for the final one, and skips any number of those, and any number of trailers. It
+    parses the header as one of a mail, which costs more than all else that it does.
     """
 
     def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self._lines: list[bytes] = []
+        self.fields: list[tuple[str, str]] = []
+        """The header, in its order."""
         self._way = _Way(sock, self.fp.detach())
         self.fp = io.BufferedReader(self._way)
         self._way.bound(self._way.timeout, MOST_HEADER)
 
     def begin(self) -> None:
         """Called by http.client to read the header."""
-        stream = self.fp
-        self.fp = _Recorded(stream, self._lines)  # type: ignore[assignment]
-        try:
-            super().begin()
-        finally:
-            if self.fp is not None:  # where it was closed
-                self.fp = stream
+        version, self.status, reason = self._read_status()
+        self.code, self.reason = self.status, reason.strip()
+        if not version.startswith(("HTTP/1.", "HTTP/0.9")):
+            raise UnknownProtocol(version)
+        self.version = 10 if version in ("HTTP/1.0", "HTTP/0.9") else 11
+        self.fields = self._read_fields()
         self._way.free()
-        # The parser stops at the first line that is none of a header, such as one with a blank
-        # before its colon, and what follows would count for nothing: lengths, codings, versions.
-        # RFC 9112, sections 2.2 and 5.1, let such answers be refused.
-        if not self._lines or not self._lines[-1].endswith(b"\n"):
-            raise HTTPException("the connection ended within the header")
-        for number, line in enumerate(self._lines[:-1]):
-            if not (_FIELD.fullmatch(line) or (number and _FOLDED.fullmatch(line))):
+        self.headers = self.msg = HTTPMessage()
+        for name, value in self.fields:
+            self.headers.set_raw(name, value)
+        # Where the body ends: RFC 9112, section 6.3.
+        self.chunked = self.headers.get("Transfer-Encoding", "").lower() == "chunked"
+        self.chunk_left = None
+        self.will_close = self._check_close()  # type: ignore[attr-defined]
+        length = self.headers.get("Content-Length", "")
+        is_number = length.isascii() and length.isdigit() and len(length) < 19
+        self.length = int(length) if is_number and not self.chunked else None
+        if self.status in (204, 304) or self._method == "HEAD":  # type: ignore[attr-defined]
+            self.length = 0
+        self.will_close = self.will_close or (self.length is None and not self.chunked)
+
+    def _read_fields(self) -> list[tuple[str, str]]:
+        """Up to the empty line.
+
+        A lenient parser stops at the first line that is none of a header, such as one with a blank
+        before its colon, and what follows would count for nothing: lengths, codings, versions.
+        RFC 9112, sections 2.2 and 5.1, let such answers be refused.
+        """
+        fields: list[tuple[str, str]] = []
+        while (line := self.fp.readline().decode("latin-1")) not in ("\r\n", "\n"):
+            if not line.endswith("\n"):
+                raise HTTPException("the connection ended within the header")
+            if (found := _FIELD.fullmatch(line)) is not None:
+                fields.append((found[1], found[2].strip(_BLANKS)))
+            elif fields and (folded := _FOLDED.fullmatch(line)) is not None:
+                name, value = fields[-1]
+                fields[-1] = name, f"{value} {folded[1].strip(_BLANKS)}"
+            else:
                 raise ValueError("a line that is none of a header")
+            if len(fields) > MOST_FIELDS:
+                raise HTTPException(f"more than {MOST_FIELDS} fields in a header")
+        return fields
 
     def bound(self, seconds: float, size: int) -> None:
         """What still comes has to come in ``seconds``, and be ``size`` bytes at most."""
@@ -73,7 +103,6 @@ class Answer(HTTPResponse):
         while True:
             version, status, reason = super()._read_status()  # type: ignore[misc]
             if not 100 <= status < 200 or status == 101:
-                self._lines.clear()
                 return version, status, reason
             while self.fp.readline().strip():
                 pass
@@ -82,33 +111,6 @@ class Answer(HTTPResponse):
         self._way.bound(self._way.timeout, MOST_HEADER)
         super()._read_and_discard_trailer()  # type: ignore[misc]
         self._way.free()
-
-
-def answer_of(response: requests.Response) -> Answer:
-    """What has the body's bytes.
-
-    urllib3's own ``readinto`` reads into a new object and copies; the http.client response under
-    it reads from the socket into the buffer, which takes a quarter off the CPU time a byte. It
-    does not notice a body that is too short, but every caller here counts.
-    """
-    answer = response.raw._fp
-    assert isinstance(answer, Answer)
-    return answer
-
-
-class _Recorded:
-    """A stream that keeps the lines that are read from it."""
-
-    def __init__(self, stream: Any, lines: list[bytes]) -> None:
-        self._stream, self._lines = stream, lines
-
-    def readline(self, limit: int = -1) -> bytes:
-        line: bytes = self._stream.readline(limit)
-        self._lines.append(line)
-        return line
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
 
 
 class _Way(io.RawIOBase):

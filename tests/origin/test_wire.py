@@ -134,7 +134,18 @@ def test_the_body_of_a_redirect_is_not_read():
     assert sum(sent) < 16 << 20
 
 
-@pytest.mark.parametrize("coding", [b"chunked ", b"chunked\t", b"chunked, chunked", b"gzip"])
+@pytest.mark.parametrize("coding", [b"chunked ", b"\tChunked\t"])
+def test_blanks_around_a_value_are_none_of_it(coding):
+    """RFC 9110, section 5.5."""
+    answer = (
+        b"HTTP/1.1 206 OK\r\nContent-Range: bytes 0-9/10\r\nTransfer-Encoding: " + coding
+        + b"\r\n\r\na\r\n0123456789\r\n0\r\n\r\n"
+    )  # fmt: skip
+    with server(answer) as (host, _):
+        assert read(host) == ((10, None), b"0123456789")
+
+
+@pytest.mark.parametrize("coding", [b"chunked, chunked", b"gzip"])
 def test_one_parser_decides_what_the_framing_is(coding):
     """http.client undoes ``chunked`` alone: what it takes otherwise would get into the file."""
     answer = (
