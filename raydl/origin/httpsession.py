@@ -85,6 +85,8 @@ class HttpSession(requests.Session):
         body: Any,
     ) -> Reply:
         """In full."""
+        if self.transport.is_cut:
+            raise ConnectionAbortedError
         request = requests.PreparedRequest()
         request.prepare(
             method=method,
