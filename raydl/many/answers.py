@@ -14,7 +14,7 @@ from raydl.many.large import Job
 from raydl.model import backoff
 from raydl.model.errors import ChecksumError, OutputError, RaydlError, TargetError, error_named
 from raydl.model.failure import Failure
-from raydl.model.weburl import is_store
+from raydl.model.weburl import is_store, split
 from raydl.settings.options import Options
 from raydl.workers.protocol import Payload
 from raydl.workers.smallfiles import DONE, FAILED, LARGE, SAME, UNASKED, Brought, Outcome
@@ -68,7 +68,7 @@ class Answers:
         clock: Callable[[], float],
         tell: Callable[[str], None],
     ) -> None:
-        self._tell, self._told = tell, set[str]()
+        self._tell, self._told, self._left = tell, set[str](), set[str]()
         self._account, self._landing, self._options = account, landing, options
         self._add, self._add_large, self._clock = add, add_large, clock
 
@@ -210,14 +210,24 @@ class Answers:
         """It does not come from there; another mirror may have it."""
         task.wrong += isinstance(error, ChecksumError)
         is_theirs = task.wrong < MOST_WRONG and not isinstance(error, OutputError | TargetError)
+        url, why = task.item.url, error
         while is_theirs and task.next_mirror():
+            self.mirror_left(task, url, why)
             try:
                 self._add(task)
-            except RaydlError:
+            except RaydlError as raised:
+                url, why = task.item.url, raised
                 continue
             self._account.retries += 1
             return
         self._fail(task, error)
+
+    def mirror_left(self, task: Task, url: str, error: RaydlError) -> None:
+        """Tell that another mirror is asked for a file, once for each host that is left."""
+        host = split(url).netloc.rpartition("@")[2]
+        if host not in self._left and len(self._left) < MOST_TOLD:
+            self._left.add(host)
+            self._tell(f"{task.path}: the mirror {host} is left out: {error.message}")
 
     def large_ended(self, job: Job, brought: Brought | None, error: RaydlError | None) -> None:
         """A large one was downloaded, or failed."""

@@ -88,6 +88,7 @@ class Crew:
             self._desk.post,
             self._answers.large_ended,
             self._tell,
+            self._answers.mirror_left,
             self._desk.clock,
         )
         account.large = lambda: self._large.under_way

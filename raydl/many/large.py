@@ -108,7 +108,8 @@ class LargeFiles:
     ``options_for`` has those for a name, without what is private where that is another host's.
     ``fetch`` brings one from a mirror to where it belongs, in a thread of its own, by options that
     name the mirrors that may be asked beside it; ``arrivals`` counts the nodes
-    that are to have the files and came so far.
+    that are to have the files and came so far. ``mirror_left`` is called by the desk's thread: one
+    that a file would have begun with fails.
     """
 
     def __init__(
@@ -119,9 +120,10 @@ class LargeFiles:
         post: Callable[[Callable[[], None]], None],
         ended: Ended,
         tell: Callable[[str], None],
+        mirror_left: Callable[[Task, str, RaydlError], None],
         clock: Callable[[], float],
     ) -> None:
-        self._clock = clock
+        self._mirror_left, self._clock = mirror_left, clock
         self._options_for, self._fetch, self._arrivals = options_for, fetch, arrivals
         self._post, self._ended, self._tell = post, ended, tell
         self._waiting: deque[Job] = deque()
@@ -245,6 +247,7 @@ class LargeFiles:
         urls = [item.url, *item.mirrors]
         first = urls.index(job.url) if job.url else 0  # the one that others have it from
         most, at_once = min(len(urls), MOST_FIRST), MOST_MIRRORS
+        error: RaydlError
         while True:
             job.url, mirrors = urls[first], urls[first + 1 : first + at_once]
             options = replace(
@@ -253,18 +256,19 @@ class LargeFiles:
             )  # fmt: skip
             try:
                 return self._fetch(job, options)
-            except MIRRORS_FAULT:
-                first += 1
-                if first >= most:
-                    raise
-            except ChecksumError:
+            except MIRRORS_FAULT as raised:
+                first, error, is_found = first + 1, raised, True
+            except ChecksumError as raised:
                 # Where pieces were right, nothing else would come from anybody.
                 if item.pieces is not None or len(urls) == 1:
                     raise
-                first, at_once = (first + 1, 1) if at_once == 1 else (0, 1)
+                error, is_found = raised, at_once == 1
+                first, at_once = (first + 1, 1) if is_found else (0, 1)
                 most = min(len(urls), MOST_WRONG)
-                if first >= most:
-                    raise
+            if first >= most:
+                raise error
+            if is_found:
+                self._post(partial(self._mirror_left, job.task, job.url, error))
 
     def _hear(self, text: str) -> None:
         self._post(partial(self._tell, text))

@@ -27,6 +27,7 @@ class Large:
         self.files = LargeFiles(
             lambda name: Options(), self.fetch, lambda: self.arrivals, self.posted.put,
             lambda job, brought, error: self.ended.append((job.task.path, error)), print,
+            lambda *left: None,
             lambda: self.now,
         )  # fmt: skip
 

@@ -75,10 +75,25 @@ def test_it_comes_from_the_next_mirror_where_the_best_is_dead(make_origin, tmp_p
     gone.on(status(404), None, anything)
     urls = [dead(), gone.url(), good.url()]
     path = write(tmp_path, file_of(data, urls, length=MIB))
-    report = fetch(path, tmp_path / "d")
+    told = []
+    report = fetch(path, tmp_path / "d", told=told)
     assert (report.done, report.failed) == (1, 0)
     assert (tmp_path / "d" / "f.iso").read_bytes() == data
+    assert [re.sub(r":\d+| \(2 tries\)", "", text) for text in told] == [
+        "f.iso: the mirror 127.0.0.1 is left out: 127.0.0.1 refuses the connection",
+        "f.iso: the mirror 127.0.0.1 is left out: 127.0.0.1 answered 404 Not Found",
+    ]
     assert fetch(path, tmp_path / "d").skipped == 1
+
+
+def test_a_mirror_that_many_files_do_without_is_told_once(make_origin, tmp_path):
+    gone, good = make_origin(SMALL), make_origin(SMALL)
+    gone.on(status(404), None, anything)
+    urls = [[gone.url(f"/{n}"), good.url(f"/{n}")] for n in range(20)]
+    files = [file_of(SMALL, each, name=f"f{n}") for n, each in enumerate(urls)]
+    told = []
+    assert fetch(write(tmp_path, *files), tmp_path / "d", told=told).done == 20
+    assert len([text for text in told if "is left out" in text]) == 1
 
 
 @pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
