@@ -182,7 +182,9 @@ class Answers:
         task.was_refused = task.was_refused or is_expired
         if not (failure.retryable or is_expired) or task.tries > most:
             tries = f" ({task.tries} tries)" if task.tries > 1 else ""
-            self.give_up(task, failure.to_error(tries))
+            error = failure.to_error(tries)
+            for other in (task, *(host.drain_to_mirrors(now) if kind in UNREACHED else ())):
+                self.give_up(other, error)
         else:
             self._account.retries += 1
             host.retry(task, now + backoff.delay(task.tries, failure.retry_after))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from raydl.many.tempo import Tempo
@@ -185,13 +185,26 @@ class Host:
     def drain_if_gone(self, now: float) -> list[Task]:
         """All that waits, where nobody has reached the host for long: it is not to be waited for
         once for each."""
-        first = min((since for _, since in self._strikes.values()), default=now)
-        if now - first < GONE_SECONDS or any(at > first for at in self._served.values()):
+        first = self._unreached_since(now)
+        return [] if first is None or now - first < GONE_SECONDS else self._drain(lambda _: True)
+
+    def drain_to_mirrors(self, now: float) -> list[Task]:
+        """What waits and can be had elsewhere, where nobody has reached the host since it failed
+        first: that is no reason to wait at all."""
+        if self._unreached_since(now) is None:
             return []
-        tasks = [*self._queue, *(task for _, task in self._later)]
-        self._queue.clear()
-        self._later.clear()
-        return tasks
+        return self._drain(lambda task: bool(task.item.mirrors))
+
+    def _unreached_since(self, now: float) -> float | None:
+        """When it failed first; None where somebody has reached it since."""
+        first = min((since for _, since in self._strikes.values()), default=now)
+        return None if any(at > first for at in self._served.values()) else first
+
+    def _drain(self, which: Callable[[Task], bool]) -> list[Task]:
+        waiting = [*self._queue, *(task for _, task in self._later)]
+        self._queue = deque(task for task in self._queue if not which(task))
+        self._later = [entry for entry in self._later if not which(entry[1])]
+        return [task for task in waiting if which(task)]
 
     def batch(self, seconds: float) -> list[Task]:
         """What a lane gets next: as much as keeps it busy for so long, and no more than its share

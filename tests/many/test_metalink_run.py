@@ -12,6 +12,7 @@ import pytest
 
 from raydl.download.download import run
 from raydl.download.mirrorsearch import SPOT, SPOTS
+from raydl.many.host import GONE_SECONDS
 from raydl.many.lists import read_list
 from raydl.many.metalink import parse
 from raydl.many.run import Order, run_many
@@ -84,6 +85,14 @@ def test_it_comes_from_the_next_mirror_where_the_best_is_dead(make_origin, tmp_p
         "f.iso: the mirror 127.0.0.1 is left out: 127.0.0.1 answered 404 Not Found",
     ]
     assert fetch(path, tmp_path / "d").skipped == 1
+
+
+def test_a_dead_mirror_is_not_waited_for_once_for_each_file(make_origin, tmp_path):
+    good = make_origin(SMALL)
+    files = [file_of(SMALL, [dead(), good.url(f"/{n}")], name=f"f{n}") for n in range(50)]
+    report = fetch(write(tmp_path, *files), tmp_path / "d")
+    assert report.done == 50
+    assert report.seconds < GONE_SECONDS / 3
 
 
 def test_a_mirror_that_many_files_do_without_is_told_once(make_origin, tmp_path):
