@@ -39,7 +39,7 @@ class FileReport:
 class ManyReport:
     """What became of all: how many files are ``done``, ``skipped`` and ``failed``.
 
-    ``size`` is the bytes that came, ``wasted`` those that came in vain, ``seconds`` is wall time.
+    ``size`` is the bytes that came, ``seconds`` is wall time.
     ``nodes`` are how many files each fetched. With ``to="every-node"``, ``copies`` are the nodes
     that were to have the files, each with why it lacks some; empty for one that has them all.
     Iterating goes over what became of each file that failed, and ``failures`` is the same.
