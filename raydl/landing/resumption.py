@@ -101,7 +101,7 @@ class Resumption:
         return (
             f"it is of another URL, {another}"
             if another
-            else old.journal.objection(found.remote, False)
+            else old.journal.objection(found.remote, found.identity, False)
         )
 
     def give_up(self) -> None:

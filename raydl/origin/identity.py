@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 
 from raydl.model.weburl import is_store, redact, split
@@ -16,10 +16,13 @@ class Identity:
 
     ``place`` is the name without what may be secret in it. ``query`` is a digest of what names the
     file in its query, for ``?id=1`` and ``?id=2`` are two files; empty where nothing does.
+    ``mirror`` is the text of another identity, that of the mirror which was asked for the file, and
+    whose validators count for its bytes. It makes no other file.
     """
 
     place: str
     query: str = ""
+    mirror: str = field(default="", compare=False)
 
     @classmethod
     def of(cls, name: str) -> Identity:
@@ -37,9 +40,15 @@ class Identity:
     @classmethod
     def parse(cls, text: str) -> Identity:
         """The identity with this text."""
-        place, _, query = text.partition("#")
-        return cls(place, query)
+        return cls(*text.split("#", 2))
+
+    @property
+    def asked(self) -> Identity:
+        """That of the URL which was asked."""
+        return Identity.parse(self.mirror) if self.mirror else self
 
     def __str__(self) -> str:
         """One line, as journals hold it; a place has no fragment."""
+        if self.mirror:
+            return f"{self.place}#{self.query}#{self.mirror}"
         return f"{self.place}#{self.query}" if self.query else self.place

@@ -40,7 +40,7 @@ class Located:
     ``remote`` is what is known of it. ``options`` were given for the name ``owner``: for another
     one's URL, what is private in them is left out. ``pieces`` are what its bytes are held against.
     ``named`` are mirrors that the origin names, and that may be asked.
-    ``known_as`` is the name by which what is kept of it is known, where that is another mirror's.
+    ``known_as`` is the name by which what is kept of it is known, where this one is a mirror's.
     The reprs hold no secret.
     """
 
@@ -55,8 +55,9 @@ class Located:
 
     @property
     def identity(self) -> Identity:
-        """Which file this is, whatever its URL is signed with."""
-        return Identity.of(self.known_as or self.name)
+        """Which file this is, whatever its URL is signed with, and which mirror was asked."""
+        asked, known = Identity.of(self.name), Identity.of(self.known_as or self.name)
+        return known if asked == known else replace(known, mirror=str(asked))
 
     @property
     def source(self) -> Source:

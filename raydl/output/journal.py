@@ -150,13 +150,17 @@ class Journal:
             return place
         return "" if proven else f"{place} (its query is another)"
 
-    def objection(self, remote: Remote, proven: bool) -> str:
-        """Why a ``.part`` file of this URL is no prefix of ``remote``; empty if it is.
+    def objection(self, remote: Remote, identity: Identity, proven: bool) -> str:
+        """Why a ``.part`` file of this file is no prefix of ``remote``; empty if it is.
 
-        ``proven`` says whether a checksum will prove the bytes: then no validator is needed.
+        ``proven`` says whether a checksum will prove the bytes: then no validator is needed. What
+        validates those of one mirror says nothing of another's, though it be equal.
         """
         if self.size != remote.size:
             return f"the file had {self.size} bytes and has {remote.size}"
+        from_mirror = self.identity.asked
+        if from_mirror != identity.asked and not (proven or self._same_content(remote)):
+            return f"it is from another mirror, {printable(from_mirror.place)}"
         if self.etag is not None and self.etag == remote.etag:
             return ""  # it decides alone: mirrors behind one name differ in their dates
         ours = (self.etag, self.last_modified or self.weak_date)

@@ -75,4 +75,4 @@ class Record:
         another = self.journal.another_url(remote, identity, False)
         if another:
             return f"it is of another URL, {another}"
-        return self.journal.objection(remote, False)
+        return self.journal.objection(remote, identity, False)

@@ -61,7 +61,7 @@ def why_start_over(
         return "starting over (--no-resume)"
     if not remote.ranges or remote.size is None:
         return "starting over: the origin serves no byte ranges"
-    objection = old.objection(remote, proven)
+    objection = old.objection(remote, identity, proven)
     return f"starting over, {name} does not fit: {objection}" if objection else ""
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import zlib
+from dataclasses import replace
 
 import pytest
 
@@ -406,6 +407,17 @@ def test_another_url_is_not_replaced(service, source, make_origin):
         fetch(service, other)
     fetch(service, other, overwrite=True)
     assert service.get("f") == DATA[::-1]
+
+
+def test_what_another_mirror_brought_is_no_part_of_this_ones(service, source, make_origin):
+    broken_off(service, source)
+    other, events = make_origin(DATA[::-1], headers=dict(source.headers)), []
+    means = make_means(other.url(), events)
+    means = replace(means, found=replace(means.found, known_as=source.url()))
+    assert bucket.run(means, service.target("f")).resumed == 0
+    assert f"starting over: it is from another mirror, {source.url()}" in notices(events)
+    assert service.get("f") == DATA[::-1]
+    assert not service.unfinished()
 
 
 def test_an_upload_that_is_gone_is_begun_again(service, source):

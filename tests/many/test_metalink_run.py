@@ -33,6 +33,7 @@ from tests.servers import nginx
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
 MIB = 1 << 20
+OLD = "Mon, 06 Jan 2025 10:00:00 GMT"
 SMALL = random_bytes(300_000, seed=3)
 LARGE = random_bytes(LARGEST + 5 * MIB + 12_345, seed=4)
 
@@ -279,6 +280,41 @@ def test_another_mirror_goes_on_with_what_the_first_brought(make_origin, tmp_pat
     assert fetch(path, tmp_path / "d").done == 1
     assert (tmp_path / "d" / "f.iso").read_bytes() == LARGE
     assert min(seen.range[0] for seen in second.parts) >= kept - kept % MIB > 0
+
+
+def part_fails_once(part, least):
+    """The origin is gone once so much has been written."""
+
+    def behave(handler, seen):
+        while not (part.exists() and part.stat().st_size >= least):
+            threading.Event().wait(0.01)
+        return status(410)(handler, seen)
+
+    return behave
+
+
+@pytest.mark.parametrize("validator", ["ETag", "Last-Modified"])
+@pytest.mark.parametrize("runs", [1, 2])
+def test_what_one_mirror_brought_is_not_gone_on_with_at_another(
+    make_origin, tmp_path, validator, runs
+):
+    """Nothing proves the bytes: that both say the same of their versions is no proof."""
+    headers = {"ETag": None, validator: {"ETag": '"v1"'}.get(validator, OLD)}
+    others = random_bytes(len(LARGE), seed=5)
+    first, second = make_origin(LARGE, headers=headers), make_origin(others, headers=headers)
+    dies = part_fails_once(tmp_path / "d" / "f.iso.part", 4 * MIB)
+    first.on(dies, None, lambda seen: seen.is_part and seen.range[0] > 8 * MIB)
+    path = write(tmp_path, file_of(LARGE, [first.url(), second.url()], whole=False))
+    if runs == 2:
+        second.on(status(404), None, anything)
+        assert fetch(path, tmp_path / "d").failed == 1
+        assert (tmp_path / "d" / "f.iso.part").stat().st_size >= 4 * MIB
+        first.rules.clear()
+        second.rules.clear()
+        first.on(status(404), None, anything)
+    report = fetch(path, tmp_path / "d")
+    assert (report.done, report.failed) == (1, 0)
+    assert (tmp_path / "d" / "f.iso").read_bytes() == others
 
 
 def test_nothing_private_goes_to_mirrors(make_origin, tmp_path):

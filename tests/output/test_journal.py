@@ -37,6 +37,7 @@ def record_of(remote, folder):
 
 
 FIRST = [(0, 40)]
+FILE = Identity.of(remote().url)
 
 
 @pytest.mark.parametrize("synced", [(), FIRST, [(0, 40), (60, 61), (80, 100)], [(60, 61)]])
@@ -138,7 +139,7 @@ def test_after_a_crash_of_the_machine_only_what_was_synced(monkeypatch):
 )
 def test_what_fits_and_what_does_not(changes, proven, objection):
     journal = journal_of(remote())
-    found = journal.objection(remote(**changes), proven)
+    found = journal.objection(remote(**changes), FILE, proven)
     assert objection in found
     assert bool(objection) == bool(found)
 
@@ -158,23 +159,47 @@ def test_whose_it_is(url, proven, theirs):
     assert journal_of(remote()).another_url(other, Identity.of(url), proven) == theirs
 
 
+def test_what_validates_the_bytes_of_one_mirror_says_nothing_of_another_one():
+    """Equal ETags and dates are each host's own matter."""
+    first, *mirrors = ("https://h/f", "https://m/f?sig=1", "https://n/f")
+    known = Identity.of(first)
+    asked = [known, *(dataclasses.replace(known, mirror=str(Identity.of(m))) for m in mirrors)]
+    assert [Identity.parse(str(each)).asked for each in asked] == [each.asked for each in asked]
+    digest = f'"{"5f" * 16}"'
+    for one in asked:
+        journal = Journal.parse(Journal.of(remote(), one).record())
+        for other in asked:
+            assert journal.another_url(remote(), other, False) == ""
+            objection = journal.objection(remote(), other, False)
+            assert objection == ("" if one is other else f"it is from another mirror, {place(one)}")
+            assert journal.objection(remote(), other, True) == ""
+            stated = Journal.of(remote(etag=digest), one)
+            assert stated.objection(remote(etag=digest), other, False) == ""
+
+
+def place(identity):
+    return identity.asked.place
+
+
 def test_size_and_date_and_none_of_them():
-    assert "had 100 bytes and has 101" in journal_of(remote()).objection(remote(size=101), False)
+    assert "had 100 bytes and has 101" in journal_of(remote()).objection(
+        remote(size=101), FILE, False
+    )
     dated = remote(etag=None)
-    assert journal_of(dated).objection(remote(etag=None, last_modified="now"), False)
+    assert journal_of(dated).objection(remote(etag=None, last_modified="now"), FILE, False)
     bare = remote(etag=None, last_modified=None)
-    assert "no way to tell" in journal_of(bare).objection(bare, False)
-    assert journal_of(bare).objection(bare, True) == ""
+    assert "no way to tell" in journal_of(bare).objection(bare, FILE, False)
+    assert journal_of(bare).objection(bare, FILE, True) == ""
 
 
 def test_what_proves_nothing_may_show_a_change():
     dated = remote(etag=None, weak_etag='"a"')
-    assert journal_of(dated).objection(dated, False) == ""
-    assert "changed" in journal_of(dated).objection(remote(etag=None, weak_etag='"b"'), True)
+    assert journal_of(dated).objection(dated, FILE, False) == ""
+    assert "changed" in journal_of(dated).objection(remote(etag=None, weak_etag='"b"'), FILE, True)
     fresh = remote(etag=None, last_modified=None, weak_date="then")
     later = remote(etag=None, last_modified="then")
-    assert "no way to tell" in journal_of(fresh).objection(later, False)
-    assert journal_of(fresh).objection(later, True) == ""
+    assert "no way to tell" in journal_of(fresh).objection(later, FILE, False)
+    assert journal_of(fresh).objection(later, FILE, True) == ""
 
 
 def test_what_an_earlier_version_did_not_note_is_no_difference(tmp_path):
@@ -183,8 +208,8 @@ def test_what_an_earlier_version_did_not_note_is_no_difference(tmp_path):
     for later in ("weak_etag", "weak_date", "media_type"):
         del record[later]
     (tmp_path / "j").write_text(json.dumps(record))
-    assert Journal.load(tmp_path / "j").objection(weak, False) == ""
-    assert "changed" in journal_of(weak).objection(remote(etag=None), False)
+    assert Journal.load(tmp_path / "j").objection(weak, FILE, False) == ""
+    assert "changed" in journal_of(weak).objection(remote(etag=None), FILE, False)
 
 
 @pytest.mark.parametrize(

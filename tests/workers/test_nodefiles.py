@@ -67,7 +67,8 @@ def spec(target, proof=None, size=SIZE, url=URL, **changes):
         "verify": False,
     }
     remote = Remote(url, url, size, True, '"1"', None, "f")
-    return open_spec(str(target), remote, Identity.of(url), **{**usual, **changes})
+    identity = Identity(Identity.of(url).place, mirror=changes.pop("mirror", ""))
+    return open_spec(str(target), remote, identity, **{**usual, **changes})
 
 
 def good(answer):
@@ -117,6 +118,23 @@ def test_what_is_left_is_gone_on_from(files, store, target):
     state, covered, note, _ = good(files.open("again", spec(target)))
     assert (state, covered) == ("open", "100-200")
     assert note == "going on from 100 B kept from before"
+
+
+def test_what_is_of_another_mirror_is_no_part_of_this_ones(files, store, target):
+    good(files.open("k", spec(target)))
+    good(land(files, store, 100, 200))
+    good(files.close("k"))
+    _, covered, note, _ = good(files.open("again", spec(target, mirror="http://m/f")))
+    assert covered == ""
+    assert note == f"starting over, f.part does not fit: it is from another mirror, {URL}"
+    good(land(files, store, 0, SIZE, "again"))
+    good(files.publish("again"))
+    good(files.close("again"))
+    (problem, message, _), _ = files.open("first", spec(target))
+    assert (problem, message) == (
+        "TargetError",
+        f"{target} exists already, and it is from another mirror, http://m/f",
+    )
 
 
 @pytest.mark.parametrize(
