@@ -229,7 +229,7 @@ class _Download:
                 _interrupts_cancel(control),
                 sighting(found, path if is_file else None, self._choice, emit),
             ):
-                report = _transfer(found, sink, self._choice, options, emit, control)
+                report = _transfer(found, sink, self._item, self._choice, options, emit, control)
         finally:
             # What is out on standard output cannot be taken back, so there is no second start.
             self._is_out = path is None and sink.written > 0
@@ -289,6 +289,7 @@ def _interrupts_cancel(control: Control) -> Iterator[None]:
 def _transfer(
     found: Located,
     sink: Sink,
+    item: Item,
     choice: ClusterChoice,
     options: Options,
     emit: Emit,
@@ -306,6 +307,7 @@ def _transfer(
             sink.write(data)
             data.release()
         transferred = time.monotonic()
+        must_have_size(sink.written, item)
         emit(Verifying())
         digests = sink.finish()
         return Report(

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from raydl.download.download import run
-from raydl.download.piecechoice import must_have_size
 from raydl.many.host import Task
 from raydl.many.large import Job, brought_by
 from raydl.model.control import Control
@@ -66,15 +65,14 @@ def to_here(job: Job, options: Options) -> Brought:
     job.was_there = report.skipped
     if job.was_there:  # nothing was to be mended
         return brought
-    try:
-        must_have_size(brought.size, task.item)
-        if digest is not None and is_of_git:
-            _compare(came, digest, job.control)
-        if is_aside:
+    if is_aside:
+        try:
+            if digest is not None and is_of_git:
+                _compare(came, digest, job.control)
             _take_place(came, path, task)
-    except RaydlError:
-        came.unlink(missing_ok=True)
-        raise
+        except RaydlError:
+            came.unlink(missing_ok=True)
+            raise
     return brought._replace(written=path.stat().st_mtime_ns, name=path.name)
 
 

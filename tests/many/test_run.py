@@ -21,6 +21,7 @@ from raydl.model.events import Notice
 from raydl.model.fileevents import AllEnded, FileEnded, FilesNow
 from raydl.model.remote import Access, Source
 from raydl.output.ledger import NAME
+from raydl.output.partfile import PartFile
 from raydl.settings.options import Options
 from raydl.workers.smallfiles import FIRST, LARGEST, SmallFiles, Wish
 from raydl.workers.worker import Worker
@@ -520,6 +521,25 @@ def test_a_size_that_the_list_has_where_the_origin_tells_none(make_origin, tmp_p
     report = fetch([{"url": origin.url("/f"), "size": 1000}], tmp_path)
     assert [kind for kind, _ in failures(report).values()] == ["WrongAnswerError"]
     assert there(tmp_path) == {}
+
+
+@pytest.mark.parametrize("to", ["here", "shared"])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_large_one_of_another_size_never_has_its_name(
+    make_origin, tmp_path, monkeypatch, is_there, to
+):
+    origin, target, moved = make_origin(random_bytes(LARGEST + 9)), tmp_path / "f", []
+    origin.on(chunked, None, lambda seen: True)
+    move = PartFile.move
+    monkeypatch.setattr(PartFile, "move", lambda part, *how: [moved.append(part), move(part, *how)])
+    if is_there:
+        target.write_bytes(b"mine")
+    items = [{"url": origin.url("/f"), "size": LARGEST + 5}]
+    report = fetch(items, tmp_path, overwrite=is_there, to=to)
+    (failed,) = report
+    assert failed.problem == f"the origin has {LARGEST + 9} bytes, the list says {LARGEST + 5}"
+    assert not moved
+    assert there(tmp_path) == ({"f": b"mine"} if is_there else {})
 
 
 def test_a_list_that_comes_slowly_holds_nothing_up(library, tmp_path):
