@@ -73,11 +73,13 @@ def run(
     control: Control | None = None,
     item: Item | None = None,
     replaces: str = "",
+    mode_of: Path | None = None,
 ) -> Report:
     """Download ``url`` to ``output``; see ``raydl.fetch``. Every event goes to ``on_event``.
 
     ``item`` is what a list says of the file: its size, its pieces, and by which URL it is known.
     ``replaces`` is, in a bucket, what of what is there may be replaced; see ``condition``.
+    ``mode_of`` is the file that the caller replaces by it: it gets the permissions of that one.
     """
     from raydl.view.progress import renderer
 
@@ -86,7 +88,8 @@ def run(
         emit = event_stream(render, on_event, control)
         try:
             item = item or Item(url)
-            report = _Download(url, output, options, emit, control, item, replaces).run()
+            sinks = SinkChoice(output, options, mode_of)
+            report = _Download(url, sinks, options, emit, control, item, replaces).run()
         except BaseException as raised:
             error = error_of(raised, control.how_to_go_on())
             if not isinstance(raised, Exception):
@@ -106,7 +109,7 @@ class _Download:
     def __init__(
         self,
         url: str,
-        output: Output,
+        sinks: SinkChoice,
         options: Options,
         emit: Emit,
         control: Control,
@@ -116,7 +119,7 @@ class _Download:
         self._url, self._options, self._emit, self._control = url, options, emit, control
         self._item, self._replaces = item, replaces
         self._began = time.monotonic()
-        self._sinks = SinkChoice(output, options)
+        self._sinks = sinks
         self._choice: ClusterChoice
         self._listed: str | None = None
         self._is_out = self._asks_named = False

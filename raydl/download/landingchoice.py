@@ -131,7 +131,7 @@ class Landing:
         if options.to == SHARED:
             # What is shared needs no worker that the fetching does not need.
             how = Fetching.by(options, threads=options.fetch_here, at_once=False)
-            return shared.run(self._means(how, self.choice.how == "local"), path)
+            return shared.run(self._means(how, self.choice.how == "local"), path, sinks.mode_of)
         how = Fetching.by(options, threads=False, at_once=True)
         return everynode.run(self._means(how, True), path)
 

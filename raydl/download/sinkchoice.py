@@ -32,10 +32,13 @@ BUCKET = "s3://"
 
 
 class SinkChoice:
-    """What ``output`` means to a download with these options; no path where it is no file."""
+    """What ``output`` means to a download with these options; no path where it is no file.
 
-    def __init__(self, output: Output, options: Options) -> None:
-        self._options, self._output = options, output
+    ``mode_of`` is the file that it replaces later on, and whose permissions it has until then.
+    """
+
+    def __init__(self, output: Output, options: Options, mode_of: Path | None = None) -> None:
+        self._options, self._output, self.mode_of = options, output, mode_of
         self._make_sink: Callable[[Proof | None], Sink] | None = None
         self._into: str | os.PathLike[str] | None = None
         self.bucket: str | None = None
@@ -126,6 +129,7 @@ class SinkChoice:
             resume=options.resume,
             overwrite=options.overwrite,
             check=lambda: control.wait(0),
+            mode_of=self.mode_of,
             # A statement of the origin's alone is no reason to throw a whole file away. What the
             # mirrors that it names brought comes once more, without them.
             keep_bad=not found.named

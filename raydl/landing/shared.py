@@ -35,13 +35,17 @@ from raydl.workers.sharedfiles import FAULT, Piece
 SETTLE_SECONDS = 1.0
 
 
-def run(means: Means, path: Path) -> Report:
-    """Fetch the file to ``path``, which all nodes are to see. Raises RaydlError."""
+def run(means: Means, path: Path, mode_of: Path | None = None) -> Report:
+    """Fetch the file to ``path``, which all nodes are to see; see ``PartFile`` for ``mode_of``.
+
+    Raises RaydlError.
+    """
     path = Path(os.path.abspath(path))  # noqa: PTH100 - as it is, without following links
     remote, options = means.found.remote, means.options
     file = SharedFile(
         path, remote, means.found.identity,
         resume=options.resume, overwrite=options.overwrite, proven=means.proof is not None,
+        mode_of=mode_of,
     )  # fmt: skip
     if file.note:
         means.emit(Resumed(file.written.size, file.note))

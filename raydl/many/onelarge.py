@@ -60,7 +60,10 @@ def to_here(job: Job, options: Options) -> Brought:
         overwrite=options.overwrite or is_aside or task.stamp is not None,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    report = run(job.url, str(came), options, job.heard, job.control, task.listed)
+    mode_of = path if is_aside else None
+    report = run(
+        job.url, str(came), options, job.heard, job.control, task.listed, mode_of=mode_of
+    )  # fmt: skip
     brought = brought_by(report)
     job.was_there = report.skipped
     if job.was_there:  # nothing was to be mended

@@ -35,7 +35,7 @@ class FileSink:
     an earlier run, is one interval from the first byte on: whatever the journal has behind a gap
     does not count, and is fetched again. ``note`` is the line that says so. ``identity`` is that of
     the file that is fetched. ``check`` is called while what is kept is read or the disk is waited
-    for, and may end that with CancelledError.
+    for, and may end that with CancelledError. For ``mode_of`` see ``PartFile``.
 
     Raises TargetError while another raydl writes the same target, and where what is there is of
     others or of another URL, OutputError for what the file system refuses, WrongAnswerError where
@@ -53,6 +53,7 @@ class FileSink:
         overwrite: bool,
         check: Callable[[], None],
         keep_bad: bool = False,
+        mode_of: Path | None = None,
     ) -> None:
         self._target, self._check = target, check
         self._journal_path = target.with_name(target.name + ".part.journal")
@@ -70,7 +71,7 @@ class FileSink:
             self._digest = RunningDigest(proof)
             on_error.callback(self._digest.close)
             try:
-                self._part = PartFile(target)
+                self._part = PartFile(target, mode_of)
                 on_error.callback(self._let_go)
                 self.written = self._take_over(remote, identity, resume, proof is not None)
             except OSError as error:

@@ -26,10 +26,13 @@ _AT_FDCWD, _RENAME_NOREPLACE, _RENAME_EXCHANGE = -100, 1, 2
 
 
 class PartFile:
-    """``NAME.part`` beside ``NAME``, for this process alone. Raises OSError and TargetError."""
+    """``NAME.part`` beside ``NAME``, for this process alone. Raises OSError and TargetError.
 
-    def __init__(self, target: Path) -> None:
-        self.target = target
+    ``mode_of`` is the file that is to be replaced in the end, where that is not the target.
+    """
+
+    def __init__(self, target: Path, mode_of: Path | None = None) -> None:
+        self.target, self._mode_of = target, mode_of or target
         self.path = target.with_name(target.name + ".part")
         self.fd = self._open()
 
@@ -81,7 +84,7 @@ class PartFile:
     def take_mode(self, ours: int = 0) -> None:
         """Take on the permissions of the regular file that is to be replaced, and ``ours``."""
         with contextlib.suppress(OSError, AttributeError):  # none is there, or no such permissions
-            there = self.target.lstat().st_mode
+            there = self._mode_of.lstat().st_mode
             if stat.S_ISREG(there):
                 os.fchmod(self.fd, there & 0o777 | ours)
 

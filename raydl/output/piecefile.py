@@ -46,6 +46,7 @@ class PieceFile(FileSink):
         overwrite: bool,
         check: Callable[[], None],
         keep_bad: bool = False,
+        mode_of: Path | None = None,
         mend: bool = False,
     ) -> None:
         self._pieces, self._there = pieces, Coverage()
@@ -53,6 +54,7 @@ class PieceFile(FileSink):
         super().__init__(
             target, remote, identity,
             proof=proof, resume=resume, overwrite=overwrite, check=check, keep_bad=keep_bad,
+            mode_of=mode_of,
         )  # fmt: skip
         self.is_proven = True
         self._journal = Journal.of(remote, identity).doubted()

@@ -42,7 +42,7 @@ class PlacedFile:
     ``written`` is what it has, what an earlier run left included, of which ``note`` tells. With
     an ``algorithm`` its digest grows behind its first gap, read back from the system's cache.
     Threads of its own bring what is written to the disk, and compute. ``size`` has to be known.
-    Any thread may call it, also while another closes it.
+    Any thread may call it, also while another closes it. For ``mode_of`` see ``PartFile``.
 
     Raises TargetError while another raydl writes the same target, and where what is there is of
     others or of another URL, OutputError for what the file system refuses.
@@ -61,6 +61,7 @@ class PlacedFile:
         resume: bool,
         overwrite: bool,
         proven: bool,
+        mode_of: Path | None = None,
     ) -> None:
         assert remote.size is not None
         self.target, self.size, self.note = target, remote.size, ""
@@ -78,7 +79,7 @@ class PlacedFile:
         self._journal = journal.doubted()
         with contextlib.ExitStack() as on_error:
             try:
-                self._part = PartFile(target)
+                self._part = PartFile(target, mode_of)
                 on_error.callback(self._part.close)
                 self._written = self._take_over(remote, identity, resume, proven)
                 on_error.callback(self._drop_if_empty)

@@ -33,7 +33,7 @@ class SharedFile(PlacedFile):
 
     def __init__(
         self, target: Path, remote: Remote, identity: Identity, *,
-        resume: bool, overwrite: bool, proven: bool,
+        resume: bool, overwrite: bool, proven: bool, mode_of: Path | None = None,
     ) -> None:  # fmt: skip
         self.owner: str = new_owner()
         self.meeting_place = meeting_place(target, self.owner)
@@ -41,7 +41,7 @@ class SharedFile(PlacedFile):
         self._is_done = self._is_lost = False
         super().__init__(
             target, remote, identity,
-            algorithm=None, resume=resume, overwrite=overwrite, proven=proven,
+            algorithm=None, resume=resume, overwrite=overwrite, proven=proven, mode_of=mode_of,
         )  # fmt: skip
 
     @property

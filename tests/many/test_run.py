@@ -498,6 +498,28 @@ def test_what_is_replaced_keeps_its_mode(library, tmp_path):
     assert (tmp_path / "f3").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("to", ["here", "shared"])
+def test_a_large_one_that_replaces_a_private_file_is_private_while_it_comes(
+    make_origin, tmp_path, to
+):
+    origin, modes = make_origin(random_bytes(LARGEST + 1)), set()
+    fetch([origin.url("/l")], tmp_path, to=to)
+    (tmp_path / "l").chmod(0o600)
+    origin.data, origin.headers["ETag"] = random_bytes(LARGEST + 2), '"v2"'
+
+    def look(handler, seen):
+        parts = []
+        while not parts:  # nothing is in it before
+            parts = [part for part in tmp_path.glob(".raydl-*.part") if part.stat().st_size]
+        modes.update(part.stat().st_mode & 0o777 for part in parts)
+        return False
+
+    origin.on(look, None, lambda seen: seen.is_part and seen.range[0] > LARGEST // 2)
+    report = fetch([origin.url("/l")], tmp_path, order={"if_changed": True}, to=to)
+    assert (report.done, modes) == (1, {0o600})
+    assert there(tmp_path) == {"l": origin.data}
+
+
 def test_a_relative_directory(make_origin, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     small, large = make_origin(b"s"), make_origin(random_bytes(LARGEST + 1))
