@@ -92,6 +92,8 @@ class Answers:
                 count += 1
             if state == DONE:
                 brought = Brought(*rest)
+                if not task.is_first(task.item.url):
+                    brought = brought._replace(etag=None, last_modified=None)
                 size += brought.size
                 seconds += brought.seconds
                 host.served(node, brought.seconds, now)

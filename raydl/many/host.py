@@ -73,6 +73,11 @@ class Task:
         """What the list says of it, by the URL that it has there."""
         return replace(self.item, url=self.known_as or self.item.url)
 
+    def is_first(self, url: str) -> bool:
+        """Whether that is what the list has first: the only URL that is asked for a change, so
+        what validates another mirror's bytes is not kept."""
+        return url == (self.known_as or self.item.url)
+
     def next_mirror(self) -> bool:
         """Go on with the next of its mirrors; whether there is one."""
         if not self.item.mirrors:

@@ -223,7 +223,8 @@ class LargeFiles:
         error: RaydlError | None = None
         try:
             brought = self._from_any(job)
-            brought = brought._replace(etag=job.etag, last_modified=job.last_modified)
+            if job.task.is_first(job.url):
+                brought = brought._replace(etag=job.etag, last_modified=job.last_modified)
             job.missing = {}
         except IncompleteError as raised:
             if raised.report is None:

@@ -317,6 +317,32 @@ def test_what_one_mirror_brought_is_not_gone_on_with_at_another(
     assert (tmp_path / "d" / "f.iso").read_bytes() == others
 
 
+@pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
+def test_what_a_mirror_says_of_its_version_is_no_condition_for_the_first_one(
+    make_origin, tmp_path, data
+):
+    newer = data[::-1]
+    first, behind = (make_origin(each, headers={"ETag": '"v1"'}) for each in (newer, data))
+
+    def unchanged(handler, seen):
+        if seen.headers.get("if-none-match") is None:
+            return False
+        handler.start(304, {})
+        return True
+
+    first.on(status(404), None, anything)
+    path = write(tmp_path, file_of(data, [first.url(), behind.url()], whole=False))
+    assert fetch(path, tmp_path / "d").done == 1
+    first.rules.clear()
+    first.on(unchanged, None, anything)
+    options = {"address": "none", "progress": "none", "output_dir": str(tmp_path / "d")}
+    for expected in ((1, 0), (0, 1)):
+        again = Order(read_list(path), lambda: read_list(path), if_changed=True)
+        report = run_many(again, Options.of(options))
+        assert (report.done, report.skipped) == expected
+        assert (tmp_path / "d" / "f.iso").read_bytes() == newer
+
+
 def test_nothing_private_goes_to_mirrors(make_origin, tmp_path):
     first, second = make_origin(LARGE), make_origin(LARGE)
     other = re.sub("127.0.0.1", "localhost", second.url())
