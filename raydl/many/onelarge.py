@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import filecmp
 import os
 import stat
 from dataclasses import replace
@@ -72,21 +71,22 @@ def to_here(job: Job, options: Options) -> Brought:
         try:
             if digest is not None and is_of_git:
                 _compare(came, digest, job.control)
-            _take_place(came, path, task)
+            _take_place(came, path, task, job.control)
         except RaydlError:
             came.unlink(missing_ok=True)
             raise
     return brought._replace(written=path.stat().st_mtime_ns, name=path.name)
 
 
-def _take_place(came: Path, path: Path, task: Task) -> None:
-    """Give what came its name. Raises TargetError where something else has that by now."""
+def _take_place(came: Path, path: Path, task: Task, control: Control) -> None:
+    """Give what came its name. Raises TargetError where something else has that by now, and
+    CancelledError."""
     try:
         there = path.lstat() if os.path.lexists(path) else None
         if there is not None and (there.st_size, there.st_mtime_ns) == task.stamp:
             came.chmod(stat.S_IMODE(there.st_mode))
             came.replace(path)
-        elif there is not None and task.may_be_there and filecmp.cmp(came, path, shallow=False):
+        elif there is not None and task.may_be_there and _is_same(came, path, control):
             came.unlink()
         else:
             give_name(came, path)
@@ -95,6 +95,19 @@ def _take_place(came: Path, path: Path, task: Task) -> None:
         raise TargetError(f"{path} exists already", "--overwrite replaces it") from None
     except OSError as error:
         raise output_error(error, path) from None
+
+
+def _is_same(came: Path, path: Path, control: Control) -> bool:
+    """Whether what is there is a file with the same bytes. Raises OSError, CancelledError."""
+    there, size = path.lstat(), came.stat().st_size
+    if not stat.S_ISREG(there.st_mode) or there.st_size != size:
+        return False
+    with came.open("rb") as ours, path.open("rb") as theirs:
+        while data := ours.read(READ_SIZE):
+            if data != theirs.read(READ_SIZE):
+                return False
+            control.wait(0)
+    return True
 
 
 def _compare(path: Path, digest: Checksum, control: Control) -> None:

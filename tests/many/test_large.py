@@ -1,17 +1,20 @@
 """Large files among many: how many at once, and who gets them when he comes late."""
 
 import queue
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from raydl.many import onelarge
 from raydl.many.account import UnderWay
 from raydl.many.host import Task
-from raydl.many.large import AT_ONCE, LargeFiles
-from raydl.model.errors import CancelledError, HttpError
+from raydl.many.large import AT_ONCE, Job, LargeFiles
+from raydl.model.errors import CancelledError, HttpError, TargetError
 from raydl.model.events import Progress, Resumed, Verifying
 from raydl.model.fileevents import SlowFile
 from raydl.model.item import Item
+from raydl.model.report import Report
 from raydl.settings.options import Options
 from raydl.workers.smallfiles import Brought
 
@@ -112,6 +115,47 @@ def test_closing_ends_those_under_way(large):
         job.control.watch(lambda answer=answer: answer.put(CancelledError("it was cancelled")))
     large.files.close()
     assert large.posted.qsize() == 2
+
+
+@pytest.mark.parametrize(
+    ("there", "error"),
+    [(b"came", None), (b"mine", TargetError), (b"longer", TargetError), (None, TargetError)],
+)
+def test_what_a_killed_run_may_have_put_there(tmp_path, monkeypatch, there, error):
+    bring(monkeypatch, b"came")
+    path = tmp_path / "f"
+    if there is None:
+        path.symlink_to(tmp_path)
+    else:
+        path.write_bytes(there)
+    with pytest.raises(error) if error else nullcontext():
+        onelarge.to_here(one(path), Options())
+    assert [each.name for each in tmp_path.iterdir()] == ["f"]
+    assert there is None or path.read_bytes() == there
+
+
+def test_comparing_with_what_is_there_can_be_cancelled(tmp_path, monkeypatch):
+    bring(monkeypatch, b"came")
+    path = tmp_path / "f"
+    path.write_bytes(b"came")
+    job = one(path)
+    job.control.cancel()
+    with pytest.raises(CancelledError):
+        onelarge.to_here(job, Options())
+    assert [each.name for each in tmp_path.iterdir()] == ["f"]
+
+
+def bring(monkeypatch, data):
+    def run(url, target, *rest, **more):
+        Path(target).write_bytes(data)
+        return Report(url, target, len(data))
+
+    monkeypatch.setattr(onelarge, "run", run)
+
+
+def one(path):
+    task = Task(Item("http://h/f"), "f", may_be_there=True)
+    return Job(task, path, print, lambda: None)
 
 
 def test_how_long_each_has_been_under_way(large):
