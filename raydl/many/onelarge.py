@@ -52,11 +52,12 @@ def to_here(job: Job, options: Options) -> Brought:
     # What may be in the way by then is looked at once all of it is there, and is right.
     is_aside = not task.mends and (task.stamp is not None or task.may_be_there or is_of_git)
     came = path.with_name(f".raydl-{task.key.hex()}") if is_aside else path
+    overwrite = options.overwrite
     options = replace(
         options,
         skip_existing=False,
         checksum=None if is_of_git else digest,
-        overwrite=options.overwrite or is_aside or task.stamp is not None,
+        overwrite=overwrite or is_aside or task.stamp is not None,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     mode_of = path if is_aside else None
@@ -71,20 +72,22 @@ def to_here(job: Job, options: Options) -> Brought:
         try:
             if digest is not None and is_of_git:
                 _compare(came, digest, job.control)
-            _take_place(came, path, task, job.control)
+            _take_place(came, path, task, overwrite, job.control)
         except RaydlError:
             came.unlink(missing_ok=True)
             raise
     return brought._replace(written=path.stat().st_mtime_ns, name=path.name)
 
 
-def _take_place(came: Path, path: Path, task: Task, control: Control) -> None:
+def _take_place(came: Path, path: Path, task: Task, overwrite: bool, control: Control) -> None:
     """Give what came its name. Raises TargetError where something else has that by now, and
     CancelledError."""
     try:
         there = path.lstat() if os.path.lexists(path) else None
-        if there is not None and (there.st_size, there.st_mtime_ns) == task.stamp:
-            came.chmod(stat.S_IMODE(there.st_mode))
+        stamp = None if there is None else (there.st_size, there.st_mtime_ns)
+        if there is not None and (overwrite or stamp == task.stamp):
+            if stat.S_ISREG(there.st_mode):
+                came.chmod(stat.S_IMODE(there.st_mode))
             came.replace(path)
         elif there is not None and task.may_be_there and _is_same(came, path, control):
             came.unlink()

@@ -1,5 +1,6 @@
 """Large files among many: how many at once, and who gets them when he comes late."""
 
+import hashlib
 import queue
 from contextlib import nullcontext
 from pathlib import Path
@@ -10,6 +11,7 @@ from raydl.many import onelarge
 from raydl.many.account import UnderWay
 from raydl.many.host import Task
 from raydl.many.large import AT_ONCE, Job, LargeFiles
+from raydl.model.digests import GIT, Checksum
 from raydl.model.errors import CancelledError, HttpError, TargetError
 from raydl.model.events import Progress, Resumed, Verifying
 from raydl.model.fileevents import SlowFile
@@ -143,6 +145,21 @@ def test_comparing_with_what_is_there_can_be_cancelled(tmp_path, monkeypatch):
     with pytest.raises(CancelledError):
         onelarge.to_here(job, Options())
     assert [each.name for each in tmp_path.iterdir()] == ["f"]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640])
+def test_one_with_an_id_of_git_replaces_what_may_be_replaced(tmp_path, monkeypatch, mode):
+    bring(monkeypatch, b"came")
+    path = tmp_path / "f"
+    path.write_bytes(b"mine")
+    path.chmod(mode)
+    git = Checksum(GIT, hashlib.sha1(b"blob 4\0came").hexdigest())
+    job = Job(Task(Item("http://h/f", digest=git), "f"), path, print, lambda: None)
+    with pytest.raises(TargetError):
+        onelarge.to_here(job, Options())
+    assert path.read_bytes() == b"mine"
+    onelarge.to_here(job, Options(overwrite=True))
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"came", mode)
 
 
 def bring(monkeypatch, data):
