@@ -20,6 +20,7 @@ from raydl.many.hosts import Hosts
 from raydl.many.intake import Intake
 from raydl.many.landing import Landing
 from raydl.many.large import LargeFiles
+from raydl.many.signer import Signer
 from raydl.many.tempo import MOST_OF_NODE
 from raydl.model.control import Control
 from raydl.model.errors import ClusterError, RaydlError
@@ -90,6 +91,9 @@ class Crew:
             self._tell,
             self._answers.mirror_left,
             self._desk.clock,
+        )
+        self._signer = Signer(
+            options.retries, self._answers.give_up, self._desk.post, self._desk.clock
         )
         account.large = lambda: self._large.under_way
         self._is_held = False
@@ -243,7 +247,14 @@ class Crew:
                 hand = self._free_hand(host, now)
                 if hand is None:
                     break
-                self._start(host, hand, now)
+                if not host.is_store:
+                    self._start(host, hand, host.batch(hand.seconds), now)
+                elif host.signed:
+                    self._start(host, hand, host.signed.popleft(), now)
+                elif self._signer.may_sign(host, now):
+                    self._signer.sign(host, host.batch(hand.seconds))
+                else:
+                    break
             if len(host):
                 busy.add(host)
         return busy
@@ -259,10 +270,7 @@ class Crew:
         ]
         return min(able, key=lambda hand: hand.flying, default=None)
 
-    def _start(self, host: Host, hand: Hand, now: float) -> None:
-        tasks = self._hosts.ready(host.batch(hand.seconds), self._answers.give_up)
-        if not tasks:
-            return
+    def _start(self, host: Host, hand: Hand, tasks: list[Task], now: float) -> None:
         wishes = [self._landing.wish(task, hand) for task in tasks]
         is_written = any(wish.target or wish.put for wish in wishes)
         flight = Flight(next(tickets), host, hand, tasks, now, is_written)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from raydl.many.tempo import Tempo
 from raydl.model import backoff
+from raydl.model.errors import RaydlError
 from raydl.model.item import Item
 from raydl.model.remote import Source
 from raydl.output.shelf import Place
@@ -123,11 +124,47 @@ class Task:
         )
 
 
-class Host:
-    """A queue of files of one origin, all of which are asked for with ``source``."""
+@dataclass(eq=False)
+class Signing:
+    """How a store's URLs are signed: so many batches ``under_way``. The last ``strikes`` times it
+    could not be asked, first of one that began ``since`` then; and nothing is before ``until``."""
 
-    def __init__(self, source: Source, tempo: Tempo) -> None:
-        self.source, self.tempo = source, tempo
+    under_way: int = 0
+    was_reached: bool = False
+    strikes: int = 0
+    since: float = 0.0
+    struck_at: float = 0.0
+    until: float = 0.0
+
+    def reached(self) -> None:
+        """It signed something."""
+        self.was_reached, self.strikes = True, 0
+
+    def unreached(self, began: float, now: float) -> None:
+        """It could not be asked. Those that were under way together are one strike."""
+        if self.strikes and began < self.struck_at:
+            return
+        self.since = self.since if self.strikes else began
+        self.strikes += 1
+        self.struck_at = now
+        self.until = now + min(LONGEST_REST, backoff.delay(self.strikes))
+
+    def is_over(self, retries: int, now: float) -> bool:
+        """Whether it is not to be waited for once for each file: one would have been given up."""
+        return self.strikes > retries or (self.strikes > 0 and now - self.since >= GONE_SECONDS)
+
+
+class Host:
+    """A queue of files of one origin, all of which are asked for with ``source``.
+
+    Batches of a store are ``signed`` before they are given out; see ``Signer``.
+    """
+
+    def __init__(self, source: Source, tempo: Tempo, is_store: bool = False) -> None:
+        self.source, self.tempo, self.is_store = source, tempo, is_store
+        self.signing, self.signed = Signing(), deque[list[Task]]()
+        self.gone: RaydlError | None = None
+        """Why nothing is to be added: it could never be asked to sign anything."""
         self.until = 0.0
         """Nothing is asked before, as the host has wished."""
         self.flying = 0
@@ -139,12 +176,12 @@ class Host:
         self._later: list[tuple[float, Task]] = []
 
     def __len__(self) -> int:
-        return len(self._queue) + len(self._later)
+        return len(self._queue) + len(self._later) + sum(map(len, self.signed))
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing is left to do there."""
-        return not (self._queue or self._later or self.flying)
+        return not (self._queue or self._later or self.signed or self.flying)
 
     def add(self, task: Task) -> None:
         """It is to be fetched, when its turn comes."""
@@ -167,7 +204,10 @@ class Host:
 
     def may_ask(self, now: float) -> bool:
         """Whether a lane can get something to do."""
-        return bool(self._queue) and now >= self.until and self.flying < self.tempo.lanes
+        if now < self.until or self.flying >= self.tempo.lanes:
+            return False
+        has_lane = self.flying + len(self.signed) < self.tempo.lanes
+        return bool(self.signed) or (bool(self._queue) and has_lane)
 
     def rests(self, node: str, now: float) -> bool:
         """Whether that node is set aside here."""
@@ -191,21 +231,22 @@ class Host:
         """All that waits, where nobody has reached the host for long: it is not to be waited for
         once for each."""
         first = self._unreached_since(now)
-        return [] if first is None or now - first < GONE_SECONDS else self._drain(lambda _: True)
+        return [] if first is None or now - first < GONE_SECONDS else self.drain()
 
     def drain_to_mirrors(self, now: float) -> list[Task]:
         """What waits and can be had elsewhere, where nobody has reached the host since it failed
         first: that is no reason to wait at all."""
         if self._unreached_since(now) is None:
             return []
-        return self._drain(lambda task: bool(task.item.mirrors))
+        return self.drain(lambda task: bool(task.item.mirrors))
 
     def _unreached_since(self, now: float) -> float | None:
         """When it failed first; None where somebody has reached it since."""
         first = min((since for _, since in self._strikes.values()), default=now)
         return None if any(at > first for at in self._served.values()) else first
 
-    def _drain(self, which: Callable[[Task], bool]) -> list[Task]:
+    def drain(self, which: Callable[[Task], bool] = lambda _: True) -> list[Task]:
+        """What waits, of that sort, which is not to be asked for."""
         waiting = [*self._queue, *(task for _, task in self._later)]
         self._queue = deque(task for task in self._queue if not which(task))
         self._later = [entry for entry in self._later if not which(entry[1])]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 from raydl.many.host import Host, Task
 from raydl.many.tempo import Tempo
-from raydl.model.errors import NetworkError, RaydlError
 from raydl.model.events import Emit, Notice
 from raydl.model.remote import Source
 from raydl.model.weburl import is_store, split
@@ -27,7 +26,6 @@ class Hosts:
     def __init__(self, options: Options, emit: Emit) -> None:
         self._options, self._emit = options, emit
         self._hosts: dict[tuple[str, str, UserPassword], Host] = {}
-        self._gone: dict[tuple[str, str], NetworkError] = {}
         self._told: set[str] = set()
         self.owner = ""
         """The first URL of the list: what is private in the options is for its host."""
@@ -40,7 +38,7 @@ class Hosts:
         name, auth = task.item.url, None
         scheme = name.partition(":")[0].lower()
         if is_store(name):
-            address = split(name).netloc
+            task.url, address = "", split(name).netloc
         else:
             task.url, auth = SCHEMES[scheme](name)
             address = task.url.split("/", 3)[2].partition("?")[0].partition("#")[0]
@@ -48,36 +46,13 @@ class Hosts:
         host = self._hosts.get(key)
         if host is None:
             self._forget()
-            url = task.url or self._first_signed(name, scheme, address)
-            host = self._hosts[key] = self._made(name, url, auth, nodes, now)
+            host = self._hosts[key] = self._made(name, task.url or name, auth, nodes, now)
+        if host.gone is not None:
+            raise host.gone
         host.add(task)
 
-    def ready(self, tasks: list[Task], failed: Callable[[Task, RaydlError], None]) -> list[Task]:
-        """Those that can be asked for. URLs of stores are signed right before, as they expire."""
-        able = []
-        for task in tasks:
-            try:
-                if is_store(task.item.url):
-                    task.url, _ = SCHEMES[split(task.item.url).scheme](task.item.url)
-                able.append(task)
-            except RaydlError as error:
-                failed(task, error)
-        return able
-
-    def _first_signed(self, name: str, scheme: str, bucket: str) -> str:
-        """A URL in a bucket; one that cannot be reached is not waited for once for each name.
-
-        Raises RaydlError.
-        """
-        if bucket_gone := self._gone.get((scheme, bucket)):
-            raise bucket_gone
-        try:
-            return SCHEMES[scheme](name)[0]
-        except NetworkError as error:
-            self._gone[scheme, bucket] = error
-            raise
-
     def _made(self, name: str, url: str, auth: UserPassword, nodes: int, now: float) -> Host:
+        # What a bucket may be shown is known by its name: nothing is signed to find that out.
         options = stores.options_for(name, self._options)
         # A list may name hosts that the user has never seen. What is private in the options goes
         # to the first of them; others have what the netrc file has for them.
@@ -88,7 +63,7 @@ class Hosts:
         access, _ = access_of(url, auth, options, self._tell, owner=url if is_owner else self.owner)
         most = options.max_connections_per_origin
         source = Source(url, None, None, None, access, options.timeout)
-        return Host(source, Tempo(nodes, now, most))
+        return Host(source, Tempo(nodes, now, most), is_store(name))
 
     def _tell(self, text: str) -> None:
         if text not in self._told:

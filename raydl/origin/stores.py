@@ -9,10 +9,12 @@ URLs in them.
 from __future__ import annotations
 
 import os
+import queue
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, NamedTuple, TypeVar
+from functools import partial
+from typing import Any, NamedTuple, NoReturn, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 from requests.structures import CaseInsensitiveDict
@@ -28,7 +30,7 @@ SIGNED_SECONDS = 3600
 """How long a URL is good; it is signed right before it is used, and anew where it has expired."""
 
 LONGEST_ANSWER = 60.0
-"""Seconds. S3 is asked for a bucket's region before the first URL in it."""
+"""Seconds. Signing may ask: S3 for a bucket's region, Google for credentials and signatures."""
 
 T = TypeVar("T")
 
@@ -78,7 +80,7 @@ def signed(name: str) -> tuple[str, None]:
     pieces = parts.path[1:].split("/")
     if not pieces[0] or {".", ".."} & set(pieces):
         raise UsageError(f"{redact(name)} cannot be asked for: of a URL that is another path")
-    url = _asked(name, lambda system: system.sign(path))
+    url = _asked(name, lambda system: system.sign(path), LONGEST_ANSWER)
     # Libraries take what follows some characters for a version, or drop it.
     if not unquote(urlsplit(url).path).endswith(parts.path):
         raise UsageError(
@@ -203,19 +205,48 @@ class _System:
 
 
 _systems: dict[tuple[int, str], _System] = {}
-_lock = threading.Lock()
+_locks = {scheme: threading.Lock() for scheme in KINDS}
+"""One each: a file system that asks for credentials as it is made may take long."""
 
 
-def _asked(name: str, question: Callable[[_System], T]) -> T:
-    """The answer; foreign errors become ours."""
+def _asked(name: str, question: Callable[[_System], T], longest: float | None = None) -> T:
+    """The answer, which may take so many seconds; foreign errors become ours."""
     scheme = split(name).scheme
     try:
-        return _question(scheme, question)
+        return _within(longest, lambda: _question(scheme, question))
     except ImportError:
         library = KINDS[scheme].library
         raise UsageError(f"{scheme}:// needs {library}", f"pip install {library}") from None
     except Exception as error:
         raise _translated(name, error) from None
+
+
+def _within(longest: float | None, call: Callable[[], T]) -> T:
+    """What that returns or raises; one that takes longer is left alone.
+
+    Not every library can be told how long to wait.
+    """
+    if longest is None:
+        return call()
+    answer: queue.SimpleQueue[Callable[[], T]] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            found = call()
+            answer.put(lambda: found)
+        except BaseException as error:
+            answer.put(partial(_raise, error))
+
+    threading.Thread(target=work, name="raydl-store", daemon=True).start()
+    try:
+        take = answer.get(timeout=longest)
+    except queue.Empty:
+        raise TimeoutError from None
+    return take()
+
+
+def _raise(error: BaseException) -> NoReturn:
+    raise error
 
 
 def _question(scheme: str, question: Callable[[_System], T]) -> T:
@@ -224,22 +255,21 @@ def _question(scheme: str, question: Callable[[_System], T]) -> T:
     Raises whatever there is.
     """
     key = os.getpid(), scheme
-    with _lock:
+    with _locks[scheme]:
         system = _systems.get(key) or _systems.setdefault(key, _System(scheme))
     try:
         return question(system)
     except Exception as error:
         if type(error).__name__ != "NoCredentialsError" or system.is_anonymous:
             raise
-    with _lock:
+    with _locks[scheme]:
         system = _systems[key] = _System(scheme, anon=True)
     return question(system)
 
 
 def forget() -> None:
     """Look for credentials and endpoints anew, the next time."""
-    with _lock:
-        _systems.clear()
+    _systems.clear()
 
 
 def _translated(name: str, error: Exception) -> RaydlError:

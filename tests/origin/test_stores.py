@@ -5,13 +5,15 @@
 import hashlib
 import json
 import sys
+import threading
 from collections import Counter
 
 import pytest
 from fsspec.registry import _registry
+from fsspec.spec import AbstractFileSystem
 
 import raydl
-from raydl.model.errors import ChecksumError, HttpError, NetworkError, UsageError
+from raydl.model.errors import ChecksumError, HttpError, NetworkError, TimedOutError, UsageError
 from raydl.origin import stores
 from raydl.origin.resolver import SCHEMES
 from tests.conftest import random_bytes, run_raydl
@@ -313,3 +315,50 @@ def test_who_has_a_signature_shows_nothing_else(cloud, tmp_path, in_tmp):
     raydl.fetch("gs://b/f", netrc=str(netrc), **ALONE)
     raydl.fetch_many(["gs://b/f"], "d", netrc=str(netrc), address="none", progress="none")
     assert {seen.headers.get("authorization") for seen in cloud.origin.requests} == {None}
+
+
+@pytest.fixture
+def hanging(monkeypatch):
+    """What ``gs://`` is here: it ``hangs`` as it is made, or as it signs, until the test's end."""
+    over = threading.Event()
+
+    class Files(AbstractFileSystem):
+        protocol = "gs"
+        hangs = "sign"
+
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            if self.hangs == "made":
+                over.wait(20)
+
+        def sign(self, path, expiration=None, **kwargs):
+            over.wait(20)
+            return f"http://h/{path}"
+
+    monkeypatch.setitem(_registry, "gs", Files)
+    monkeypatch.setattr(stores, "LONGEST_ANSWER", 0.1)
+    stores.forget()
+    yield Files
+    over.set()
+    stores.forget()
+
+
+@pytest.mark.parametrize("hangs", ["made", "sign"])
+def test_a_library_that_does_not_return_is_left_alone(hanging, hangs):
+    hanging.hangs = hangs
+    with pytest.raises(TimedOutError, match="the store did not answer for gs://b/f"):
+        stores.signed("gs://b/f")
+
+
+def test_one_store_does_not_wait_for_another(hanging, monkeypatch):
+    class Files(AbstractFileSystem):
+        protocol = "az"
+
+        def sign(self, path, expiration=None, **kwargs):
+            return f"http://h/{path}"
+
+    hanging.hangs = "made"
+    monkeypatch.setitem(_registry, "az", Files)
+    with pytest.raises(TimedOutError):
+        stores.signed("gs://b/f")
+    assert stores.signed("az://c/f") == ("http://h/c/f", None)
