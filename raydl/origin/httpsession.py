@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 import requests
+from requests.adapters import DEFAULT_POOLSIZE
 from requests.cookies import extract_cookies_to_jar
 from requests.structures import CaseInsensitiveDict
 from requests.utils import requote_uri, select_proxy
@@ -47,6 +48,11 @@ class HttpSession(requests.Session):
         self._settings: dict[Any, Any] = {}
         self._direct: dict[Any, Any] = {}
         """The pools of those settings with which no proxy is asked."""
+
+    def close(self) -> None:
+        """Close every connection."""
+        super().close()  # type: ignore[no-untyped-call]
+        self._direct.clear()
 
     def ask(
         self,
@@ -103,7 +109,6 @@ class HttpSession(requests.Session):
         key = "/".join(request.url.split("/", 3)[:3]), settings
         if len(self._settings) > MOST_SETTINGS:
             self._settings.clear()
-            self._direct.clear()
         if key not in self._settings:
             self._settings[key] = self.merge_environment_settings(
                 request.url, dict(proxies), True, verify, None
@@ -112,6 +117,8 @@ class HttpSession(requests.Session):
         response = self.transport.send(request, timeout=(timeout, timeout), **chosen)
         raw = response.raw
         if select_proxy(request.url, chosen["proxies"]) is None:
+            if len(self._direct) >= DEFAULT_POOLSIZE:  # as many as requests keeps itself
+                self._direct.clear()
             self._direct[key] = self.transport.pool
         # urllib3's own ``readinto`` reads into a new object and copies; the http.client response
         # under it reads from the socket into the buffer, which takes a quarter off the CPU time a

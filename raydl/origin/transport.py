@@ -32,6 +32,16 @@ class Transport(HTTPAdapter):
         for opened in self._sockets:
             _shut(opened)
 
+    def close(self) -> None:
+        """Close every connection."""
+        super().close()
+        # urllib3 closes what is in a pool once nobody knows the pool any more; but connections know
+        # who watches them, and so this.
+        self._latest = (None, None)
+        for opened in self._sockets:
+            opened.close()
+        self._sockets = []
+
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Called by HTTPAdapter as it begins."""
         super().init_poolmanager(*args, **kwargs)

@@ -1,9 +1,11 @@
 """Requests over a connection that is open already, which are asked with less effort."""
 
+import gc
 import socket
 import struct
 import threading
-from contextlib import closing, contextmanager
+import weakref
+from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 import requests
@@ -231,3 +233,43 @@ def test_it_can_be_cut_off():
         cut.set()
         thread.join(10)
     assert caught.value.failure.kind == "cancelled"
+
+
+def open_sockets(read):
+    transport = read.origin._requester._session.transport
+    return [opened for opened in transport._sockets if opened.fileno() >= 0]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_none_is_open_once_it_is_closed(times):
+    with server([FIRST] * times + [silent]) as (url, asked):
+        read = Reader()
+        for _ in range(times):
+            read(f"{url}/f")
+        (opened,) = open_sockets(read)
+        read.close()
+        assert opened.fileno() == -1
+    assert asked[0][times:] == [b""]
+
+
+def test_it_is_forgotten_once_it_is_closed():
+    with server([FIRST] * 2) as (url, _):
+        read = Reader()
+        for _ in range(2):
+            read(f"{url}/f")
+        known = weakref.ref(read.origin._requester._session.transport)
+        read.close()
+        del read
+        gc.collect()
+        assert known() is None
+
+
+def test_hosts_that_were_asked_before_have_no_connections_for_ever():
+    with ExitStack() as stack:
+        urls = [stack.enter_context(server([FIRST, FIRST]))[0] for _ in range(40)]
+        read = stack.enter_context(closing(Reader()))
+        for url in urls:
+            read(f"{url}/f")
+            read(f"{url}/f")
+        gc.collect()
+        assert len(open_sockets(read)) <= 20
