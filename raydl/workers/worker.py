@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 import urllib.parse
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -27,6 +28,9 @@ from raydl.workers.puts import Puts, Uploaders
 from raydl.workers.sharedfiles import SharedFiles
 from raydl.workers.shelves import Shelves
 from raydl.workers.smallfiles import Outcome, SmallFiles, Wish
+
+MOST_IDLE = 64
+"""Origins that are kept for the next request, of all hosts and credentials together."""
 
 
 class Request:
@@ -44,14 +48,14 @@ class Request:
 class Worker:
     """Fetches parts, as many at once as there are threads that call it.
 
-    Connections are kept from one part to the next. A ticket names a request; no two requests
-    of a process have the same, and later ones have higher tickets.
+    Connections are kept from one part to the next, those that were used last. A ticket names a
+    request; no two requests of a process have the same, and later ones have higher tickets.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._requests: dict[int, Request] = {}
-        self._idle: dict[tuple[Any, float], list[Origin]] = {}
+        self._idle: OrderedDict[tuple[Access, float], list[Origin]] = OrderedDict()
         self._received = self._most = 0
         self._cancelled: set[int] = set()
         self._over = -1
@@ -76,8 +80,7 @@ class Worker:
             is_over = self._closed or ticket <= self._over or ticket in self._cancelled
             self._cancelled.discard(ticket)
             if not is_over:
-                idle = self._idle.get(kind)
-                origin = idle.pop() if idle else Origin(*kind)
+                origin = self._kept(kind) or Origin(*kind)
                 request = self._requests[ticket] = Request(origin)
                 self._most = max(self._most, len(self._requests))
         if is_over:
@@ -89,10 +92,30 @@ class Worker:
             with self._lock:
                 del self._requests[ticket]
                 self._received += request.got
-                if not origin.aborted:
-                    self._idle.setdefault(kind, []).append(origin)
-            if origin.aborted:
-                origin.close()
+                over = origin if origin.aborted else self._keep(kind, origin)
+            if over is not None:
+                over.close()
+
+    def _kept(self, kind: tuple[Access, float]) -> Origin | None:
+        origins = self._idle.get(kind)
+        if origins is None:
+            return None
+        origin = origins.pop()
+        if not origins:
+            del self._idle[kind]
+        return origin
+
+    def _keep(self, kind: tuple[Access, float], origin: Origin) -> Origin | None:
+        """Have it for the next request; returns what is not kept for that, the oldest one."""
+        self._idle.setdefault(kind, []).append(origin)
+        self._idle.move_to_end(kind)
+        if sum(map(len, self._idle.values())) <= MOST_IDLE:
+            return None
+        oldest, origins = next(iter(self._idle.items()))
+        over = origins.pop(0)
+        if not origins:
+            del self._idle[oldest]
+        return over
 
     def cancel(self, ticket: int) -> None:
         """End that request, from any thread; one that has not begun will not."""

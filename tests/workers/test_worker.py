@@ -1,10 +1,14 @@
+import contextlib
 import pickle
 import threading
+from dataclasses import replace
 
 import pytest
+from urllib3.connection import HTTPConnection as Connection
 
-from raydl.model.remote import Source
-from raydl.workers.worker import NodeWorker, Worker, cpu_seconds
+from raydl.model.remote import Access, Source
+from raydl.workers.protocol import tickets
+from raydl.workers.worker import MOST_IDLE, NodeWorker, Worker, cpu_seconds
 from tests import scripted
 
 
@@ -114,6 +118,48 @@ def test_connections_are_kept(origin, source):
     for ticket in range(3):
         start(worker, source, ticket, results).join(10)
     assert len(worker._idle[(source.access, 60)]) == 1
+
+
+def test_no_more_are_kept_than_were_used_last(source, monkeypatch):
+    worker, opened = Worker(), []
+    connected = Connection.connect
+
+    def connect(self):
+        connected(self)
+        opened.append(self.sock)
+
+    monkeypatch.setattr(Connection, "connect", connect)
+    count = MOST_IDLE + 6
+
+    def ask(user):
+        worker.fetch(
+            replace(source, access=Access(headers=(("X-User", str(user)),))),
+            next(tickets), 0, 10, memoryview(bytearray(10)),
+        )  # fmt: skip
+
+    for user in range(count):
+        ask(user)
+        ask(0)
+    kept = [origin for origins in worker._idle.values() for origin in origins]
+    assert len(kept) == MOST_IDLE
+    before = len(opened)
+    for user in (0, *range(count - MOST_IDLE + 1, count)):
+        ask(user)
+    assert len(opened) == before
+    ask(1)
+    assert len(opened) == before + 1
+    assert sum(link.fileno() >= 0 for link in opened) == MOST_IDLE
+    worker.close()
+    assert all(link.fileno() < 0 for link in opened)
+
+
+def test_threads_of_one_host_keep_no_more_either(source):
+    worker = Worker()
+    with contextlib.ExitStack() as stack:
+        for _ in range(MOST_IDLE + 6):
+            stack.enter_context(worker.lent(source.access, 60, next(tickets)))
+    (kept,) = worker._idle.values()
+    assert len(kept) == MOST_IDLE
 
 
 def test_a_system_that_does_not_tell_its_cpu_time(monkeypatch):
