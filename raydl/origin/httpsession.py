@@ -51,7 +51,7 @@ class HttpSession(requests.Session):
 
     def close(self) -> None:
         """Close every connection."""
-        super().close()  # type: ignore[no-untyped-call]
+        super().close()
         self._direct.clear()
 
     def ask(

@@ -127,7 +127,7 @@ def _drop(reply: Reply) -> None:
     """Have done with an answer whose body nobody wants: read if it is small, for its connection."""
     length = content_length(reply.headers)
     with contextlib.suppress(Exception):
-        if reply.method == "HEAD" or (length or SMALL_BODY) < SMALL_BODY:
+        if reply.method == "HEAD" or (length is not None and length < SMALL_BODY):
             answer = reply.answer
             answer.bound(1.0, SMALL_BODY)
             answer.read()

@@ -60,7 +60,7 @@ class Answer(HTTPResponse):
         is_number = length.isascii() and length.isdigit() and len(length) < 19
         self.length = int(length) if is_number and not self.chunked else None
         if self.status in (204, 304) or self._method == "HEAD":  # type: ignore[attr-defined]
-            self.length = 0
+            self.length, self.chunked = 0, False
         self.will_close = self.will_close or (self.length is None and not self.chunked)
 
     def _read_fields(self) -> list[tuple[str, str]]:

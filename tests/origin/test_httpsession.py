@@ -273,3 +273,24 @@ def test_hosts_that_were_asked_before_have_no_connections_for_ever():
             read(f"{url}/f")
         gc.collect()
         assert len(open_sockets(read)) <= 20
+
+
+@pytest.mark.parametrize("field", [b"Transfer-Encoding: chunked", b"Content-Length: 10", b"X: y"])
+def test_an_answer_without_a_body_ends_with_its_header(field):
+    """RFC 9112, section 6.3: whatever its fields say."""
+    none = b"HTTP/1.1 304 Not Modified\r\n" + field + b"\r\n\r\n"
+    with server([FIRST, none, FIRST]) as (url, asked), closing(Reader(timeout=1.0)) as read:
+        assert read(f"{url}/f")[1] == b"ab"
+        known, into = {"If-None-Match": '"e"'}, memoryview(bytearray(64))
+        assert read.origin.read_small(f"{url}/f", into, known) == (None, 0)
+        assert read(f"{url}/f")[1] == b"ab"
+    assert len(asked[0]) == 3
+
+
+@pytest.mark.parametrize("body", [b"", b"go"])
+def test_after_a_redirect_the_connection_goes_on(body):
+    there = b"HTTP/1.1 302 Found\r\nLocation: /f\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    with server([there, FIRST] * 2) as (url, asked), closing(Reader()) as read:
+        for _ in range(2):
+            assert read(f"{url}/r")[1] == b"ab"
+    assert len(asked[0]) == 4
