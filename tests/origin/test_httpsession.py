@@ -2,10 +2,11 @@
 
 import gc
 import socket
+import ssl
 import struct
 import threading
 import weakref
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 import pytest
 import requests
@@ -21,7 +22,7 @@ FIRST = GOOD + b"ab"
 
 
 @contextmanager
-def server(*connections):
+def server(*connections, tls=None):
     """Answers the requests of each connection with what is listed for it, then closes it; the
     requests are kept. What is called instead gets the socket."""
     listening = socket.create_server(("127.0.0.1", 0))
@@ -33,6 +34,8 @@ def server(*connections):
                 link, _ = listening.accept()
             except OSError:
                 return
+            if tls is not None:
+                link = tls.wrap_socket(link, server_side=True)
             with link:
                 for answer in answers:
                     request = b""
@@ -47,7 +50,7 @@ def server(*connections):
     thread = threading.Thread(target=serve)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}", asked
+        yield f"http{'' if tls is None else 's'}://127.0.0.1:{listening.getsockname()[1]}", asked
     finally:
         socket.socket.shutdown(listening, socket.SHUT_RDWR)
         thread.join(10)
@@ -294,3 +297,22 @@ def test_after_a_redirect_the_connection_goes_on(body):
         for _ in range(2):
             assert read(f"{url}/r")[1] == b"ab"
     assert len(asked[0]) == 4
+
+
+def notified(link):
+    with suppress(OSError):  # who closes need not say so, too
+        link.unwrap()
+
+
+@pytest.mark.parametrize("end", [reset, lambda link: None, notified])
+def test_so_is_one_with_tls(certificates, end):
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificates / "server.pem", certificates / "server.key")
+    access = Access(ca=(certificates / "ca.pem").read_text())
+    with (
+        server([FIRST, FIRST, end], [FIRST, end], [FIRST], tls=tls) as (url, asked),
+        closing(Reader(access)) as read,
+    ):
+        for _ in range(4):
+            assert read(f"{url}/f")[1] == b"ab"
+    assert list(map(len, asked)) == [3, 2, 1]
