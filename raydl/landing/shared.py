@@ -20,7 +20,7 @@ from raydl.landing.reader import Reader
 from raydl.landing.rounds import Fetched, Round, shares
 from raydl.landing.writer import STUCK, Item, NodeHand, OwnHand, Writer
 from raydl.model.coverage import Coverage
-from raydl.model.errors import ChecksumError, OutputError, RaydlError
+from raydl.model.errors import ChecksumError, DiskError, OutputError, RaydlError
 from raydl.model.events import Notice, Resumed, Verifying
 from raydl.model.report import Report
 from raydl.model.weburl import redact
@@ -331,4 +331,4 @@ def _error_of(path: Path, error: tuple[str, str, str]) -> OutputError:
     kind, message, hint = error
     if kind == FAULT:
         return OutputError(f"cannot write {path}: {message}", "run the same command again")
-    return OutputError(message, hint)
+    return DiskError(message, hint) if kind == DiskError.__name__ else OutputError(message, hint)

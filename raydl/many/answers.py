@@ -9,10 +9,17 @@ from functools import partial
 from raydl.many.account import Account
 from raydl.many.hands import Hand
 from raydl.many.host import MOST_WRONG, Host, Task
-from raydl.many.landing import Landing, is_of_the_disk
+from raydl.many.landing import Landing
 from raydl.many.large import Job
 from raydl.model import backoff
-from raydl.model.errors import ChecksumError, OutputError, RaydlError, TargetError, error_named
+from raydl.model.errors import (
+    ChecksumError,
+    DiskError,
+    OutputError,
+    RaydlError,
+    TargetError,
+    error_named,
+)
 from raydl.model.failure import Failure
 from raydl.model.weburl import is_store, split
 from raydl.settings.options import Options
@@ -207,7 +214,7 @@ class Answers:
 
     def _must_go_on(self, error: RaydlError) -> None:
         """Raise ``error`` where every other file would fail by it, too."""
-        if isinstance(error, OutputError) and is_of_the_disk(error.message):
+        if isinstance(error, DiskError):
             raise error
 
     def give_up(self, task: Task, error: RaydlError) -> None:

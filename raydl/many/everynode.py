@@ -21,9 +21,9 @@ from raydl.many.copies import Copy, Roll, Row
 from raydl.many.directories import Directories
 from raydl.many.hands import Hand
 from raydl.many.host import Task
-from raydl.many.landing import Came, Links, Lost, Saved, is_of_the_disk
+from raydl.many.landing import Came, Links, Lost, Saved
 from raydl.many.large import Job
-from raydl.model.errors import RaydlError, error_named
+from raydl.model.errors import DiskError, RaydlError, error_named
 from raydl.model.events import Emit
 from raydl.output.shelf import HAS, Found
 from raydl.settings.options import Options
@@ -219,7 +219,7 @@ class EveryNode:
         for copy, refusal in refusals.items():
             if refusal is None:
                 have.append(copy)
-            elif is_of_the_disk(refusal[1]):
+            elif refusal[0] == DiskError.__name__:
                 self._nodes.refused(copy, refusal)
             else:
                 error = error_named(refusal[0], f"{copy.node}: {refusal[1]}", refusal[2])

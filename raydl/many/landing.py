@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
@@ -249,12 +248,6 @@ class Here:
     def _save(self) -> None:
         came, self._came = self._came, []
         self._shelf.add(came)
-
-
-def is_of_the_disk(message: str) -> bool:
-    """Whether an OutputError says that no other file can be written, either."""
-    words = ("the disk is full", "quota", "read-only", os.strerror(errno.EIO))
-    return any(each in message for each in words)
 
 
 def in_the_way(path: str) -> TargetError:

@@ -110,6 +110,10 @@ class OutputError(RaydlError):
     meaning = "the output cannot be written: disk full, no permission, directory gone"
 
 
+class DiskError(OutputError):
+    """No other file can be written there, either: it is full, read-only, or broken."""
+
+
 class ClusterError(RaydlError):
     """The Ray cluster cannot be reached or used."""
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from raydl.model.errors import BusyError, OutputError
+from raydl.model.errors import BusyError, DiskError, OutputError
 from raydl.output.journal import boot_id
 from raydl.settings.ownfile import check_own
 
@@ -99,7 +99,7 @@ class Ledger:
             )
         # It has taken back what it was about to write, and then has nothing to commit.
         if "is full" in str(error) or "no transaction is active" in str(error):
-            return OutputError(f"cannot write {self._path}: the disk is full", "free some space")
+            return DiskError(f"cannot write {self._path}: the disk is full", "free some space")
         hint = "remove it; what is there is then nobody's: --overwrite, or --skip-existing"
         return OutputError(f"{self._path} cannot be used: {error}", hint)
 

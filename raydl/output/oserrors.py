@@ -6,7 +6,10 @@ import errno
 import os
 from pathlib import Path
 
-from raydl.model.errors import OutputError
+from raydl.model.errors import DiskError, OutputError
+
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+"""What is no matter of one file."""
 
 
 def output_error(error: OSError, path: Path, kept: str = "") -> OutputError:
@@ -32,7 +35,8 @@ def output_error(error: OSError, path: Path, kept: str = "") -> OutputError:
     else:
         what = full.get(number) or error.strerror or type(error).__name__
         hint = ", ".join(part for part in ("free some space" * (number in full), kept) if part)
-    return OutputError(f"cannot write {path}: {what}", hint)
+    kind = DiskError if number in _OF_THE_DISK else OutputError
+    return kind(f"cannot write {path}: {what}", hint)
 
 
 def stdout_error(error: OSError) -> OutputError:

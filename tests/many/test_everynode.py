@@ -162,7 +162,7 @@ def test_a_disk_that_hangs_holds_up_nobody_for_long(fleet):
 
 def test_a_full_disk_ends_that_node_alone(fleet):
     task = fleet.want("f")
-    refusal = ("OutputError", "the disk is full", "free some space")
+    refusal = ("DiskError", "the disk is full", "free some space")
     fleet.teams["b"].wrong = {"put": (None, [refusal])}
     fleet.bring(task)
     assert fleet.account.counts == {"done": 1}
@@ -170,10 +170,19 @@ def test_a_full_disk_ends_that_node_alone(fleet):
     assert fleet.over()
 
 
+def test_a_name_says_nothing_of_the_disk(fleet):
+    task = fleet.want("f")
+    refusal = ("OutputError", "cannot write /quota/f: no permission", "")
+    fleet.teams["b"].wrong = {"put": (None, [refusal])}
+    fleet.bring(task)
+    assert fleet.account.counts == {"failed": 1}
+    assert fleet.landing.missing == {"a": "", "b": ""}
+
+
 def test_all_disks_are_full(fleet):
     task = fleet.want("f")
     for team in fleet.teams.values():
-        team.wrong = {"put": (("OutputError", "the disk is full", ""), None)}
+        team.wrong = {"put": (("DiskError", "the disk is full", ""), None)}
     with pytest.raises(OutputError, match=r"every node: [ab]: the disk is full"):
         fleet.bring(task)
 
@@ -330,7 +339,7 @@ def test_what_has_not_changed_comes_to_who_is_late(second):
 
 def test_nodes_with_two_versions_all_get_the_one_there_is_now(fleet, tmp_path, monkeypatch):
     tasks = fleet.want("f")
-    fleet.teams["b"].wrong = {"put": (("OutputError", "the disk is full", ""), None)}
+    fleet.teams["b"].wrong = {"put": (("DiskError", "the disk is full", ""), None)}
     fleet.bring(tasks, b"old!")
     other = run_again(fleet, tmp_path, monkeypatch, "b")
     newer(other, other.want("f"), b"new!")
@@ -384,7 +393,7 @@ def test_who_gets_no_bytes_of_others_is_given_up(fleet):
 
 def test_nobody_has_it_where_one_is_full_and_one_away(fleet):
     tasks = fleet.want("f")
-    refusal = ("OutputError", "the disk is full", "")
+    refusal = ("DiskError", "the disk is full", "")
     fleet.teams["a"].wrong = {"put": (None, [refusal])}
     fleet.teams["b"].hangs_at = ("put",)
     fleet.bring(tasks)

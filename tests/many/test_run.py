@@ -16,7 +16,7 @@ from raydl.many import crew
 from raydl.many.lists import entries, read_list
 from raydl.many.run import Order, run_many
 from raydl.model.control import Control
-from raydl.model.errors import CancelledError, OutputError, TargetError, UsageError
+from raydl.model.errors import CancelledError, DiskError, OutputError, TargetError, UsageError
 from raydl.model.events import Notice
 from raydl.model.fileevents import AllEnded, FileEnded, FilesNow
 from raydl.model.remote import Access, Source
@@ -319,6 +319,14 @@ def test_a_full_disk_ends_it(library, tmp_path, monkeypatch):
     with pytest.raises(OutputError, match="the disk is full"):
         fetch(urls(library)[1:], tmp_path)
     assert there(tmp_path) == {}
+
+
+def test_a_name_says_nothing_of_the_disk(library, tmp_path):
+    path = "the disk is full/quota/read-only/f"
+    (tmp_path / "the disk is full").write_bytes(b"mine")
+    report = fetch([(url, path) if url.endswith("/f3") else url for url in urls(library)], tmp_path)
+    assert list(failures(report)) == [path]
+    assert report.done == len(library.files) - 1
 
 
 def test_one_batch_that_is_late_holds_nobody_up(library, tmp_path, monkeypatch):
@@ -649,7 +657,7 @@ def test_on_a_full_disk_that_is_what_is_said(library, tmp_path, monkeypatch):
     """SQLite has then taken back what it was about to write, and has nothing to commit."""
 
     def full(self, data):
-        raise OutputError(f"cannot write {self._target}: the disk is full", "free some space")
+        raise DiskError(f"cannot write {self._target}: the disk is full", "free some space")
 
     def save(self):
         self._one("COMMIT")

@@ -94,7 +94,7 @@ def test_an_object_of_another_size_is_not_written(files, part):
 
 @pytest.mark.parametrize(
     ("number", "kind"),
-    [(errno.ENOSPC, "OutputError"), (errno.EDQUOT, "OutputError"), (errno.EIO, FAULT)],
+    [(errno.ENOSPC, "DiskError"), (errno.EDQUOT, "DiskError"), (errno.EIO, FAULT)],
 )
 @pytest.mark.parametrize("when", ["pwrite", "fdatasync"])
 def test_a_full_disk_is_that_of_all_a_broken_way_to_it_one_nodes(
