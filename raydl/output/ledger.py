@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
@@ -152,13 +151,6 @@ class Ledger:
         self.save()
 
     def close(self) -> None:
-        """Let others have it; without a file in it, it is not there."""
-        try:
+        """Let others have it. It stays where nothing is in it, too: one may be about to open it."""
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(self._database):
             self._database.execute("COMMIT")
-            rows = "SELECT 1 FROM files UNION ALL SELECT 1 FROM begun LIMIT 1"
-            is_empty = not self._database.execute(rows).fetchone()
-            self._database.close()
-            if is_empty:
-                os.unlink(self._path)  # noqa: PTH108
-        except (sqlite3.Error, OSError):
-            return

@@ -4,6 +4,8 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
@@ -68,4 +70,24 @@ def test_a_second_run_in_this_process_takes_no_lock_away(tmp_path):
     command = [sys.executable, "-c", code, str(tmp_path)]
     other = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "BusyError" in other.stderr
+    ledger.close()
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="shows what is open")
+def test_what_an_empty_one_leaves_behind_is_the_one_that_waited_for_it(tmp_path):
+    def count():
+        fds = (f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd"))
+        return sum(os.path.realpath(fd) == str(tmp_path / NAME) for fd in fds)
+
+    ledger, opened = Ledger(tmp_path), []
+    waiter = threading.Thread(target=lambda: opened.append(Ledger(tmp_path)))
+    waiter.start()
+    while count() < 2 and waiter.is_alive():
+        time.sleep(0.001)
+    ledger.close()
+    waiter.join()
+    opened[0].add([(b"k", Known(4, 1, None, None, "", ""))])
+    opened[0].close()
+    ledger = Ledger(tmp_path)
+    assert ledger.find(b"k") is not None
     ledger.close()
