@@ -140,6 +140,7 @@ def test_shipped_code_imports_nothing_of_ours_inside_a_function():
         "output/settling.py",
         "output/hublayout.py",
         "output/newfile.py",
+        "output/seal.py",
         "cluster/objects.py",
         "output/placedfile.py",
         "output/ranges.py",

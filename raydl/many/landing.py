@@ -186,7 +186,8 @@ class Here:
         return self._wish(task, self._shelf.path(task.place) if self.writes(hand) else None)
 
     def _wish(self, task: Task, target: str | None) -> Wish:
-        return task.wish(target, self._options.origin_digest, self._options.overwrite)
+        wish = task.wish(target, self._options.origin_digest, self._options.overwrite)
+        return wish._replace(seal=self._shelf.seal(task.key))
 
     @property
     def has_room(self) -> bool:

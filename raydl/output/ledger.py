@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
@@ -66,12 +67,21 @@ class Ledger:
             self._database.execute("PRAGMA synchronous=NORMAL")
             self._database.executescript(_TABLES)
             self._database.execute("BEGIN IMMEDIATE")
+            self.salt = self._find_salt()
         except OSError as error:
             raise OutputError(
                 f"cannot write to {directory}: {error.strerror}", "choose another --output-dir"
             ) from None
         except sqlite3.Error as error:
             raise self._error(error) from None
+
+    def _find_salt(self) -> int:
+        """A number that no other ledger has; see ``seal``."""
+        (salt,) = self._database.execute("PRAGMA user_version").fetchone()
+        if not salt:
+            salt = 1 + secrets.randbelow(2**31 - 1)
+            self._database.execute(f"PRAGMA user_version = {salt}")
+        return int(salt)
 
     def _one(self, statement: str, values: tuple[Any, ...] = ()) -> Any:
         """The first row. Raises OutputError, BusyError."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import time
 from pathlib import Path
 
 from raydl.model.errors import TargetError
 from raydl.output.oserrors import output_error
 from raydl.output.partfile import give_name
+from raydl.output.seal import sealed
 
 _NOT_OFFERED = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 """What systems and file systems without nameless files say."""
@@ -27,8 +29,9 @@ class NewFile:
 
     What is in the way is replaced with ``overwrite``, or if its size and time of writing (ns) are
     still those of ``stamp``; with ``may_be_there`` it stays, if it has the same bytes. What is
-    interrupted leaves nothing there. Directories that are missing are made. Nothing is brought to
-    the disk by this: who needs that syncs. Raises OutputError.
+    interrupted leaves nothing there. Its time of writing shows the ``seal``. Directories that are
+    missing are made. Nothing is brought to the disk by this: who needs that syncs.
+    Raises OutputError.
     """
 
     def __init__(
@@ -37,9 +40,10 @@ class NewFile:
         overwrite: bool = False,
         stamp: tuple[int, int] | None = None,
         may_be_there: bool = False,
+        seal: int | None = None,
     ) -> None:
         self._target, self._overwrite = target, overwrite
-        self._stamp, self._may_be_there = stamp, may_be_there
+        self._stamp, self._may_be_there, self._seal = stamp, may_be_there, seal
         self._name = ""
         try:
             try:
@@ -66,6 +70,7 @@ class NewFile:
         try:
             # Some file systems tell only now that they could not take the bytes (NFS, close(2)).
             os.close(os.dup(self._fd))
+            self._set_time()
             if self._overwrite or self._stamp is not None:
                 self._replace()
             elif self._name:
@@ -77,11 +82,17 @@ class NewFile:
         except FileExistsError:
             there = self._same_there() if self._may_be_there else None
             if there is None:
-                raise TargetError(f"{self._target} exists already") from None
+                raise _in_the_way(self._target, self._may_be_there) from None
             found = there
         except OSError as error:
             raise output_error(error, Path(self._target)) from None
         return found.st_size, found.st_mtime_ns
+
+    def _set_time(self) -> None:
+        if self._seal is not None:
+            now = time.time_ns()
+            with contextlib.suppress(OSError):  # some file systems set no times
+                os.utime(self._fd, ns=(now, sealed(self._seal, now)))
 
     def _replace(self) -> None:
         with contextlib.suppress(FileNotFoundError):
@@ -135,3 +146,10 @@ class NewFile:
         # With a directory given, even if it does not count, Python asks the system to follow the
         # link that /proc has (open(2), O_TMPFILE).
         os.link(f"/proc/self/fd/{self._fd}", name, src_dir_fd=self._fd, follow_symlinks=True)
+
+
+def _in_the_way(path: str, may_be_there: bool) -> TargetError:
+    if not may_be_there:
+        return TargetError(f"{path} exists already")
+    what = "and is not what came now: somebody's, or of a run that was killed"
+    return TargetError(f"{path} exists already, {what}", "--overwrite replaces it")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from raydl.output.ledger import Known, Ledger
+from raydl.output.seal import is_sealed, seal_of
 from raydl.output.settling import Settling
 
 LACKS, HAS, OTHER = "lacks", "has", "other"
@@ -65,6 +66,10 @@ class Shelf:
         """Where the file is."""
         return os.path.join(self.directory, place.path)  # noqa: PTH118 - for each of many files
 
+    def seal(self, key: bytes) -> int:
+        """What the time of writing of a small file has to show; for any thread."""
+        return seal_of(self._ledger.salt, key)
+
     def look(self, place: Place, again: bool = False) -> Found:
         """What is there. ``again``: this run was to bring it, so nothing else is known of it."""
         try:
@@ -81,8 +86,7 @@ class Shelf:
             state = HAS if is_wanted else LACKS
             said = known.etag, known.last_modified, known.digest
             return Found(state, stamp[0], stamp, False, *said)
-        if known is not None and not self._is_certain(known) and stamp[1] <= known.written:
-            # What the machine's end has left of it: whoever changes a file writes it later.
+        if self._is_left(place.key, known, stamp, again):
             return Found(LACKS, stamp[0], stamp)
         if self._overwrite:
             return Found(LACKS)
@@ -90,6 +94,17 @@ class Shelf:
             return Found(LACKS, may_be_there=True)
         is_left = self._skip_existing and place.size in (None, stamp[0])
         return Found(HAS if is_left else OTHER, stamp[0])
+
+    def _is_left(
+        self, key: bytes, known: Known | None, stamp: tuple[int, int], again: bool
+    ) -> bool:
+        """Whether a run that was killed has left it, or the machine's end, and nobody else."""
+        if known is not None and not self._is_certain(known):
+            is_cut = stamp[0] <= known.size and stamp[1] == known.written
+            return is_cut or is_sealed(self.seal(key), stamp[1])
+        if again or not self._is_disk or not is_sealed(self.seal(key), stamp[1]):
+            return False
+        return self._ledger.is_begun(key)
 
     def _is_certain(self, known: Known) -> bool:
         return not self._is_disk or self._ledger.is_certain(known)

@@ -193,7 +193,7 @@ def _write(opened: _Open, copy: Copy, place: Place, there: Found, data: memoryvi
     path = opened.shelf.path(place)
     if there.state == OTHER:
         raise TargetError(f"{path} exists already", "--overwrite replaces it")
-    file = NewFile(path, opened.overwrite, there.stamp, may_be_there=True)
+    file = NewFile(path, opened.overwrite, there.stamp, True, opened.shelf.seal(place.key))
     try:
         file.write(data)
         size, written = file.publish()

@@ -97,12 +97,14 @@ class Wish(NamedTuple):
     """A signed URL to send it to, a secret, instead of a target; and what messages call that."""
     replaces: str = ""
     """What of what is there may be replaced by that; see ``condition``."""
+    seal: int | None = None
+    """What the file's time of writing is to show; see ``NewFile``."""
 
 
 def new_file(wish: Wish) -> NewFile:
     """The file that it is to be. Raises OutputError."""
     assert wish.target is not None
-    return NewFile(wish.target, wish.overwrite, wish.stamp, wish.may_be_there)
+    return NewFile(wish.target, wish.overwrite, wish.stamp, wish.may_be_there, wish.seal)
 
 
 class _Sink:

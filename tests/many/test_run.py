@@ -427,6 +427,30 @@ def test_whatever_ends_it_the_same_command_goes_on(library, tmp_path, how):
     assert len(there(tmp_path / "d")) == len(library.files)
 
 
+def test_what_a_killed_run_had_put_there_gives_way_to_what_is_there_now(
+    library, tmp_path, monkeypatch
+):
+    small = [path for path, data in library.files.items() if 0 < len(data) < FIRST]
+
+    def version(number):
+        library.headers["ETag"] = f'"v{number}"'
+        library.files.update({path: b"%d" % number * len(library.files[path]) for path in small})
+
+    fetch(urls(library), tmp_path)
+    with monkeypatch.context() as patch:  # it was killed before it could note that they came
+        patch.setattr("raydl.many.landing.Here.note", lambda *_: None)
+        version(2)
+        fetch(urls(library), tmp_path, order={"if_changed": True})
+    version(3)
+    mine = tmp_path / small[0][3:]
+    mine.write_bytes(b"my own")
+    report = fetch(urls(library), tmp_path, order={"if_changed": True})
+    (problem,) = (each.problem for each in report if each.error)
+    assert f"{mine} exists already, and is not what came now: somebody's, or of a run" in problem
+    mine.write_bytes(library.files[small[0]])
+    assert there(tmp_path) == {path[3:]: data for path, data in library.files.items()}
+
+
 def wait_until(state, seconds=30):
     end = time.monotonic() + seconds
     while not state():

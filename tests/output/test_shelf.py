@@ -11,6 +11,7 @@ import pytest
 
 from raydl.model.errors import BusyError
 from raydl.output.ledger import NAME, Known, Ledger
+from raydl.output.newfile import NewFile
 from raydl.output.shelf import HAS, LACKS, OTHER, Place, Shelf
 
 PLACE = Place(b"k", "f")
@@ -52,6 +53,59 @@ def test_what_somebody_changed_since_is_his(folder):
     later = (folder / "f").stat().st_mtime_ns + 1
     os.utime(folder / "f", ns=(later, later))
     assert look(folder).state == OTHER
+
+
+def test_an_older_file_that_somebody_moved_there_is_his(folder):
+    for size in (2, 4, 6):
+        (folder / "mine").write_bytes(b"x" * size)
+        os.utime(folder / "mine", ns=(1, 10**18))
+        (folder / "mine").replace(folder / "f")
+        assert look(folder).state == OTHER
+
+
+def put(folder, key, data):
+    """What a run writes there, and then is killed."""
+    shelf = Shelf(folder, False, False)
+    shelf.begin([key])
+    found = shelf.look(PLACE)
+    file = NewFile(str(folder / "f"), False, found.stamp, seal=shelf.seal(key))
+    file.write(memoryview(data))
+    stamp = file.publish()
+    file.close()
+    shelf.close()
+    return stamp
+
+
+def test_an_earlier_version_that_the_machines_end_brought_back_is_fetched_again(folder):
+    (folder / "f").unlink()
+    stamp = put(folder, b"k", b"before")
+    assert look(folder)[:3] == (LACKS, 6, stamp)
+
+
+def test_what_a_killed_run_left_is_ours_until_somebody_writes_it(tmp_path):
+    stamp = put(tmp_path, b"k", b"data")
+    assert look(tmp_path)[:3] == (LACKS, 4, stamp)
+    stamp = put(tmp_path, b"k", b"newer")
+    assert (tmp_path / "f").read_bytes() == b"newer"
+    assert stamp[1] <= time.time_ns()
+    os.utime(tmp_path / "f", ns=(stamp[1] + 1, stamp[1] + 1))
+    found = look(tmp_path)
+    assert (found.stamp, found.may_be_there) == (None, True)
+
+
+def test_what_came_from_elsewhere_is_not_ours(tmp_path):
+    put(tmp_path, b"k", b"data")
+    shelf = Shelf(tmp_path, False, False)
+    shelf.begin([b"other"])
+    assert shelf.look(Place(b"other", "f")).stamp is None
+    shelf.forget(b"k")
+    assert shelf.look(PLACE).state == OTHER
+    shelf.close()
+    (tmp_path / NAME).unlink()
+    shelf = Shelf(tmp_path, False, False)
+    shelf.begin([b"k"])
+    assert shelf.look(PLACE).stamp is None
+    shelf.close()
 
 
 def test_what_is_left_there_has_the_size_that_is_known(tmp_path):
