@@ -61,6 +61,8 @@ class Shelf:
         self._ledger = Ledger(directory)
         self._settling = Settling(self._ledger, directory)
         self._has_news = False
+        self._begun = set[bytes]()
+        """By this run, so that what is there may be its own, of which may not be heard yet."""
 
     def path(self, place: Place) -> str:
         """Where the file is."""
@@ -86,7 +88,7 @@ class Shelf:
             state = HAS if is_wanted else LACKS
             said = known.etag, known.last_modified, known.digest
             return Found(state, stamp[0], stamp, False, *said)
-        if self._is_left(place.key, known, stamp, again):
+        if self._is_left(place.key, known, stamp):
             return Found(LACKS, stamp[0], stamp)
         if self._overwrite:
             return Found(LACKS)
@@ -95,33 +97,35 @@ class Shelf:
         is_left = self._skip_existing and place.size in (None, stamp[0])
         return Found(HAS if is_left else OTHER, stamp[0])
 
-    def _is_left(
-        self, key: bytes, known: Known | None, stamp: tuple[int, int], again: bool
-    ) -> bool:
+    def _is_left(self, key: bytes, known: Known | None, stamp: tuple[int, int]) -> bool:
         """Whether a run that was killed has left it, or the machine's end, and nobody else."""
-        if known is not None and not self._is_certain(known):
-            is_cut = stamp[0] <= known.size and stamp[1] == known.written
-            return is_cut or is_sealed(self.seal(key), stamp[1])
-        if again or not self._is_disk or not is_sealed(self.seal(key), stamp[1]):
+        lost = None if known is None or self._is_certain(known) else known
+        if lost is not None and stamp[0] <= lost.size and stamp[1] == lost.written:
+            return True
+        if not self._is_disk or key in self._begun or not is_sealed(self.seal(key), stamp[1]):
             return False
-        return self._ledger.is_begun(key)
+        return lost is not None or self._ledger.is_begun(key)
 
     def _is_certain(self, known: Known) -> bool:
         return not self._is_disk or self._ledger.is_certain(known)
 
     def begin(self, keys: Iterable[bytes]) -> None:
         """These are to come: what a run that is killed puts there is known by that."""
+        keys = list(keys)
         self._ledger.begin(keys)
+        self._begun.update(keys)
 
     def forget(self, key: bytes) -> None:
         """It does not come."""
         self._ledger.forget(key)
+        self._begun.discard(key)
 
     def add(self, files: Sequence[tuple[bytes, Known]]) -> None:
         """These came; the next run knows that, also after kill -9."""
         if files:
             self._ledger.add(files)
             self._ledger.save()
+            self._begun.difference_update(key for key, _ in files)
             self._has_news = True
 
     def settle(self, now: float) -> None:
