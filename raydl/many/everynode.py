@@ -174,7 +174,8 @@ class EveryNode:
 
     def wish(self, task: Task, hand: Hand) -> Wish:  # noqa: ARG002
         """See ``Landing``."""
-        return task.wish(None, self._options.origin_digest, self._options.overwrite)
+        wish = task.wish(None, self._options.origin_digest, self._options.overwrite)
+        return wish._replace(by_digest=True)
 
     @property
     def has_room(self) -> bool:
@@ -206,7 +207,8 @@ class EveryNode:
                 else:
                     if error is None:
                         self._enrol(row, have)
-                    saved(task, brought, node, error)
+                    compared = brought.digest if brought.proof else ""
+                    saved(task, brought._replace(digest=compared), node, error)
             if again:
                 lost(again)
 

@@ -56,7 +56,7 @@ Lend = Callable[[Access, float, int], "contextlib.AbstractContextManager[Request
 class Brought(NamedTuple):
     """A file that came. ``size`` in bytes, of which ``kept`` were there before, ``written`` when
     (ns, 0 where it was not), ``digest`` is the one that was compared, as text, and ``proof`` says
-    where it is from."""
+    where it is from: it is empty where nothing was compared."""
 
     size: int
     written: int
@@ -99,6 +99,8 @@ class Wish(NamedTuple):
     """What of what is there may be replaced by that; see ``condition``."""
     seal: int | None = None
     """What the file's time of writing is to show; see ``NewFile``."""
+    by_digest: bool = False
+    """Whether the bytes' own digest counts as their version where the origin tells none."""
 
 
 def new_file(wish: Wish) -> NewFile:
@@ -213,7 +215,8 @@ class SmallFiles:
             _must_be(whole.nbytes, wish)
             remote = replace(remote, size=whole.nbytes)
         proof = _proof(wish, remote)
-        digest = new_hash_of(proof.checksum.algorithm, remote.size or 0) if proof else None
+        algorithm = _algorithm(wish, remote, proof)
+        digest = new_hash_of(algorithm, remote.size or 0) if algorithm else None
 
         def send(data: memoryview) -> int:
             assert wish.put is not None
@@ -244,7 +247,7 @@ class SmallFiles:
             remote.name,
             remote.etag,
             remote.last_modified,
-            str(proof.checksum) if proof else "",
+            "" if digest is None else f"{algorithm}:{digest.hexdigest()}",
             proof.where if proof else "",
             time.monotonic() - began,
         )
@@ -288,6 +291,13 @@ def _proof(wish: Wish, remote: Remote) -> Proof | None:
     if wish.digest:
         return Proof(Checksum(*wish.digest.split(":", 1)), "given")
     return remote.digest if wish.stated else None
+
+
+def _algorithm(wish: Wish, remote: Remote, proof: Proof | None) -> str:
+    """Of the digest to compute, if any."""
+    if proof is not None:
+        return proof.checksum.algorithm
+    return "sha256" if wish.by_digest and remote.validator is None else ""
 
 
 def _verify(proof: Proof, digest: Hash | None, what: str) -> None:

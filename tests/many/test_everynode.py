@@ -11,11 +11,13 @@ from raydl.many.host import Task
 from raydl.model.control import Control
 from raydl.model.errors import IncompleteError, OutputError, RaydlError
 from raydl.model.item import Item
+from raydl.model.remote import Access, Source
 from raydl.settings.options import Options
 from raydl.workers.actor import ActorTeam
 from raydl.workers.protocol import Joined, Left, Listed
 from raydl.workers.shelves import Shelves
-from raydl.workers.smallfiles import Brought
+from raydl.workers.smallfiles import Brought, SmallFiles
+from raydl.workers.worker import Worker
 
 
 class Bytes:
@@ -348,6 +350,37 @@ def test_nodes_with_two_versions_all_get_the_one_there_is_now(fleet, tmp_path, m
     assert (both.disks / "a" / "f").read_bytes() == b"new!"
     assert both.over()
     both.landing.close()
+
+
+def test_two_versions_are_told_apart_where_the_origin_does_not(
+    fleet, make_origin, tmp_path, monkeypatch
+):
+    origin = make_origin(b"old!", headers={})
+
+    def fetch(fleet):
+        (task,), worker, kept = fleet.want("f"), Worker(), bytearray()
+        task.url = origin.url("/f")
+        source = Source(task.url, None, None, None, Access(), 5.0)
+        wishes = [fleet.landing.wish(task, None)]
+        ((_, *brought),) = SmallFiles(worker.lent).fetch(source, 1, wishes, 0.0, kept)
+        worker.close()
+        came = [(task, Brought(*brought))]
+        fleet.landing.save(Bytes(bytes(kept)), came, "a", fleet._saved, fleet.lost.extend)
+        fleet.turn()
+
+    fleet.teams["b"].wrong = {"put": (("DiskError", "the disk is full", ""), None)}
+    fetch(fleet)
+    origin.data = b"new!"
+    other = run_again(fleet, tmp_path, monkeypatch, "b")
+    fetch(other)
+    both = run_again(other, tmp_path, monkeypatch, "a", "b")
+    fetch(both)
+    assert [(tmp_path / node / "f").read_bytes() for node in "ab"] == [b"new!"] * 2
+    assert [report.digest for report in both.reports] == [""]
+    again = run_again(both, tmp_path, monkeypatch, "a", "b")
+    assert again.want("f") == []
+    assert again.over()
+    again.landing.close()
 
 
 def test_a_source_that_hangs_is_passed_over(fleet):
