@@ -11,7 +11,7 @@ from typing import IO, NamedTuple
 
 from raydl.many.host import Task
 from raydl.many.names import Extent
-from raydl.model.errors import RaydlError
+from raydl.model.errors import RaydlError, TargetError
 from raydl.model.events import Emit
 from raydl.model.fileevents import FileEnded, FilesNow, SlowFile
 from raydl.model.manyreport import DONE, FAILED, SKIPPED, FileReport, ManyReport, line_of
@@ -148,5 +148,7 @@ class Account:
 
 def _failed(number: int, url: str, path: str, error: RaydlError) -> FileReport:
     kind, problem = type(error).__name__, error.message
+    if isinstance(error, TargetError):  # the same command again is no help, what the hint says is
+        problem = str(error)
     shown = redact(url) if url else f"number {number}"
     return FileReport(number, shown, path, FAILED, error=kind, problem=problem)

@@ -447,6 +447,7 @@ def test_what_a_killed_run_had_put_there_gives_way_to_what_is_there_now(
     report = fetch(urls(library), tmp_path, order={"if_changed": True})
     (problem,) = (each.problem for each in report if each.error)
     assert f"{mine} exists already, and is not what came now: somebody's, or of a run" in problem
+    assert problem.endswith("; --overwrite replaces it")
     mine.write_bytes(library.files[small[0]])
     assert there(tmp_path) == {path[3:]: data for path, data in library.files.items()}
 
