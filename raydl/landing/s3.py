@@ -162,10 +162,17 @@ class Bucket:
 
     def sign_put(self) -> str:
         """The URL to PUT the object to. It is a secret: whoever has it can write that object."""
+        return self._sign("put_object")
+
+    def sign_head(self) -> str:
+        """The URL to see with HEAD what is there. It is a secret, too."""
+        return self._sign("head_object")
+
+    def _sign(self, what: str) -> str:
         with _translated(self.place, "sign for"):
             return str(
                 self._client.generate_presigned_url(
-                    "put_object", Params=self._where, ExpiresIn=SIGNED_SECONDS
+                    what, Params=self._where, ExpiresIn=SIGNED_SECONDS
                 )
             )
 

@@ -119,7 +119,9 @@ class Bucket(Here):
     def wish(self, task: Task, hand: Hand) -> Wish:  # noqa: ARG002
         """See ``Landing``."""
         options, at = self._options, self._at(task)
-        put = at.sign_put(), str(at.place)
+        # A service may have no If-Match: then who sends it looks first.
+        is_blind = task.replaces in ("", ANYTHING) or options.overwrite
+        put = at.sign_put(), str(at.place), "" if is_blind else at.sign_head()
         wish = task.wish(None, options.origin_digest, options.overwrite, put)
         return wish._replace(replaces=ANYTHING) if options.overwrite else wish
 

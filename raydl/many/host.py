@@ -105,7 +105,7 @@ class Task:
         target: str | None,
         stated: bool,
         overwrite: bool,
-        put: tuple[str, str] | None = None,
+        put: tuple[str, str, str] | None = None,
     ) -> Wish:
         """What to ask for, to be put there; see ``Wish``."""
         return Wish(

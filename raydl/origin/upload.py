@@ -46,7 +46,7 @@ class Receipt(NamedTuple):
 
 
 class Uploader:
-    """The PUTs of one thread, over one connection; any thread may ``abort`` them.
+    """The requests of one thread, over one connection; any thread may ``abort`` them.
 
     ``ca`` are the certificates (PEM) to trust instead of the system's.
     """
@@ -60,18 +60,32 @@ class Uploader:
         self, url: str, headers: Mapping[str, str], pieces: Sequence[memoryview], timeout: float
     ) -> Receipt:
         """Send these pieces, one after the other, as one body. Its failures never name the URL."""
+        return self._ask("PUT", url, headers, _Body(pieces), timeout)
+
+    def look(self, url: str, timeout: float) -> Receipt:
+        """See what is there, by a URL that is signed for HEAD; it never names that, either."""
+        return self._ask("HEAD", url, {}, None, timeout)
+
+    def _ask(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: _Body | None,
+        timeout: float,
+    ) -> Receipt:
         try:
             if self.aborted:
                 return Receipt(failure=Failure("cancelled", "cancelled"))
             reply = self._session.ask(
-                "PUT",
+                method,
                 url,
                 headers,
                 timeout=timeout,
                 verify=self._verify,
                 cert=None,
                 proxies={},
-                body=_Body(pieces),
+                body=body,
             )
             with contextlib.closing(reply):
                 return _receipt(reply, timeout)

@@ -93,8 +93,9 @@ class Wish(NamedTuple):
     may_be_there: bool = False
     etag: str | None = None
     last_modified: str | None = None
-    put: tuple[str, str] | None = None
-    """A signed URL to send it to, a secret, instead of a target; and what messages call that."""
+    put: tuple[str, str, str] | None = None
+    """A signed URL to send it to, a secret, instead of a target; what messages call that; and,
+    where something is to be replaced there, one to see what that is."""
     replaces: str = ""
     """What of what is there may be replaced by that; see ``condition``."""
     seal: int | None = None

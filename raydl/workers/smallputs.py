@@ -10,7 +10,7 @@ from typing import Protocol
 from raydl.model import backoff
 from raydl.model.errors import OutputError, TargetError
 from raydl.model.failure import Failure
-from raydl.origin.upload import ANYTHING, CONDITION_UNKNOWN, condition
+from raydl.origin.upload import ANYTHING, CONDITION_UNKNOWN, Receipt, condition
 from raydl.workers.puts import Uploaders
 
 MOST_TRIES = 5
@@ -32,8 +32,7 @@ BUSY = (
 
 
 GONE = "NoSuchKey"
-WITHOUT_MATCH = (GONE, *CONDITION_UNKNOWN)
-"""Refusals of If-Match after which another condition is right."""
+"""What If-Match is refused with where there is nothing to be replaced any more."""
 
 
 class Stoppable(Protocol):
@@ -58,7 +57,7 @@ class SmallPuts:
 
     def send(
         self,
-        put: tuple[str, str],
+        put: tuple[str, str, str],
         data: memoryview,
         media_type: str,
         replaces: str,
@@ -71,31 +70,38 @@ class SmallPuts:
 
         It ``replaces`` what ``condition`` says. The mark is negative where that is not certain: a
         try had no answer, or an earlier run was killed (``may_be_there``), and something was found
-        there. Raises OutputError, TargetError.
+        there. A service without If-Match is looked at right before each try. Raises OutputError,
+        TargetError.
         """
-        url, name = put
+        url, name, look = put
         md5 = hashlib.md5(data, usedforsecurity=False)
         headers = {"Content-MD5": base64.b64encode(md5.digest()).decode()}
         if media_type:
             headers["Content-Type"] = media_type
-        only = condition(replaces)
+        only, looks = condition(replaces), False
         rests, is_uncertain = self._uploaders.rests, may_be_there
         tries = 0
         while True:
             tries += 1
             with self._uploaders.lent(ca, rests) as uploader:
-                receipt = uploader.put(url, {**headers, **only}, [data], timeout)
+                receipt = Receipt()
+                if looks:
+                    receipt, only = _seen(uploader.look(look, timeout), replaces)
+                if receipt.failure is None:
+                    receipt = uploader.put(url, {**headers, **only}, [data], timeout)
             if receipt.failure is None:
                 return mark_of(receipt.etag)
             failure = receipt.failure
             if failure.status == 412:
                 if is_uncertain:
                     return -mark_of(md5.hexdigest())
-                what = "was changed meanwhile" if "If-Match" in only else "exists already"
+                what = "was changed meanwhile" if replaces else "exists already"
                 raise TargetError(f"{name} {what}", "--overwrite replaces it")
-            if "If-Match" in only and (failure.status == 501 or receipt.code in WITHOUT_MATCH):
-                # It is gone meanwhile, or the service replaces what is there, whatever it is.
-                only = condition("" if receipt.code == GONE else ANYTHING)
+            if "If-Match" in only and receipt.code == GONE:
+                only = condition("")
+                continue
+            if "If-Match" in only and (failure.status == 501 or receipt.code in CONDITION_UNKNOWN):
+                looks = True
                 continue
             # What answers 500 may have stored it all the same.
             is_uncertain = is_uncertain or failure.kind != "status" or failure.status >= 500
@@ -103,6 +109,16 @@ class SmallPuts:
                 hint = HINTS.get(failure.status, "")
                 raise OutputError(f"cannot write {name}: {failure.message}", hint)
             time.sleep(backoff.delay(tries, failure.retry_after))
+
+
+def _seen(there: Receipt, replaces: str) -> tuple[Receipt, dict[str, str]]:
+    """What If-Match would have said, by a look at what is there; and what to PUT with then."""
+    failure = there.failure
+    if failure is None:
+        if there.etag == replaces:
+            return Receipt(), condition(ANYTHING)
+        return Receipt(failure=Failure("status", "it is another one", 412)), {}
+    return (Receipt() if failure.status == 404 else there), condition("")
 
 
 def _may_help(failure: Failure, code: str) -> bool:

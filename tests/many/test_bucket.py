@@ -164,6 +164,22 @@ def test_a_service_without_conditions_replaces_what_is_ours(library, service, an
     assert there(service) == wanted(library)
 
 
+@pytest.mark.parametrize("name", ["005", "large"])
+def test_a_service_without_conditions_is_looked_at_right_before(library, service, name):
+    changed(library, service)
+
+    def race(handler, call):
+        """What somebody else writes while the file is fetched."""
+        service.client.put_object(Bucket=service.bucket, Key=f"some/prefix/{name}", Body=b"theirs")
+        return False
+
+    library.on(race, 1, only(f"/{name}"))
+    service.on(refuse(501, "NotImplemented"), lambda call: "if-match" in call.headers, None)
+    report = fetch(library, service, if_changed=True)
+    assert set(failures(report)) == {name}
+    assert there(service)[f"some/prefix/{name}"] == b"theirs"
+
+
 def test_what_is_removed_meanwhile_comes_all_the_same(library, service):
     changed(library, service)
 
