@@ -29,6 +29,7 @@ from raydl.download.recovery import recover
 from raydl.download.sinkchoice import Output, SinkChoice
 from raydl.download.transfer import transfer
 from raydl.landing import bucket
+from raydl.landing.s3 import Claim
 from raydl.model.control import Control
 from raydl.model.digests import Proof
 from raydl.model.errors import (
@@ -72,14 +73,14 @@ def run(
     on_event: Callable[[Event], None] | None = None,
     control: Control | None = None,
     item: Item | None = None,
-    replaces: str = "",
     mode_of: Path | None = None,
+    claim: Claim | None = None,
 ) -> Report:
     """Download ``url`` to ``output``; see ``raydl.fetch``. Every event goes to ``on_event``.
 
     ``item`` is what a list says of the file: its size, its pieces, and by which URL it is known.
-    ``replaces`` is, in a bucket, what of what is there may be replaced; see ``condition``.
     ``mode_of`` is the file that the caller replaces by it: it gets the permissions of that one.
+    ``claim`` is, in a bucket, what is known of what is there, and gets what was made.
     """
     from raydl.view.progress import renderer
 
@@ -89,7 +90,7 @@ def run(
         try:
             item = item or Item(url)
             sinks = SinkChoice(output, options, mode_of)
-            report = _Download(url, sinks, options, emit, control, item, replaces).run()
+            report = _Download(url, sinks, options, emit, control, item, claim or Claim()).run()
         except BaseException as raised:
             error = error_of(raised, control.how_to_go_on())
             if not isinstance(raised, Exception):
@@ -114,10 +115,10 @@ class _Download:
         emit: Emit,
         control: Control,
         item: Item,
-        replaces: str,
+        claim: Claim,
     ) -> None:
         self._url, self._options, self._emit, self._control = url, options, emit, control
-        self._item, self._replaces = item, replaces
+        self._item, self._claim = item, claim
         self._began = time.monotonic()
         self._sinks = sinks
         self._choice: ClusterChoice
@@ -212,7 +213,7 @@ class _Download:
         self._asks_named = bool(named)
         found = replace(found, pieces=pieces, named=named, known_as=self._item.url)
         if elsewhere:
-            landing = Landing(found, proof, self._choice, options, emit, control, self._replaces)
+            landing = Landing(found, proof, self._choice, options, emit, control, self._claim)
             try:
                 with _interrupts_cancel(control):
                     report = landing.land(self._sinks)

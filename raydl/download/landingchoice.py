@@ -13,6 +13,7 @@ from raydl.download.sinkchoice import SinkChoice
 from raydl.download.transfer import Fetching, placing
 from raydl.landing import bucket, everynode, shared
 from raydl.landing.desk import Means, Placing
+from raydl.landing.s3 import Claim
 from raydl.landing.sighting import WORTH_BYTES, Sighting
 from raydl.model.control import Control
 from raydl.model.coverage import Coverage
@@ -111,7 +112,7 @@ class Landing:
     options: Options
     emit: Emit
     control: Control
-    replaces: str = ""
+    claim: Claim
 
     def land(self, sinks: SinkChoice) -> Report:
         """Bring what was found to where it is to be. Raises RaydlError."""
@@ -150,7 +151,7 @@ class Landing:
                 yield
 
         alone, proof = choice.how == "none", self.proof
-        return Means(found, proof, options, emit, self.control, fetch, fleet, alone, self.replaces)
+        return Means(found, proof, options, emit, self.control, fetch, fleet, alone, self.claim)
 
 
 def tell_of_doubt(remote: Remote, is_proven: bool, emit: Emit) -> None:

@@ -33,9 +33,9 @@ from raydl.landing.desk import Desk, Means
 from raydl.landing.hands import HereHand, TeamHand
 from raydl.landing.hashing import Hashing, HashLost
 from raydl.landing.resumption import Resumption, crc_of, is_crc
-from raydl.landing.s3 import CRC, Bucket, Place, RefusedError, Sent
+from raydl.landing.s3 import CRC, Bucket, Found, Place, RefusedError, Sent
 from raydl.landing.sending import Into, Sending
-from raydl.landing.unfinished import Note, Unfinished
+from raydl.landing.unfinished import Made, Note, Unfinished
 from raydl.model.coverage import Coverage
 from raydl.model.digests import new_hash
 from raydl.model.errors import (
@@ -86,7 +86,8 @@ class _Download:
     def __init__(self, means: Means, bucket: Bucket) -> None:
         self._means, self._bucket, self._place = means, bucket, bucket.place
         self._proof = means.proof
-        self._replaces = ANYTHING if means.options.overwrite else means.replaces
+        self._claim = means.claim
+        self._replaces = ANYTHING if means.options.overwrite else means.claim.replaces
         size = means.found.remote.size
         assert size is not None
         self._size = size
@@ -99,17 +100,21 @@ class _Download:
         """All of it."""
         options = self._means.options
         there = None if self._replaces == ANYTHING else self._bucket.head()
+        is_other = there is not None and there.etag != self._replaces
+        if is_other and (report := self._made_before()) is not None:
+            return report
         if there is not None and options.skip_existing:
             if is_asked_for(options):
                 self._say(f"what {self._place} has is not compared with a digest")
             return replace(self._report, size=there.size, skipped=True)
-        if there is not None and there.etag != self._replaces:
+        may_be_it = self._claim.may_be_there and there is not None and there.size == self._size
+        if is_other and not may_be_it:
             raise TargetError(
                 f"{self._place} exists already",
                 "--overwrite replaces it, --skip-existing leaves it, or save elsewhere with -o",
             )
         if not self._size:
-            return self._empty()
+            return self._empty(there if may_be_it else None)
         with contextlib.closing(Note(self._place, self._bucket.endpoint)) as note:
             for _ in range(FRESH_STARTS):
                 try:
@@ -122,15 +127,47 @@ class _Download:
     def _say(self, text: str) -> None:
         self._means.emit(Notice(text))
 
-    def _empty(self) -> Report:
+    def _empty(self, there: Found | None) -> Report:
         digests = {}
         if self._proof is not None:
             digest = new_hash(self._proof.checksum.algorithm).hexdigest()
             self._proof.verify(digest, str(self._place))
             digests = {self._proof.checksum.algorithm: digest}
         media_type = self._means.found.remote.media_type
-        self._bucket.put_empty(media_type, self._replaces)
+        if there is None:
+            self._claim.made = self._bucket.put_empty(media_type, self._replaces)
+        else:
+            self._claim.made = there.etag
         return self._finished(digests)
+
+    def _made_before(self) -> Report | None:
+        """A report, where what is there is what an earlier run was about to make of its upload."""
+        found = self._means.found
+        with contextlib.closing(Note(self._place, self._bucket.endpoint)) as note:
+            old = note.read()
+            if old is None or old.made is None or not self._is_proven_by(old.made.digests):
+                return None
+            journal, digests = old.journal, old.made.digests
+            is_other = journal.another_url(found.remote, found.identity, False)
+            there = None if is_other else self._bucket.head(crc=True)
+            if there is None or there.size != self._size or not old.made.is_like(there):
+                return None
+            if journal.objection(found.remote, False):
+                return None
+            note.clear()
+        self._say(f"an earlier run has made {self._place}, and was ended before it knew")
+        self._claim.made = there.etag
+        self._report = replace(self._report, resumed=self._size)
+        return self._finished(digests)
+
+    def _is_proven_by(self, digests: Mapping[str, str]) -> bool:
+        """Whether these include the one that was asked for. Raises ChecksumError."""
+        if self._proof is None or not is_asked_for(self._means.options):
+            return True
+        digest = digests.get(self._proof.checksum.algorithm)
+        if digest is not None:
+            self._proof.verify(digest, str(self._place))
+        return digest is not None
 
     def _finished(self, digests: dict[str, str]) -> Report:
         where = self._proof.where if self._proof is not None and digests else ""
@@ -144,7 +181,7 @@ class _Download:
         blocks = Blocks(self._size, unfinished.grid)
         try:
             digests = self._send(unfinished, blocks, sent)
-            self._complete(unfinished, sent)
+            self._complete(unfinished, sent, note, digests)
         except ChecksumError:
             earlier.give_up()
             raise
@@ -238,29 +275,41 @@ class _Download:
             )
             return {} if hashing is None else hashing.verify(str(self._place))
 
-    def _complete(self, unfinished: Unfinished, sent: dict[int, Sent]) -> None:
+    def _complete(
+        self, unfinished: Unfinished, sent: dict[int, Sent], note: Note, digests: dict[str, str]
+    ) -> None:
         """Make the object of its parts. Where the answer to a first try was lost, a second one
-        finds its work done."""
+        finds its work done, as does the next run where this one is killed meanwhile."""
         crc = crc_of(sent) if unfinished.algorithm == CRC else None
+        made = Made(etag_of(sent), crc, digests)
+        note.write(replace(unfinished, made=made))
+        self._claim.may_be_there = True
         try:
             try:
-                self._bucket.complete(unfinished.upload, sent, crc, self._replaces)
+                self._claim.made = self._bucket.complete(
+                    unfinished.upload, sent, crc, self._replaces
+                )
             except RefusedError as error:
                 # A PUT that was given up arrived late. It is signed for the same bytes, but may
                 # have got another ETag, where these are no digests.
                 listed = self._bucket.parts(unfinished.upload) or {}
                 if error.code != "InvalidPart" or not _same_bytes(sent, listed):
                     raise
-                self._bucket.complete(unfinished.upload, listed, crc, self._replaces)
+                made = replace(made, etag=etag_of(listed))
+                note.write(replace(unfinished, made=made))
+                self._claim.made = self._bucket.complete(
+                    unfinished.upload, listed, crc, self._replaces
+                )
         except (TargetError, RefusedError) as error:
             if isinstance(error, RefusedError) and error.code == "BadDigest":
                 raise ChecksumError(
                     f"{self._place}: the service has other bytes than were sent",
                     "nothing is there now; run it again",
                 ) from None
-            there = self._bucket.head()
-            if there is None or there.size != self._size or there.etag != etag_of(sent):
+            there = self._bucket.head(crc=True)
+            if there is None or there.size != self._size or not made.is_like(there):
                 raise
+            self._claim.made = there.etag
             # If it was somebody else who made the same object, ours is left, and would be paid for.
             with contextlib.suppress(RaydlError):
                 self._bucket.abort(unfinished.upload)

@@ -6,10 +6,11 @@ import queue
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
+from raydl.landing.s3 import Claim
 from raydl.model.control import Control
 from raydl.model.coverage import Coverage
 from raydl.model.digests import Proof
@@ -65,7 +66,7 @@ class Means:
     ``fetch`` is a job for what is not in the coverage given; the destination gets it. ``fleet``
     calls its argument with what the fleet says, from any thread, from who is there already on; it
     keeps the fleet until it is left. ``is_alone``: there is no cluster, only this process.
-    ``replaces`` is what of what is in a bucket may be replaced; see ``condition``.
+    ``claim`` is on the object that is to be in a bucket.
     """
 
     found: Located
@@ -76,7 +77,7 @@ class Means:
     fetch: Callable[[Destination, Coverage], AbstractContextManager[Placing]]
     fleet: Callable[[Callable[[Message], None]], AbstractContextManager[None]]
     is_alone: bool
-    replaces: str = ""
+    claim: Claim = field(default_factory=Claim)
 
 
 class Desk:

@@ -65,11 +65,23 @@ class Place:
         return f"s3://{self.bucket}/{self.key}"
 
 
+@dataclass(eq=False)
+class Claim:
+    """What one who writes an object has to say of what is there. It ``replaces`` what ``condition``
+    says; ``may_be_there``: a run that was killed, or this one, may have made the very object.
+    ``made`` is the ETag of what was made."""
+
+    replaces: str = ""
+    may_be_there: bool = False
+    made: str = ""
+
+
 class Found(NamedTuple):
-    """An object that is there."""
+    """An object that is there; ``crc`` is None where that was not asked for, or is not told."""
 
     size: int
     etag: str
+    crc: int | None = None
 
 
 class Sent(NamedTuple):
@@ -176,16 +188,21 @@ class Bucket:
                 )
             )
 
-    def head(self) -> Found | None:
-        """The object that is there now, if any."""
+    def head(self, crc: bool = False) -> Found | None:
+        """The object that is there now, if any; with its CRC-32, where the service knows that."""
+        fields = {**self._where, "ChecksumMode": "ENABLED"} if crc else self._where
         with _translated(self.place, "look at"):
             try:
-                answer = self._client.head_object(**self._where)
+                answer = self._client.head_object(**fields)
             except self._client.exceptions.ClientError as error:
                 if _status(error) == 404:
                     return None
                 raise
-        return Found(answer["ContentLength"], answer.get("ETag", ""))
+        text = answer.get(f"Checksum{CRC.upper()}")
+        # That of a whole object: one of its parts' ends with their number.
+        is_whole = text is not None and "-" not in text
+        size, etag = answer["ContentLength"], answer.get("ETag", "")
+        return Found(size, etag, _number(text) if is_whole else None)
 
     def uploads(self) -> list[str]:
         """The ids of the object's unfinished uploads, whoever began them; none where a
@@ -253,8 +270,8 @@ class Bucket:
 
     def complete(
         self, upload: str, parts: Mapping[int, Sent], crc: int | None, replaces: str
-    ) -> None:
-        """Make the object of its parts, in one step.
+    ) -> str:
+        """Make the object of its parts, in one step; returns its ETag.
 
         The service compares ``crc``, that of the whole, where it is given. It ``replaces`` what
         ``condition`` says: services that have no conditional writes are looked at right before.
@@ -267,14 +284,14 @@ class Bucket:
         if crc is not None:
             fields |= {f"Checksum{CRC.upper()}": _text(crc), "ChecksumType": "FULL_OBJECT"}
         with _translated(self.place, "finish"):
-            self._conditional(self._client.complete_multipart_upload, fields, replaces)
+            return self._conditional(self._client.complete_multipart_upload, fields, replaces)
 
-    def put_empty(self, media_type: str, replaces: str) -> None:
-        """Make an object of no bytes."""
+    def put_empty(self, media_type: str, replaces: str) -> str:
+        """Make an object of no bytes; returns its ETag."""
         kind = {"ContentType": media_type} if media_type else {}
         with _translated(self.place, "write"):
             fields = {**self._where, **kind, "Body": b""}
-            self._conditional(self._client.put_object, fields, replaces)
+            return self._conditional(self._client.put_object, fields, replaces)
 
     def abort(self, upload: str) -> None:
         """Have done with an upload: its parts are gone. One that is not there is no error."""
@@ -285,23 +302,23 @@ class Bucket:
             if error.status != 404:
                 raise
 
-    def _conditional(self, call: Any, fields: dict[str, Any], replaces: str) -> None:
+    def _conditional(self, call: Any, fields: dict[str, Any], replaces: str) -> str:
         if replaces == ANYTHING:
-            call(**fields)
-            return
+            return str(call(**fields).get("ETag", ""))
         there = self.head()
         if there is not None and there.etag != replaces:
             raise _is_there(self.place)
         only = condition(there.etag if there else "")
         try:
-            call(**fields, **{name.replace("-", ""): value for name, value in only.items()})
+            named = {name.replace("-", ""): value for name, value in only.items()}
+            return str(call(**fields, **named).get("ETag", ""))
         except self._client.exceptions.ClientError as error:
             code = _code(error)
             if _status(error) == 412 or code == "PreconditionFailed":
                 raise _is_there(self.place) from None
             if _status(error) != 501 and code not in CONDITION_UNKNOWN:
                 raise
-            call(**fields)
+            return str(call(**fields).get("ETag", ""))
 
 
 def _listed(number: int, part: Sent) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from raydl.landing.blocks import LARGEST, SMALLEST
-from raydl.landing.s3 import CRC, MD5, Place
+from raydl.landing.s3 import CRC, MD5, Found, Place
 from raydl.model.errors import OutputError, TargetError
 from raydl.output.journal import NONSENSE, Journal
 from raydl.output.oserrors import output_error
@@ -26,14 +26,38 @@ LARGEST_NOTE = 1 << 20
 
 
 @dataclass(frozen=True)
+class Made:
+    """What an upload becomes when it is finished: the ETag as far as that is known, and the CRC-32;
+    ``digests`` are those that its bytes were held against."""
+
+    etag: str
+    crc: int | None
+    digests: dict[str, str]
+
+    @classmethod
+    def parse(cls, fields: Any) -> Made | None:
+        """From the note; None where there is none."""
+        if not isinstance(fields, dict):
+            return None
+        return cls(str(fields["etag"]), fields["crc"], dict(fields["digests"]))
+
+    def is_like(self, there: Found) -> bool:
+        """Whether that is it, if it has the same size."""
+        if self.crc is not None and there.crc is not None:
+            return self.crc == there.crc
+        return bool(self.etag) and self.etag.strip('"') == there.etag.strip('"')
+
+
+@dataclass(frozen=True)
 class Unfinished:
     """An upload that was begun, in blocks of ``grid`` bytes, sent with digests by ``algorithm``;
-    ``journal`` says which file it is of."""
+    ``journal`` says which file it is of, ``made`` what it becomes, once that was asked for."""
 
     upload: str
     grid: int
     algorithm: str
     journal: Journal
+    made: Made | None = None
 
     @classmethod
     def parse(cls, text: bytes) -> Unfinished | None:
@@ -42,16 +66,18 @@ class Unfinished:
             fields = json.loads(text)
             journal = Journal.parse(fields["journal"])
             upload, grid, algorithm = fields["upload"], fields["grid"], fields["algorithm"]
+            made = Made.parse(fields.get("made"))
         except (RecursionError, *NONSENSE):
             return None
         is_sound = type(upload) is str and type(grid) is int and SMALLEST <= grid <= LARGEST
         if journal is None or not is_sound or algorithm not in (CRC, MD5):
             return None
-        return cls(upload, grid, algorithm, journal)
+        return cls(upload, grid, algorithm, journal, made)
 
     def text(self) -> bytes:
         """As the note has it."""
-        fields: dict[str, Any] = {**vars(self), "journal": self.journal.record()}
+        made = None if self.made is None else vars(self.made)
+        fields: dict[str, Any] = {**vars(self), "journal": self.journal.record(), "made": made}
         return json.dumps(fields).encode()
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from raydl.download.download import run
 from raydl.landing import s3
+from raydl.landing.s3 import Claim
 from raydl.landing.s3 import Found as There
 from raydl.landing.s3 import Place as Address
 from raydl.landing.unfinished import state_path
@@ -174,11 +175,15 @@ class Bucket(Here):
             skip_existing=False,
             checksum=digest,
         )
-        item, replaces = job.task.listed, job.task.replaces
-        report = run(job.url, str(at.place), options, job.heard, job.control, item, replaces)
-        there = at.head()
-        mark = 0 if there is None else mark_of(there.etag)
-        return brought_by(report)._replace(written=mark)
+        task = job.task
+        claim = Claim(task.replaces, task.may_be_there)
+        try:
+            report = run(
+                job.url, str(at.place), options, job.heard, job.control, task.listed, claim
+            )
+        finally:
+            task.may_be_there = claim.may_be_there
+        return brought_by(report)._replace(written=mark_of(claim.made))
 
     def is_there(self, task: Task) -> bool:  # noqa: ARG002 - as others need it
         """See ``Landing``: what is in the way is what it is."""

@@ -244,6 +244,57 @@ def test_an_end_that_was_not_heard_of_is_an_end(service, source):
     assert service.get("f") == DATA
 
 
+def is_end(call):
+    return call.method == "POST" and "uploadId" in call.query
+
+
+def killed_after_the_end(service, source, monkeypatch):
+    """What is left of a run that was killed once the object was there, before it was noted."""
+    with monkeypatch.context() as patch:
+        patch.setattr(unfinished.Note, "clear", lambda _: None)
+        fetch(service, source)
+    source.requests.clear()
+
+
+def test_what_a_killed_run_had_made_is_known(service, source, monkeypatch):
+    killed_after_the_end(service, source, monkeypatch)
+    events = []
+    report = fetch(service, source, events=events)
+    assert (report.resumed, report.fetched) == (SIZE, 0)
+    assert any("an earlier run has made" in text for text in notices(events))
+    assert not any(seen.is_part for seen in source.requests)
+    with pytest.raises(TargetError, match="exists already"):
+        fetch(service, source)
+
+
+@pytest.mark.parametrize("change", ["object", "origin", "digest"])
+def test_what_a_killed_run_had_made_is_no_longer_it(service, source, monkeypatch, change):
+    killed_after_the_end(service, source, monkeypatch)
+    values = {}
+    if change == "object":
+        service.client.put_object(Bucket=service.bucket, Key="f", Body=DATA[:-1] + b"x")
+    elif change == "origin":
+        source.headers["ETag"] = '"v2"'
+    else:
+        values["checksum"] = f"sha256:{SHA256}"  # which nobody compared
+    with pytest.raises(TargetError, match="exists already"):
+        fetch(service, source, **values)
+
+
+def test_an_end_after_which_nothing_answers_is_known_the_next_time(service, source):
+    service.on(reset_after, when=is_end, times=None)
+    service.on(
+        refuse(403, "AccessDenied"),
+        when=lambda call: call.method == "HEAD" and any(is_end(each) for each in service.calls),
+        times=None,
+    )
+    with pytest.raises(OutputError):
+        fetch(service, source)
+    service.rules.clear()
+    assert fetch(service, source).resumed == SIZE
+    assert not service.unfinished()
+
+
 def test_a_part_that_arrives_late_with_another_etag_is_the_same(service, source):
     """As with keys of a service's own, where ETags are no digests."""
     is_end = lambda call: call.method == "POST" and "uploadId" in call.query  # noqa: E731
@@ -452,7 +503,7 @@ def test_the_note_has_no_secret_and_is_private(service, source, tmp_path, monkey
     (note,) = (tmp_path / "state").rglob("*.json")
     assert note.stat().st_mode & 0o077 == 0
     fields = json.loads(note.read_text())
-    assert set(fields) == {"upload", "grid", "algorithm", "journal"}
+    assert set(fields) == {"upload", "grid", "algorithm", "journal", "made"}
     fetch(service, source)
     assert not list((tmp_path / "state").rglob("*.json"))
 

@@ -107,6 +107,42 @@ def test_what_a_killed_run_sent_is_known(library, service, monkeypatch):
     assert fetch(library, service).skipped == COUNT + 1
 
 
+@pytest.mark.parametrize("max_memory", ["256M", "32M"])
+def test_a_large_file_that_a_killed_run_made_is_known(library, service, monkeypatch, max_memory):
+    library.files = {"/large": random.Random(3).randbytes(LARGEST + 1)}
+    with monkeypatch.context() as patch:
+        patch.setattr(Bucket, "note", lambda *_: None)
+        fetch(library, service)
+    report = fetch(library, service, max_memory=max_memory)
+    assert (report.done, report.failed) == (1, 0)
+    assert not service.unfinished()
+    assert fetch(library, service).skipped == 1
+
+
+def test_what_somebody_else_made_of_the_same_size_stays(library, service, monkeypatch):
+    library.files = {"/large": random.Random(3).randbytes(LARGEST + 1)}
+    with monkeypatch.context() as patch:
+        patch.setattr(Bucket, "note", lambda *_: None)
+        fetch(library, service)
+    theirs = random.Random(4).randbytes(LARGEST + 1)
+    service.client.put_object(Bucket=service.bucket, Key="some/prefix/large", Body=theirs)
+    assert set(failures(fetch(library, service))) == {"large"}
+    assert there(service) == {"some/prefix/large": theirs}
+
+
+def test_a_look_after_the_end_is_not_needed(library, service):
+    library.files = {"/large": random.Random(3).randbytes(LARGEST + 1)}
+
+    def is_late(call):
+        ends = [each for each in service.calls if each.method == "POST"]
+        return call.method == "HEAD" and any("uploadId" in each.query for each in ends)
+
+    service.on(refuse(403, "AccessDenied"), is_late, None)
+    assert fetch(library, service).failed == 0
+    service.rules.clear()
+    assert fetch(library, service).skipped == 1
+
+
 def test_if_changed(library, service):
     fetch(library, service)
     library.files["/005"] = b"new"
