@@ -10,8 +10,9 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -129,14 +130,17 @@ def connect(place: Place, timeout: float) -> Bucket:
         # Signatures of version 2, which are still made by default here and there, sign no headers.
         signature_version="s3v4",
         connect_timeout=timeout,
-        read_timeout=max(timeout, COMPLETE_SECONDS),
+        read_timeout=timeout,
         retries={"mode": "standard", "max_attempts": 5},
         # Checksums that nobody asked for are refused by some services.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
+    patient = config.merge(Config(read_timeout=max(timeout, COMPLETE_SECONDS)))
+    session = boto3.session.Session()
     with _translated(place, "use"):
-        return Bucket(boto3.session.Session().client("s3", config=config), place)
+        client = session.client("s3", config=config)
+        return Bucket(client, place, cache(lambda: session.client("s3", config=patient)))
 
 
 def certificates() -> str | None:
@@ -149,10 +153,13 @@ def certificates() -> str | None:
 
 
 class Bucket:
-    """One object in a bucket, and its unfinished uploads. Methods raise RaydlError."""
+    """One object in a bucket, and its unfinished uploads. Methods raise RaydlError.
 
-    def __init__(self, client: Any, place: Place) -> None:
-        self._client, self.place = client, place
+    ``patient`` gives the client for what may take its time.
+    """
+
+    def __init__(self, client: Any, place: Place, patient: Callable[[], Any]) -> None:
+        self._client, self.place, self._patient = client, place, patient
         self._where = {"Bucket": place.bucket, "Key": place.key}
 
     @property
@@ -162,7 +169,7 @@ class Bucket:
 
     def at(self, key: str) -> Bucket:
         """Another object in the same bucket."""
-        return Bucket(self._client, Place(self.place.bucket, key))
+        return Bucket(self._client, Place(self.place.bucket, key), self._patient)
 
     def is_empty(self) -> bool:
         """Whether nothing is there whose key begins with this one."""
@@ -284,7 +291,7 @@ class Bucket:
         if crc is not None:
             fields |= {f"Checksum{CRC.upper()}": _text(crc), "ChecksumType": "FULL_OBJECT"}
         with _translated(self.place, "finish"):
-            return self._conditional(self._client.complete_multipart_upload, fields, replaces)
+            return self._conditional(self._patient().complete_multipart_upload, fields, replaces)
 
     def put_empty(self, media_type: str, replaces: str) -> str:
         """Make an object of no bytes; returns its ETag."""

@@ -5,9 +5,12 @@ What is there is asked of the bucket, what came is known by a ledger in this use
 
 from __future__ import annotations
 
+import contextlib
+import queue
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -34,6 +37,33 @@ from raydl.workers.smallputs import mark_of
 HEADS_AT_ONCE = 16
 
 
+class _Threads:
+    """Up to so many of them; no program that ends waits for what they ask a bucket."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._threads = most, 0
+        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+
+    def call(self, what: Callable[[], None]) -> None:
+        """In one of them, once it is free."""
+        self._calls.put(what)
+        if self._threads < self._most:
+            self._threads += 1
+            threading.Thread(target=self._run, name="raydl-head", daemon=True).start()
+
+    def close(self) -> None:
+        """Have them end; what has not begun is dropped."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._calls.get_nowait()
+        for _ in range(self._threads):
+            self._calls.put(None)
+
+    def _run(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call()
+
+
 class Bucket(Here):
     """The destination: ``s3://bucket/prefix``."""
 
@@ -47,7 +77,7 @@ class Bucket(Here):
         self.put_ca = s3.certificates()
         self._is_new = self._bucket.is_empty()
         self._post, self._looks = post, 0
-        self._threads = ThreadPoolExecutor(HEADS_AT_ONCE, "raydl-head")
+        self._threads = _Threads(HEADS_AT_ONCE)
         state = state_path("files", place, self._bucket.endpoint)
         shelf = Shelf(state, options.overwrite, options.skip_existing, is_disk=False)
         super().__init__(state, options, if_changed, account, post, shelf=shelf)
@@ -79,7 +109,7 @@ class Bucket(Here):
             self._want(tasks, found, wanted)
 
         for number, task in enumerate(tasks):
-            self._threads.submit(look, number, task)
+            self._threads.call(partial(look, number, task))
 
     def _head(self, task: Task) -> There | RaydlError | None:
         try:
@@ -147,7 +177,7 @@ class Bucket(Here):
                 saved(task, brought, node, None)
             else:
                 self._looks += 1
-                self._threads.submit(self._compare, task, brought, node, saved)
+                self._threads.call(partial(self._compare, task, brought, node, saved))
 
     def _compare(self, task: Task, brought: Brought, node: str, saved: Saved) -> None:
         """See whether what is there is what was sent."""
@@ -195,5 +225,5 @@ class Bucket(Here):
 
     def close(self) -> None:
         """See ``Landing``."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
         super().close()

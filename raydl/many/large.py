@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -39,6 +40,10 @@ MIRRORS_FAULT = (NetworkError, HttpError, WrongAnswerError, BadPieceError)
 AT_ONCE = 4
 """They share all lanes; more of them would only end later, each. Those of which all bytes are there
 have their digest computed, and are brought to the disk: the next ones are fetched meanwhile."""
+
+
+CLOSE_SECONDS = 3.0
+"""What has come is kept within a second; who waits for an answer after that is left alone."""
 
 
 @dataclass(eq=False)
@@ -191,12 +196,13 @@ class LargeFiles:
             job.control.pause(paused)
 
     def close(self) -> None:
-        """End those that are under way; what came is kept."""
+        """End those that are under way; what came is kept. What does not answer holds up nobody."""
         self._waiting.clear()
         for job in list(self._running):
             job.control.cancel()
+        deadline = time.monotonic() + CLOSE_SECONDS
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _look(self) -> None:
         self._post(self._go_on)
@@ -210,7 +216,9 @@ class LargeFiles:
             if self._is_held:
                 job.control.pause()
             self._threads = [thread for thread in self._threads if thread.is_alive()]
-            thread = threading.Thread(target=self._download, args=(job,), name="raydl-large")
+            thread = threading.Thread(
+                target=self._download, args=(job,), name="raydl-large", daemon=True
+            )
             self._threads.append(thread)
             thread.start()
 

@@ -406,6 +406,13 @@ def test_no_credentials_are_an_error_of_use(service, source, monkeypatch):
         fetch(service, source)
 
 
+def test_what_is_asked_is_waited_for_as_long_as_was_said(service):
+    place = s3.Place(service.bucket, "f")
+    found = s3.connect(place, 7.0)
+    assert found._client.meta.config.read_timeout == 7.0
+    assert found._patient().meta.config.read_timeout == s3.COMPLETE_SECONDS
+
+
 def test_an_origin_without_ranges_is_an_error_of_use(service, make_origin):
     with pytest.raises(RangesIgnoredError, match="byte ranges"):
         fetch(service, make_origin(DATA, ranges=False))

@@ -1,6 +1,11 @@
 """Many files into a bucket of moto's, by this machine and by nodes."""
 
+import os
 import random
+import signal
+import subprocess
+import sys
+import threading
 
 import pytest
 
@@ -234,6 +239,35 @@ def test_a_replacement_whose_answer_was_lost_is_ours(library, service):
     assert fetch(library, service, if_changed=True).failed == 0
     assert there(service) == wanted(library)
     assert fetch(library, service).skipped == 2
+
+
+@pytest.mark.parametrize("size", [1000, LARGEST + 1])
+def test_an_interrupt_waits_for_no_bucket(library, service, size):
+    """What is there is asked first, of a large file in a thread of its own."""
+    library.files = {"/f": bytes(size)}
+    if size <= LARGEST:  # else nothing is to be asked
+        service.client.put_object(Bucket=service.bucket, Key="some/prefix/g", Body=b"")
+    asked, release = threading.Event(), threading.Event()
+
+    def hold(handler, call):
+        asked.set()
+        return release.wait(120)
+
+    service.on(hold, lambda call: call.method == "HEAD", None)
+    where = f"s3://{service.bucket}/some/prefix"
+    what = f"import raydl; raydl.fetch_many([{library.url('/f')!r}], {where!r}, address='none')"
+    process = subprocess.Popen(
+        [sys.executable, "-c", what], stderr=subprocess.PIPE, env={**os.environ, "NO_COLOR": "1"}
+    )
+    try:
+        assert asked.wait(60)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+        assert b"KeyboardInterrupt" in said
+    finally:
+        process.kill()
+        process.wait()
+        release.set()
 
 
 def test_no_such_bucket(library, service):
