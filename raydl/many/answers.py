@@ -162,6 +162,8 @@ class Answers:
             self._must_go_on(error)
             return
         failure = Failure(*rest)  # type: ignore[arg-type]
+        if kind == "cancelled":  # what it was sending may have been taken
+            task.may_be_there = task.may_be_there or flight.is_written
         if kind == "cancelled" and len(flight.tasks) > 1:
             task.tries += 1  # it is alone from now on: perhaps another one was late
             host.retry(task, now)

@@ -19,6 +19,7 @@ from raydl.model.remote import Access, Remote, Source
 from raydl.origin import Origin
 from raydl.origin.credentialscope import is_same_origin
 from raydl.origin.faults import OriginFailure
+from raydl.origin.upload import Uploader
 from raydl.output.ledger import Known
 from raydl.output.newfile import NewFile
 from raydl.workers.puts import Uploaders
@@ -45,6 +46,9 @@ class Request(Protocol):
     """A connection, and what counts the bytes that come over it."""
 
     origin: Origin
+
+    def sending(self, uploader: Uploader) -> contextlib.AbstractContextManager[None]:
+        """See ``Stoppable``."""
 
     def tally(self, count: int) -> None:
         """So many bytes more came."""
@@ -223,7 +227,7 @@ class SmallFiles:
             assert wish.put is not None
             may_be_there, kind = wish.may_be_there, remote.media_type or ""
             return self._uploads.send(
-                wish.put, data, kind, wish.replaces, may_be_there, timeout, ca, request.origin
+                wish.put, data, kind, wish.replaces, may_be_there, timeout, ca, request
             )
 
         sink = _Sink(wish, kept, send)

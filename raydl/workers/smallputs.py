@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import time
 from typing import Protocol
@@ -10,8 +11,9 @@ from typing import Protocol
 from raydl.model import backoff
 from raydl.model.errors import OutputError, TargetError
 from raydl.model.failure import Failure
-from raydl.origin.upload import ANYTHING, CONDITION_UNKNOWN, Receipt, condition
-from raydl.workers.puts import Uploaders
+from raydl.origin.faults import OriginFailure
+from raydl.origin.upload import ANYTHING, CONDITION_UNKNOWN, Receipt, Uploader, condition
+from raydl.workers.puts import LOOK_SECONDS, Uploaders
 
 MOST_TRIES = 5
 
@@ -36,11 +38,10 @@ GONE = "NoSuchKey"
 
 
 class Stoppable(Protocol):
-    """A connection that another thread may have ended."""
+    """What another thread may end."""
 
-    @property
-    def aborted(self) -> bool:
-        """Whether one did."""
+    def sending(self, uploader: Uploader) -> contextlib.AbstractContextManager[None]:
+        """Meanwhile that is ended with it; at once, where it was ended before."""
 
 
 def mark_of(etag: str) -> int:
@@ -64,14 +65,14 @@ class SmallPuts:
         may_be_there: bool,
         timeout: float,
         ca: str | None,
-        origin: Stoppable,
+        request: Stoppable,
     ) -> int:
         """PUT the bytes to a signed URL; returns the mark of the object's ETag.
 
         It ``replaces`` what ``condition`` says. The mark is negative where that is not certain: a
         try had no answer, or an earlier run was killed (``may_be_there``), and something was found
         there. A service without If-Match is looked at right before each try. Raises OutputError,
-        TargetError.
+        TargetError, and OriginFailure where it was cancelled with its ``request``.
         """
         url, name, look = put
         md5 = hashlib.md5(data, usedforsecurity=False)
@@ -83,7 +84,7 @@ class SmallPuts:
         tries = 0
         while True:
             tries += 1
-            with self._uploaders.lent(ca, rests) as uploader:
+            with self._uploaders.lent(ca, rests) as uploader, request.sending(uploader):
                 receipt = Receipt()
                 if looks:
                     receipt, only = _seen(uploader.look(look, timeout), replaces)
@@ -92,6 +93,8 @@ class SmallPuts:
             if receipt.failure is None:
                 return mark_of(receipt.etag)
             failure = receipt.failure
+            if failure.kind == "cancelled":
+                raise OriginFailure(failure)
             if failure.status == 412:
                 if is_uncertain:
                     return -mark_of(md5.hexdigest())
@@ -105,10 +108,11 @@ class SmallPuts:
                 continue
             # What answers 500 may have stored it all the same.
             is_uncertain = is_uncertain or failure.kind != "status" or failure.status >= 500
-            if tries == MOST_TRIES or not _may_help(failure, receipt.code) or origin.aborted:
+            if tries == MOST_TRIES or not _may_help(failure, receipt.code):
                 hint = HINTS.get(failure.status, "")
                 raise OutputError(f"cannot write {name}: {failure.message}", hint)
-            time.sleep(backoff.delay(tries, failure.retry_after))
+            with self._uploaders.lent(ca, rests) as uploader, request.sending(uploader):
+                _wait(backoff.delay(tries, failure.retry_after), uploader)
 
 
 def _seen(there: Receipt, replaces: str) -> tuple[Receipt, dict[str, str]]:
@@ -122,4 +126,11 @@ def _seen(there: Receipt, replaces: str) -> tuple[Receipt, dict[str, str]]:
 
 
 def _may_help(failure: Failure, code: str) -> bool:
-    return failure.kind != "cancelled" and (code in BUSY or failure.retryable)
+    return code in BUSY or failure.retryable
+
+
+def _wait(seconds: float, uploader: Uploader) -> None:
+    """So long, or until nothing is to be sent any more."""
+    until = time.monotonic() + seconds
+    while not uploader.aborted and (left := until - time.monotonic()) > 0:
+        time.sleep(min(LOOK_SECONDS, left))

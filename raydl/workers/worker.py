@@ -22,6 +22,7 @@ from raydl.cluster.objects import bring, get_object, get_objects
 from raydl.model.failure import Failure
 from raydl.model.remote import Access, Source
 from raydl.origin import Origin
+from raydl.origin.upload import Uploader
 from raydl.workers.nodefiles import NodeFiles
 from raydl.workers.pieceread import read_pieces
 from raydl.workers.puts import Puts, Uploaders
@@ -34,15 +35,40 @@ MOST_IDLE = 64
 
 
 class Request:
-    """A request in flight, or several after each other. ``got`` are bytes."""
+    """A request in flight, or several after each other. ``got`` are bytes.
+
+    Any thread may ``abort`` it, and what is sent elsewhere meanwhile.
+    """
 
     def __init__(self, origin: Origin) -> None:
         self.origin = origin
         self.got = 0
+        self._lock = threading.Lock()
+        self._uploader: Uploader | None = None
 
     def tally(self, count: int) -> None:
         """So many bytes more came."""
         self.got += count
+
+    @contextlib.contextmanager
+    def sending(self, uploader: Uploader) -> Iterator[None]:
+        """Meanwhile that is ended with it."""
+        with self._lock:
+            self._uploader = uploader
+            if self.origin.aborted:
+                uploader.abort()
+        try:
+            yield
+        finally:
+            with self._lock:  # from now on it is somebody else's
+                self._uploader = None
+
+    def abort(self) -> None:
+        """End it, from any thread."""
+        with self._lock:
+            self.origin.abort()
+            if self._uploader is not None:
+                self._uploader.abort()
 
 
 class Worker:
@@ -124,7 +150,7 @@ class Worker:
             if request is None and ticket > self._over:
                 self._cancelled.add(ticket)
         if request is not None:
-            request.origin.abort()
+            request.abort()
 
     def pulse(self) -> tuple[float, int, dict[int, int]]:
         """This node's clock, the bytes received so far, and those of each request in flight."""
@@ -144,7 +170,7 @@ class Worker:
             self._over = max(self._over, last)
             for ticket, request in self._requests.items():
                 if ticket <= last:  # this may come late, when the next download has begun
-                    request.origin.abort()  # before it can be put back
+                    request.abort()  # before it can be put back
             idle = [origin for origins in self._idle.values() for origin in origins]
             self._idle.clear()
             self._cancelled.clear()

@@ -1,5 +1,6 @@
 """Many files into a bucket of moto's, by this machine and by nodes."""
 
+import contextlib
 import os
 import random
 import signal
@@ -10,6 +11,7 @@ import threading
 import pytest
 
 import raydl
+from raydl.many import crew
 from raydl.many.bucket import Bucket
 from raydl.many.lists import read_list
 from raydl.model.errors import OutputError, UsageError
@@ -239,6 +241,26 @@ def test_a_replacement_whose_answer_was_lost_is_ours(library, service):
     assert fetch(library, service, if_changed=True).failed == 0
     assert there(service) == wanted(library)
     assert fetch(library, service).skipped == 2
+
+
+def test_what_is_sent_for_too_long_is_cut_off_and_may_be_there(library, service, monkeypatch):
+    cut = []
+
+    def hold(handler, call):
+        """Take it, and say nothing until whoever sent it is gone."""
+        handler.forward(call)
+        handler.connection.settimeout(30)
+        with contextlib.suppress(TimeoutError):
+            cut.append(handler.connection.recv(1))
+        handler.reset()
+        return True
+
+    service.on(hold, is_put("000"), 1)
+    monkeypatch.setattr(crew, "OVERDUE_SECONDS", 0.2)
+    report = fetch(library, service)
+    assert cut == [b""]
+    assert list(report) == []
+    assert there(service) == wanted(library)
 
 
 @pytest.mark.parametrize("size", [1000, LARGEST + 1])

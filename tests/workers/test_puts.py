@@ -9,9 +9,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from raydl.workers import puts
+from raydl.model.remote import Source
+from raydl.workers import puts, smallputs
 from raydl.workers.nodefiles import LOST
 from raydl.workers.puts import Puts
+from raydl.workers.smallfiles import DONE, FAILED, SmallFiles, Wish
+from raydl.workers.worker import Worker
 
 PIECES = [b"one ", b"and two ", b"and three"]
 SIZES = [len(piece) for piece in PIECES]
@@ -115,6 +118,42 @@ def test_resting_cuts_what_is_under_way(node, server):
     node.rest()
     thread.join(30)
     assert answers[0][1][2][0] == "cancelled"
+
+
+def ask(origin, worker, files, ticket, url):
+    source = Source(origin.url(), None, None, None, timeout=60.0)
+    wish = Wish(origin.url(), None, "", False, None, False, put=(url, "s3://b/f", ""))
+    return files.fetch(source, ticket, [wish], 0.0, bytearray())[0]
+
+
+def test_what_is_cancelled_is_sent_no_longer(make_origin, server):
+    worker, outcomes = Worker(), []
+    files, origin = SmallFiles(worker.lent), make_origin(WHOLE)
+    held = (origin, worker, files, 1, f"{server.url}/held")
+    thread = threading.Thread(target=lambda: outcomes.append(ask(*held)))
+    thread.start()
+    assert server.arrived.wait(30)
+    worker.cancel(1)
+    thread.join(30)
+    assert outcomes[0][:2] == (FAILED, "cancelled")
+    assert ask(origin, worker, files, 2, f"{server.url}/f")[0] == DONE
+    worker.close()
+
+
+def test_what_is_cancelled_waits_for_no_pause(make_origin, server, monkeypatch):
+    """The service asks for seven seconds, and is not asked again."""
+    worker, waits = Worker(), []
+    files, origin = SmallFiles(worker.lent), make_origin(WHOLE)
+
+    def sleep(seconds):
+        waits.append(seconds)
+        worker.cancel(1)
+
+    monkeypatch.setattr(smallputs.time, "sleep", sleep)
+    outcome = ask(origin, worker, files, 1, f"{server.url}/slow")
+    assert outcome[:2] == (FAILED, "cancelled")
+    assert waits == [smallputs.LOOK_SECONDS]
+    worker.close()
 
 
 def test_a_block_is_summed(node):
