@@ -57,6 +57,8 @@ class Flight:
     is_written: bool
     """Whether the hand puts the files where they belong itself."""
     given_up_at: float | None = None
+    holds: int = 0
+    """Bytes that are in the hand's memory at once, to be sent elsewhere from there."""
 
 
 class Answers:
@@ -103,7 +105,7 @@ class Answers:
                     brought = brought._replace(etag=None, last_modified=None)
                 size += brought.size
                 seconds += brought.seconds
-                host.served(node, brought.seconds, now)
+                host.served(node, brought.size, brought.seconds, now)
                 came.append((task, brought))
             elif state == SAME:
                 seconds += host.seconds

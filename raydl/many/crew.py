@@ -265,6 +265,7 @@ class Crew:
             hand
             for hand in self._hands.values()
             if hand.flying < MOST_OF_NODE
+            and hand.holds < self._options.max_memory // 2
             and not host.rests(hand.node, now)
             and (self._landing.writes(hand) or self._landing.has_room)
         ]
@@ -273,10 +274,13 @@ class Crew:
     def _start(self, host: Host, hand: Hand, tasks: list[Task], now: float) -> None:
         wishes = [self._landing.wish(task, hand) for task in tasks]
         is_written = any(wish.target or wish.put for wish in wishes)
-        flight = Flight(next(tickets), host, hand, tasks, now, is_written)
+        sent = (host.expects(t) for t, w in zip(tasks, wishes, strict=True) if w.put)
+        holds = max(sent, default=0)  # one after the other
+        flight = Flight(next(tickets), host, hand, tasks, now, is_written, holds=holds)
         self._flights[flight.ticket] = flight
         host.flying += 1
         hand.flying += 1
+        hand.holds += holds
 
         def done(outcomes: list[Outcome] | None, payload: Payload | None) -> None:
             self._desk.post(lambda: self._fetched(flight, outcomes, payload))
@@ -308,6 +312,7 @@ class Crew:
             return False
         flight.host.flying -= 1
         flight.hand.flying -= 1
+        flight.hand.holds -= flight.holds
         return True
 
     def _lose(self, flight: Flight) -> None:

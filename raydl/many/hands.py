@@ -28,6 +28,8 @@ class Hand(Protocol):
     seconds: float
     """What a batch is to take: what ends within one is not heard of."""
     flying: int
+    holds: int
+    """Bytes of files that are in its memory, to be sent elsewhere from there."""
 
     def fetch(
         self, ticket: int, source: Source, wishes: Sequence[Wish], pace: float, done: Done
@@ -48,7 +50,7 @@ class HereHand:
     seconds = 0.05
 
     def __init__(self, put_ca: str | None) -> None:
-        self.flying = 0
+        self.flying = self.holds = 0
         self._put_ca = put_ca
         self._worker = Worker()
         self._files = SmallFiles(self._worker.lent)
@@ -95,7 +97,7 @@ class NodeHand:
 
     def __init__(self, team: ActorTeam, put_ca: str | None) -> None:
         self.node, self.team, self._put_ca = team.node, team, put_ca
-        self.flying = 0
+        self.flying = self.holds = 0
 
     def fetch(
         self, ticket: int, source: Source, wishes: Sequence[Wish], pace: float, done: Done

@@ -174,6 +174,7 @@ class Host:
         self._served: dict[str, float] = {}
         self._queue: deque[Task] = deque()
         self._later: list[tuple[float, Task]] = []
+        self._largest = 0
 
     def __len__(self) -> int:
         return len(self._queue) + len(self._later) + sum(map(len, self.signed))
@@ -213,8 +214,13 @@ class Host:
         """Whether that node is set aside here."""
         return now < self._resting.get(node, 0.0)
 
-    def served(self, node: str, seconds: float, now: float) -> None:
-        """A file came there, in so many seconds."""
+    def expects(self, task: Task) -> int:
+        """The bytes that it has: those of the largest that came, where the list does not say."""
+        return (self._largest or LARGEST) if task.item.size is None else task.size
+
+    def served(self, node: str, size: int, seconds: float, now: float) -> None:
+        """A file of so many bytes came there, in so many seconds."""
+        self._largest = max(self._largest, size)
         self._served[node] = now
         self._strikes.pop(node, None)
         self.seconds += NEWS * (seconds - self.seconds)

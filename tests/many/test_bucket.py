@@ -13,6 +13,7 @@ import pytest
 import raydl
 from raydl.many import crew
 from raydl.many.bucket import Bucket
+from raydl.many.hands import HereHand
 from raydl.many.lists import read_list
 from raydl.model.errors import OutputError, UsageError
 from raydl.workers.smallfiles import LARGEST
@@ -260,6 +261,30 @@ def test_what_is_sent_for_too_long_is_cut_off_and_may_be_there(library, service,
     report = fetch(library, service)
     assert cut == [b""]
     assert list(report) == []
+    assert there(service) == wanted(library)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_no_more_is_held_than_was_said(library, service, monkeypatch, is_known):
+    """A file is whole in memory until it is sent: as many at once as half of that takes."""
+    library.files = {f"/{n}": random.Random(n).randbytes(4 << 20) for n in range(6)}
+    size = {"size": 4 << 20} if is_known else {}
+    items = [{"url": library.url(path), **size} for path in library.files]
+    at_once, fetch_by = [], HereHand.fetch
+
+    def fetching(hand, *args):
+        at_once.append(hand.flying)
+        fetch_by(hand, *args)
+
+    monkeypatch.setattr(HereHand, "fetch", fetching)
+    report = fetch(library, service, items, max_memory="12M")
+    assert (report.done, list(report)) == (6, [])
+    assert at_once[0] == 1
+    if is_known:
+        assert max(at_once) == 2
+    else:  # where nothing has come yet, one may be as large as any
+        assert at_once[1] == 1
+        assert max(at_once) <= 2
     assert there(service) == wanted(library)
 
 
