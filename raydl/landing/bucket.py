@@ -152,7 +152,7 @@ class _Download:
             there = None if is_other else self._bucket.head(crc=True)
             if there is None or there.size != self._size or not old.made.is_like(there):
                 return None
-            if journal.objection(found.remote, False):
+            if journal.objection(found.remote, found.identity, False):
                 return None
             note.clear()
         self._say(f"an earlier run has made {self._place}, and was ended before it knew")

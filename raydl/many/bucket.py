@@ -209,8 +209,9 @@ class Bucket(Here):
         claim = Claim(task.replaces, task.may_be_there)
         try:
             report = run(
-                job.url, str(at.place), options, job.heard, job.control, task.listed, claim
-            )
+                job.url, str(at.place), options, job.heard, job.control, task.listed,
+                claim=claim,
+            )  # fmt: skip
         finally:
             task.may_be_there = claim.may_be_there
         return brought_by(report)._replace(written=mark_of(claim.made))
