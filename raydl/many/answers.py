@@ -160,6 +160,8 @@ class Answers:
             error = error_named(name, message, hint)
             if isinstance(error, TargetError) and self._may_be_ours(host, task, now):
                 return
+            # What gave no answer may have taken it all the same.
+            task.may_be_there = task.may_be_there or (flight.is_written and name == "OutputError")
             self.give_up(task, error)
             self._must_go_on(error)
             return

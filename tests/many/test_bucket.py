@@ -15,6 +15,7 @@ from raydl.many import crew
 from raydl.many.bucket import Bucket
 from raydl.many.hands import HereHand
 from raydl.many.lists import read_list
+from raydl.model import backoff
 from raydl.model.errors import OutputError, UsageError
 from raydl.workers.smallfiles import LARGEST
 from tests.landing.service import refuse, reset_after
@@ -93,6 +94,16 @@ def test_a_busy_bucket_and_one_that_breaks_off(library, service):
     service.on(reset_after, is_put("002"), 1)
     assert list(fetch(library, service)) == []
     assert there(service) == wanted(library)
+
+
+def test_what_was_taken_without_an_answer_is_known_the_next_time(library, service, monkeypatch):
+    monkeypatch.setattr(backoff, "FIRST", 0.01)
+    service.on(reset_after, is_put("002"), 1)
+    service.on(refuse(503, "SlowDown"), is_put("002"), None)
+    assert set(failures(fetch(library, service))) == {"002"}
+    service.rules.clear()
+    assert fetch(library, service).done == 1
+    assert fetch(library, service).skipped == COUNT + 1
 
 
 def test_what_somebody_else_puts_there_meanwhile_stays(library, service):
