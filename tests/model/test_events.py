@@ -28,6 +28,7 @@ SAMPLES = {
     "exit_code": 3,
     "seconds": 0.5,
     "delay": 0.5,
+    "slowest": (fileevents.SlowFile("f", 5.0),),
 }
 KINDS = [
     c

@@ -1,7 +1,6 @@
 """What a person reads of many files."""
 
 import io
-import os
 
 import pytest
 
@@ -79,7 +78,7 @@ class Terminal(io.StringIO):
 
 
 def bar(monkeypatch, width, event):
-    monkeypatch.setattr(os, "get_terminal_size", lambda *_: os.terminal_size((width, 24)))
+    monkeypatch.setenv("COLUMNS", str(width))
     stream = Terminal()
     shown = FilesBar(stream)
     shown(event)
