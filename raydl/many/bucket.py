@@ -5,9 +5,6 @@ What is there is asked of the bucket, what came is known by a ledger in this use
 
 from __future__ import annotations
 
-import contextlib
-import queue
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -21,6 +18,7 @@ from raydl.landing.s3 import Found as There
 from raydl.landing.s3 import Place as Address
 from raydl.landing.unfinished import state_path
 from raydl.many.account import Account
+from raydl.many.daemons import Daemons
 from raydl.many.hands import Hand
 from raydl.many.host import Task
 from raydl.many.landing import Came, Here, Lost, Post, Saved, in_the_way
@@ -37,33 +35,6 @@ from raydl.workers.smallputs import mark_of
 HEADS_AT_ONCE = 16
 
 
-class _Threads:
-    """Up to so many of them; no program that ends waits for what they ask a bucket."""
-
-    def __init__(self, most: int) -> None:
-        self._most, self._threads = most, 0
-        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-
-    def call(self, what: Callable[[], None]) -> None:
-        """In one of them, once it is free."""
-        self._calls.put(what)
-        if self._threads < self._most:
-            self._threads += 1
-            threading.Thread(target=self._run, name="raydl-head", daemon=True).start()
-
-    def close(self) -> None:
-        """Have them end; what has not begun is dropped."""
-        with contextlib.suppress(queue.Empty):
-            while True:
-                self._calls.get_nowait()
-        for _ in range(self._threads):
-            self._calls.put(None)
-
-    def _run(self) -> None:
-        while (call := self._calls.get()) is not None:
-            call()
-
-
 class Bucket(Here):
     """The destination: ``s3://bucket/prefix``."""
 
@@ -77,7 +48,7 @@ class Bucket(Here):
         self.put_ca = s3.certificates()
         self._is_new = self._bucket.is_empty()
         self._post, self._looks = post, 0
-        self._threads = _Threads(HEADS_AT_ONCE)
+        self._threads = Daemons("raydl-head", HEADS_AT_ONCE)
         state = state_path("files", place, self._bucket.endpoint)
         shelf = Shelf(state, options.overwrite, options.skip_existing, is_disk=False)
         super().__init__(state, options, if_changed, account, post, shelf=shelf)

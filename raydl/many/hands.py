@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import queue
-import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from raydl.many.daemons import Daemons
+from raydl.many.tempo import MOST_OF_NODE
 from raydl.model.remote import Source
 from raydl.workers.actor import ActorTeam
 from raydl.workers.protocol import HERE, Payload
@@ -54,23 +53,18 @@ class HereHand:
         self._put_ca = put_ca
         self._worker = Worker()
         self._files = SmallFiles(self._worker.lent)
-        self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._threads: list[threading.Thread] = []
+        self._threads = Daemons("raydl-files", MOST_OF_NODE)
 
     def fetch(
         self, ticket: int, source: Source, wishes: Sequence[Wish], pace: float, done: Done
     ) -> None:
-        """In one of the threads; ``flying`` counts this one already."""
+        """In one of the threads."""
 
         def work() -> None:
             kept = bytearray()
             done(self._files.fetch(source, ticket, wishes, pace, kept, self._put_ca), None)
 
-        if self.flying > len(self._threads):
-            thread = threading.Thread(target=self._run, name="raydl-files", daemon=True)
-            thread.start()
-            self._threads.append(thread)
-        self._tasks.put(work)
+        self._threads.call(work)
 
     def cancel(self, ticket: int) -> None:
         """Cut that batch off."""
@@ -79,15 +73,7 @@ class HereHand:
     def close(self) -> None:
         """Cut everything off."""
         self._worker.close()
-        for _ in self._threads:
-            self._tasks.put(None)
-        deadline = time.monotonic() + CLOSE_SECONDS
-        for thread in self._threads:  # what one has nearly done it does
-            thread.join(max(0.0, deadline - time.monotonic()))
-
-    def _run(self) -> None:
-        while (work := self._tasks.get()) is not None:
-            work()
+        self._threads.close(CLOSE_SECONDS)  # what one has nearly done it does
 
 
 class NodeHand:
