@@ -13,6 +13,7 @@ from raydl.many.large import Job, brought_by
 from raydl.model.control import Control
 from raydl.model.digests import GIT, Checksum, Proof, new_hash_of
 from raydl.model.errors import RaydlError, TargetError, UsageError
+from raydl.output.newfile import same_there
 from raydl.output.oserrors import output_error
 from raydl.output.partfile import give_name
 from raydl.output.target import sync_directory
@@ -101,16 +102,8 @@ def _take_place(came: Path, path: Path, task: Task, overwrite: bool, control: Co
 
 
 def _is_same(came: Path, path: Path, control: Control) -> bool:
-    """Whether what is there is a file with the same bytes. Raises OSError, CancelledError."""
-    there, size = path.lstat(), came.stat().st_size
-    if not stat.S_ISREG(there.st_mode) or there.st_size != size:
-        return False
-    with came.open("rb") as ours, path.open("rb") as theirs:
-        while data := ours.read(READ_SIZE):
-            if data != theirs.read(READ_SIZE):
-                return False
-            control.wait(0)
-    return True
+    with came.open("rb") as ours:
+        return same_there(ours.fileno(), str(path), lambda: control.wait(0)) is not None
 
 
 def _compare(path: Path, digest: Checksum, control: Control) -> None:

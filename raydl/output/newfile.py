@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from raydl.model.errors import TargetError
@@ -80,7 +82,7 @@ class NewFile:
                 self._link(self._target)
             found = os.fstat(self._fd)
         except FileExistsError:
-            there = self._same_there() if self._may_be_there else None
+            there = same_there(self._fd, self._target) if self._may_be_there else None
             if there is None:
                 raise _in_the_way(self._target, self._may_be_there) from None
             found = there
@@ -106,18 +108,6 @@ class NewFile:
             self._name = name
         os.replace(self._name, self._target)  # noqa: PTH105
         self._name = ""
-
-    def _same_there(self) -> os.stat_result | None:
-        """What is in the way, if it is a file with the same bytes."""
-        with contextlib.suppress(OSError), open(self._target, "rb", opener=_no_link) as there:
-            found, size = os.fstat(there.fileno()), os.fstat(self._fd).st_size
-            if found.st_size != size:
-                return None
-            for at in range(0, size, READ_SIZE):
-                if os.pread(self._fd, READ_SIZE, at) != os.pread(there.fileno(), READ_SIZE, at):
-                    return None
-            return found
-        return None
 
     def close(self) -> None:
         """Let go of it; without a name it is gone."""
@@ -146,6 +136,25 @@ class NewFile:
         # With a directory given, even if it does not count, Python asks the system to follow the
         # link that /proc has (open(2), O_TMPFILE).
         os.link(f"/proc/self/fd/{self._fd}", name, src_dir_fd=self._fd, follow_symlinks=True)
+
+
+def same_there(
+    fd: int, path: str, check: Callable[[], None] = lambda: None
+) -> os.stat_result | None:
+    """What is at a path, if it is a file with the same bytes as that which is open.
+
+    ``check`` is called now and then, and may end that by what it raises.
+    """
+    with contextlib.suppress(OSError), open(path, "rb", opener=_no_link) as there:
+        found, size = os.fstat(there.fileno()), os.fstat(fd).st_size
+        if found.st_size != size or not stat.S_ISREG(found.st_mode):
+            return None
+        for at in range(0, size, READ_SIZE):
+            check()
+            if os.pread(fd, READ_SIZE, at) != os.pread(there.fileno(), READ_SIZE, at):
+                return None
+        return found
+    return None
 
 
 def _in_the_way(path: str, may_be_there: bool) -> TargetError:
