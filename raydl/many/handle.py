@@ -8,7 +8,7 @@ from raydl.download.handle import Handle, Heard
 from raydl.model.control import Control
 from raydl.model.fileevents import FilesNow
 from raydl.model.manyreport import ManyReport
-from raydl.model.units import files_of, format_size
+from raydl.model.units import format_size
 
 
 class ManyDownload(Handle[ManyReport, FilesNow]):
@@ -24,8 +24,7 @@ class ManyDownload(Handle[ManyReport, FilesNow]):
     def _far(self) -> str:
         assert self._progress is not None
         now = self._progress
-        ended = now.done + now.skipped + now.failed
-        return f"{files_of(ended, now.total)}, {format_size(now.fetched)}"
+        return f"{now.files}, {format_size(now.fetched)}"
 
     def __repr__(self) -> str:
         return self._said("of many files")

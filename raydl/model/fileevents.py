@@ -73,9 +73,14 @@ class FilesNow(Event):
         """How many are done with, in whatever way."""
         return self.done + self.skipped + self.failed
 
+    @property
+    def files(self) -> str:
+        """How many are done with, of how many, in words."""
+        return files_of(self.ended, self.total)
+
     def __str__(self) -> str:
         failed = f", {self.failed:,} failed" if self.failed else ""
-        return f"{files_of(self.ended, self.total)}{failed}, {format_size(self.fetched)}"
+        return f"{self.files}{failed}, {format_size(self.fetched)}"
 
     @property
     def at_work(self) -> str:

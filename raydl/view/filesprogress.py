@@ -8,7 +8,7 @@ from typing import TextIO
 
 from raydl.model.events import ClusterChosen, Event, Failed
 from raydl.model.fileevents import AllEnded, FileEnded, FilesNow, SlowFile
-from raydl.model.units import files_of, format_duration, format_size
+from raydl.model.units import format_duration, format_size
 from raydl.view.progress import PLAIN_SECONDS, OneBar, Silent, width_of
 
 MOST_FAILURES = 10
@@ -135,7 +135,7 @@ class FilesBar(OneBar):
         left = "" if seconds is None else f"{format_duration(seconds)} left"
         layout = next(layout for least, layout in BESIDE_BAR if width >= least)
         text = layout.format(
-            files=files_of(event.ended, event.total),
+            files=event.files,
             fetched=format_size(event.fetched),
             speed=f"{format_size(speed)}/s",
             left=left,

@@ -8,7 +8,7 @@ from raydl.model.events import ClusterChosen, Event, Failed, Notice
 from raydl.model.fileevents import AllEnded, FileEnded, FilesNow
 from raydl.model.manyreport import FileReport, ManyReport
 from raydl.model.state import DownloadState
-from raydl.model.units import counted, files_of, format_duration, format_size
+from raydl.model.units import counted, format_duration, format_size
 from raydl.view.filesprogress import Speed
 
 MOST_FAILURES = 100
@@ -64,7 +64,7 @@ class FilesStatus:
         now = self.now
         if now is None:
             return "begins …"
-        text = f"{files_of(now.ended, now.total)}, {format_size(now.fetched)}"
+        text = f"{now.files}, {format_size(now.fetched)}"
         if self.state is not DownloadState.RUNNING:
             return f"{text}, {self.state.value}"
         speed, left = self._of_late
