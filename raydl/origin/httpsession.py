@@ -71,7 +71,7 @@ class HttpSession(requests.Session):
         What requests does, but that this is done in full once for each host: a connection that is
         open there is asked with a fifth of the effort.
         """
-        sent = merged(self.headers, headers)
+        sent = _merged(self.headers, headers)
         settings = verify, cert, tuple(proxies.items())
         plain = _PLAIN.fullmatch(url) if body is None and not len(self.cookies) else None
         if plain is not None:
@@ -150,7 +150,7 @@ class HttpSession(requests.Session):
         return urljoin(reply.url, requote_uri(target))
 
 
-def merged(*headers: Mapping[str, Any]) -> dict[str, str]:
+def _merged(*headers: Mapping[str, Any]) -> dict[str, str]:
     """All of them, of which the last one of a name counts."""
     named = {name.lower(): (name, value) for group in headers for name, value in group.items()}
     return dict(named.values())

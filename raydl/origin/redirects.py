@@ -18,7 +18,7 @@ from raydl.model.remote import Access
 from raydl.origin.credentialscope import shown
 from raydl.origin.faults import FOREIGN, OriginFailure, chain, failure_of, host_of, in_circles
 from raydl.origin.headers import content_length
-from raydl.origin.httpsession import HttpSession, merged
+from raydl.origin.httpsession import HttpSession
 from raydl.origin.reply import Reply
 from raydl.origin.transport import as_file
 
@@ -102,7 +102,7 @@ class Requester:
             return self._session.ask(
                 method,
                 url,
-                merged(dict(allowed.headers), headers),
+                {**dict(allowed.headers), **headers},
                 timeout=self.timeout,
                 verify=self._verify,
                 cert=self._certificate if allowed.certificate is not None else None,
