@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from raydl.model.remote import Access
 from raydl.origin import Origin, OriginFailure
 from raydl.origin.httpsession import _PLAIN
+from tests.origin.rawserver import serving
 
 GOOD = b"HTTP/1.1 206 OK\r\nContent-Range: bytes 0-1/2\r\nContent-Length: 2\r\n\r\n"
 FIRST = GOOD + b"ab"
@@ -25,10 +26,9 @@ FIRST = GOOD + b"ab"
 def server(*connections, tls=None):
     """Answers the requests of each connection with what is listed for it, then closes it; the
     requests are kept. What is called instead gets the socket."""
-    listening = socket.create_server(("127.0.0.1", 0))
     asked = [[] for _ in connections]
 
-    def serve():
+    def serve(listening):
         for answers, seen in zip(connections, asked, strict=True):
             try:
                 link, _ = listening.accept()
@@ -47,14 +47,8 @@ def server(*connections, tls=None):
                     else:
                         link.sendall(answer)
 
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        yield f"http{'' if tls is None else 's'}://127.0.0.1:{listening.getsockname()[1]}", asked
-    finally:
-        socket.socket.shutdown(listening, socket.SHUT_RDWR)
-        thread.join(10)
-        listening.close()
+    with serving(serve) as host:
+        yield f"http{'' if tls is None else 's'}://{host}", asked
 
 
 class Reader:

@@ -11,6 +11,7 @@ import pytest
 
 from raydl.model.remote import Access, Source
 from raydl.origin import Origin, OriginFailure
+from tests.origin.rawserver import serving
 
 TIMEOUT = 0.5
 LONG = 20.0
@@ -20,7 +21,6 @@ GOOD = b"HTTP/1.1 206 OK\r\nContent-Range: bytes 0-9/10\r\nContent-Length: 10\r\
 @contextmanager
 def server(*answers, context=None, orderly=True):
     """A server that sends these answers, one a connection; a generator is sent as it comes."""
-    listening = socket.create_server(("127.0.0.1", 0))
     sent = []
 
     def talk(link, answer):
@@ -38,7 +38,7 @@ def server(*answers, context=None, orderly=True):
                     link.shutdown(socket.SHUT_WR)
                 link.recv(65536)
 
-    def serve():
+    def serve(listening):
         for answer in answers:
             link, _ = listening.accept()
             with link:
@@ -47,14 +47,15 @@ def server(*answers, context=None, orderly=True):
                 except OSError:
                     continue  # whoever asked has gone
 
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        yield f"127.0.0.1:{listening.getsockname()[1]}", sent
-    finally:
-        socket.socket.shutdown(listening, socket.SHUT_RDWR)
-        thread.join(10)
-        listening.close()
+    with serving(serve) as host:
+        yield host, sent
+
+
+def in_chunks(coding):
+    return (
+        b"HTTP/1.1 206 OK\r\nContent-Range: bytes 0-9/10\r\nTransfer-Encoding: " + coding
+        + b"\r\n\r\na\r\n0123456789\r\n0\r\n\r\n"
+    )  # fmt: skip
 
 
 def endless(first, piece):
@@ -137,21 +138,14 @@ def test_the_body_of_a_redirect_is_not_read():
 @pytest.mark.parametrize("coding", [b"chunked ", b"\tChunked\t"])
 def test_blanks_around_a_value_are_none_of_it(coding):
     """RFC 9110, section 5.5."""
-    answer = (
-        b"HTTP/1.1 206 OK\r\nContent-Range: bytes 0-9/10\r\nTransfer-Encoding: " + coding
-        + b"\r\n\r\na\r\n0123456789\r\n0\r\n\r\n"
-    )  # fmt: skip
-    with server(answer) as (host, _):
+    with server(in_chunks(coding)) as (host, _):
         assert read(host) == ((10, None), b"0123456789")
 
 
 @pytest.mark.parametrize("coding", [b"chunked, chunked", b"gzip"])
 def test_one_parser_decides_what_the_framing_is(coding):
     """http.client undoes ``chunked`` alone: what it takes otherwise would get into the file."""
-    answer = (
-        b"HTTP/1.1 206 OK\r\nContent-Range: bytes 0-9/10\r\nTransfer-Encoding: " + coding
-        + b"\r\n\r\na\r\n0123456789\r\n0\r\n\r\n"
-    )  # fmt: skip
+    answer = in_chunks(coding)
     with server(answer) as (host, _):
         (got, failure), _ = read(host)
     assert (got, failure.kind) == (0, "wrong")
