@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -36,24 +37,71 @@ events {{ worker_connections 1024; }}
 http {{
   log_format bytes $body_bytes_sent; access_log {log};
   sendfile on; tcp_nopush on; keepalive_requests 100000;
-  server {{ listen {address}; root {folder}/www; }}
+  server {{ listen {address}; root {folder}/www;
+{capped}
+  }}
+{tls}
 }}
 """
 
+CAPS = ("200k", "1m", "5m", "20m")
+"""nginx's ``limit_rate``: of each request, a second's worth comes at once, and then so much a
+second. What is at /NAME comes with that cap at /5m/NAME."""
 
-def nginx_command(folder: Path, address: str, log: Path | None = None) -> Command:
-    """The command that serves ``folder``/www at ``address`` (host:port).
+CAPPED = "    location /{cap}/ {{ alias {folder}/www/; limit_rate {cap}; }}"
 
-    ``log`` gets a line for each request: the bytes of the file that were sent.
+TLS = """
+  server {{ listen {address} ssl; root {folder}/www; ssl_protocols TLSv1.3;
+    ssl_certificate {folder}/cert.pem; ssl_certificate_key {folder}/key.pem;
+  }}
+"""
+
+
+def nginx_command(
+    folder: Path, address: str, log: Path | None = None, tls: str | None = None
+) -> Command:
+    """The command that serves ``folder``/www at ``address`` (host:port), and with TLS at ``tls``.
+
+    ``log`` gets a line for each request: the bytes of the file that were sent. The certificate,
+    which signs itself, is ``folder``/cert.pem.
     """
     binary = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if binary is None:
         sys.exit("nginx is not installed")
     config = folder / "nginx.conf"
     access_log = f"{log} bytes" if log else "off"
-    config.write_text(NGINX.format(folder=folder, address=address, log=access_log))
+    if tls is not None:
+        make_certificate(folder, tls.rpartition(":")[0])
+    config.write_text(
+        NGINX.format(
+            folder=folder,
+            address=address,
+            log=access_log,
+            capped="\n".join(CAPPED.format(folder=folder, cap=cap) for cap in CAPS),
+            tls="" if tls is None else TLS.format(folder=folder, address=tls),
+        )
+    )
     user = ["-g", "user root;"] if os.geteuid() == 0 else []
     return [binary, "-c", str(config), "-e", str(folder / "error"), *user]
+
+
+def make_certificate(folder: Path, host: str) -> None:
+    """``folder``/cert.pem and key.pem, for an IP address."""
+    subprocess.run(
+        [
+            "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30",
+            "-subj", f"/CN={host}", "-addext", f"subjectAltName=IP:{host}",
+            "-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem"),
+        ],
+        check=True, capture_output=True,
+    )  # fmt: skip
+
+
+def free_address() -> str:
+    """A port of loopback that nobody uses now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{free.getsockname()[1]}"
 
 
 def origin_command(folder: Path, address: str, *flags: str) -> Command:

@@ -1,11 +1,11 @@
 """Compare raydl with curl, aria2c and hf_transfer on this machine, in alternation.
 
-    python benchmarks/run.py embedded capped delayed checksum small memory cluster
+    python benchmarks/run.py embedded https disk bursts capped delayed checksum small memory cluster
 
 An nginx on loopback serves random bytes. Every command is a new process, its start included.
 Runs of the competitors alternate, and medians and ratios are printed; with --save they also go
 to benchmarks/results/. Files are written to --folder, by default memory (/dev/shm), so that the
-disk is not what is measured. Let nothing else run meanwhile.
+disk is not what is measured, where a case is not about one. Let nothing else run meanwhile.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from common import (
     GIB,
     MIB,
     Command,
+    free_address,
     make_file,
     nginx_command,
     origin_command,
@@ -49,47 +50,58 @@ BY_HAND = [
 
 
 @contextlib.contextmanager
-def nginx(folder: Path) -> Iterator[str]:
-    """Serves ``folder``/www on a free port of loopback."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen(nginx_command(folder, f"127.0.0.1:{port}"))
+def nginx(folder: Path) -> Iterator[tuple[str, str]]:
+    """Serves ``folder``/www on free ports of loopback: its URLs, without and with TLS."""
+    plain, tls = free_address(), free_address()
+    process = subprocess.Popen(nginx_command(folder, plain, tls=tls))
     try:
         while True:
             with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", port), 1).close()
+                host, _, port = plain.rpartition(":")
+                socket.create_connection((host, int(port)), 1).close()
                 break
             if process.poll() is not None:
                 sys.exit((folder / "error").read_text())
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://{plain}", f"https://{tls}"
     finally:
         process.terminate()
         process.wait()
 
 
+def run(command: Command, out: Path, env: dict[str, str]) -> tuple[float, float]:
+    """Seconds that a command takes in ``out``, and seconds of processors, the system's included."""
+    began = time.monotonic()
+    process = subprocess.Popen(
+        command,
+        cwd=out,
+        env={**os.environ, **env},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"{' '.join(command)} exited with {process.returncode}")
+    return time.monotonic() - began, usage.ru_utime + usage.ru_stime
+
+
 def alternate(
     commands: dict[str, Command], rounds: int, out: Path, env: dict[str, str]
-) -> Measured:
-    """Seconds of each command, round by round; the folder is empty before each."""
+) -> tuple[Measured, Measured]:
+    """Seconds of each command, and of processors, round by round; what is there goes before."""
     seconds: Measured = {name: [] for name in commands}
+    processor: Measured = {name: [] for name in commands}
     for number in range(-1, rounds):  # the first round warms caches up and does not count
         for name, command in commands.items():
             for left in out.iterdir():
                 left.unlink()
-            began = time.monotonic()
-            subprocess.run(
-                command,
-                cwd=out,
-                check=True,
-                env={**os.environ, **env},
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
+            os.sync()  # or one pays for what the one before it has left to be written
+            took, spent = run(command, out, env)
             if number >= 0:
-                seconds[name].append(time.monotonic() - began)
-                print(f"  {name:<28} {seconds[name][-1]:6.2f} s", flush=True)
-    return seconds
+                seconds[name].append(took)
+                processor[name].append(spent)
+                print(f"  {name:<28} {took:6.2f} s, {spent:6.2f} s of processors", flush=True)
+    return seconds, processor
 
 
 def raydl(url: str, *more: str) -> Command:
@@ -97,15 +109,21 @@ def raydl(url: str, *more: str) -> Command:
     return [*RAYDL, "fetch", url, "-o", "out", "--progress", "none", "--address", "none", *more]
 
 
-def peers(url: str) -> dict[str, Command]:
+ARIA2C = ["aria2c", "-q", "-x16", "-s16", "-k1M", "--file-allocation=none", "-o", "out"]
+
+
+def peers(url: str, cacert: str) -> dict[str, Command]:
     """The others that are installed, with the flags of the comparison."""
     found: dict[str, Command] = {}
     if shutil.which("curl"):
-        found["curl"] = ["curl", "-s", "-o", "out", url]
+        found["curl"] = ["curl", "-sf", "--cacert", cacert, "-o", "out", url]
     if shutil.which("aria2c"):
         found["aria2c -x4 -s4"] = [
-            "aria2c", "-q", "-x4", "-s4", "--file-allocation=none", "-o", "out", url,
+            "aria2c", "-q", "-x4", "-s4", "--file-allocation=none", f"--ca-certificate={cacert}",
+            "-o", "out", url,
         ]  # fmt: skip
+    if url.startswith("https:"):  # it cannot be told of a certificate
+        return found
     if (
         subprocess.run([sys.executable, "-c", "import hf_transfer"], capture_output=True).returncode
         == 0
@@ -116,25 +134,65 @@ def peers(url: str) -> dict[str, Command]:
 
 
 class Bench:
-    """What the cases share."""
+    """What the cases share. ``out`` is in memory, and ``disk`` on a disk."""
 
-    def __init__(self, folder: Path, out: Path, url: str, rounds: int) -> None:
-        self.folder, self.out, self.url, self.rounds = folder, out, url, rounds
+    def __init__(
+        self, folder: Path, out: Path, disk: Path, urls: tuple[str, str], rounds: int
+    ) -> None:
+        self.folder, self.out, self.disk, self.rounds = folder, out, disk, rounds
+        self.url, self.tls_url = urls
+        self.cacert = str(folder / "cert.pem")
+        self.processor: Measured = {}
+        """Of the commands that were compared: seconds of processors."""
 
     def file(self, name: str, size: int) -> tuple[str, str]:
         """URL and sha256 of a served file of ``size`` random bytes."""
         path = self.folder / "www" / name
         return f"{self.url}/{name}", make_file(path, size)
 
-    def compare(self, commands: dict[str, Command], env: dict[str, str] | None = None) -> Measured:
+    def compare(
+        self,
+        commands: dict[str, Command],
+        env: dict[str, str] | None = None,
+        out: Path | None = None,
+    ) -> Measured:
         """Seconds of each command, in alternation."""
-        return alternate(commands, self.rounds, self.out, env or {})
+        measured, self.processor = alternate(commands, self.rounds, out or self.out, env or {})
+        return measured
 
 
 def embedded(bench: Bench) -> Measured:
-    """1 GiB, one machine: raydl beside curl, aria2c and hf_transfer."""
+    """1 GiB, one machine, to memory: raydl beside curl, aria2c and hf_transfer."""
     url, _ = bench.file("1g", GIB)
-    return bench.compare({"raydl": raydl(url), **peers(url)})
+    return bench.compare({"raydl": raydl(url), **peers(url, bench.cacert)})
+
+
+def https(bench: Bench) -> Measured:
+    """1 GiB over TLS 1.3, one machine, to memory."""
+    bench.file("1g", GIB)
+    url = f"{bench.tls_url}/1g"
+    ours = raydl(url, "--cacert", bench.cacert)
+    return bench.compare({"raydl": ours, **peers(url, bench.cacert)})
+
+
+def disk(bench: Bench) -> Measured:
+    """1 GiB, one machine, to a disk."""
+    url, _ = bench.file("1g", GIB)
+    return bench.compare({"raydl": raydl(url), **peers(url, bench.cacert)}, out=bench.disk)
+
+
+BURSTS = {"200k": 20 * MIB, "1m": 300 * MIB, "5m": 256 * MIB, "20m": GIB}
+
+
+def bursts(bench: Bench) -> Measured:
+    """nginx with limit_rate: a second's worth at once, then the cap."""
+    measured: Measured = {}
+    for cap, size in BURSTS.items():
+        bench.file("bursts", size)
+        url = f"{bench.url}/{cap}/bursts"
+        commands = {f"raydl, {cap}": raydl(url), f"aria2c -x16, {cap}": [*ARIA2C, url]}
+        measured |= bench.compare(commands)
+    return measured
 
 
 def checksum(bench: Bench) -> Measured:
@@ -174,11 +232,10 @@ def odd_origin(bench: Bench, *flags: str) -> Iterator[str]:
 def capped(bench: Bench) -> Measured:
     """256 MiB from an origin that gives each connection 5 MB/s; no flags for raydl."""
     with odd_origin(bench, "--cap", "5e6") as url:
-        aria2c = ["aria2c", "-q", "-x16", "-s16", "-k1M", "--file-allocation=none", "-o", "out"]
         return bench.compare(
             {
                 "raydl": raydl(url),
-                "aria2c -x16 -s16 -k1M": [*aria2c, url],
+                "aria2c -x16 -s16 -k1M": [*ARIA2C, url],
                 **{f"raydl {flags}": raydl(url, *flags.split()) for flags in BY_HAND},
             }
         )
@@ -255,8 +312,10 @@ def peak_private(command: Command, out: Path, env: dict[str, str]) -> float:
 
 
 CASES: dict[str, Callable[[Bench], Measured]] = {
-    case.__name__: case for case in (embedded, capped, delayed, checksum, small, memory, cluster)
-}
+    case.__name__: case for case in (
+        embedded, https, disk, bursts, capped, delayed, checksum, small, memory, cluster,
+    )
+}  # fmt: skip
 
 
 def main() -> None:
@@ -269,27 +328,37 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     shm = Path("/dev/shm")
     parser.add_argument("--folder", type=Path, default=shm if shm.is_dir() else None)
+    parser.add_argument("--disk", type=Path, help="a folder on a disk, for the case of that name")
     parser.add_argument("--save", action="store_true", help="write benchmarks/results/")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="raydl-bench", dir=args.folder) as temp:
+    with (
+        tempfile.TemporaryDirectory(prefix="raydl-bench", dir=args.folder) as temp,
+        tempfile.TemporaryDirectory(prefix="raydl-bench", dir=args.disk) as disk_folder,
+    ):
         folder, out = Path(temp), Path(temp) / "out"
         folder.chmod(0o755)
         out.mkdir()
         (folder / "www").mkdir()
-        with nginx(folder) as url:
+        with nginx(folder) as urls:
             for name in args.cases or CASES:
                 print(f"{name}: {CASES[name].__doc__}")
-                measured = CASES[name](Bench(folder, out, url, args.rounds))
+                bench = Bench(folder, out, Path(disk_folder), urls, args.rounds)
+                measured = CASES[name](bench)
                 first = statistics.median(next(iter(measured.values())))
                 for what, values in measured.items():
                     median = statistics.median(values)
+                    spent = bench.processor.get(what)
                     print(
                         f"{what:<30} median {median:7.2f}  best {min(values):7.2f}  "
-                        f"ratio {first / median:5.2f}",
+                        f"ratio {first / median:5.2f}"
+                        + (f"  processors {statistics.median(spent):6.2f}" if spent else ""),
                         flush=True,
                     )
                 if args.save:
                     unit = "MiB" if name == "memory" else "seconds"
+                    measured |= {
+                        f"{what}, processors": spent for what, spent in bench.processor.items()
+                    }
                     save(name, CASES[name].__doc__ or "", unit, measured)
 
 
