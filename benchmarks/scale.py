@@ -153,7 +153,7 @@ class Node:
     done: float = 0.0
     flights: dict[int, Flying] = field(default_factory=dict)
 
-    def start(self, ticket: int, part: Part, source: Source) -> None:
+    def start(self, ticket: int, part: Part, source: Source, slots: object = None) -> None:
         self.flights[ticket] = Flying(part, self.world.now)
         took = LATENCY + part.size / (self.link / LANES)
         self.world.after(took, partial(self._end, ticket))

@@ -150,7 +150,7 @@ class FakeTeam:
     def cancel(self, ticket: int) -> None:
         self.cancelled.append(ticket)
 
-    def start(self, ticket: int, part: Part, source: Source) -> None:
+    def start(self, ticket: int, part: Part, source: Source, slots: object = None) -> None:
         task = Asked(ticket, part, sum(t.part.start == part.start for t in self.tasks), source)
         self.tasks.append(task)
         got, failure, payload = part.size, None, None
@@ -402,7 +402,7 @@ class NetTeam:
         got = {ticket: int(flight.got) for ticket, flight in self.flights.items()}
         return Pulse(now, now, int(self.received), got, (busy * now, now))
 
-    def start(self, ticket: int, part: Part, source: Source) -> None:
+    def start(self, ticket: int, part: Part, source: Source, slots: object = None) -> None:
         self.flights[ticket] = NetFlight(part, self.net.bench.world.now)
 
     def cancel(self, ticket: int) -> None:

@@ -173,6 +173,8 @@ class ObjectPayload:
     copy, and pins it until ``release``.
     """
 
+    placed = False
+
     def __init__(self, ref: Any) -> None:
         self._ref = ref
         self._data: memoryview | None = None

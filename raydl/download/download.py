@@ -27,7 +27,7 @@ from raydl.download.landingchoice import (
 from raydl.download.piecechoice import must_have_size, usable_pieces
 from raydl.download.recovery import recover
 from raydl.download.sinkchoice import Output, SinkChoice
-from raydl.download.transfer import transfer
+from raydl.download.transfer import Transfer, transfer
 from raydl.landing import bucket
 from raydl.landing.s3 import Claim
 from raydl.model.control import Control
@@ -58,6 +58,7 @@ from raydl.model.units import format_size
 from raydl.model.weburl import check_url, redact
 from raydl.origin.proof import given_proof, is_asked_for, is_strong, proof_of, read_list
 from raydl.origin.resolver import Located, resolve, text_at
+from raydl.output.filesink import FileSink
 from raydl.output.oserrors import output_error
 from raydl.output.piecescan import right_pieces
 from raydl.output.sink import Sink
@@ -304,12 +305,21 @@ def _transfer(
     if sink.note:
         emit(Resumed(sink.kept.size, sink.note))
     tell_of_doubt(remote, sink.is_proven, emit)
-    with transfer(found, choice, options, emit, kept=sink.kept) as fetching:
+    file = sink if isinstance(sink, FileSink) else None
+    slots = None if file is None else file.slots
+    with transfer(
+        found, choice, options, emit, kept=sink.kept, in_order=sink.in_order, slots=slots
+    ) as fetching:
         began = time.monotonic()
         control.watch(fetching.cancel, fetching.hold)
-        for _, data in fetching.chunks():
-            sink.write(data)
-            data.release()
+        if file is not None and isinstance(fetching, Transfer):
+            file.on_error = fetching.fail
+        for part, data in fetching.chunks():
+            if data is not None:
+                sink.write(data, part.start)
+                data.release()
+            elif file is not None:
+                file.placed(part.start, part.stop)
         transferred = time.monotonic()
         must_have_size(sink.written, item)
         emit(Verifying())

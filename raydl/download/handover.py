@@ -11,22 +11,21 @@ from raydl.model.errors import CancelledError
 from raydl.model.events import Emit, Event
 from raydl.model.parts import Part
 from raydl.model.waiting import next_item
-from raydl.workers.protocol import Payload
+from raydl.workers.protocol import Payload, Slots
 
 MOST_EVENTS = 10_000
 """With more events than this that no listener has taken, nothing more is asked for."""
 
 
 class Handover:
-    """A destination that gives the bytes, in order, to whoever iterates over ``payloads``.
+    """A destination that gives the bytes to whoever iterates over ``payloads``.
 
-    With ``here`` they are brought to this process, else they stay where they were fetched.
+    With ``here`` they are brought to this process, else they stay where they were fetched. For
+    ``in_order`` and ``slots`` see ``Destination``.
     """
 
-    in_order = True
-
-    def __init__(self, here: bool) -> None:
-        self.here = here
+    def __init__(self, here: bool, *, in_order: bool = True, slots: Slots | None = None) -> None:
+        self.here, self.in_order, self.slots = here, in_order, slots
         self._out: queue.SimpleQueue[
             tuple[Part, Payload, Callable[[str], None]] | BaseException | None
         ] = queue.SimpleQueue()
@@ -55,7 +54,7 @@ class Handover:
         self._out.put(CancelledError("the download was cancelled", "start it again to go on"))
 
     def payloads(self) -> Iterator[tuple[Part, Payload]]:
-        """The parts in the file's order. Raises what ended the download before its end."""
+        """The parts, as they are taken. Raises what ended the download before its end."""
         while (item := next_item(self._out)) is not None:
             if isinstance(item, BaseException):
                 raise item

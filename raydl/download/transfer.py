@@ -18,14 +18,14 @@ from raydl.model.events import Emit, Notice, Planned
 from raydl.model.parts import Part
 from raydl.model.pieces import Pieces
 from raydl.origin.resolver import Located
-from raydl.scheduler.destination import Destination, grid_of
+from raydl.scheduler.destination import Destination, grid_of, slots_of
 from raydl.scheduler.inbox import THREADS, Held
 from raydl.scheduler.job import Job, Reach, Wants
 from raydl.scheduler.meter import Meter
 from raydl.scheduler.mirrors import Mirror
 from raydl.scheduler.plan import make_plan
 from raydl.settings.options import Options
-from raydl.workers.protocol import Payload
+from raydl.workers.protocol import Payload, Slots
 
 JOIN_SECONDS = 1.5
 """What joining a cluster takes until its first bytes are here: importing Ray, connecting and
@@ -81,19 +81,24 @@ class Placing:
 
 
 class Transfer(Placing):
-    """The same to whoever takes the bytes in their order: what the scheduler fetches for a sink."""
+    """The same to whoever takes the bytes one part after the other: what is fetched for a sink."""
 
     def __init__(self, job: Job, announcer: Announcer, handover: Handover) -> None:
         super().__init__(job, announcer)
         self._handover = handover
 
-    def chunks(self) -> Iterator[tuple[Part, memoryview]]:
-        """The file's bytes, in order. A view is good until the next one is asked for.
+    def chunks(self) -> Iterator[tuple[Part, memoryview | None]]:
+        """The file's bytes. A view is good until the next one is asked for; None stands for
+        bytes that are where they belong.
 
         Raises RaydlError when the download cannot be finished.
         """
         for part, payload in self.payloads():
-            yield part, payload.view()
+            yield part, None if payload.placed else payload.view()
+
+    def fail(self, error: BaseException) -> None:
+        """Let ``chunks`` raise this; from any thread."""
+        self._handover.end(error)
 
     def payloads(self) -> Iterator[tuple[Part, Payload]]:
         """Like ``chunks``, but yields payload handles."""
@@ -115,6 +120,7 @@ class _Announced:
 
     def __init__(self, destination: Destination, announcer: Announcer) -> None:
         self.here, self.in_order = destination.here, destination.in_order
+        self.slots = slots_of(destination)
         self.take = destination.take
         self._destination, self._announcer = destination, announcer
 
@@ -131,18 +137,21 @@ def transfer(
     *,
     kept: Coverage | None = None,
     stay: bool = False,
+    in_order: bool = True,
+    slots: Slots | None = None,
 ) -> Iterator[Transfer | OneStream]:
-    """The bytes that are not ``kept`` of the file found, in order: ``chunks`` of what this yields.
+    """The bytes that are not ``kept`` of the file found: ``chunks`` of what this yields.
 
-    Without byte ranges it is one stream of the whole file. With ``stay`` the bytes stay in the
-    object stores of the nodes that fetched them, and ``payloads`` is what to take from. Leaving
-    the context ends it, finished or not.
+    They come ``in_order``, or as they are fetched; what threads of this process put into ``slots``
+    comes as None. Without byte ranges it is one stream of the whole file. With ``stay`` the bytes
+    stay in the object stores of the nodes that fetched them, and ``payloads`` is what to take from.
+    Leaving the context ends it, finished or not.
     """
     with contextlib.ExitStack() as stack:
         fetching: Transfer | OneStream
         remote = found.remote
         if remote.ranges and remote.size is not None:
-            handover = Handover(here=not stay)
+            handover = Handover(here=not stay, in_order=in_order, slots=slots)
             how = Fetching.by(options, threads=options.fetch_here and not stay, at_once=stay)
             job, announcer = _job(found, handover, choice, options, emit, kept, how, stack)
             fetching = Transfer(job, announcer, handover)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 from raydl.model.failure import Failure
 from raydl.model.units import format_size
@@ -12,6 +14,7 @@ from raydl.origin.faults import OriginFailure
 from raydl.origin.headers import content_coding, content_length
 from raydl.origin.redirects import Requester
 from raydl.origin.reply import Reply
+from raydl.origin.wire import Answer
 
 LARGEST_READ = 4 << 20
 SMALLEST_READ = 16 << 10
@@ -19,14 +22,29 @@ QUICK_READ, SLOW_READ = 0.0125, 0.05
 """Seconds. A speed is seen, and a request is cut off, in steps of one read."""
 
 
+class Place(Protocol):
+    """Where bytes go without a buffer of theirs."""
+
+    def take(
+        self,
+        body: Answer,
+        position: int,
+        amount: int,
+        translated: Callable[[], AbstractContextManager[None]],
+    ) -> int:
+        """Put up to ``amount`` bytes of the body at ``position``, from 0 on; returns how many, 0
+        at its end. Reads are done within ``translated``. Raises OriginFailure."""
+
+
 def fill(
     requester: Requester,
     reply: Reply,
-    view: memoryview,
+    into: memoryview | Place,
+    size: int,
     may_end: bool = False,
     left: Callable[[], int] | None = None,
 ) -> Iterator[int]:
-    """Read until ``view`` is full, and yield the size of each read.
+    """Read until ``size`` bytes are there, and yield the size of each read.
 
     The reads adapt to the speed: large ones cost least, but what a broken connection had
     delivered of the read under way is lost, so a slow connection gets small ones. ``left`` says how
@@ -34,13 +52,18 @@ def fill(
     """
     amount, position = SMALLEST_READ * 4, 0
     body = reply.answer
-    while position < view.nbytes:
+    while position < size:
         if requester.aborted:
             raise OriginFailure(Failure("cancelled", "cancelled"))
         began = time.monotonic()
-        stop = position + (amount if left is None else min(amount, left()))
-        with requester.translated():
-            count = body.readinto(view[position:stop])
+        most = min(amount, size - position)
+        if left is not None:
+            most = min(most, left())
+        if isinstance(into, memoryview):
+            with requester.translated():
+                count = body.readinto(into[position : position + most])
+        else:
+            count = into.take(body, position, most, requester.translated)
         if not count:
             if requester.aborted:
                 continue

@@ -8,7 +8,7 @@ from http.cookiejar import CookieJar
 from raydl.model.failure import Failure
 from raydl.model.remote import Access, Remote, Source
 from raydl.origin.answers import check_part, check_whole, status_failure
-from raydl.origin.body import fill, read_text, settle
+from raydl.origin.body import Place, fill, read_text, settle
 from raydl.origin.faults import OriginFailure
 from raydl.origin.headers import content_length, parse_content_range
 from raydl.origin.redirects import Requester
@@ -82,7 +82,7 @@ class Origin:
         source: Source,
         start: int,
         stop: int,
-        into: memoryview,
+        into: memoryview | Place,
         on_bytes: OnBytes = lambda _: None,
         left: Callable[[], int] | None = None,
     ) -> tuple[int, Failure | None]:
@@ -97,7 +97,7 @@ class Origin:
             headers = {"Range": f"bytes={start}-{stop - 1}"}
             with self._requester.send("GET", source.url, headers) as reply:
                 wanted = check_part(reply, source, start, stop)
-                for count in fill(self._requester, reply, into[:wanted], left=left):
+                for count in fill(self._requester, reply, into, wanted, left=left):
                     got += count
                     on_bytes(count)
                 settle(self._requester, reply)
@@ -129,7 +129,7 @@ class Origin:
             if not is_mute:
                 remote, count = what_came(url, self._requester.access, reply, into.nbytes)
                 got = 0
-                for piece in fill(self._requester, reply, into[:count]):
+                for piece in fill(self._requester, reply, into, count):
                     got += piece
                     on_bytes(piece)
                 if count or remote.size == 0:
@@ -153,7 +153,7 @@ class Origin:
                 while True:
                     view = take()
                     filled = 0
-                    for count in fill(self._requester, reply, view, may_end=True):
+                    for count in fill(self._requester, reply, view, view.nbytes, True):
                         filled += count
                     if filled:
                         received += filled

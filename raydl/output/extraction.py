@@ -36,7 +36,7 @@ class ExtractSink:
     Raises what ``Tree`` and ``archive.members`` do.
     """
 
-    note, left = "", 0
+    note, left, in_order = "", 0, True
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class ExtractSink:
             self._tree.close()
             raise
 
-    def write(self, data: memoryview) -> None:
+    def write(self, data: memoryview, start: int) -> None:  # noqa: ARG002 - they come in order
         """Hand it over, and wait until it was used."""
         hashed = self._digest.update(data)
         try:

@@ -1,9 +1,10 @@
 """The record beside a ``.part`` file: which file it is of, and which of its bytes are safe.
 
-A ``.part`` file that grows in order says by its length how much was written. After a crash of the
-process alone (kill -9) all of that is still there; after a crash of the machine only what had been
-synced is certain. The journal tells the two apart by the boot it was written in, and names none
-while what was written is in doubt. A ``.part`` file without a journal is not raydl's.
+After a crash of the process alone (kill -9) all that was written is still there; after a crash of
+the machine only what had been synced is certain. The journal tells the two apart by the boot it was
+written in, and names none while what was written is in doubt. It is a line of JSON, which is
+replaced in one step, and after it a note of what was written since, which is written over often and
+brought to no disk. A ``.part`` file without a journal is not raydl's.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import contextlib
 import json
 import os
 import re
+import zlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,9 +23,10 @@ from raydl.model.errors import TargetError
 from raydl.model.remote import Remote
 from raydl.model.units import printable
 from raydl.origin.identity import Identity
+from raydl.output.ranges import write_at
 from raydl.settings.ownfile import make_own, open_own
 
-VERSION = 2
+VERSION = 3
 LARGEST = 16 << 20
 """Bytes of a journal that are read: ours have some hundred, the URL's path, and some dozen for each
 interval of what came out of order."""
@@ -39,6 +42,8 @@ NONSENSE = (AttributeError, LookupError, TypeError, ValueError)
 class Journal:
     """What a ``.part`` file holds. ``synced`` are the bytes that are safe on the disk.
 
+    ``noted`` are those that were written in its boot, whether or not they are safe. In earlier
+    versions a file that grew in order said that by its length, as ``length_tells``.
     ``size`` is None where the origin does not tell it: nothing of such a file is ever gone on from.
     ``media_type`` is None in the journals of earlier versions, which did not note it. ``owner``
     says which run writes the file, where several hosts can: see ``output/owner``. ``writer`` names
@@ -56,6 +61,8 @@ class Journal:
     media_type: str | None = None
     owner: str | None = None
     writer: str | None = None
+    noted: Coverage = field(default_factory=Coverage)
+    length_tells: bool = False
 
     @classmethod
     def of(cls, remote: Remote, identity: Identity) -> Journal:
@@ -76,7 +83,9 @@ class Journal:
         """The journal at ``path``, or None where there is none of ours that can be understood."""
         try:
             with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
-                return cls.parse(json.loads(file.read(LARGEST)))
+                line, _, note = file.read(LARGEST).partition(b"\n")
+                journal = cls.parse(json.loads(line))
+                return journal and replace(journal, noted=_noted(note))
         except (OSError, TargetError, RecursionError, *NONSENSE):
             return None
 
@@ -100,16 +109,33 @@ class Journal:
         """Replace the journal at ``path`` in one step, durably. Raises OSError."""
         save_fields(path, self.record())
 
+    def note(self, path: Path, written: Coverage) -> None:
+        """Say, in the journal at ``path`` that this one is, what is written by now.
+
+        Raises OSError. A note that is torn counts for nothing.
+        """
+        line = _line(self.record())
+        fd = open_own(path, os.O_RDWR)
+        try:
+            if os.read(fd, len(line)) == line:
+                write_at(fd, len(line), memoryview(_note_of(written)))
+        finally:
+            os.close(fd)
+
     def record(self) -> dict[str, Any]:
         """As plain data."""
         texts = {"identity": str(self.identity), "synced": str(self.synced)}
-        rare = ("owner", "writer")
-        fields = {name: value for name, value in vars(self).items() if name not in rare or value}
+        rare, never = ("owner", "writer"), ("noted", "length_tells")
+        fields = {
+            name: value
+            for name, value in vars(self).items()
+            if name not in never and (name not in rare or value)
+        }
         return {"version": VERSION, **fields, **texts}
 
     def with_synced(self, synced: Coverage) -> Journal:
         """The same with these bytes safe on the disk, and no others."""
-        return replace(self, synced=synced, boot=boot_id())
+        return replace(self, synced=synced, boot=boot_id(), noted=Coverage(), length_tells=False)
 
     def doubted(self) -> Journal:
         """The same, but what was written and not synced does not count, whatever the boot."""
@@ -118,12 +144,15 @@ class Journal:
     def kept(self, length: int) -> Coverage:
         """Which bytes can be relied on where the ``.part`` file has ``length``."""
         end = min(length, self.size or 0)
-        # Who writes at any place may still do so after its run has ended, where a disk hung: then
-        # the length says nothing, ever.
-        grew_in_order = self.writer is None and self.synced.size == self.synced.prefix
-        if grew_in_order and self.boot != "" and self.boot == boot_id():
-            return Coverage([(0, end)])
-        return self.kept_safe(length)
+        kept = self.kept_safe(length)
+        # Workers on nodes may still write after their run has ended, where a disk hung: then only
+        # what is safe counts, ever.
+        if self.writer is None and self.boot != "" and self.boot == boot_id():
+            if self.length_tells and self.synced.size == self.synced.prefix:
+                kept.add(0, end)
+            for start, stop in self.noted:
+                kept.add(start, min(stop, end))
+        return kept
 
     def kept_safe(self, length: int) -> Coverage:
         """The same of what is safe on the disk."""
@@ -183,9 +212,11 @@ def _fields(record: dict[str, Any]) -> dict[str, Any]:
         if not _is_count(record["synced"]):
             raise ValueError("no number of bytes")
         synced = Coverage([(0, record["synced"])])
-    elif version == VERSION:
+        record["length_tells"] = True
+    elif version in (2, VERSION):
         identity = Identity.parse(record["identity"])
         synced = Coverage.parse(record["synced"])
+        record["length_tells"] = version == 2
     else:
         raise ValueError("a version of a later raydl")
     return {**record, "identity": identity, "synced": synced}
@@ -197,8 +228,8 @@ def save_fields(path: Path, fields: dict[str, Any]) -> None:
     try:
         # A new file, so that nothing that lies there, or that it links to, is written into.
         fresh.unlink(missing_ok=True)
-        with os.fdopen(make_own(fresh, os.O_WRONLY, 0o600), "w") as file:
-            json.dump(fields, file)
+        with os.fdopen(make_own(fresh, os.O_WRONLY, 0o600), "wb") as file:
+            file.write(_line(fields))
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(path)
@@ -206,6 +237,26 @@ def save_fields(path: Path, fields: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):
             fresh.unlink()
         raise
+
+
+def _line(fields: dict[str, Any]) -> bytes:
+    return json.dumps(fields).encode() + b"\n"
+
+
+def _note_of(written: Coverage) -> bytes:
+    text = str(written).encode()
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def _noted(note: bytes) -> Coverage:
+    """What a note says, nothing where it is torn."""
+    line = note.partition(b"\n")[0]
+    text = line[9:].decode("ascii", "replace")
+    try:
+        written = Coverage.parse(text)
+    except ValueError:
+        return Coverage()
+    return written if note.startswith(_note_of(written)) else Coverage()
 
 
 def _is_count(value: object) -> bool:

@@ -41,6 +41,12 @@ class PartFile:
         """Bytes in it now."""
         return os.fstat(self.fd).st_size
 
+    @property
+    def room(self) -> int:
+        """Bytes that it takes on the disk: one with gaps takes less than its length."""
+        found = os.fstat(self.fd)
+        return 512 * getattr(found, "st_blocks", -(-found.st_size // 512))
+
     def is_in_place(self) -> bool:
         """Whether the path still leads to this file."""
         return _same_file(self.fd, self.path)

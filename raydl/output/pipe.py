@@ -19,7 +19,7 @@ class Pipe:
     ``open`` is called by the download to begin, and makes this the sink.
     """
 
-    note, left = "", 0
+    note, left, in_order = "", 0, True
 
     def __init__(self) -> None:
         self.kept = Coverage()
@@ -36,7 +36,7 @@ class Pipe:
         self._digest, self.is_proven = RunningDigest(proof), proof is not None
         return self
 
-    def write(self, data: memoryview) -> None:
+    def write(self, data: memoryview, start: int) -> None:  # noqa: ARG002 - they come in order
         """Hand it over, and wait until it was used. Raises CancelledError when nobody reads."""
         hashed = self._digest.update(data)
         # A view of its own: the reader may still hold on to it when this one is released.

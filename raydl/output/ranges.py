@@ -44,6 +44,20 @@ def read_range(
     return data
 
 
+def write_at(fd: int, start: int, data: memoryview) -> None:
+    """Write all of ``data`` to an open file from there on. Raises OSError.
+
+    Where a system cannot write at a place, by one thread at a time.
+    """
+    while data.nbytes:
+        if hasattr(os, "pwrite"):
+            count = os.pwrite(fd, data, start)
+        else:
+            os.lseek(fd, start, os.SEEK_SET)
+            count = os.write(fd, data)
+        start, data = start + count, data[count:]
+
+
 def fill(fd: int, start: int, view: memoryview, path: Path) -> None:
     """Read an open file from there on until the view is full. Raises OutputError."""
     stop = start + view.nbytes

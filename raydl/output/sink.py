@@ -1,7 +1,7 @@
-"""Where the bytes go, in order: what every sink is, and how one writes.
+"""Where the bytes go: what every sink is, and how one writes.
 
-``download/sinkchoice`` chooses one. What takes bytes elsewhere, or in any order, is a destination
-of the scheduler's: see ``scheduler/destination``.
+``download/sinkchoice`` chooses one. What takes bytes elsewhere than in this process is a
+destination of the scheduler's: see ``scheduler/destination``.
 """
 
 from __future__ import annotations
@@ -14,21 +14,27 @@ from raydl.model.digests import RunningDigest
 
 
 class Sink(Protocol):
-    """Receives the bytes in order, then verifies and publishes them.
+    """Receives the bytes, then verifies and publishes them.
 
     ``kept`` is what is there from an earlier run, ``note`` says so, ``written`` counts the bytes
     of both; ``left`` are those that a later run can go on from, once this is closed; ``is_proven``
-    says whether a digest will prove the bytes.
+    says whether a digest will prove the bytes. One that is not ``in_order`` takes them as they
+    come.
     """
+
+    in_order: bool
 
     kept: Coverage
     note: str
-    written: int
     left: int
     is_proven: bool
 
-    def write(self, data: memoryview) -> None:
-        """Take the next bytes. Raises OutputError."""
+    @property
+    def written(self) -> int:
+        """Bytes."""
+
+    def write(self, data: memoryview, start: int) -> None:
+        """Take these bytes of the file, whose first has this position. Raises OutputError."""
 
     def finish(self) -> dict[str, str]:
         """All bytes were written: verify, and deliver. Returns the digests that were verified."""

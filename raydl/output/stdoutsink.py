@@ -21,7 +21,7 @@ class StdoutSink:
     line that any library prints cannot land in the middle of the file.
     """
 
-    note, left = "", 0
+    note, left, in_order = "", 0, True
 
     def __init__(self, proof: Proof | None) -> None:
         self.kept = Coverage()
@@ -38,7 +38,7 @@ class StdoutSink:
         else:
             os.dup2(STDERR_FD, STDOUT_FD)
 
-    def write(self, data: memoryview) -> None:
+    def write(self, data: memoryview, start: int) -> None:  # noqa: ARG002 - they come in order
         """Write the next bytes. Raises OutputError when the reader has gone."""
         try:
             write_hashed(self._fd, data, self._digest)

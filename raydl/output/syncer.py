@@ -1,4 +1,4 @@
-"""Brings written data to the disk in the background, and records how far it is."""
+"""Brings written data to the disk in the background, and records in the journal how far it is."""
 
 from __future__ import annotations
 
@@ -24,13 +24,16 @@ LEAST_BYTES = 8 << 20
 that is the most that is written and not safe: a crash of the machine or a kill amid a sync loses
 it, and a download that is interrupted has to wait for it."""
 
+NOTE_SECONDS = 0.05
+"""Between two notes of what is written: a kill loses that much."""
+
 CHECK_SECONDS = 0.1
 PATIENCE = 1.0
 """A download that is interrupted waits for the disk no longer than this."""
 
 
-def sync(part: PartFile, journal: Journal, path: Path, written: int) -> Journal:
-    """Bring the first ``written`` bytes to the disk; returns the journal that vouches for them.
+def sync(part: PartFile, journal: Journal, path: Path, written: Coverage) -> Journal:
+    """Bring the bytes of ``written`` to the disk; returns the journal that vouches for them.
 
     Until then the journal at ``path`` vouches for no more than it did. A system reports
     lost bytes only once, to the process that syncs first: one that ends before that is recorded,
@@ -40,7 +43,7 @@ def sync(part: PartFile, journal: Journal, path: Path, written: int) -> Journal:
     part.must_be_in_place()
     journal.doubted().save(path)
     _to_disk(part.fd)
-    journal = journal.with_synced(Coverage([(0, written)]))
+    journal = journal.with_synced(written)
     part.must_be_in_place()
     journal.save(path)
     return journal
@@ -49,8 +52,9 @@ def sync(part: PartFile, journal: Journal, path: Path, written: int) -> Journal:
 class Syncer:
     """Brings data to the disk in the background and records in the journal how far it is.
 
-    ``synced`` is how many bytes are safe, by the journal where there is one. ``check`` is called
-    now and then while the disk is waited for, and may end that with CancelledError.
+    ``landed`` tells what is with the operating system, and ``synced`` is what of it is safe, by the
+    journal where there is one. ``check`` is called now and then while the disk is waited for, and
+    may end that with CancelledError.
     """
 
     def __init__(
@@ -58,31 +62,43 @@ class Syncer:
         part: PartFile,
         journal: Journal | None,
         path: Path,
-        synced: int,
+        synced: Coverage,
+        landed: Callable[[], Coverage],
         check: Callable[[], None],
     ) -> None:
-        self._part, self._journal, self._path, self._check = part, journal, path, check
-        self.synced = self._written = synced
+        self._part, self._journal, self._path = part, journal, path
+        self._landed, self._check = landed, check
+        self.synced = synced
+        self._noted_size = synced.size
         self._stretch = min(LEAST_BYTES, SYNC_BYTES)
         self._synced_at = time.monotonic()
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
+        self._over = threading.Event()
+        self._journaling = threading.Lock()
+        """Whoever has it may write to the journal."""
+        self._noting: threading.Thread | None = None
 
-    def wrote(self, written: int) -> None:
-        """``written`` bytes of the file are with the operating system.
+    def begin(self) -> None:
+        """The journal is there, and bytes will come: note now and then which have."""
+        if self._journal is not None and self._noting is None:
+            self._noting = threading.Thread(target=self._note, name="raydl-note", daemon=True)
+            self._noting.start()
+
+    def wrote(self) -> None:
+        """More bytes of the file are with the operating system.
 
         Waits while too many of them are not safe: that many would be lost. Raises the error with
         which earlier bytes failed to reach the disk: OSError, OutputError.
         """
         if self._error is not None:
             raise self._error
-        self._written = written
         if self._journal is None:
             return
         late = time.monotonic() - self._synced_at > SYNC_SECONDS
-        if late or written - self.synced > self._stretch:
+        if late or self._behind() > self._stretch:
             self._start()
-        while written - self.synced > 2 * self._stretch:
+        while self._behind() > 2 * self._stretch:
             self._start()
             self.settle()
 
@@ -94,26 +110,36 @@ class Syncer:
         if self._error is not None:
             raise self._error
 
-    def bring(self, written: int) -> None:
-        """Bring the first ``written`` bytes to the disk. Raises as ``wrote`` does, each time."""
+    def bring(self) -> None:
+        """Bring all that is written to the disk. Raises as ``wrote`` does, each time."""
         self.settle()
-        self._written = written
-        if written > self.synced:
+        if self._behind():
             self._start()
             self.settle()
+
+    def stop_noting(self) -> None:
+        """Note nothing more."""
+        self._over.set()
+        if self._noting is not None:
+            self._noting.join()
 
     def close(self) -> None:
         """Bring the rest to the disk; once ``check`` raises, only where that is soon done.
 
         Raises what ``wrote`` does.
         """
+        self.stop_noting()
         with contextlib.suppress(CancelledError):
-            self.bring(self._written)
+            self.bring()
             return
         deadline = time.monotonic() + PATIENCE
-        if self._is_over(deadline) and self._error is None and self._written > self.synced:
+        if self._is_over(deadline) and self._error is None and self._behind():
             self._start()
             self._is_over(deadline)
+
+    def _behind(self) -> int:
+        """How many bytes are written and not safe."""
+        return self._landed().size - self.synced.size
 
     def _is_over(self, deadline: float) -> bool:
         """Whether the sync that is under way ended in time."""
@@ -128,28 +154,43 @@ class Syncer:
             return
         self._synced_at = time.monotonic()
         # A handle of its own: it may outlast ours, and nobody takes the file over before it ends.
-        work = (self._part.again(), self._written)
+        work = (self._part.again(), self._landed())
         self._thread = threading.Thread(
             target=self._sync, args=work, name="raydl-sync", daemon=True
         )
         self._thread.start()
 
-    def _sync(self, part: PartFile, written: int) -> None:
+    def _sync(self, part: PartFile, written: Coverage) -> None:
         began = time.monotonic()
         try:
             if self._journal is None:
                 _to_disk(part.fd)
             else:
-                self._journal = sync(part, self._journal, self._path, written)
+                with self._journaling:
+                    self._journal = sync(part, self._journal, self._path, written)
+                    self._noted_size = written.size
         except BaseException as error:
             # Reported once per open file: if not kept, a file with holes would be taken for whole.
             self._error = error
         else:
-            speed = (written - self.synced) / max(time.monotonic() - began, 1e-6)
+            speed = (written.size - self.synced.size) / max(time.monotonic() - began, 1e-6)
             self._stretch = min(max(LEAST_BYTES, int(speed * STRETCH_SECONDS)), SYNC_BYTES)
             self.synced = written
         finally:
             part.close()
+
+    def _note(self) -> None:
+        while not self._over.wait(NOTE_SECONDS):
+            landed = self._landed()
+            if landed.size == self._noted_size:
+                continue
+            with self._journaling:
+                # What is in doubt after a sync stays so, whatever is written since.
+                if self._journal is None or self._error is not None:
+                    return
+                with contextlib.suppress(OSError):  # it is only that a kill would lose more
+                    self._journal.note(self._path, landed)
+                    self._noted_size = landed.size
 
 
 def _to_disk(fd: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from raydl.model.parts import Part
-from raydl.workers.protocol import Payload
+from raydl.workers.protocol import Payload, Slots
 
 
 class Destination(Protocol):
@@ -15,7 +15,7 @@ class Destination(Protocol):
     With ``here`` it needs the bytes in this process, else it takes them where they were fetched;
     with ``in_order`` it gets them in the file's order, else as they come. One that has a ``grid``
     (see ``grid_of``) may wait for all that is between two multiples of it before it acknowledges
-    any of that.
+    any of that. One that has ``slots`` (see ``slots_of``) lets threads of this process write there.
     """
 
     here: bool
@@ -28,6 +28,11 @@ class Destination(Protocol):
 
     def end(self, error: BaseException | None) -> None:
         """Nothing more comes: all bytes are where they belong, or ``error`` says why not."""
+
+
+def slots_of(destination: Destination) -> Slots | None:
+    """Where threads of this process may put its bytes themselves; None where they may not."""
+    return getattr(destination, "slots", None)
 
 
 def grid_of(destination: Destination) -> int:

@@ -196,7 +196,7 @@ class Dispatcher:
         self._hedging.launched(flight, now)
         job.emit(PartStarted(*part, node.name))
         try:
-            node.team.start(flight.ticket, part, flight.order)
+            node.team.start(flight.ticket, part, flight.order, job.slots)
         except BaseException:
             self.land(flight, 0)
             raise

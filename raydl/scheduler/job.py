@@ -12,7 +12,7 @@ from raydl.model.parts import Part, Plan
 from raydl.model.pieces import Pieces
 from raydl.scheduler.bottleneck import Bottleneck
 from raydl.scheduler.delivery import Delivery
-from raydl.scheduler.destination import Destination
+from raydl.scheduler.destination import Destination, slots_of
 from raydl.scheduler.flights import Flight
 from raydl.scheduler.inbox import THREADS, Inbox
 from raydl.scheduler.lanes import LaneGroup
@@ -90,7 +90,7 @@ class Job:
         self.inbox, self.pieces = inbox, pieces
         self.throttle = throttle or Throttle(None)
         self.reach = reach or Reach()
-        self.destination = destination
+        self.destination, self.slots = destination, slots_of(destination)
         self.window: Window[Payload] = Window(plan, wants.limit, in_order=destination.in_order)
         self.mirror_choice = MirrorChoice(
             mirrors, emit, lambda message: inbox.tell(self, message), awaited, wants.most

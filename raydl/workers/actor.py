@@ -12,7 +12,7 @@ from raydl.cluster.session import Node
 from raydl.model.parts import Part
 from raydl.model.remote import Source
 from raydl.workers.nodefiles import LOST, Answer
-from raydl.workers.protocol import HERE, Fetched, Heard, Memory, Payload, Post, Pulse
+from raydl.workers.protocol import HERE, Fetched, Heard, Memory, Payload, Post, Pulse, Slots
 
 
 def lost_answer(reason: str) -> Answer:
@@ -57,7 +57,7 @@ class ActorTeam:
         """Seconds from one report of it to the next: the more nodes, the longer."""
         return self._period()
 
-    def start(self, ticket: int, part: Part, source: Source) -> None:
+    def start(self, ticket: int, part: Part, source: Source, slots: Slots | None) -> None:  # noqa: ARG002
         """Send the part to the actor."""
 
         def done(outcome: Outcome | ActorLost, payload: Payload) -> None:

@@ -15,6 +15,7 @@ from raydl.model.errors import RaydlError
 from raydl.model.failure import Failure
 from raydl.model.parts import Part
 from raydl.model.remote import Source
+from raydl.origin.body import Place
 
 HERE = "this machine"
 
@@ -33,6 +34,10 @@ class Payload(Protocol):
     @property
     def here(self) -> bool:
         """Whether ``view`` answers at once."""
+
+    @property
+    def placed(self) -> bool:
+        """Whether the bytes are where they belong: then there is nothing to view."""
 
     def pull(self, done: Callable[[str], None]) -> None:
         """Bring the bytes here; ``done`` gets an empty text, or why they are lost."""
@@ -58,6 +63,23 @@ class Pulse(NamedTuple):
     received: int
     flights: Mapping[int, int]
     cpu: tuple[float, float] | None
+
+
+class Slot(Place, Protocol):
+    """A range of a destination, for one request of this process to put its bytes into."""
+
+    def settle(self, got: int) -> None:
+        """The request ended, and ``got`` bytes of it are right."""
+
+    def leave(self) -> None:
+        """It is of no more use."""
+
+
+class Slots(Protocol):
+    """Where threads of this process put bytes straight to where they belong."""
+
+    def take(self, start: int, stop: int) -> Slot | None:
+        """The range ``[start, stop)``; None where the request needs memory all the same."""
 
 
 class Memory(Protocol):
@@ -95,8 +117,9 @@ class Team(Protocol):
     def memory(self) -> Memory:
         """Where what it fetches lies. A part that the output waits for is never turned away."""
 
-    def start(self, ticket: int, part: Part, source: Source) -> None:
-        """Fetch it from there; returns at once, and a Fetched message follows."""
+    def start(self, ticket: int, part: Part, source: Source, slots: Slots | None) -> None:
+        """Fetch it from there, into one of the slots if it can be; returns at once, and a Fetched
+        message follows."""
 
     def cancel(self, ticket: int) -> None:
         """Cut that request off; its Fetched message comes all the same."""

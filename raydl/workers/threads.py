@@ -13,7 +13,7 @@ from raydl.model.errors import RaydlError
 from raydl.model.failure import Failure
 from raydl.model.parts import Part
 from raydl.model.remote import Source
-from raydl.workers.protocol import HERE, Fetched, Joined, Post, Pulse
+from raydl.workers.protocol import HERE, Fetched, Joined, Payload, Post, Pulse, Slot, Slots
 from raydl.workers.worker import Worker, cpu_seconds
 
 MOST_THREADS = 256
@@ -90,6 +90,7 @@ class BufferPayload:
     """The first ``size`` bytes of a buffer from the pool."""
 
     here = True
+    placed = False
     ref = None
 
     def __init__(self, buffer: mmap, size: int, pool: BufferPool) -> None:
@@ -113,6 +114,30 @@ class BufferPayload:
             self._pool.give(buffer)
 
 
+class SlotPayload:
+    """The bytes that were put into a slot."""
+
+    here = placed = True
+    ref = None
+
+    def __init__(self, slot: Slot) -> None:
+        self._slot: Slot | None = slot
+
+    def pull(self, done: Callable[[str], None]) -> None:
+        """The bytes are there already."""
+        done("")
+
+    def view(self) -> memoryview:
+        """Raises LookupError."""
+        raise LookupError("the bytes are where they belong")
+
+    def release(self) -> None:
+        """The slot is left, once."""
+        slot, self._slot = self._slot, None
+        if slot is not None:
+            slot.leave()
+
+
 class LocalTeam:
     """The lanes of this process; there are as many threads as requests were in flight at once."""
 
@@ -124,14 +149,16 @@ class LocalTeam:
     def __init__(self, memory: BufferPool, post: Post) -> None:
         self.memory, self._post = memory, post
         self._worker = Worker()
-        self._tasks: queue.SimpleQueue[tuple[int, Part, Source, mmap] | None] = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[tuple[int, Part, Source, mmap | Slot] | None] = (
+            queue.SimpleQueue()
+        )
         self._lock = threading.Lock()
         self._idle = 0
         """Threads without a part; below 0, parts without a thread."""
         self._threads: list[threading.Thread] = []
         post(Joined(self))
 
-    def start(self, ticket: int, part: Part, source: Source) -> None:
+    def start(self, ticket: int, part: Part, source: Source, slots: Slots | None) -> None:
         """Hand the part to a thread; where there can be no more, to the first that is free.
 
         Raises RaydlError where there can be none at all.
@@ -139,7 +166,10 @@ class LocalTeam:
         with self._lock:
             if self._idle > 0 or not self._add_thread():
                 self._idle -= 1
-        self._tasks.put((ticket, part, source, self.memory.take(part.size)))
+        slot = None
+        if slots is not None and source.pieces is None:  # which are compared in a buffer
+            slot = slots.take(part.start, part.stop)
+        self._tasks.put((ticket, part, source, slot or self.memory.take(part.size)))
 
     def cancel(self, ticket: int) -> None:
         """Cut that request off."""
@@ -183,17 +213,27 @@ class LocalTeam:
 
     def _run(self) -> None:
         while (item := self._tasks.get()) is not None:
-            ticket, part, source, buffer = item
+            ticket, part, source, room = item
+            into = memoryview(room) if isinstance(room, mmap) else room
             began = time.monotonic()
             try:
-                got, failure = self._worker.fetch(
-                    source, ticket, part.start, part.stop, memoryview(buffer)
-                )
+                got, failure = self._worker.fetch(source, ticket, part.start, part.stop, into)
             except Exception as error:  # a bug must end the download, not hang it
                 got, failure = 0, Failure("wrong", f"unexpected {type(error).__name__}: {error}")
-            payload = BufferPayload(buffer, got, self.memory) if got else None
-            if payload is None:
-                self.memory.give(buffer)
+            payload = self._payload(room, got)
             with self._lock:
                 self._idle += 1
             self._post(Fetched(ticket, got, payload, failure, time.monotonic() - began))
+
+    def _payload(self, room: mmap | Slot, got: int) -> Payload | None:
+        """What came, None for nothing."""
+        payload: Payload
+        if isinstance(room, mmap):
+            payload = BufferPayload(room, got, self.memory)
+        else:
+            room.settle(got)
+            payload = SlotPayload(room)
+        if got:
+            return payload
+        payload.release()
+        return None

@@ -22,6 +22,7 @@ from raydl.cluster.objects import bring, get_object, get_objects
 from raydl.model.failure import Failure
 from raydl.model.remote import Access, Source
 from raydl.origin import Origin
+from raydl.origin.body import Place
 from raydl.origin.upload import Uploader
 from raydl.workers.nodefiles import NodeFiles
 from raydl.workers.pieceread import read_pieces
@@ -88,13 +89,13 @@ class Worker:
         self._closed = False
 
     def fetch(
-        self, source: Source, ticket: int, start: int, stop: int, into: memoryview
+        self, source: Source, ticket: int, start: int, stop: int, into: memoryview | Place
     ) -> tuple[int, Failure | None]:
         """Read ``[start, stop)`` into ``into``; see ``Origin.read_part``."""
         with self.lent(source.access, source.timeout, ticket) as request:
             if request is None:
                 return 0, Failure("cancelled", "cancelled")
-            if source.pieces is not None:
+            if source.pieces is not None and isinstance(into, memoryview):
                 return read_pieces(request, source, start, stop, into)
             return request.origin.read_part(source, start, stop, into, request.tally)
 

@@ -250,7 +250,8 @@ def test_the_driver_is_killed_and_resumed(two_nodes, slow_origin, tmp_path, how)
     kept = part.stat().st_size
     done = run_raydl(*command[3:], "--json", cwd=tmp_path, env={"RAY_AUTH_MODE": "disabled"})
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["resumed"] == kept
+    # Of what was written last, the journal may have no note yet.
+    assert 0 < json.loads(done.stdout)["resumed"] <= kept
     assert (tmp_path / "file.bin").read_bytes() == slow_origin.data
 
 

@@ -72,7 +72,7 @@ def team(no_leaks):
 def test_a_lane_fetches_and_reports(origin, source, team):
     team, inbox = team
     assert team.node == HERE
-    team.start(7, Part(0, 50, 1050), source)
+    team.start(7, Part(0, 50, 1050), source, None)
     done = inbox.get(timeout=5)
     assert isinstance(done, Fetched)
     assert (done.ticket, done.got, done.failure) == (7, 1000, None)
@@ -82,7 +82,7 @@ def test_a_lane_fetches_and_reports(origin, source, team):
 def test_threads_are_used_again(origin, source, team):
     team, inbox = team
     for ticket in range(5):
-        team.start(ticket, Part(0, 0, 10), source)
+        team.start(ticket, Part(0, 0, 10), source, None)
         assert inbox.get(timeout=5).got == 10
     assert len(team._threads) == 1
     assert len({id(seen) for seen in origin.parts}) == 5
@@ -92,7 +92,7 @@ def test_threads_are_used_again(origin, source, team):
 def test_a_failure_gives_the_buffer_back(origin, source, team):
     origin.on(scripted.status(404))
     team, inbox = team
-    team.start(1, Part(0, 0, 10), source)
+    team.start(1, Part(0, 0, 10), source, None)
     done = inbox.get(timeout=5)
     assert (done.got, done.payload, done.failure.status) == (0, None, 404)
     assert team.memory.has_room(4000, 0.0)
@@ -102,7 +102,7 @@ def test_a_failure_gives_the_buffer_back(origin, source, team):
 def test_closing_cuts_off_what_waits(origin, source, team):
     """The fixture's close comes while this request stalls; it does not wait 60 seconds."""
     origin.on(scripted.stall(10))
-    team[0].start(1, Part(0, 0, 1000), source)
+    team[0].start(1, Part(0, 0, 1000), source, None)
     while not origin.parts:
         pass
 
@@ -110,13 +110,13 @@ def test_closing_cuts_off_what_waits(origin, source, team):
 def test_one_request_is_cut_off_and_the_next_one_works(origin, source, team):
     team, inbox = team
     origin.on(scripted.stall(65_536))
-    team.start(1, Part(0, 0, 100_000), source)
+    team.start(1, Part(0, 0, 100_000), source, None)
     while team.look().flights != {1: 65_536}:
         pass
     team.cancel(1)
     done = inbox.get(timeout=5)
     assert (done.got, done.failure.kind) == (65_536, "cancelled")
-    team.start(2, Part(0, 0, 100_000), source)
+    team.start(2, Part(0, 0, 100_000), source, None)
     assert inbox.get(timeout=5).got == 100_000
 
 
@@ -126,7 +126,7 @@ def test_a_bug_in_a_lane_is_reported_not_swallowed(team, source, monkeypatch):
 
     team, inbox = team
     monkeypatch.setattr(team._worker, "fetch", broken)
-    team.start(1, Part(0, 0, 10), source)
+    team.start(1, Part(0, 0, 10), source, None)
     assert "ZeroDivisionError" in inbox.get(timeout=5).failure.message
 
 
@@ -148,11 +148,11 @@ def test_threads_that_run_do_the_work_of_those_that_are_refused(origin, source, 
     team, inbox = team
     refuse_lanes(monkeypatch, after=2)
     for ticket in range(5):
-        team.start(ticket, Part(0, 0, 10), source)
+        team.start(ticket, Part(0, 0, 10), source, None)
     assert sorted(inbox.get(timeout=5).ticket for _ in range(5)) == list(range(5))
     assert len(team._threads) == team.most == 2
     for ticket in (5, 6):
-        team.start(ticket, Part(0, 0, 10), source)
+        team.start(ticket, Part(0, 0, 10), source, None)
     assert {inbox.get(timeout=5).ticket for _ in range(2)} == {5, 6}
 
 
@@ -160,7 +160,7 @@ def test_no_thread_at_all_is_an_error(source, team, monkeypatch):
     """And the fixture's close waits for none."""
     refuse_lanes(monkeypatch, after=0)
     with pytest.raises(RaydlError, match="the system starts no thread"):
-        team[0].start(1, Part(0, 0, 10), source)
+        team[0].start(1, Part(0, 0, 10), source, None)
 
 
 def test_a_download_with_fewer_threads_than_it_would_have(origin, in_tmp, monkeypatch, no_leaks):
