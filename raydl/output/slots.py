@@ -113,7 +113,7 @@ class Slot:
         if not body.can_splice or not self._slots.pipes.works:
             return self._copy(body, position, amount, translated)
         with translated():
-            ahead = body.read_ahead()
+            ahead = body.read_ahead(amount)
         if ahead:
             self._write(position, memoryview(ahead))
             return len(ahead)
@@ -153,7 +153,7 @@ class Slot:
         if self._buffer is None:
             self._buffer = memoryview(bytearray(min(CHUNK, self.stop - self.start)))
         with translated():
-            count = body.readinto(self._buffer[:amount])
+            count = body.receive(self._buffer[:amount])
         self._write(position, self._buffer[:count])
         return count
 
