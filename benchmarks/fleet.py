@@ -112,9 +112,9 @@ class Bench:
         os.truncate(self._log, 0)
         return sum(map(int, sizes))
 
-    def raydl(self, watch: Watch = lambda event: None) -> Run:
+    def raydl(self, watch: Watch = lambda event: None, flags: Command | None = None) -> Run:
         """Download to the head with every node; ``watch`` sees each event as it comes."""
-        run = self.fetch(["-o", "/dev/shm/out"], watch)
+        run = self.fetch(["-o", "/dev/shm/out", *(flags or [])], watch)
         self._check()
         return run
 
@@ -232,6 +232,19 @@ def capped(rounds: int) -> Figures:
         return against_aria2c(hosts, rounds)
 
 
+def capped_short(rounds: int) -> Figures:
+    """4 hosts at 200 Mbit/s, 2 MB/s a connection, 512 MiB: no flags, and the best fixed numbers."""
+    with bench(EVEN, GIB // 2) as hosts, hosts.origin("--cap", "2e6"):
+        figures: Figures = {}
+        for _ in range(rounds):
+            for name, flags in (("no flags", []), *((n, ["--connections", n]) for n in FIXED)):
+                note(figures, **{name: hosts.raydl(flags=flags).seconds})
+        return figures
+
+
+FIXED = ("12", "16", "24", "32")
+
+
 def delayed(rounds: int) -> Figures:
     """4 hosts at 200 Mbit/s, the origin waits 100 ms before each answer, 2 GiB."""
     with bench(EVEN, 2 * GIB) as hosts, hosts.origin("--delay", "0.1"):
@@ -328,7 +341,7 @@ def joining(rounds: int) -> Figures:
 CASES: dict[str, Callable[[int], Figures]] = {
     case.__name__: case
     for case in (
-        even, fast, capped, delayed, uneven, slow_head, killed, unplugged, joining,
+        even, fast, capped, capped_short, delayed, uneven, slow_head, killed, unplugged, joining,
     )
 }  # fmt: skip
 

@@ -1,6 +1,6 @@
 """Compare raydl with curl, aria2c and hf_transfer on this machine, in alternation.
 
-    python benchmarks/run.py embedded https disk bursts capped delayed checksum small memory cluster
+    python benchmarks/run.py embedded https disk bursts interrupted capped delayed checksum small memory cluster
 
 An nginx on loopback serves random bytes. Every command is a new process, its start included.
 Runs of the competitors alternate, and medians and ratios are printed; with --save they also go
@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
+import math
 import os
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -229,6 +232,41 @@ def odd_origin(bench: Bench, *flags: str) -> Iterator[str]:
         origin.wait()
 
 
+def interrupted(bench: Bench) -> Measured:
+    """nginx with limit_rate 1m, 16 connections: percent fetched twice after 8 s and an end."""
+    with (bench.folder / "www" / "endless").open("wb") as file:
+        file.truncate(16 * GIB)
+    command = [*RAYDL, "fetch", f"{bench.url}/1m/endless", "-o", "out", "--address", "none"]
+    command += ["--progress", "json", "--connections", "16"]
+    twice: Measured = {"kill -9": [], "Ctrl-C": []}
+    for _ in range(bench.rounds):
+        for name, how in (("kill -9", signal.SIGKILL), ("Ctrl-C", signal.SIGINT)):
+            fetched = until(command, bench.disk, "progress", "fetched", how, 8.0)
+            kept = until(command, bench.disk, "resumed", "kept", signal.SIGKILL)
+            twice[name].append(100 * (fetched - kept) / fetched)
+            print(f"  {name:<28} {twice[name][-1]:6.2f} %", flush=True)
+            for left in bench.disk.iterdir():
+                left.unlink()
+    return twice
+
+
+def until(
+    command: Command, folder: Path, event: str, field: str, how: int, seconds: float = 0.0
+) -> int:
+    """Run it for so long, and end it with a signal; what the last event of a kind said."""
+    process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    began, found = time.monotonic(), 0
+    for line in process.stderr:
+        told = json.loads(line) if line.startswith("{") else {}
+        found = told.get(field, found) if told.get("event") == event else found
+        if found and time.monotonic() - began >= seconds:
+            process.send_signal(how)
+            seconds = math.inf
+    process.wait()
+    return found
+
+
 def capped(bench: Bench) -> Measured:
     """256 MiB from an origin that gives each connection 5 MB/s; no flags for raydl."""
     with odd_origin(bench, "--cap", "5e6") as url:
@@ -313,9 +351,12 @@ def peak_private(command: Command, out: Path, env: dict[str, str]) -> float:
 
 CASES: dict[str, Callable[[Bench], Measured]] = {
     case.__name__: case for case in (
-        embedded, https, disk, bursts, capped, delayed, checksum, small, memory, cluster,
+        embedded, https, disk, bursts, interrupted, capped, delayed, checksum, small, memory, cluster,
     )
 }  # fmt: skip
+
+
+UNITS = {"memory": "MiB", "interrupted": "percent"}
 
 
 def main() -> None:
@@ -355,7 +396,7 @@ def main() -> None:
                         flush=True,
                     )
                 if args.save:
-                    unit = "MiB" if name == "memory" else "seconds"
+                    unit = UNITS.get(name, "seconds")
                     measured |= {
                         f"{what}, processors": spent for what, spent in bench.processor.items()
                     }
