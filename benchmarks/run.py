@@ -1,6 +1,6 @@
 """Compare raydl with curl, aria2c and hf_transfer on this machine, in alternation.
 
-    python benchmarks/run.py embedded https disk bursts interrupted capped delayed checksum small memory cluster
+    python benchmarks/run.py embedded https disk bursts interrupted capped delayed ...
 
 An nginx on loopback serves random bytes. Every command is a new process, its start included.
 Runs of the competitors alternate, and medians and ratios are printed; with --save they also go
@@ -351,7 +351,8 @@ def peak_private(command: Command, out: Path, env: dict[str, str]) -> float:
 
 CASES: dict[str, Callable[[Bench], Measured]] = {
     case.__name__: case for case in (
-        embedded, https, disk, bursts, interrupted, capped, delayed, checksum, small, memory, cluster,
+        embedded, https, disk, bursts, interrupted, capped, delayed, checksum, small, memory,
+        cluster,
     )
 }  # fmt: skip
 
