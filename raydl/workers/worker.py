@@ -24,6 +24,7 @@ from raydl.model.remote import Access, Source
 from raydl.origin import Origin
 from raydl.origin.body import Place
 from raydl.origin.upload import Uploader
+from raydl.workers.buffers import Buffers
 from raydl.workers.nodefiles import NodeFiles
 from raydl.workers.pieceread import read_pieces
 from raydl.workers.puts import Puts, Uploaders
@@ -195,6 +196,7 @@ class NodeWorker:
         uploaders = Uploaders()
         self._puts = Puts(get_objects, uploaders)
         self._shared = SharedFiles(get_object)
+        self._buffers = Buffers()
         self._small = SmallFiles(self._worker.lent, uploaders)
         self._shelves = Shelves(get_object)
         self._copy = copy
@@ -209,8 +211,7 @@ class NodeWorker:
         once, while the bytes go to this node's object store.
         """
         began = time.monotonic()
-        buffer = bytearray(stop - start)
-        view = memoryview(buffer)
+        view = self._buffers.take(stop - start)
         got, failure = self._worker.fetch(Source.unpack(source, ca), ticket, start, stop, view)
         what = (
             (failure.kind, failure.message, failure.status, failure.retry_after)
@@ -290,6 +291,7 @@ class NodeWorker:
     def rest(self, last: int) -> None:
         """End all requests up to ticket ``last``, keep nothing of them, wait for a download."""
         self._worker.rest(last)
+        self._buffers.forget()
         self._files.close_all()
         self._puts.rest()
         self._shared.close_all()
