@@ -173,6 +173,9 @@ class _Way(io.RawIOBase):
         self._room = 0
         self._is_dry = self.is_cut_off = False
         self.is_plain = type(sock) is socket.socket
+        self._recv = sock.recv_into
+        if isinstance(sock, ssl.SSLSocket):  # what ``recv_into`` comes to, for each 16 KiB
+            self._recv = lambda buffer: sock.read(len(buffer), buffer)
         self._failed: OSError | None = None
         # With the header of this one, whoever reads from here may read some of what follows.
         self._has_ahead = True
@@ -257,7 +260,7 @@ class _Way(io.RawIOBase):
 
     def _read(self, buffer: Any) -> int:
         try:
-            return int(self._sock.recv_into(buffer))
+            return int(self._recv(buffer))
         except ssl.SSLEOFError:
             self.is_cut_off = True
             return 0
