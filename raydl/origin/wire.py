@@ -21,6 +21,13 @@ MOST_HEADER = 256 << 10
 NEARLY = 0.5
 """Seconds by which a header may come later than its time."""
 
+WAKE_BYTES = 128 << 10
+"""Where so much is wanted at once, a read waits until so much is there: with each record of TLS, or
+each packet, a thread would wake and wait again. See SO_RCVLOWAT in socket(7)."""
+
+HELD_BYTES = 32 << 10
+"""More than TLS may hold of what came: two records (RFC 8446, section 5.1)."""
+
 MOST_FIELDS = 100
 """As http.client has it."""
 
@@ -122,8 +129,8 @@ class Answer(HTTPResponse):
         count = len(ahead)
         view[:count] = ahead
         assert self.length is not None
-        more = self._way.receive(view[count : count + self.length])
-        self.length -= more
+        more = self._way.receive(view[count : count + self.length], self.length)
+        self._came(more)
         return count + more
 
     def splice(self, pipe: int, amount: int) -> int:
@@ -132,9 +139,15 @@ class Answer(HTTPResponse):
         Only after all of ``read_ahead``. Raises OSError, TimeoutError like any read.
         """
         assert self.length is not None
-        count = self._way.splice(pipe, min(amount, self.length))
-        self.length -= count
+        count = self._way.splice(pipe, amount, self.length)
+        self._came(count)
         return count
+
+    def _came(self, count: int) -> None:
+        assert self.length is not None
+        self.length -= count
+        if not self.length:
+            self._way.wake_at(1)  # for the next header on this connection
 
     @property
     def is_cut_off(self) -> bool:
@@ -176,6 +189,8 @@ class _Way(io.RawIOBase):
         self._recv = sock.recv_into
         if isinstance(sock, ssl.SSLSocket):  # what ``recv_into`` comes to, for each 16 KiB
             self._recv = lambda buffer: sock.read(len(buffer), buffer)
+        self._can_wake_late = sys.platform == "linux" and isinstance(sock, socket.socket)
+        self._wakes_at = 1
         self._failed: OSError | None = None
         # With the header of this one, whoever reads from here may read some of what follows.
         self._has_ahead = True
@@ -209,14 +224,23 @@ class _Way(io.RawIOBase):
         self._has_ahead = len(data) == most
         return data
 
-    def receive(self, view: memoryview) -> int:
-        """Fill it; returns how many bytes came. What fails after some of them fails next time."""
+    def receive(self, view: memoryview, left: int) -> int:
+        """Fill it from the ``left`` bytes of the body; returns how many bytes came.
+
+        What fails after some of them fails next time.
+        """
         if self._failed is not None:
             raise self._failed
         position = 0
         try:
             while position < view.nbytes:
-                count = self._read(view[position:])
+                self.wake_at(min(view.nbytes, left - HELD_BYTES) - position)
+                try:
+                    count = self._read(view[position:])
+                except TimeoutError:
+                    if not self._has_less():
+                        raise
+                    continue
                 if not count:
                     break
                 position += count
@@ -226,7 +250,28 @@ class _Way(io.RawIOBase):
             self._failed = error
         return position
 
-    def splice(self, pipe: int, amount: int) -> int:
+    def wake_at(self, size: int) -> None:
+        """Let the next wait end with so many bytes, if they are many, else with any."""
+        size = WAKE_BYTES if size >= WAKE_BYTES else 1
+        if size != self._wakes_at and self._can_wake_late:
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
+            self._wakes_at = size
+
+    def _has_less(self) -> bool:
+        """After a wait for many bytes that was too long: whether some are there."""
+        if self._wakes_at == 1:
+            return False
+        self.wake_at(1)
+        return self._can_read(0)
+
+    def _can_read(self, seconds: float | None) -> bool:
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        return bool(poll.poll(None if seconds is None else 1000 * seconds))
+
+    def splice(self, pipe: int, amount: int, left: int) -> int:
+        """Up to ``amount`` of the ``left`` bytes of the body."""
+        amount = min(amount, left)
         while True:
             try:
                 return os.splice(self._sock.fileno(), pipe, amount, flags=os.SPLICE_F_MOVE)
@@ -236,10 +281,8 @@ class _Way(io.RawIOBase):
                     return os.write(pipe, self._sock.recv(min(amount, select.PIPE_BUF)))
                 if not isinstance(error, BlockingIOError):
                     raise
-                poll = select.poll()
-                poll.register(self._sock, select.POLLIN)
-                waits = None if self.timeout is None else 1000 * self.timeout
-                if not poll.poll(waits):
+                self.wake_at(amount)
+                if not (self._can_read(self.timeout) or self._has_less()):
                     raise TimeoutError("timed out") from None
 
     def readinto(self, buffer: Any, /) -> int | None:
