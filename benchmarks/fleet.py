@@ -73,6 +73,15 @@ class Run(NamedTuple):
         ended = self.when("verifying")
         return (self.size - self.fetched_at(joined)) / (ended - joined)
 
+    @property
+    def tail(self) -> float:
+        """Seconds from when the first node had nothing more to do to the last byte."""
+        last: dict[str, float] = {}
+        for event in self.events:
+            if event["event"] == "part_fetched":
+                last[event["node"]] = event["time"] - self.began
+        return self.when("verifying") - min(last.values())
+
 
 class Bench:
     """Hosts, a file on the origin, and downloads of it to the head."""
@@ -193,7 +202,10 @@ def against_aria2c(bench: Bench, rounds: int) -> Figures:
     for _ in range(rounds):
         run, seconds = bench.raydl(), bench.aria2c()
         share = run.transfer_rate / bench.hosts.bytes_a_second()
-        note(figures, raydl=run.seconds, aria2c=seconds, share_of_links=share)
+        note(
+            figures, raydl=run.seconds, aria2c=seconds, share_of_links=share,
+            joined=run.when("lanes_joined"), tail=run.tail,
+        )  # fmt: skip
     ratio = statistics.median(figures["aria2c"]) / statistics.median(figures["raydl"])
     print(f"  {ratio:.2f} times aria2c")
     return figures
