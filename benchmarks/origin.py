@@ -1,9 +1,11 @@
-"""An origin with manners that can be chosen: it waits before each answer, or caps connections.
+"""An origin with manners that can be chosen: it waits before each answer, caps
+connections, or breaks down under many.
 
-    python benchmarks/origin.py FOLDER HOST:PORT [--delay 0.1] [--cap 2000000]
+    python benchmarks/origin.py FOLDER HOST:PORT [--delay 0.1] [--cap 2000000] [--most 16]
 
 ``--cap`` is in bytes a second and belongs to the connection, not to the request: asking again
-over the same connection gains nothing. One process, sendfile: 100 MB/s take a tenth of a core.
+over the same connection gains nothing. With more than ``--most`` connections of one address, each
+of them gets a hundredth of it. One process, sendfile: 100 MB/s take a tenth of a core.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ import argparse
 import asyncio
 import contextlib
 import re
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,8 +26,8 @@ SLICE_SECONDS = 0.05
 class Pace:
     """How much of its due a connection has had; it saves up one slice at most."""
 
-    def __init__(self, cap: float) -> None:
-        self._cap = cap
+    def __init__(self, cap: float, is_too_many: Callable[[], bool]) -> None:
+        self._cap, self._is_too_many = cap, is_too_many
         self._paid_until = 0.0
 
     async def next_slice(self, left: int) -> int:
@@ -33,8 +37,9 @@ class Pace:
         clock = asyncio.get_running_loop().time
         self._paid_until = max(self._paid_until, clock() - SLICE_SECONDS)
         await asyncio.sleep(self._paid_until - clock())
-        size = min(left, max(1, int(self._cap * SLICE_SECONDS)))
-        self._paid_until += size / self._cap
+        cap = self._cap / 100 if self._is_too_many() else self._cap
+        size = min(left, max(1, int(cap * SLICE_SECONDS)))
+        self._paid_until += size / cap
         return size
 
 
@@ -73,16 +78,22 @@ async def send(
         start += await loop.sendfile(writer.transport, file, start, size)
 
 
-async def serve(folder: Path, host: str, port: int, delay: float, cap: float) -> None:
+async def serve(
+    folder: Path, host: str, port: int, delay: float, cap: float, most: int | None
+) -> None:
     """Serve ``folder`` until cancelled; says ``ready PORT`` on standard output."""
+    talking: Counter[str] = Counter()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        pace = Pace(cap)
+        address = writer.get_extra_info("peername")[0]
+        pace = Pace(cap, lambda: most is not None and talking[address] > most)
+        talking[address] += 1
         # asyncio throws RuntimeError for a connection that the other side has closed meanwhile.
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, RuntimeError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 await answer(head, writer, folder, delay, pace)
+        talking[address] -= 1
         writer.close()
 
     server = await asyncio.start_server(talk, host, port, backlog=1024)
@@ -100,10 +111,11 @@ def main() -> None:
     parser.add_argument("address")
     parser.add_argument("--delay", type=float, default=0.0, help="seconds before each answer")
     parser.add_argument("--cap", type=float, default=0.0, help="bytes a second and connection")
+    parser.add_argument("--most", type=int, help="connections of an address before it breaks down")
     args = parser.parse_args()
     host, _, port = args.address.rpartition(":")
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(args.folder, host, int(port), args.delay, args.cap))
+        asyncio.run(serve(args.folder, host, int(port), args.delay, args.cap, args.most))
 
 
 if __name__ == "__main__":

@@ -219,14 +219,14 @@ def small(bench: Bench) -> Measured:
 
 
 @contextlib.contextmanager
-def odd_origin(bench: Bench, *flags: str) -> Iterator[str]:
-    """The URL of 256 MiB from an origin that waits or caps."""
-    bench.file("256m", 256 << 20)
+def odd_origin(bench: Bench, *flags: str, size: int = 256 * MIB) -> Iterator[str]:
+    """The URL of a file from an origin that waits, caps or breaks down."""
+    bench.file("odd", size)
     command = origin_command(bench.folder, "127.0.0.1:0", *flags)
     origin = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert origin.stdout is not None
     try:
-        yield f"http://127.0.0.1:{origin.stdout.readline().split()[1]}/256m"
+        yield f"http://127.0.0.1:{origin.stdout.readline().split()[1]}/odd"
     finally:
         origin.terminate()
         origin.wait()
@@ -277,6 +277,14 @@ def capped(bench: Bench) -> Measured:
                 **{f"raydl {flags}": raydl(url, *flags.split()) for flags in BY_HAND},
             }
         )
+
+
+def collapsing(bench: Bench) -> Measured:
+    """1 GiB, 5 MB/s a connection up to 16, above that a hundredth: no flags, and fixed numbers."""
+    with odd_origin(bench, "--cap", "5e6", "--most", "16", size=GIB) as url:
+        fixed = (["--connections", number] for number in ("8", "16"))
+        named = {f"raydl {' '.join(flags)}": raydl(url, *flags) for flags in fixed}
+        return bench.compare({"raydl": raydl(url), **named})
 
 
 def delayed(bench: Bench) -> Measured:
@@ -351,8 +359,8 @@ def peak_private(command: Command, out: Path, env: dict[str, str]) -> float:
 
 CASES: dict[str, Callable[[Bench], Measured]] = {
     case.__name__: case for case in (
-        embedded, https, disk, bursts, interrupted, capped, delayed, checksum, small, memory,
-        cluster,
+        embedded, https, disk, bursts, interrupted, capped, collapsing, delayed, checksum, small,
+        memory, cluster,
     )
 }  # fmt: skip
 
