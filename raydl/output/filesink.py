@@ -67,6 +67,7 @@ class FileSink:
         self._can_resume = remote.size is not None and remote.ranges
         self._began = self._ended = False
         self._beginning = threading.Lock()
+        self._lock = threading.Lock()
         self._there = Coverage()
         """The bytes of the file that were kept, written here, or taken over from slots."""
         self._replaces: tuple[int, ...] = ()
@@ -122,7 +123,8 @@ class FileSink:
             raise output_error(error, self._part.path, self._how_to_go_on()) from None
 
     def _took(self, start: int, stop: int) -> None:
-        self._there.add(start, stop)
+        with self._lock:
+            self._there.add(start, stop)
         self._digest.follow(self._part, self._there.prefix)
         self._syncer.wrote()
 
@@ -190,8 +192,9 @@ class FileSink:
     def _landed(self) -> Coverage:
         """All that is in the file and right."""
         landed = Coverage() if self.slots is None else self.slots.landed
-        for start, stop in self._there:
-            landed.add(start, stop)
+        with self._lock:
+            for start, stop in self._there:
+                landed.add(start, stop)
         return landed
 
     def _file(self) -> int:

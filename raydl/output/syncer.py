@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from raydl.model.coverage import Coverage
-from raydl.model.errors import CancelledError
+from raydl.model.errors import CancelledError, OutputError, TargetError
 from raydl.output.journal import Journal
 from raydl.output.partfile import PartFile
 
@@ -82,8 +82,10 @@ class Syncer:
     def begin(self) -> None:
         """The journal is there, and bytes will come: note now and then which have."""
         if self._journal is not None and self._noting is None:
-            self._noting = threading.Thread(target=self._note, name="raydl-note", daemon=True)
-            self._noting.start()
+            noting = threading.Thread(target=self._note, name="raydl-note", daemon=True)
+            with contextlib.suppress(RuntimeError):  # a system may refuse it: a kill loses more
+                noting.start()
+                self._noting = noting
 
     def wrote(self) -> None:
         """More bytes of the file are with the operating system.
@@ -116,6 +118,23 @@ class Syncer:
         if self._behind():
             self._start()
             self.settle()
+
+    def note(self) -> None:
+        """Note what is written by now, unless a sync is under way, or the journal is another's."""
+        landed = self._landed()
+        # Whoever ends waits for this, and not for a disk that hangs.
+        if landed.size == self._noted_size or not self._journaling.acquire(blocking=False):
+            return
+        try:
+            # What is in doubt after a sync stays so, whatever is written since.
+            if self._journal is None or self._error is not None:
+                return
+            with contextlib.suppress(OSError, OutputError, TargetError):  # a kill would lose more
+                self._part.must_be_in_place()
+                self._journal.note(self._path, landed)
+                self._noted_size = landed.size
+        finally:
+            self._journaling.release()
 
     def stop_noting(self) -> None:
         """Note nothing more."""
@@ -181,16 +200,7 @@ class Syncer:
 
     def _note(self) -> None:
         while not self._over.wait(NOTE_SECONDS):
-            landed = self._landed()
-            if landed.size == self._noted_size:
-                continue
-            with self._journaling:
-                # What is in doubt after a sync stays so, whatever is written since.
-                if self._journal is None or self._error is not None:
-                    return
-                with contextlib.suppress(OSError):  # it is only that a kill would lose more
-                    self._journal.note(self._path, landed)
-                    self._noted_size = landed.size
+            self.note()
 
 
 def _to_disk(fd: int) -> None:

@@ -12,8 +12,7 @@ from raydl.model.digests import Checksum, Proof
 from raydl.model.errors import CancelledError, ChecksumError, OutputError, TargetError
 from raydl.model.remote import Remote
 from raydl.origin.identity import Identity
-from raydl.output import filesink as module
-from raydl.output import partfile, syncer
+from raydl.output import filedigest, partfile, syncer
 from raydl.output.filesink import FileSink
 from raydl.output.journal import Journal
 
@@ -38,8 +37,9 @@ def names(folder):
     return sorted(p.name for p in folder.iterdir())
 
 
-def put(sink, data):
-    sink.write(memoryview(data))
+def put(sink, data, start=None):
+    """Write that, behind what is there where nothing else is said."""
+    sink.write(memoryview(data), sink.written if start is None else start)
 
 
 def interrupted(folder, count, **kwargs):
@@ -295,8 +295,10 @@ def test_more_than_was_synced_is_dropped_after_a_crash_of_the_machine(tmp_path):
         sink.finish()
 
 
-FIRST_JOURNAL = """{"url": "http://h/f", "query": "", "size": 10240, "etag": "\\"v1\\"",
-"last_modified": null, "boot": "another", "synced": 1000, "version": 1}"""
+FIRST_JOURNAL = (
+    '{"url": "http://h/f", "query": "", "size": 10240, "etag": "\\"v1\\"", '
+    '"last_modified": null, "boot": "another", "synced": 1000, "version": 1}'
+)
 
 
 def test_it_goes_on_from_what_the_first_version_left(tmp_path):
@@ -309,18 +311,19 @@ def test_it_goes_on_from_what_the_first_version_left(tmp_path):
     assert (tmp_path / "f").read_bytes() == DATA
 
 
-@pytest.mark.parametrize(("first", "kept"), [([(0, 1000)], 1000), ([], 0)])
+@pytest.mark.parametrize("first", [[(0, 1000)], []])
 @pytest.mark.parametrize("checksum", [None, SHA])
-def test_what_is_behind_a_gap_does_not_count(tmp_path, first, kept, checksum):
-    """Another raydl may have written out of order; this one goes on from the first bytes."""
-    (tmp_path / "f.part").write_bytes(bytes(2000) if not first else DATA[:1000] + bytes(3000))
+def test_what_is_behind_a_gap_stays(tmp_path, first, checksum):
     there = Coverage([*first, (1500, 1600)])
-    journal = Journal.of(REMOTE, Identity.of(REMOTE.url)).with_synced(there)
-    journal.save(tmp_path / "f.part.journal")
+    (tmp_path / "f.part").write_bytes(
+        b"".join(DATA[at : at + 1] if there.has(at) else b"?" for at in range(4000))
+    )
+    Journal.of(REMOTE, Identity.of(REMOTE.url)).with_synced(there).save(tmp_path / "f.part.journal")
     with closing(open_sink(tmp_path / "f", checksum=checksum)) as sink:
-        assert list(sink.kept) == ([(0, kept)] if kept else [])
-        assert sink.note.startswith("going on from 1000 B" if kept else "starting over: nothing")
-        put(sink, DATA[kept:])
+        assert list(sink.kept) == [*first, (1500, 1600)]
+        assert sink.note.startswith("going on from 1.1 KiB" if first else "going on from 100 B")
+        for start, stop in reversed(list(sink.kept.missing(len(DATA)))):
+            put(sink, DATA[start:stop], start)
         sink.finish()
     assert (tmp_path / "f").read_bytes() == DATA
 
@@ -342,6 +345,18 @@ def test_nothing_is_kept_where_nothing_can_be_resumed(tmp_path):
 def test_an_empty_start_leaves_nothing_behind(tmp_path):
     interrupted(tmp_path, 0)
     assert names(tmp_path) == []
+
+
+def test_without_a_thread_that_notes_it_comes_all_the_same(tmp_path, monkeypatch):
+    def refused(thread):
+        raise RuntimeError("can't start new thread")
+
+    with closing(open_sink(tmp_path / "f")) as sink:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refused)
+            put(sink, DATA)
+        sink.finish()
+    assert (tmp_path / "f").read_bytes() == DATA
 
 
 def test_a_second_raydl_is_refused(tmp_path):
@@ -445,21 +460,23 @@ def test_what_is_bad_replaces_nothing(tmp_path):
 def test_a_full_disk_keeps_what_is_there(tmp_path, monkeypatch):
     sink = open_sink(tmp_path / "f")
     put(sink, DATA[:4000])
-    real = os.write
-    monkeypatch.setattr(
-        module.os, "write", lambda fd, data: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full"))
-    )
+    real = os.pwrite
+
+    def full(fd, data, at):
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "pwrite", full)
     with pytest.raises(OutputError, match=r"the disk is full; free some space, run the same"):
         put(sink, DATA[4000:])
-    monkeypatch.setattr(module.os, "write", real)
+    monkeypatch.setattr(os, "pwrite", real)
     sink.close()
     with closing(open_sink(tmp_path / "f")) as again:
         assert again.kept.prefix == 4000
 
 
 def test_short_writes_are_continued(tmp_path, monkeypatch):
-    real = os.write
-    monkeypatch.setattr(module.os, "write", lambda fd, data: real(fd, data[:999]))
+    real = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, at: real(fd, data[:999], at))
     with closing(open_sink(tmp_path / "f", checksum=SHA)) as sink:
         put(sink, DATA)
         sink.finish()
@@ -504,6 +521,22 @@ def test_a_part_file_that_was_removed_and_made_anew_is_not_delivered(tmp_path):
                 first.finish()
     assert names(tmp_path) == ["f.part", "f.part.journal"]
     assert (tmp_path / "f.part").read_bytes() == DATA[:30]
+
+
+def test_what_is_written_is_not_noted_in_the_journal_of_a_run_that_came_meanwhile(
+    tmp_path, monkeypatch
+):
+    """Both journals may have the same line. What the other one has not written would be zeros."""
+    monkeypatch.setattr(syncer, "NOTE_SECONDS", 1000)
+    with closing(open_sink(tmp_path / "f")) as first:
+        put(first, DATA[:5000])
+        (tmp_path / "f.part").unlink()
+        with closing(open_sink(tmp_path / "f")) as second:
+            put(second, DATA[6000:], 6000)
+            first._syncer.note()
+            assert Journal.load(tmp_path / "f.part.journal").noted.size == 0
+            second._syncer.note()
+            assert list(Journal.load(tmp_path / "f.part.journal").noted) == [(6000, len(DATA))]
 
 
 def test_a_journal_of_a_run_that_came_meanwhile_stays(tmp_path):
@@ -636,6 +669,18 @@ def test_who_leaves_does_not_wait_for_a_slow_disk(tmp_path, slow_disk):
         assert again.kept.prefix == 1500
 
 
+def test_no_note_waits_for_a_slow_disk(tmp_path, slow_disk):
+    """Whoever leaves waits for the note that is under way."""
+    with closing(open_sink(tmp_path / "f", check=cancelled)) as sink:
+        put(sink, DATA[:1500])
+        assert slow_disk.busy.wait(60)
+        put(sink, DATA[1500:1600])
+        sink._syncer.note()
+        assert not slow_disk.release.is_set()
+    journal = Journal.load(tmp_path / "f.part.journal")
+    assert (journal.boot, journal.noted.size) == ("", 0)
+
+
 def test_who_leaves_while_the_last_bytes_go_to_a_slow_disk(tmp_path, slow_disk):
     with closing(open_sink(tmp_path / "f", remote=changed(size=900), check=cancelled)) as sink:
         put(sink, DATA[:900])
@@ -682,16 +727,28 @@ def test_a_slow_disk_gets_less_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr(syncer, "LEAST_BYTES", 100)
     with closing(open_sink(tmp_path / "f")) as sink:
         put(sink, DATA[:4000])
-        sink._syncer.bring(4000)
+        sink._syncer.bring()
         assert sink._syncer._stretch == 500
         put(sink, DATA[4000:5001])  # over twice as much: it waits
-        assert sink._syncer.synced == 5001
+        assert sink._syncer.synced.size == 5001
 
 
-def test_a_long_look_at_what_is_kept_can_be_ended(tmp_path, monkeypatch):
+def test_a_long_wait_for_the_digest_of_what_is_kept_can_be_ended(tmp_path, monkeypatch):
     interrupted(tmp_path, 4000)
-    monkeypatch.setattr(module, "READ_SIZE", 1000)
-    with pytest.raises(CancelledError):
-        open_sink(tmp_path / "f", checksum=SHA, check=cancelled)
+    going, real = threading.Event(), filedigest.fill
+
+    def slow(*args):
+        assert going.wait(60)
+        real(*args)
+
+    def check():
+        going.set()
+        raise CancelledError("the download was cancelled")
+
+    monkeypatch.setattr(filedigest, "fill", slow)
+    with closing(open_sink(tmp_path / "f", checksum=SHA, check=check)) as sink:
+        put(sink, DATA[4000:])
+        with pytest.raises(CancelledError):
+            sink.finish()
     with closing(open_sink(tmp_path / "f", checksum=SHA)) as sink:
-        assert sink.kept.prefix == 4000
+        assert sink.kept.prefix == len(DATA)
