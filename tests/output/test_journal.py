@@ -2,6 +2,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import zlib
 
 import pytest
 
@@ -54,7 +55,7 @@ def test_what_is_in_one(tmp_path):
     journal.save(tmp_path / "j")
     query = hashlib.sha256(repr([("sig", "hunter3")]).encode()).hexdigest()
     assert json.loads((tmp_path / "j").read_text()) == {
-        "version": 2,
+        "version": 3,
         "identity": f"https://h/f?…#{query}",
         "size": 100,
         "etag": '"v1"',
@@ -67,16 +68,31 @@ def test_what_is_in_one(tmp_path):
     }
 
 
-VERSION_1 = """{"url": "https://h/f?\\u2026", "query": "%s", "size": 100, "etag": "\\"v1\\"",
-"last_modified": "then", "boot": "b", "synced": 40, "version": 1, "weak_etag": null,
-"weak_date": null, "media_type": ""}"""
+VERSION_1 = (
+    '{"url": "https://h/f?\\u2026", "query": "%s", "size": 100, "etag": "\\"v1\\"", '
+    '"last_modified": "then", "boot": "b", "synced": 40, "version": 1, "weak_etag": null, '
+    '"weak_date": null, "media_type": ""}'
+)
 
 
 def test_one_of_the_first_version(tmp_path):
     query = hashlib.sha256(repr([("sig", "hunter3")]).encode()).hexdigest()
     (tmp_path / "j").write_text(VERSION_1 % query)
-    expected = dataclasses.replace(journal_of(remote(), FIRST), boot="b")
-    assert Journal.load(tmp_path / "j") == expected
+    journal = Journal.load(tmp_path / "j")
+    expected = dataclasses.replace(journal_of(remote(), FIRST), boot="b", length_tells=True)
+    assert journal == expected
+
+
+def of_version_2(folder, synced):
+    """What an earlier raydl left, in this boot."""
+    record = {**journal_of(remote(), synced).record(), "version": 2}
+    (folder / "j").write_text(json.dumps(record))
+    return Journal.load(folder / "j")
+
+
+def test_one_of_the_second_version(tmp_path):
+    expected = dataclasses.replace(journal_of(remote(), FIRST), length_tells=True)
+    assert of_version_2(tmp_path, FIRST) == expected
 
 
 def test_no_secret_is_written(tmp_path):
@@ -95,35 +111,150 @@ def test_what_cannot_be_understood_counts_as_none(tmp_path, text):
 
 def test_another_version_counts_as_none(tmp_path):
     record = record_of(remote(), tmp_path)
-    for version in (0, 3, None, "2"):
+    for version in (0, 4, None, "2"):
         (tmp_path / "j").write_text(json.dumps({**record, "version": version}))
         assert Journal.load(tmp_path / "j") is None
 
 
-def test_after_a_crash_of_the_process_all_that_was_written_is_kept():
-    journal = journal_of(remote(), FIRST)
+def noted(folder, written, synced=()):
+    """The journal of a run that was killed, with a note of what it had written."""
+    journal = journal_of(remote(), synced)
+    journal.save(folder / "j")
+    journal.note(folder / "j", Coverage(written))
+    return Journal.load(folder / "j")
+
+
+def test_after_a_crash_of_the_process_all_that_was_noted_is_kept(tmp_path):
+    journal = noted(tmp_path, [(0, 50), (60, 80)], FIRST)
+    assert list(journal.kept(100)) == [(0, 50), (60, 80)]
+    assert list(journal.kept(70)) == [(0, 50), (60, 70)]
+    assert list(journal.kept(55)) == [(0, 50)]
+    assert list(journal.kept(0)) == []
+    assert list(noted(tmp_path, [(0, 50)], [(90, 100)]).kept(300)) == [(0, 50), (90, 100)]
+    assert list(noted(tmp_path, [(60, 300)]).kept(300)) == [(60, 100)]
+
+
+def test_the_length_alone_says_nothing():
+    assert list(journal_of(remote(), FIRST).kept(70)) == FIRST
+
+
+def test_but_where_a_file_grew_in_order(tmp_path):
+    journal = of_version_2(tmp_path, FIRST)
     assert list(journal.kept(70)) == [(0, 70)]
     assert list(journal.kept(30)) == [(0, 30)]
     assert list(journal.kept(300)) == [(0, 100)]
+    (tmp_path / "j").unlink()
+    journal.save(tmp_path / "j")
+    assert list(Journal.load(tmp_path / "j").kept(70)) == FIRST
+    assert list(journal.with_synced(Coverage(FIRST)).kept(70)) == FIRST
 
 
 @pytest.mark.parametrize("synced", [[(0, 40), (60, 80)], [(60, 80)]])
-def test_where_there_are_gaps_the_length_says_nothing(synced):
+def test_where_there_are_gaps_the_length_says_nothing(tmp_path, synced):
     """Whatever wrote that did not write in order."""
-    journal = journal_of(remote(), synced)
+    journal = of_version_2(tmp_path, synced)
     assert list(journal.kept(100)) == synced
     assert list(journal.kept(70)) == [*synced[:-1], (60, 70)]
     assert list(journal.kept(60)) == synced[:-1]
 
 
-def test_after_a_crash_of_the_machine_only_what_was_synced(monkeypatch):
+def test_a_note_is_replaced_by_a_longer_and_a_shorter_one(tmp_path):
     journal = journal_of(remote(), FIRST)
-    for other in ("another boot", ""):
-        monkeypatch.setattr(module, "boot_id", lambda other=other: other)
-        assert list(journal.kept(70)) == FIRST
-    monkeypatch.undo()
-    nowhere = dataclasses.replace(journal, boot="")
-    assert list(nowhere.kept(70)) == FIRST
+    journal.save(tmp_path / "j")
+    for written in ([(0, 50)], [(0, 50), (60, 70), (80, 90)], [(0, 100)], []):
+        journal.note(tmp_path / "j", Coverage(written))
+        loaded = Journal.load(tmp_path / "j")
+        assert (list(loaded.noted), list(loaded.synced)) == (written, FIRST)
+
+
+def test_a_note_that_is_torn_counts_for_nothing(tmp_path):
+    """However much of it came to the disk, and whatever lay there before."""
+    noted(tmp_path, [(0, 11), (60, 71)])
+    before = (tmp_path / "j").read_bytes()
+    noted(tmp_path, [(0, 12), (60, 81), (90, 91)])
+    after = (tmp_path / "j").read_bytes()
+    found = set()
+    for cut in range(before.index(b"\n") + 1, len(after)):
+        for rest in (b"", before[cut:], bytes(len(after) - cut)):
+            (tmp_path / "j").write_bytes(after[:cut] + rest)
+            found.add(str(Journal.load(tmp_path / "j").noted))
+    assert found == {"", "0-11,60-71"}
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        b"00000000 0-50\n",
+        b"%08x 0-50\n" % zlib.crc32(b"0-60"),
+        b"%08x 50-0\n" % zlib.crc32(b"50-0"),
+        b"%08x -5-50\n" % zlib.crc32(b"-5-50"),
+        b"%08x 0-50" % zlib.crc32(b"0-50"),
+        b"\xff" * 50,
+    ],
+)
+def test_a_note_that_makes_no_sense_counts_for_nothing(tmp_path, note):
+    journal = journal_of(remote(), FIRST)
+    journal.save(tmp_path / "j")
+    with (tmp_path / "j").open("ab") as file:
+        file.write(note)
+    assert Journal.load(tmp_path / "j") == journal
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda journal: journal.doubted(),
+        lambda journal: journal.with_synced(Coverage([(0, 60)])),
+        lambda journal: dataclasses.replace(journal, etag='"v2"'),
+    ],
+    ids=["doubted", "later", "another's"],
+)
+def test_a_note_is_written_after_its_own_line_alone(tmp_path, other):
+    journal = journal_of(remote(), FIRST)
+    other(journal).save(tmp_path / "j")
+    before = (tmp_path / "j").read_bytes()
+    journal.note(tmp_path / "j", Coverage([(0, 100)]))
+    assert (tmp_path / "j").read_bytes() == before
+
+
+def test_no_note_counts_where_the_line_above_it_is_in_doubt_or_has_a_writer(tmp_path):
+    for changes in ({"boot": ""}, {"boot": "another"}, {"writer": "w"}):
+        journal = dataclasses.replace(journal_of(remote(), FIRST), **changes)
+        journal.save(tmp_path / "j")
+        journal.note(tmp_path / "j", Coverage([(0, 50)]))
+        loaded = Journal.load(tmp_path / "j")
+        assert (list(loaded.noted), list(loaded.kept(100))) == ([(0, 50)], FIRST)
+
+
+def test_a_journal_that_is_replaced_has_no_note(tmp_path):
+    journal = noted(tmp_path, [(0, 50)])
+    journal.with_synced(Coverage(FIRST)).save(tmp_path / "j")
+    assert list(Journal.load(tmp_path / "j").kept(100)) == FIRST
+    assert list(journal.with_synced(Coverage(FIRST)).kept(100)) == FIRST
+
+
+def test_no_note_is_written_into_what_is_none_of_ours(tmp_path):
+    journal = journal_of(remote())
+    with pytest.raises(FileNotFoundError):
+        journal.note(tmp_path / "j", Coverage([(0, 50)]))
+    assert not (tmp_path / "j").exists()
+    journal.save(tmp_path / "real")
+    (tmp_path / "j").symlink_to(tmp_path / "real")
+    with pytest.raises(OSError):
+        journal.note(tmp_path / "j", Coverage([(0, 50)]))
+    assert Journal.load(tmp_path / "real").noted.size == 0
+
+
+def test_after_a_crash_of_the_machine_only_what_was_synced(tmp_path, monkeypatch):
+    """A note may have come to the disk, and what it tells of not."""
+    for journal in (noted(tmp_path, [(0, 70)], FIRST), of_version_2(tmp_path, FIRST)):
+        assert list(journal.kept(70)) == [(0, 70)]
+        for other in ("another boot", ""):
+            with monkeypatch.context() as patch:
+                patch.setattr(module, "boot_id", lambda other=other: other)
+                assert list(journal.kept(70)) == FIRST
+        nowhere = dataclasses.replace(journal, boot="")
+        assert list(nowhere.kept(70)) == FIRST
     assert isinstance(boot_id(), str)
 
 
@@ -257,10 +388,10 @@ def test_what_lies_under_its_name_is_not_followed(tmp_path):
     assert Journal.load(tmp_path / "pipe") is None
 
 
-def test_while_it_is_in_doubt_what_was_written_does_not_count():
-    journal = journal_of(remote(), FIRST)
-    assert list(journal.doubted().kept(70)) == FIRST
-    assert list(journal.doubted().with_synced(Coverage([(0, 60)])).kept(70)) == [(0, 70)]
+def test_while_it_is_in_doubt_what_was_written_does_not_count(tmp_path):
+    for journal in (noted(tmp_path, [(0, 70)], FIRST), of_version_2(tmp_path, FIRST)):
+        assert list(journal.doubted().kept(70)) == FIRST
+        assert list(journal.doubted().with_synced(Coverage([(0, 60)])).kept(70)) == [(0, 60)]
 
 
 @pytest.mark.parametrize("url", ["https://h/f?id=1", "https://mirror/g"])

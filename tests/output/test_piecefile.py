@@ -6,7 +6,7 @@ import os
 import pytest
 
 from raydl.model.coverage import Coverage
-from raydl.model.digests import Checksum, Proof, RunningDigest
+from raydl.model.digests import Checksum, Proof
 from raydl.model.errors import (
     BadPieceError,
     CancelledError,
@@ -17,6 +17,7 @@ from raydl.model.errors import (
 from raydl.model.pieces import Pieces
 from raydl.model.remote import Remote
 from raydl.origin.identity import Identity
+from raydl.output.filedigest import FileDigest
 from raydl.output.filesink import FileSink
 from raydl.output.journal import Journal
 from raydl.output.piecefile import PieceFile
@@ -48,7 +49,7 @@ def download(folder, data=DATA, stop=SIZE, **kwargs):
         gaps = list(sink.kept.missing(SIZE))
         for start, end in gaps:
             for at in range(start, min(end, stop), 70):
-                sink.write(memoryview(data)[at : min(at + 70, end, stop)])
+                sink.write(memoryview(data)[at : min(at + 70, end, stop)], at)
         if stop == SIZE:
             sink.finish()
     return gaps
@@ -76,7 +77,7 @@ def test_what_an_earlier_run_without_pieces_left_is_held_against_them(tmp_path):
     bad = bytearray(DATA)
     bad[500] ^= 1
     with contextlib.closing(opened(tmp_path, FileSink)) as sink:
-        sink.write(memoryview(bytes(bad[:700])))
+        sink.write(memoryview(bytes(bad[:700])), 0)
     assert download(tmp_path, etag='"other"') == [(390, 520), (650, SIZE)]
     assert whole(tmp_path)
 
@@ -85,7 +86,7 @@ def test_a_run_without_pieces_takes_nothing_of_it_on_trust(tmp_path):
     download(tmp_path, stop=900)
     with contextlib.closing(opened(tmp_path, FileSink)) as sink:
         assert sink.kept.size == 0
-        sink.write(memoryview(DATA))
+        sink.write(memoryview(DATA), 0)
         sink.finish()
     assert whole(tmp_path)
 
@@ -227,7 +228,7 @@ def begin(folder):
 def bring_all(folder):
     """Only the end is missing."""
     with contextlib.closing(opened(folder)) as sink:
-        sink.write(memoryview(DATA))
+        sink.write(memoryview(DATA), 0)
 
 
 @pytest.mark.usefixtures("disk")
@@ -315,7 +316,7 @@ def test_pieces_of_both_an_interrupted_run_and_the_file_count(tmp_path):
 def test_a_file_that_somebody_changes_meanwhile_is_not_replaced(tmp_path):
     rotten(tmp_path, 3)
     with contextlib.closing(opened(tmp_path, mend=True)) as sink:
-        sink.write(memoryview(DATA)[:130])
+        sink.write(memoryview(DATA)[:130], 0)
         (tmp_path / "f").write_bytes(b"mine")
         with pytest.raises(TargetError, match="was changed meanwhile"):
             sink.finish()
@@ -323,7 +324,7 @@ def test_a_file_that_somebody_changes_meanwhile_is_not_replaced(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "step"), [(Syncer, "settle"), (RunningDigest, "verify"), (Syncer, "bring")]
+    ("kind", "step"), [(Syncer, "settle"), (FileDigest, "verify"), (Syncer, "bring")]
 )
 @pytest.mark.parametrize("change", ["written", "replaced", "removed"])
 def test_no_step_of_the_end_is_too_late_for_a_change(tmp_path, monkeypatch, kind, step, change):
@@ -339,7 +340,7 @@ def test_no_step_of_the_end_is_too_late_for_a_change(tmp_path, monkeypatch, kind
         return real(*args)
 
     with contextlib.closing(opened(tmp_path, mend=True)) as sink:
-        sink.write(memoryview(DATA)[:130])
+        sink.write(memoryview(DATA)[:130], 0)
         monkeypatch.setattr(kind, step, meanwhile)
         with pytest.raises(TargetError, match="was changed meanwhile"):
             sink.finish()

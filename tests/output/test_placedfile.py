@@ -132,10 +132,10 @@ def test_a_part_of_which_nothing_is_safe_is_begun_anew(target):
 def test_each_goes_on_from_what_the_other_left(target, no_leaks):
     leave(target, (0, 1000), (5000, 6000))
     with closing(sink(target)) as file:
-        assert file.kept == Coverage([(0, 1000)])
-        file.write(memoryview(DATA)[1000:2000])
+        assert file.kept == Coverage([(0, 1000), (5000, 6000)])
+        file.write(memoryview(DATA)[1000:2000], 1000)
     with closing(placed(target)) as file:
-        assert file.written == Coverage([(0, 2000)])
+        assert file.written == Coverage([(0, 2000), (5000, 6000)])
         fill(file)
         file.publish()
     assert target.read_bytes() == DATA
@@ -143,7 +143,9 @@ def test_each_goes_on_from_what_the_other_left(target, no_leaks):
 
 def test_what_a_process_wrote_before_it_was_killed_is_brought_to_the_disk(target, no_leaks):
     killed = sink(target)
-    killed.write(memoryview(DATA)[:3000])
+    killed.write(memoryview(DATA)[:3000], 0)
+    killed._syncer.note()
+    killed._syncer.stop_noting()
     os.close(killed._part.fd)
     with closing(placed(target)) as file:
         assert file.written == Coverage([(0, 3000)])
@@ -204,7 +206,7 @@ def test_a_disk_that_is_too_small_is_told_before(target, monkeypatch):
 
 def test_a_disk_that_is_too_small_costs_nothing_that_is_kept(target, monkeypatch):
     with closing(sink(target)) as file:
-        file.write(memoryview(DATA)[:3000])
+        file.write(memoryview(DATA)[:3000], 0)
 
     def full(fd, size):
         reserve(fd, size)
@@ -542,12 +544,12 @@ def test_a_late_write_of_an_ended_run_is_not_taken_for_what_came_after_it(tmp_pa
     leave(target, (0, 1000))
     late = os.open(tmp_path / "f.part", os.O_WRONLY)
     with closing(sink(target)) as first:
-        first.write(memoryview(DATA)[first.written : 5000])
+        first.write(memoryview(DATA)[1000:5000], 1000)
         os.pwrite(late, DATA[60_000:70_000], 60_000)
     os.close(late)
     with closing(sink(target)) as second:
         assert second.written == 5000
-        second.write(memoryview(DATA)[5000:])
+        second.write(memoryview(DATA)[5000:], 5000)
         second.finish()
     assert target.read_bytes() == DATA
 
@@ -557,7 +559,7 @@ def test_what_starts_over_is_another_file_where_somebody_may_still_write(tmp_pat
     leave(target, (0, 1000))
     late = os.open(tmp_path / "f.part", os.O_WRONLY)
     with closing(sink(target, resume=False)) as again:
-        again.write(memoryview(DATA))
+        again.write(memoryview(DATA), 0)
         os.pwrite(late, b"old", 500)
         again.finish()
     os.close(late)

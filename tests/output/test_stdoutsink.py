@@ -7,12 +7,12 @@ STDOUT = """
 import os, sys
 from raydl.output.stdoutsink import StdoutSink
 sink = StdoutSink(None)
-sink.write(memoryview(b"file "))
+sink.write(memoryview(b"file "), 0)
 print("a stray line")
 os.write(1, b"another")
 os.system("echo child")
 sys.stdout.flush()
-sink.write(memoryview(b"bytes"))
+sink.write(memoryview(b"bytes"), 5)
 sink.finish()
 sink.close()
 print("!")
