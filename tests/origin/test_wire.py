@@ -1,6 +1,7 @@
 """Answers that never end, or end without saying so: as bytes on a socket, which no server sends."""
 
 import gzip
+import os
 import socket
 import ssl
 import threading
@@ -69,6 +70,144 @@ def read(host, timeout=TIMEOUT):
     buffer = bytearray(10)
     with closing(Origin(Access(), timeout)) as client:
         return client.read_part(source, 0, 10, memoryview(buffer), id), bytes(buffer)
+
+
+class Piped:
+    """Takes a body by ``read_ahead`` and ``splice``, as what writes into a file does."""
+
+    def __init__(self):
+        self.data, self.ahead, self.spliced = b"", 0, threading.Event()
+
+    def take(self, body, position, amount, translated):
+        assert position == len(self.data)
+        if not body.can_splice:
+            with translated():
+                data = body.read(amount)
+        else:
+            with translated():
+                data = body.read_ahead(amount)
+            self.ahead += len(data)
+        if not data and body.can_splice:
+            end, pipe = os.pipe()
+            try:
+                self.spliced.set()
+                with translated():
+                    data = os.read(end, amount) if body.splice(pipe, amount) else b""
+            finally:
+                os.close(end)
+                os.close(pipe)
+        assert len(data) <= amount
+        self.data += data
+        return len(data)
+
+
+def pipe_from(host, into, timeout=LONG, client=None):
+    source = Source(f"http://{host}/f", 10, None, None, timeout=timeout)
+    with closing(client or Origin(Access(), timeout)) as client:
+        return client.read_part(source, 0, 10, into, id)
+
+
+@pytest.fixture
+def piped():
+    return Piped()
+
+
+ON_LINUX = pytest.mark.skipif(not hasattr(os, "splice"), reason="there is no splice")
+
+
+@ON_LINUX
+class TestSplice:
+    """A body that goes from the socket into a pipe."""
+
+    @pytest.mark.parametrize("ahead", [0, 1, 9, 10])
+    def test_what_came_along_with_the_header_and_what_follows(self, piped, ahead):
+        def answer():
+            yield GOOD[: len(GOOD) - 10 + ahead]
+            if ahead < 10:
+                assert piped.spliced.wait(LONG)  # so that it does not come along
+                yield GOOD[len(GOOD) - 10 + ahead :]
+
+        with server(answer()) as (host, _):
+            assert pipe_from(host, piped) == (10, None)
+        assert (piped.data, piped.ahead) == (b"0123456789", ahead)
+
+    @pytest.mark.parametrize("ahead", [True, False])
+    def test_more_than_it_said_is_none_of_it(self, piped, ahead):
+        """What lies behind these bytes in a file is written by others."""
+
+        def answer():
+            yield GOOD + b"x" * 20 if ahead else GOOD[:-10]
+            if not ahead:
+                assert piped.spliced.wait(LONG)
+                yield GOOD[-10:] + b"x" * 20
+
+        with server(answer()) as (host, _):
+            assert pipe_from(host, piped) == (10, None)
+        assert piped.data == b"0123456789"
+
+    @pytest.mark.parametrize("there", [0, 4])
+    def test_an_early_end(self, piped, there):
+        with server(GOOD[: len(GOOD) - 10 + there]) as (host, _):
+            got, failure = pipe_from(host, piped)
+        assert (got, failure.kind, piped.data) == (there, "broken", b"0123"[:there])
+
+    def test_nothing_comes_any_more(self, piped):
+        going = threading.Event()
+
+        def answer():
+            yield GOOD[:-6]
+            going.wait(LONG)
+
+        with server(answer()) as (host, _):
+            got, failure = pipe_from(host, piped, timeout=0.1)
+            going.set()
+        assert (got, failure.kind, piped.data) == (4, "timeout", b"0123")
+
+    def test_cut_by_another_thread(self, piped):
+        going, done = threading.Event(), []
+
+        def answer():
+            yield GOOD[:-6]
+            going.wait(LONG)
+
+        client = Origin(Access(), LONG)
+        with server(answer()) as (host, _):
+            thread = threading.Thread(
+                target=lambda: done.append(pipe_from(host, piped, client=client))
+            )
+            thread.start()
+            assert piped.spliced.wait(LONG)
+            client.abort()
+            thread.join(LONG)
+            going.set()
+        assert [(got, failure.kind) for got, failure in done] == [(4, "cancelled")]
+
+    @pytest.mark.parametrize("refused", [False, True])
+    def test_the_connection_is_used_again(self, monkeypatch, refused):
+        """Also where a kind of socket cannot do it."""
+        if refused:
+
+            def splice(*args, **kwargs):
+                raise OSError(22, "Invalid argument")
+
+            monkeypatch.setattr(os, "splice", splice)
+        first = Piped()
+
+        def serve(listening):
+            link, _ = listening.accept()
+            with link:
+                for place in (first, None):
+                    link.recv(65536)
+                    link.sendall(GOOD[:-10])
+                    assert place is None or place.spliced.wait(LONG)
+                    link.sendall(GOOD[-10:])
+                link.recv(65536)
+
+        with serving(serve) as host, closing(Origin(Access(), LONG)) as client:
+            source = Source(f"http://{host}/f", 10, None, None, timeout=LONG)
+            for place in (first, Piped()):
+                assert client.read_part(source, 0, 10, place, id) == (10, None)
+                assert place.data == b"0123456789"
 
 
 @pytest.mark.parametrize("code", [b"100 Continue", b"102 Processing", b"103 Early Hints"])

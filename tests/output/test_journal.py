@@ -240,7 +240,7 @@ def test_no_note_is_written_into_what_is_none_of_ours(tmp_path):
     assert not (tmp_path / "j").exists()
     journal.save(tmp_path / "real")
     (tmp_path / "j").symlink_to(tmp_path / "real")
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match="symbolic link"):
         journal.note(tmp_path / "j", Coverage([(0, 50)]))
     assert Journal.load(tmp_path / "real").noted.size == 0
 
