@@ -11,7 +11,7 @@ from pathlib import Path
 
 from raydl.model.coverage import Coverage
 from raydl.model.digests import Proof
-from raydl.model.errors import ChecksumError, OutputError
+from raydl.model.errors import ChecksumError, OutputError, RaydlError
 from raydl.model.remote import Remote
 from raydl.model.units import format_size
 from raydl.origin.identity import Identity
@@ -202,8 +202,10 @@ class FileSink:
         self._begin()
         return self._part.fd
 
-    def _refused(self, error: OSError) -> None:
-        self.on_error(output_error(error, self._part.path, self._how_to_go_on()))
+    def _refused(self, error: OSError | RaydlError) -> None:
+        if isinstance(error, OSError):
+            error = output_error(error, self._part.path, self._how_to_go_on())
+        self.on_error(error)
 
     def _take_over(
         self, remote: Remote, identity: Identity, resume: bool, proven: bool

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
 from raydl.model.coverage import Coverage
+from raydl.model.errors import RaydlError
 from raydl.model.failure import Failure
 from raydl.origin import OriginFailure
 from raydl.origin.wire import Answer
@@ -32,10 +33,12 @@ class Slots:
     """The ranges that are given out, and what has landed in them.
 
     ``begin`` is called before each write and returns the file's descriptor; ``failed`` gets the
-    OSError with which the file refuses bytes. Any thread may call anything.
+    OSError or RaydlError with which the file refuses bytes. Any thread may call anything.
     """
 
-    def __init__(self, begin: Callable[[], int], failed: Callable[[OSError], None]) -> None:
+    def __init__(
+        self, begin: Callable[[], int], failed: Callable[[OSError | RaydlError], None]
+    ) -> None:
         self.begin, self.failed = begin, failed
         self.pipes, self.turn = Pipes(), threading.Lock()
         self._lock = threading.Lock()
@@ -71,16 +74,14 @@ class Slots:
         """See that nobody writes there: others bring these bytes."""
         with self._lock:
             slots = [slot for slot in self._live if slot.meets(start, stop)]
-        for slot in slots:
-            slot.revoke()
+        _revoke(slots)
 
     def close(self) -> None:
         """See that nobody writes anywhere."""
         with self._lock:
             self._is_closed = True
             slots = list(self._live)
-        for slot in slots:
-            slot.revoke()
+        _revoke(slots)
         self.pipes.close()
 
 
@@ -117,31 +118,42 @@ class Slot:
         if ahead:
             self._write(position, memoryview(ahead))
             return len(ahead)
-        with self._slots.pipes.lent() as (end, pipe):
+        with self._slots.pipes.lent() as lent:
+            if lent is None:
+                return self._copy(body, position, amount, translated)
+            end, pipe = lent
             with translated():
                 count = body.splice(pipe, amount)
-            with self._writing() as fd:
-                self._slots.pipes.empty_into(fd, self.start + position, end, count)
-                self.done = position + count
+            if count:  # else nothing may begin: what is there of another version stays
+                with self._writing() as fd:
+                    self._slots.pipes.empty_into(fd, self.start + position, end, count)
+                    self.done = position + count
         return count
 
-    def settle(self, got: int) -> None:
-        """The request ended, and ``got`` bytes of it are right."""
+    def settle(self, got: int) -> int:
+        """The request ended, and ``got`` bytes of it are right; how many of these are here."""
         if self._held:
             # Not those of an answer that turned out not to fit.
             with contextlib.suppress(OriginFailure):
                 self._write(0, memoryview(self._held)[:got])
             self._held = bytearray()
+        self._buffer = None
         self.done = min(self.done, got)
+        self.stop = self.start + self.done  # the rest may be another request's
+        return self.done
 
     def leave(self) -> None:
         """It is of no more use."""
         self._slots.leave(self)
 
     def revoke(self) -> None:
-        """Let nothing more be written; waits for what is being written."""
+        """Let no more writes begin."""
+        self._is_revoked = True
+
+    def wait(self) -> None:
+        """Wait for the write that is under way."""
         with self._lock:
-            self._is_revoked = True
+            pass
 
     def _copy(
         self,
@@ -166,6 +178,8 @@ class Slot:
         return len(data)
 
     def _write(self, position: int, data: memoryview) -> None:
+        if not data.nbytes:
+            return
         with self._writing() as fd:
             write_at(fd, self.start + position, data)
             self.done = position + data.nbytes
@@ -173,21 +187,29 @@ class Slot:
     @contextlib.contextmanager
     def _writing(self) -> Iterator[int]:
         with self._lock:
-            if self._is_revoked:
-                raise OriginFailure(CANCELLED)
             try:
                 # The system lets one thread write into a file at a time, and others spin meanwhile.
                 with self._slots.turn:
+                    if self._is_revoked:
+                        raise OriginFailure(CANCELLED)
                     yield self._slots.begin()
-            except OSError as error:
+            except (OSError, RaydlError) as error:
                 self._is_revoked = True
                 self._slots.failed(error)
                 raise OriginFailure(CANCELLED) from None
 
 
+def _revoke(slots: list[Slot]) -> None:
+    """See that nobody writes there: waits for one write, not for those that wait for their turn."""
+    for slot in slots:
+        slot.revoke()
+    for slot in slots:
+        slot.wait()
+
+
 class Pipes:
-    """Empty pipes, each for one thread at a time. ``works``: whether a file was seen to take what
-    is in one; some file systems do not."""
+    """Empty pipes, each for one thread at a time. ``works``: whether there are any, and the file
+    takes what is in one; some file systems do not."""
 
     def __init__(self) -> None:
         self.works = hasattr(os, "splice")
@@ -196,12 +218,18 @@ class Pipes:
         self._is_closed = False
 
     @contextlib.contextmanager
-    def lent(self) -> Iterator[tuple[int, int]]:
-        """One, as its end to read from and its end to write to; it is to be emptied."""
+    def lent(self) -> Iterator[tuple[int, int] | None]:
+        """One, as its end to read from and its end to write to; it is to be emptied. None where
+        the system has no more."""
         with self._lock:
             pipe = self._idle.pop() if self._idle else None
         if pipe is None:
-            pipe = _make_pipe()
+            with contextlib.suppress(OSError):
+                pipe = _make_pipe()
+        if pipe is None:
+            self.works = False
+            yield None
+            return
         try:
             yield pipe
         except BaseException:  # with something in it, perhaps

@@ -68,8 +68,8 @@ class Pulse(NamedTuple):
 class Slot(Place, Protocol):
     """A range of a destination, for one request of this process to put its bytes into."""
 
-    def settle(self, got: int) -> None:
-        """The request ended, and ``got`` bytes of it are right."""
+    def settle(self, got: int) -> int:
+        """The request ended, and ``got`` bytes of it are right; how many of these are there."""
 
     def leave(self) -> None:
         """It is of no more use."""

@@ -220,6 +220,8 @@ class LocalTeam:
                 got, failure = self._worker.fetch(source, ticket, part.start, part.stop, into)
             except Exception as error:  # a bug must end the download, not hang it
                 got, failure = 0, Failure("wrong", f"unexpected {type(error).__name__}: {error}")
+            if not isinstance(room, mmap):
+                got = room.settle(got)
             payload = self._payload(room, got)
             with self._lock:
                 self._idle += 1
@@ -231,7 +233,6 @@ class LocalTeam:
         if isinstance(room, mmap):
             payload = BufferPayload(room, got, self.memory)
         else:
-            room.settle(got)
             payload = SlotPayload(room)
         if got:
             return payload
