@@ -12,12 +12,15 @@ import pytest
 from raydl.model.digests import Checksum, Proof
 from raydl.model.errors import ChecksumError, OutputError
 from raydl.model.remote import Remote
+from raydl.origin import OriginFailure
 from raydl.origin.identity import Identity
 from raydl.output import journal, placedfile
 from raydl.output.filesink import FileSink
+from raydl.output.journal import Journal
 from raydl.output.placedfile import PlacedFile
 from raydl.output.ranges import stamp_of
 from raydl.output.record import Record, record_path
+from raydl.output.syncer import Syncer
 from tests.filesteps import Killed, Steps
 
 pytestmark = pytest.mark.skipif(
@@ -37,6 +40,7 @@ def disk(monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda fd: None)
     monkeypatch.setattr(os, "fdatasync", lambda fd: None)
     monkeypatch.setattr(placedfile, "SYNC_SECONDS", 0)
+    monkeypatch.setattr(Syncer, "begin", lambda syncer: None)
 
 
 def sink_at(folder, data, *, ranges=True, **kwargs):
@@ -47,13 +51,65 @@ def sink_at(folder, data, *, ranges=True, **kwargs):
 
 
 def download(folder, data, **kwargs):
-    """A run whose bytes go to the disk after each write, as the background does by the clock."""
+    """A run whose bytes come in order, and go to the disk after each write, as the background
+    does by the clock."""
     with contextlib.closing(sink_at(folder, data, **kwargs)) as sink:
-        while sink.written < SIZE:
-            stop = HALF if sink.written < HALF else SIZE
-            sink.write(memoryview(data)[sink.written : stop])
-            sink._syncer.bring(sink.written)
+        for start, stop in gaps(sink.kept, (0, HALF), (HALF, SIZE)):
+            sink.write(memoryview(data)[start:stop], start)
+            sink._syncer.bring()
         sink.finish()
+
+
+class Body:
+    """What an answer brings of ``data``, 120 bytes at a time."""
+
+    has_length, can_splice = True, False
+
+    def __init__(self, data):
+        self._left = data
+
+    def readinto(self, view):
+        data, self._left = self._left[: min(120, len(view))], self._left[min(120, len(view)) :]
+        view[: len(data)] = data
+        return len(data)
+
+
+def place_in_slots(folder, data, **kwargs):
+    """A run whose bytes come out of order through slots, of which some are in flight while what
+    is written goes to the disk; all is noted, as another part of the background does."""
+    with contextlib.closing(sink_at(folder, data, **kwargs)) as sink:
+        flying = []
+        for start, stop in gaps(sink.kept, *PIECES):
+            slot, body = sink.slots.take(start, stop), Body(data[start:stop])
+            got = take(slot, body, 0)
+            sink._syncer.note()
+            flying.append((slot, body, got))
+            if len(flying) == 3:
+                sink._syncer.bring()
+        for slot, body, got in reversed(flying):
+            while slot.start + got < slot.stop:
+                got += take(slot, body, got)
+            start, stop = slot.start, slot.stop
+            assert slot.settle(got) == stop - start
+            sink._syncer.note()
+            sink.placed(start, stop)
+            slot.leave()
+        sink.finish()
+
+
+def take(slot, body, at):
+    try:
+        return slot.take(body, at, SIZE, contextlib.nullcontext)
+    except OriginFailure:
+        raise OutputError("the file refuses bytes") from None
+
+
+def gaps(there, *pieces):
+    """What is missing, divided as the pieces are, in their order."""
+    for piece in pieces:
+        for start, stop in there.missing(SIZE):
+            if max(start, piece[0]) < min(stop, piece[1]):
+                yield max(start, piece[0]), min(stop, piece[1])
 
 
 class Placed(PlacedFile):
@@ -79,12 +135,10 @@ def placed_at(folder, data, *, proof=None, **kwargs):
 def place(folder, data, **kwargs):
     """The same run of a file whose bytes come out of order."""
     with contextlib.closing(placed_at(folder, data, **kwargs)) as file:
-        for piece in PIECES:
-            for start, stop in file.written.missing(SIZE):
-                start, stop = max(start, piece[0]), min(stop, piece[1])
-                if start < stop:
-                    file.write(start, memoryview(data)[start:stop])
+        for start, stop in gaps(file.written, *PIECES):
+            file.write(start, memoryview(data)[start:stop])
             file.bring()
+        file.bring()  # nothing may be missing
         if kwargs.get("proof") is WRONG:
             file.drop()
         else:
@@ -93,9 +147,21 @@ def place(folder, data, **kwargs):
 
 def begin_sink(folder):
     sink = sink_at(folder, OLD, overwrite=True)
-    sink.write(memoryview(OLD)[:SAFE])
-    sink._syncer.bring(SAFE)
-    sink.write(memoryview(OLD)[SAFE:WRITTEN])
+    sink.write(memoryview(OLD)[:SAFE], 0)
+    sink._syncer.bring()
+    sink.write(memoryview(OLD)[SAFE:WRITTEN], SAFE)
+    sink._syncer.note()
+    os.close(sink._part.fd)
+
+
+def begin_slots(folder):
+    """One with a gap: of 900 bytes 200 and 100 are safe, and 100 more were noted."""
+    sink = sink_at(folder, OLD, overwrite=True)
+    for start, stop in ((0, 200), (800, 900)):
+        sink.write(memoryview(OLD)[start:stop], start)
+    sink._syncer.bring()
+    take(sink.slots.take(400, WRITTEN), Body(OLD[400:WRITTEN]), 0)
+    sink._syncer.note()
     os.close(sink._part.fd)
 
 
@@ -156,9 +222,10 @@ class Scene:
             return
         self.tried.add(state)
         assert files.get("f", OLD) in (OLD, NEW)
+        self.must_be_true(files)
         if "f" in files and not self.overwrite:
             return
-        for data, go in itertools.product((OLD, NEW), (download, place)):
+        for data, go in itertools.product((OLD, NEW), (place_in_slots, place)):
             for path in self.next.iterdir():
                 path.unlink()
             for name, content in files.items():
@@ -166,16 +233,39 @@ class Scene:
             go(self.next, data, overwrite=self.overwrite)
             assert (self.next / "f").read_bytes() == data
 
+    def must_be_true(self, files):
+        """What the journal vouches for is there, and of the version that it names."""
+        path = self.next / "journal"
+        path.write_bytes(files.get("f.part.journal", b""))
+        found, there = Journal.load(path), files.get("f.part", b"")
+        path.unlink()
+        if found is not None:
+            data = OLD if found.etag == '"old"' else NEW
+            for start, stop in found.kept(len(there)):
+                assert there[start:stop] == data[start:stop]
+
     def kill(self, first=0, fail_sync=None):
         """End it before every step from ``first`` on."""
         for cut in itertools.count(first):
             steps, killed = self.run(cut, cut, fail_sync)
             files = {path.name: path.read_bytes() for path in steps.folder.iterdir()}
-            assert files.get("backup", OLD)[:WRITTEN] == OLD[:WRITTEN]
+            if self.begin is begin_sink:
+                assert files.get("backup", OLD)[:WRITTEN] == OLD[:WRITTEN]
             may_lack_record = fail_sync is not None  # which is done without where it finds no room
             if self.go is place and "f" in files and not (self.overwrite or may_lack_record):
                 assert is_known(steps.folder / "f")  # else the next run would refuse it
             self.try_with(files)
+            if not killed:
+                return
+
+    def cut_power(self):
+        """End it, and all that was not brought to the disk, before every step."""
+        for cut in itertools.count():
+            steps, killed = self.run(cut, cut)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(journal, "boot_id", lambda: "another")
+                for files in steps.after_a_power_cut:
+                    self.try_with(files)
             if not killed:
                 return
 
@@ -211,28 +301,28 @@ class TestEveryStep:
         if steps.failed_at is not None:  # not every run syncs that often
             scene.kill(steps.failed_at, fail_sync)
 
-    def test_the_power_goes(self, tmp_path, monkeypatch, begun, data):
-        scene = Scene(tmp_path, begun, data)
-        for cut in itertools.count():
-            steps, killed = scene.run(cut, cut)
-            with monkeypatch.context() as patch:
-                patch.setattr(journal, "boot_id", lambda: "another")
-                for files in steps.after_a_power_cut:
-                    scene.try_with(files)
-            if not killed:
-                return
+    def test_the_power_goes(self, tmp_path, begun, data):
+        Scene(tmp_path, begun, data).cut_power()
 
 
-@pytest.mark.parametrize("run", [download, place])
+BACKED_UP = [(begin_sink, download), (begin_sink, place), (begin_slots, place_in_slots)]
+
+
+@pytest.mark.parametrize(("begin", "run"), BACKED_UP, ids=["in order", "placed", "slots"])
 @pytest.mark.parametrize("data", [OLD, NEW], ids=["same", "changed"])
-def test_killed_where_there_is_a_backup(tmp_path, run, data):
-    Scene(tmp_path, True, data, run=run, backup=True).kill()
+def test_killed_where_there_is_a_backup(tmp_path, begin, run, data):
+    Scene(tmp_path, True, data, run=run, begin=begin, backup=True).kill()
 
 
-PAIRS = [(begin_placed, place), (begin_sink, place), (begin_placed, download)]
+PAIRS = {
+    "placed": (begin_placed, place),
+    "taken over": (begin_sink, place),
+    "given up": (begin_placed, download),
+    "slots": (begin_slots, place_in_slots),
+}
 
 
-@pytest.mark.parametrize(("begin", "run"), PAIRS, ids=["placed", "taken over", "given up"])
+@pytest.mark.parametrize(("begin", "run"), PAIRS.values(), ids=PAIRS)
 @pytest.mark.parametrize("data", [OLD, NEW], ids=["same", "changed"])
 class TestEveryStepOutOfOrder:
     """The same of bytes that come in any order, and of a run of one kind after the other's."""
@@ -259,13 +349,18 @@ class TestEveryStepOutOfOrder:
 
     @pytest.mark.patient
     @pytest.mark.parametrize("begun", [False, True])
-    def test_the_power_goes(self, tmp_path, monkeypatch, begin, run, data, begun):
-        scene = Scene(tmp_path, begun, data, begin=begin, run=run)
-        for cut in itertools.count():
-            steps, killed = scene.run(cut, cut)
-            with monkeypatch.context() as patch:
-                patch.setattr(journal, "boot_id", lambda: "another")
-                for files in steps.after_a_power_cut:
-                    scene.try_with(files)
-            if not killed:
-                return
+    def test_the_power_goes(self, tmp_path, begin, run, data, begun):
+        Scene(tmp_path, begun, data, begin=begin, run=run).cut_power()
+
+
+@pytest.mark.parametrize("data", [OLD, NEW], ids=["same", "changed"])
+def test_the_power_goes_while_slots_are_filled(tmp_path, data):
+    Scene(tmp_path, True, data, begin=begin_slots, run=place_in_slots).cut_power()
+
+
+@pytest.mark.parametrize("fail_sync", range(5))
+def test_bytes_of_slots_are_lost(tmp_path, fail_sync):
+    scene = Scene(tmp_path, True, OLD, begin=begin_slots, run=place_in_slots)
+    steps, _ = scene.run("before", None, fail_sync)
+    if steps.failed_at is not None:
+        scene.kill(steps.failed_at, fail_sync)
