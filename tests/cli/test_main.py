@@ -19,10 +19,12 @@ import raydl
 from raydl.cli.main import app
 from raydl.cli.outcome import StandardOutput
 from raydl.cli.tables import show_remote
+from raydl.model.coverage import Coverage
 from raydl.model.digests import ALGORITHMS
 from raydl.model.errors import OutputError, exit_codes
 from raydl.model.remote import Remote
 from raydl.model.units import format_size
+from raydl.output.journal import Journal
 from raydl.settings.options import option_fields
 from tests import scripted
 from tests.conftest import RAYDL, run_raydl
@@ -201,11 +203,21 @@ def test_a_full_disk(make_origin, here):
     assert (here / "file.bin").read_bytes() == origin.data
 
 
+STALLS = 600_001
+"""Where the first part begins that stalls."""
+
+
+def kept_at(here):
+    """What the next run goes on from; a journal may be there before anything."""
+    journal = Journal.load(here / "file.bin.part.journal")
+    return journal.kept(1_000_003) if journal is not None else Coverage()
+
+
 class TestInterrupted:
     """Ctrl-C, SIGTERM and kill -9 in the middle; the same command goes on."""
 
     def interrupt(self, origin, here, how, *args):
-        """Let half of the file come, then send the signal."""
+        """Let half of the file come, and some of the next part, then send the signal."""
         origin.on(scripted.stall(10), None, lambda s: s.is_part and s.range[0] >= 600_000)
         process = subprocess.Popen(
             [*RAYDL, "fetch", origin.url(), "--parts", "10", *args],
@@ -213,9 +225,8 @@ class TestInterrupted:
             stderr=subprocess.PIPE,
             text=True,
         )
-        part = here / "file.bin.part"
         deadline = time.monotonic() + 30
-        while not part.exists() or part.stat().st_size < 600_000:
+        while not kept_at(here).covers(0, STALLS + 10):
             assert time.monotonic() < deadline
             assert process.poll() is None
         sent = time.monotonic()
@@ -246,7 +257,10 @@ class TestInterrupted:
         assert says in errors
         assert took < 2.0
         assert names(here) == ["file.bin.part", "file.bin.part.journal"]
-        kept = (here / "file.bin.part").stat().st_size
+        # What was in flight as well.
+        kept = kept_at(here)
+        assert kept.covers(0, STALLS + 10)
+        kept = kept.size
         done = run_raydl("fetch", origin.url(), "--json", cwd=here)
         assert json.loads(done.stdout)["resumed"] == kept
         assert f"going on from {format_size(kept)} (" in done.stderr

@@ -15,7 +15,6 @@ import raydl
 from raydl.download.download import run
 from raydl.model import backoff
 from raydl.model.control import Control
-from raydl.model.digests import RunningDigest
 from raydl.model.events import (
     ClusterChosen,
     Failed,
@@ -26,9 +25,10 @@ from raydl.model.events import (
     Planned,
     Probed,
     Resumed,
+    Verifying,
 )
 from raydl.model.units import format_size
-from raydl.output import filesink
+from raydl.output import filedigest, filesink
 from raydl.settings.options import Options
 from tests import scripted
 from tests.conftest import random_bytes
@@ -375,22 +375,26 @@ class TestResume:
             raydl.fetch(origin.url(), on_event=on_event, **ALONE)
         assert ended == [ends]
 
-    def test_cancelled_while_what_is_kept_is_read(self, origin, in_tmp, monkeypatch):
+    def test_cancelled_while_the_digest_is_waited_for(self, origin, in_tmp, monkeypatch):
         self.interrupt(origin)
-        kept = (in_tmp / "file.bin.part").stat().st_size
-        control, taken = Control(), []
+        control, going, real = Control(), threading.Event(), filedigest.fill
 
-        def take(_, data):
-            taken.append(data.nbytes)
-            control.cancel()
+        def slow(*args):
+            assert going.wait(60)
+            real(*args)
 
-        monkeypatch.setattr(RunningDigest, "take", take)
-        monkeypatch.setattr(filesink, "READ_SIZE", 100_000)
+        def on_event(event):
+            if isinstance(event, Verifying):
+                control.cancel()
+                going.set()
+
+        monkeypatch.setattr(filedigest, "fill", slow)
+        monkeypatch.setattr(filedigest, "HASH_SIZE", 1)
         options = Options.of({**ALONE, "checksum": "sha256:" + "0" * 64})
         with pytest.raises(raydl.CancelledError):
-            run(origin.url(), None, options, None, control)
-        assert taken == [100_000]
-        assert (in_tmp / "file.bin.part").stat().st_size == kept
+            run(origin.url(), None, options, on_event, control)
+        assert control.kept == len(origin.data)
+        assert fetch(origin).fetched == 0
 
     def test_not_if_told_so(self, origin, in_tmp):
         self.interrupt(origin)

@@ -184,7 +184,7 @@ def test_bad_pieces_of_the_only_mirror_end_it_and_name_both(make_origin, tmp_pat
     assert failed.problem.startswith("piece 10 of 22 (bytes 9437184 to 10485759) from http://127.")
     assert not (tmp_path / "d" / "f.iso").exists()
     kept = (tmp_path / "d" / "f.iso.part").read_bytes()
-    assert kept == LARGE[: 9 * MIB]
+    assert kept[: 9 * MIB] == LARGE[: 9 * MIB]
     before = len(origin.parts)
     origin.rules.clear()
     assert fetch(path, tmp_path / "d").done == 1

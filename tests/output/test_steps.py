@@ -353,7 +353,7 @@ class TestEveryStepOutOfOrder:
         Scene(tmp_path, begun, data, begin=begin, run=run).cut_power()
 
 
-@pytest.mark.parametrize("data", [OLD, NEW], ids=["same", "changed"])
+@pytest.mark.parametrize("data", [OLD, pytest.param(NEW, marks=pytest.mark.patient)])
 def test_the_power_goes_while_slots_are_filled(tmp_path, data):
     Scene(tmp_path, True, data, begin=begin_slots, run=place_in_slots).cut_power()
 
