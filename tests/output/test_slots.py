@@ -42,7 +42,7 @@ class Body:
         self.ahead -= len(data)
         return data
 
-    def readinto(self, view):
+    def receive(self, view):
         data = self._next(min(view.nbytes, self.most))
         view[: len(data)] = data
         return len(data)

@@ -68,7 +68,7 @@ class Body:
     def __init__(self, data):
         self._left = data
 
-    def readinto(self, view):
+    def receive(self, view):
         data, self._left = self._left[: min(120, len(view))], self._left[min(120, len(view)) :]
         view[: len(data)] = data
         return len(data)
