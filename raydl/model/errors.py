@@ -8,6 +8,8 @@ from __future__ import annotations
 import signal
 from typing import Any
 
+THREADS_HINT = "it limits threads and processes: see `ulimit -u` and the container's limits"
+
 
 class RaydlError(Exception):
     """Base of every error that raydl raises on purpose.

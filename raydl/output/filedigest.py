@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 
 from raydl.model.digests import Proof, new_hash
+from raydl.model.errors import THREADS_HINT, OutputError
 from raydl.output.partfile import PartFile
 from raydl.output.ranges import fill
 
@@ -37,7 +38,10 @@ class FileDigest:
         return self._hash is not None
 
     def follow(self, part: PartFile, prefix: int) -> None:
-        """The first ``prefix`` bytes of the file are there, and stay as they are."""
+        """The first ``prefix`` bytes of the file are there, and stay as they are.
+
+        Raises OutputError where no thread can be had.
+        """
         if self._hash is None or not prefix:
             return
         with self._changed:
@@ -45,10 +49,15 @@ class FileDigest:
             self._changed.notify_all()
         if self._thread is None:
             work = (part.again(),)
-            self._thread = threading.Thread(
-                target=self._run, args=work, name="raydl-digest", daemon=True
-            )
-            self._thread.start()
+            thread = threading.Thread(target=self._run, args=work, name="raydl-digest", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                work[0].close()
+                raise OutputError(
+                    "the system starts no thread to compute the digest with", THREADS_HINT
+                ) from error
+            self._thread = thread
 
     def verify(self, what: str, check: Callable[[], None]) -> dict[str, str]:
         """The digest of what was there last, by its algorithm; ``check`` is called meanwhile.

@@ -87,16 +87,16 @@ class FileSink:
                 self._there = self._take_over(remote, identity, resume, proof is not None)
             except OSError as error:
                 raise output_error(error, target) from None
+            self.kept = Coverage(self._there)
+            self.is_proven = proof is not None
+            journal = Journal.of(remote, identity).with_synced(self.kept)
+            self._journal = replace(journal, writer=self._writer if self.kept.size else None)
+            recorded = self._journal if self._can_resume else None
+            if self._can_resume and hasattr(os, "pwrite"):
+                self.slots = Slots(self._file, self._refused)
+            self._syncer = self._new_syncer(recorded, self.kept)
+            self._digest.follow(self._part, self.kept.prefix)
             on_error.pop_all()
-        self.kept = Coverage(self._there)
-        self.is_proven = proof is not None
-        journal = Journal.of(remote, identity).with_synced(self.kept)
-        self._journal = replace(journal, writer=self._writer if self.kept.size else None)
-        recorded = self._journal if self._can_resume else None
-        if self._can_resume and hasattr(os, "pwrite"):
-            self.slots = Slots(self._file, self._refused)
-        self._syncer = self._new_syncer(recorded, self.kept)
-        self._digest.follow(self._part, self.kept.prefix)
 
     @property
     def written(self) -> int:

@@ -21,8 +21,8 @@ SYNC_BYTES = 256 << 20
 STRETCH_SECONDS = 0.5
 LEAST_BYTES = 8 << 20
 """... when the sync time, estimated from the last one, reaches this, but not for fewer bytes. Twice
-that is the most that is written and not safe: a crash of the machine or a kill amid a sync loses
-it, and a download that is interrupted has to wait for it."""
+that, and what lanes write until the window is full, is the most that is written and not safe: a
+crash of the machine or a kill amid a sync loses it, and who interrupts a download waits for it."""
 
 NOTE_SECONDS = 0.05
 """Between two notes of what is written: a kill loses that much."""
@@ -201,6 +201,7 @@ class Syncer:
     def _note(self) -> None:
         while not self._over.wait(NOTE_SECONDS):
             self.note()
+        self.note()  # the digest may still take long
 
 
 def _to_disk(fd: int) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from mmap import mmap
 from types import MappingProxyType
 
-from raydl.model.errors import RaydlError
+from raydl.model.errors import THREADS_HINT, RaydlError
 from raydl.model.failure import Failure
 from raydl.model.parts import Part
 from raydl.model.remote import Source
@@ -204,7 +204,7 @@ class LocalTeam:
             if not self._threads:
                 raise RaydlError(
                     "the system starts no thread to fetch with",
-                    "it limits threads and processes: see `ulimit -u` and the container's limits",
+                    THREADS_HINT,
                 ) from error
             self.most = count
             return False
