@@ -22,16 +22,14 @@ QUICK_READ, SLOW_READ = 0.0125, 0.05
 """Seconds. A speed is seen, and a request is cut off, in steps of one read."""
 
 
+Translated = Callable[[], AbstractContextManager[None]]
+"""Within it, errors of the connection become an OriginFailure."""
+
+
 class Place(Protocol):
     """Where bytes go without a buffer of theirs."""
 
-    def take(
-        self,
-        body: Answer,
-        position: int,
-        amount: int,
-        translated: Callable[[], AbstractContextManager[None]],
-    ) -> int:
+    def take(self, body: Answer, position: int, amount: int, translated: Translated) -> int:
         """Put up to ``amount`` bytes of the body at ``position``, from 0 on; returns how many, 0
         at its end. Reads are done within ``translated``. Raises OriginFailure."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -35,7 +34,7 @@ class FileSink:
     The target path is not touched before. Bytes come in any order, each with its place, and what is
     ``kept`` of an earlier run has gaps where that one had; ``note`` is the line that says so. A
     digest reads behind the first gap. Through ``slots`` requests of this process write straight
-    into the file; None where they cannot. ``identity`` is that of the file that is fetched.
+    into the file; None where no request brings a range. ``identity`` is that of the file that is fetched.
     ``check`` is called while the disk or the digest is waited for, and may end that with
     CancelledError. For ``mode_of`` see ``PartFile``.
 
@@ -92,7 +91,7 @@ class FileSink:
             journal = Journal.of(remote, identity).with_synced(self.kept)
             self._journal = replace(journal, writer=self._writer if self.kept.size else None)
             recorded = self._journal if self._can_resume else None
-            if self._can_resume and hasattr(os, "pwrite"):
+            if self._can_resume:
                 self.slots = Slots(self._file, self._refused)
             self._syncer = self._new_syncer(recorded, self.kept)
             self._digest.follow(self._part, self.kept.prefix)

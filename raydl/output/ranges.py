@@ -45,16 +45,9 @@ def read_range(
 
 
 def write_at(fd: int, start: int, data: memoryview) -> None:
-    """Write all of ``data`` to an open file from there on. Raises OSError.
-
-    Where a system cannot write at a place, by one thread at a time.
-    """
+    """Write all of ``data`` to an open file from there on. Raises OSError."""
     while data.nbytes:
-        if hasattr(os, "pwrite"):
-            count = os.pwrite(fd, data, start)
-        else:
-            os.lseek(fd, start, os.SEEK_SET)
-            count = os.write(fd, data)
+        count = os.pwrite(fd, data, start)
         start, data = start + count, data[count:]
 
 

@@ -11,12 +11,12 @@ import errno
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 
 from raydl.model.coverage import Coverage
 from raydl.model.errors import RaydlError
 from raydl.model.failure import Failure
 from raydl.origin import OriginFailure
+from raydl.origin.body import Translated
 from raydl.origin.wire import Answer
 from raydl.output.ranges import write_at
 
@@ -101,13 +101,7 @@ class Slot:
         """Whether it has any of these bytes."""
         return self.start < stop and start < self.stop
 
-    def take(
-        self,
-        body: Answer,
-        position: int,
-        amount: int,
-        translated: Callable[[], AbstractContextManager[None]],
-    ) -> int:
+    def take(self, body: Answer, position: int, amount: int, translated: Translated) -> int:
         """See ``origin.body.Place``."""
         if not body.has_length:
             return self._hold(body, amount, translated)
@@ -155,13 +149,7 @@ class Slot:
         with self._lock:
             pass
 
-    def _copy(
-        self,
-        body: Answer,
-        position: int,
-        amount: int,
-        translated: Callable[[], AbstractContextManager[None]],
-    ) -> int:
+    def _copy(self, body: Answer, position: int, amount: int, translated: Translated) -> int:
         if self._buffer is None:
             self._buffer = memoryview(bytearray(min(CHUNK, self.stop - self.start)))
         with translated():
@@ -169,9 +157,7 @@ class Slot:
         self._write(position, self._buffer[:count])
         return count
 
-    def _hold(
-        self, body: Answer, amount: int, translated: Callable[[], AbstractContextManager[None]]
-    ) -> int:
+    def _hold(self, body: Answer, amount: int, translated: Translated) -> int:
         with translated():
             data = body.read(min(amount, CHUNK))
         self._held += data
