@@ -34,8 +34,8 @@ class FileSink:
     The target path is not touched before. Bytes come in any order, each with its place, and what is
     ``kept`` of an earlier run has gaps where that one had; ``note`` is the line that says so. A
     digest reads behind the first gap. Through ``slots`` requests of this process write straight
-    into the file; None where no request brings a range. ``identity`` is that of the file that is fetched.
-    ``check`` is called while the disk or the digest is waited for, and may end that with
+    into the file; None where no request brings a range. ``identity`` is that of the file that is
+    fetched. ``check`` is called while the disk or the digest is waited for, and may end that with
     CancelledError. For ``mode_of`` see ``PartFile``.
 
     Raises TargetError while another raydl writes the same target, and where what is there is of
