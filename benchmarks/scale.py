@@ -13,18 +13,16 @@ simulated second, and the messages and requests a second.
 from __future__ import annotations
 
 import argparse
-import heapq
-import itertools
-import queue
 import random
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
 from common import save
+from simnet import PULSE_SECONDS
+from simulation import MEMORY, NOTHING, Anywhere, Room, World
 
 from raydl.model.coverage import Coverage
 from raydl.model.errors import CancelledError
@@ -50,91 +48,16 @@ FAILURES = 0.01 / 60
 """Of each node, a second."""
 
 AWAY_SECONDS = 5.0
-PULSE_SECONDS, SPREAD_SECONDS = 0.25, 0.005
-"""How often a node says how it is doing: at least, and for each node there is."""
+SPREAD_SECONDS = 0.005
+"""For each node there is: how often a node says how it is doing, where they are many."""
 
 LARGEST = 64 << 20
 """The default of --part-size."""
 
 
-class World:
-    """Clock and inbox in one: where no message waits, time passes. What it does itself is not
-    counted as the scheduler's time."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.messages = 0
-        self.own_seconds = 0.0
-        self._messages: deque[Any] = deque()
-        self._later: list[tuple[float, int, Callable[[], None]]] = []
-        self._order = itertools.count()
-
-    def clock(self) -> float:
-        return self.now
-
-    def after(self, seconds: float, call: Callable[[], None]) -> None:
-        heapq.heappush(self._later, (self.now + seconds, next(self._order), call))
-
-    def put(self, message: Any) -> None:
-        self._messages.append(message)
-
-    def empty(self) -> bool:
-        return not self._messages
-
-    def get(self, timeout: float) -> Any:
-        began = time.perf_counter()
-        until = self.now + timeout
-        try:
-            while not self._messages:
-                if not self._later or self._later[0][0] > until:
-                    self.now = max(self.now, until)
-                    raise queue.Empty
-                at, _, call = heapq.heappop(self._later)
-                self.now = max(self.now, at)
-                call()
-            self.messages += 1
-            return self._messages.popleft()
-        finally:
-            self.own_seconds += time.perf_counter() - began
-
-    def get_nowait(self) -> Any:
-        if not self._messages:
-            raise queue.Empty
-        self.messages += 1
-        return self._messages.popleft()
-
-
-class Stores:
-    """Memory without a bound."""
-
-    def has_room(self, size: int, now: float) -> bool:
-        return True
-
-    def took(self, size: int) -> None: ...
-    def spared(self, size: int) -> None: ...
-    def released(self, size: int, now: float) -> None: ...
-
-
-class Bytes:
-    """Some that lie on a node."""
-
-    here, ref = False, None
-
-    def pull(self, done: Callable[[str], None]) -> None:
-        raise AssertionError("nobody needs them here")
-
-    def view(self) -> memoryview:
-        raise AssertionError("nobody needs them here")
-
-    def release(self) -> None: ...
-
-
 class Flying(NamedTuple):
     part: Part
     began: float
-
-
-MEMORY, BYTES = Stores(), Bytes()
 
 
 @dataclass(eq=False)
@@ -148,7 +71,7 @@ class Node:
     period: float
     most: int = 64
     reports: bool = True
-    memory: Stores = MEMORY
+    memory: Room = MEMORY
     is_up: bool = True
     done: float = 0.0
     flights: dict[int, Flying] = field(default_factory=dict)
@@ -183,7 +106,7 @@ class Node:
         got = self._got(flying) if failure else flying.part.size
         self.done += got
         seconds = self.world.now - flying.began
-        payload = BYTES if got else None
+        payload = NOTHING if got else None
         self.post(Fetched(ticket, got, payload, failure, seconds))
 
 
@@ -208,23 +131,6 @@ class Fleet:
         node.is_up = False
         self._post(Left(node.node, node, "its process ended", unreachable=True))
         self._world.after(AWAY_SECONDS, partial(self._join, number))
-
-
-class Anywhere:
-    """A destination that takes bytes where they were fetched, as they come."""
-
-    here = in_order = False
-
-    def __init__(self) -> None:
-        self.parts = 0
-        self.error: BaseException | None = None
-
-    def take(self, part: Part, payload: Bytes, node: str, done: Callable[[str], None]) -> None:
-        self.parts += 1
-        done("")
-
-    def end(self, error: BaseException | None) -> None:
-        self.error = error
 
 
 def measure(count: int, seconds: float) -> dict[str, float]:

@@ -1,21 +1,16 @@
-"""The scheduler over made-up nodes, in time that passes only when nothing else happens.
-
-All of it runs in one thread: what a test says will happen in a second has happened when the
-scheduler waits for that second, at once and always in the same order.
-"""
+"""The scheduler over made-up nodes, in simulated time (`benchmarks/simulation.py`)."""
 
 from __future__ import annotations
 
-import heapq
-import itertools
-import math
-import queue
 import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
+
+from simnet import Net, Rates
+from simulation import Room, World
 
 from raydl.model.coverage import Coverage
 from raydl.model.events import Notice, Progress
@@ -31,50 +26,6 @@ from raydl.workers.protocol import Fetched, Joined, Message, Pulse
 DATA = random.Random(3).randbytes(10_000)
 BUSY = Failure("status", "busy", 503)
 LONGEST = 1000.0
-
-
-class World:
-    """Clock and inbox in one: where no message waits, time passes."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.turns = 0
-        self.settle: Callable[[], None] = lambda: None
-        self._messages: deque[Any] = deque()
-        self._later: list[tuple[float, int, Callable[[], object]]] = []
-        self._order = itertools.count()
-
-    def clock(self) -> float:
-        return self.now
-
-    def after(self, seconds: float, call: Callable[[], object]) -> None:
-        heapq.heappush(self._later, (self.now + seconds, next(self._order), call))
-
-    def put(self, message: Any) -> None:
-        self._messages.append(message)
-
-    def get(self, timeout: float) -> Any:
-        self.turns += 1
-        until = self.now + timeout
-        assert until < 1000.0 + LONGEST, "it hangs"
-        while True:
-            self.settle()
-            if self._messages:
-                return self._messages.popleft()
-            if not self._later or self._later[0][0] > until:
-                self.now = max(self.now, until)
-                raise queue.Empty
-            at, _, call = heapq.heappop(self._later)
-            self.now = max(self.now, at)
-            call()
-
-    def get_nowait(self) -> Any:
-        if not self._messages:
-            raise queue.Empty
-        return self._messages.popleft()
-
-    def empty(self) -> bool:
-        return not self._messages
 
 
 class Bytes:
@@ -100,25 +51,6 @@ class Asked(NamedTuple):
     part: Part
     tries: int
     source: Source
-
-
-class Room:
-    """Memory of a team; ``full`` of it there is none."""
-
-    def __init__(self, full: bool = False) -> None:
-        self.full = full
-
-    def has_room(self, size: int, now: float) -> bool:
-        return not self.full
-
-    def took(self, size: int) -> None:
-        pass
-
-    def spared(self, size: int) -> None:
-        pass
-
-    def released(self, size: int, now: float) -> None:
-        pass
 
 
 @dataclass(eq=False)
@@ -205,7 +137,7 @@ class Bench:
     ) -> None:
         self.data = data
         if beside is None:
-            self.world, self.benches = World(), [self]
+            self.world, self.benches = World(LONGEST), [self]
             self.scheduler = Scheduler(self.world.clock)
             self.scheduler.inbox.queue = self.world  # type: ignore[assignment]
         else:
@@ -278,7 +210,7 @@ class Bench:
     @property
     def seconds(self) -> float:
         """How long it has been going on."""
-        return self.world.now - 1000.0
+        return self.world.seconds
 
     def run(self) -> Progress:
         """The download, from here to its end; its last Progress."""
@@ -294,10 +226,7 @@ class Bench:
 
     def holds_nothing(self) -> None:
         """Nothing is left of downloads that are over, once all they asked for has come."""
-        while self.world._later and self.world._later[0][0] < self.world.now + 10:
-            at, _, call = heapq.heappop(self.world._later)
-            self.world.now = max(self.world.now, at)
-            call()
+        self.world.pass_by(10.0)
         self.scheduler.run()
         dispatcher, nodes = self.scheduler._dispatcher, self.scheduler._nodes
         assert not self.scheduler._jobs
@@ -335,83 +264,6 @@ class Bench:
             self.world.after(self._free_at - self.world.now, partial(done, ""))
 
 
-@dataclass
-class Net:
-    """What an origin and the links bring, in bytes a second: a connection, a node, all together.
-
-    ``latency`` is how long an answer takes to begin; ``cpu`` the share of its processor's time
-    that a node is busy.
-    """
-
-    bench: Bench
-    connection: float = math.inf
-    node: float = math.inf
-    total: float = math.inf
-    latency: float = 0.02
-    cpu: float = 0.1
-    teams: list[NetTeam] = field(default_factory=list)
-
-    STEP: ClassVar[float] = 0.02
-
-    def __post_init__(self) -> None:
-        self._step()
-
-    def join(self, *nodes: str, most: int = 64) -> None:
-        for node in nodes:
-            team = NetTeam(node, self, most)
-            self.teams.append(team)
-            self.bench.inbox.post(Joined(team))
-
-    def _step(self) -> None:
-        now = self.bench.world.now
-        flying = [flight for team in self.teams for flight in team.flights.values()]
-        for team in self.teams:
-            for ticket, flight in list(team.flights.items()):
-                if now < flight.began + self.latency:
-                    continue
-                share = min(self.node / len(team.flights), self.total / len(flying))
-                came = min(self.connection, share) * self.STEP
-                came = min(came, flight.part.size - flight.got)
-                flight.got += came
-                team.received += came
-                if flight.got >= flight.part.size:
-                    team.end(ticket)
-        self.bench.after(self.STEP, self._step)
-
-
-@dataclass
-class NetFlight:
-    part: Part
-    began: float
-    got: float = 0.0
-
-
-@dataclass(eq=False)
-class NetTeam:
-    node: str
-    net: Net
-    most: int
-    memory: Any = field(default_factory=Room)
-    reports: ClassVar[bool] = False
-    period: ClassVar[float] = 0.0
-    received: float = 0.0
-    flights: dict[int, NetFlight] = field(default_factory=dict)
-
-    def look(self) -> Pulse:
-        now, busy = self.net.bench.world.now, self.net.cpu
-        got = {ticket: int(flight.got) for ticket, flight in self.flights.items()}
-        return Pulse(now, now, int(self.received), got, (busy * now, now))
-
-    def start(self, ticket: int, part: Part, source: Source, slots: object = None) -> None:
-        self.flights[ticket] = NetFlight(part, self.net.bench.world.now)
-
-    def cancel(self, ticket: int) -> None:
-        if ticket in self.flights:
-            self.end(ticket, Failure("cancelled", "cancelled"))
-
-    def end(self, ticket: int, failure: Failure | None = None) -> None:
-        flight = self.flights.pop(ticket)
-        got = 0 if failure else flight.part.size
-        seconds = self.net.bench.world.now - flight.began
-        payload = Bytes(b"") if got else None
-        self.net.bench.inbox.post(Fetched(ticket, got, payload, failure, seconds))
+def net(bench: Bench, **rates: float) -> Net:
+    """Links and an origin for a bench, whose nodes join there."""
+    return Net(bench.world, bench.inbox.post, Rates(**rates), step=0.02)

@@ -5,7 +5,7 @@ import pytest
 from raydl.scheduler.bottleneck import Bottleneck, Holdup
 from raydl.scheduler.throttle import Throttle
 from raydl.workers.protocol import HERE
-from tests.lab import Bench, Net
+from tests.lab import Bench, net
 
 MB = 10**6
 NONE = Holdup.NONE
@@ -80,13 +80,13 @@ def test_an_origin_that_refuses():
 LINK, CONNECTION = "link", "cap per connection"
 
 
-def said(nodes=(HERE,), later=(), seconds=20.0, options=None, reads=0.0, **net):
+def said(nodes=(HERE,), later=(), seconds=20.0, options=None, reads=0.0, cpu=0.1, **rates):
     """What is said after so many seconds of an endless file; ``later`` nodes join half-way."""
     defaults = {"count": None, "limit": 256 << 20, "connections": None, "largest": 8 << 20}
     bench = Bench(size=1 << 50, reads=reads, **{**defaults, **(options or {})})
-    world = Net(bench, **net)
-    world.join(*nodes)
-    bench.after(seconds / 2, lambda: world.join(*later))
+    made = net(bench, **rates)
+    made.join(*nodes, cpu=cpu)
+    bench.after(seconds / 2, lambda: made.join(*later, cpu=cpu))
     bench.after(seconds, bench.close)
     bench.scheduler.run()
     return bench.job.limit
@@ -107,22 +107,22 @@ def test_a_cap_on_each_connection_with_nodes_that_join():
 
 @pytest.mark.parametrize("nodes", [(HERE,), (HERE, "a", "b")])
 def test_links_or_a_cap_on_each_address(nodes):
-    text = said(nodes, node=50 * MB)
+    text = said(nodes, link=50 * MB)
     assert "cap per connection" not in text
     assert "own may help" in text or "unclear" in text
 
 
 def test_whose_link_it_is():
     for node in (HERE, "10.0.0.2"):
-        assert said((node,), node=50 * MB).startswith(f"{node}'s link is the limit, or what the")
+        assert said((node,), link=50 * MB).startswith(f"{node}'s link is the limit, or what the")
 
 
 def test_links_of_nodes_whose_processors_have_no_time():
-    assert "unclear: processors" in said((HERE,), ("a", "b"), node=50 * MB, cpu=0.93)
+    assert "unclear: processors" in said((HERE,), ("a", "b"), link=50 * MB, cpu=0.93)
 
 
 def test_links_or_a_cap_on_each_address_with_nodes_that_join():
-    text = said((HERE,), ("a", "b"), node=50 * MB)
+    text = said((HERE,), ("a", "b"), link=50 * MB)
     assert text.endswith("what the origin gives to one address: more nodes would help")
 
 
@@ -132,33 +132,33 @@ def test_an_origin_that_has_no_more():
 
 
 def test_processors():
-    assert "this machine's processors" in said(cpu=0.99, node=50 * MB)
-    assert "the nodes' processors" in said(("a", "b"), cpu=0.99, node=50 * MB)
+    assert "this machine's processors" in said(cpu=0.99, link=50 * MB)
+    assert "the nodes' processors" in said(("a", "b"), cpu=0.99, link=50 * MB)
 
 
 def test_the_disk():
     """A part of up to 8 MiB takes it half a second."""
-    assert "the output (disk or reader)" in said(node=200 * MB, reads=0.5)
+    assert "the output (disk or reader)" in said(link=200 * MB, reads=0.5)
 
 
 @pytest.mark.parametrize("rate", [MB, 20 * MB])
 def test_the_users_rate(rate):
-    for net in ({"node": 50 * MB}, {"connection": 2 * MB}):
+    for rates in ({"link": 50 * MB}, {"connection": 2 * MB}):
         options = {"throttle": Throttle(rate)}
-        assert said(options=options, **net).startswith("--limit-rate is the limit")
+        assert said(options=options, **rates).startswith("--limit-rate is the limit")
 
 
 @pytest.mark.parametrize(
-    ("nodes", "net"),
+    ("nodes", "rates"),
     [
         ((HERE,), {"connection": 2 * MB}),
         ((HERE, "a"), {"connection": 2 * MB}),
-        ((HERE, "a"), {"node": 50 * MB}),
+        ((HERE, "a"), {"link": 50 * MB}),
     ],
 )
-def test_the_users_cap_on_connections(nodes, net):
+def test_the_users_cap_on_connections(nodes, rates):
     options = {"most": 8}
-    assert said(nodes, options=options, **net).startswith("--max-connections-per-origin was")
+    assert said(nodes, options=options, **rates).startswith("--max-connections-per-origin was")
 
 
 def test_fixed_lanes():

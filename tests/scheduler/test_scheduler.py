@@ -27,7 +27,7 @@ from raydl.workers.protocol import (
     Left,
     Pulse,
 )
-from tests.lab import BUSY, DATA, Bench, Bytes, Net, Room
+from tests.lab import BUSY, DATA, Bench, Bytes, Room, net
 
 LOST = Failure("lane", "lost")
 
@@ -572,7 +572,7 @@ def seconds_with(parts, size=200_000_000):
     """How long two nodes take where each connection brings 2 MB/s."""
     plan = make_plan(size, parts=parts, part_size=8 << 20, window=256 << 20)
     bench = Bench(plan.count, size=size, limit=256 << 20, connections=None, largest=plan.largest)
-    Net(bench, connection=2e6).join(HERE, "a")
+    net(bench, connection=2e6).join(HERE, "a")
     bench.run()
     return bench.seconds
 
