@@ -25,7 +25,8 @@ class Arrivals:
         job.throttle.spared(part.size - got)
         if got and not job.is_over:
             if failure is None:
-                self._nodes.delivered(flight.lanes, got, message.seconds, now)
+                is_usual = flight.lanes.group.sizes.came(flight, got, message.seconds, now)
+                self._nodes.delivered(flight.lanes, got, message.seconds * is_usual, now)
                 self._after_refusal(flight, now)
             job.mirror_choice.delivered(flight, got, message.seconds, now)
         self._dispatcher.land(flight, got)
@@ -61,7 +62,7 @@ class Arrivals:
         job, group = flight.job, flight.lanes.group
         match job.mirror_choice.after_refusal(flight):
             case After.TOO_MANY:
-                group.tuner.complained(now)
+                group.complained(now)
             case After.BACK:
                 job.window.hurry(now)
                 group.end_rests()

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from enum import Enum
 
+from raydl.model.units import counted
+
 MOSTLY = 0.5
 """The share of the time in which something held up the rest for it to be called the limit."""
 
@@ -66,12 +68,14 @@ class Bottleneck:
             looks, mean = self._rates.get(self._now, (0, 0.0))
             self._rates[self._now] = (looks + 1, mean + (rate - mean) / (looks + 1))
 
-    def explain(self, more_brings: bool | None, refused: bool, node: str) -> str:
+    def explain(
+        self, more_brings: bool | None, refused: bool, node: str, borne: int | None = None
+    ) -> str:
         """A line that says what more nodes would do; empty where too little was seen.
 
         ``more_brings``: whether more connections had brought as much more, or nothing; None
         where neither was seen. ``refused``: whether the origin wanted fewer. ``node`` is the one
-        that fetched most.
+        that fetched most. ``borne``: with more connections than that a node, it slowed down.
         """
         seen = sum(self._looks.values())
         if seen < LEAST_LOOKS:
@@ -81,6 +85,11 @@ class Bottleneck:
             return str(holdup.value)
         if refused:
             return "the origin refuses more requests: more nodes would not help"
+        if borne is not None:
+            return (
+                f"the origin slows down above {counted(borne, 'connection')} from a machine: "
+                f"raydl keeps to {borne}"
+            )
         if more_brings:
             return "the origin's cap per connection is the limit: more nodes would help"
         if self._strained > MOSTLY * seen:  # then no speed says anything about a link

@@ -2,6 +2,8 @@
 
 All nodes have the same number. Would each node find its own, two that share a limit of the
 origin would take from each other, see a gain in it, and never stop.
+
+It begins as TCP does: twice as many again and again, while that brings more.
 """
 
 from __future__ import annotations
@@ -9,61 +11,49 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
-from raydl.scheduler.ceiling import FIRST_LANES, MOST_LANES, Ceiling
+from raydl.scheduler.agenda import HOLD_SECONDS, SOON_SECONDS, Agenda
+from raydl.scheduler.ceiling import FIRST_LANES, MOST_LANES, Bearing, Ceiling
 from raydl.scheduler.gauge import LATEST, NEWS, SHORT_SECONDS, Bursts, Gauge
+from raydl.scheduler.trial import BURSTY_SECONDS, NEARLY, Verdict, judge_fewer, judge_more
 
-GAIN = 1.2
-"""Twice the lanes must bring this much more to be kept."""
+RECOVERED = 0.5
+"""From this share on of what there was before a fall, it is over."""
 
-PROPORTIONAL = 0.9
-"""Where the speed of a node that is alone grows by this share of what its lanes grow by, four times
-as many are tried next. Of several nodes a leap would be a flood."""
-
-NEARLY = 0.75
-"""More lanes that bring this share of what would be proportional show that each is capped."""
-
-KEEP = 0.9
-"""And half the lanes this share of what there was: those that came while the parts were still
-small, or by chance, go again."""
+CHANGED = 0.7
+"""Where the speed falls to this share by itself, what was found out before it holds no more: what
+came at first may have been saved up."""
 
 IDLE, IDLE_NEWS = 0.9, 0.1
 """Lanes that had nothing to do in this share of the last looks are too many. The share is
 exponentially weighted; the second number is the weight of each look."""
 
+FLEET_SECONDS = 0.4
+"""What other nodes bring is known a few times a second only."""
+
 SETTLE_SECONDS = 0.1
 JOIN_SECONDS = 0.5
 """The ramp-up time of a new node, in which its speed grows whatever the lanes are."""
 
-FLEET_MEASURE_SECONDS = 0.4
-"""What other nodes bring is known a few times a second only."""
+LANDING_SECONDS = 2.0
+"""Requests that a trial of fewer lanes waits for are called off after this time."""
 
-FEWER_MEASURE_SECONDS = 1.0
-"""Fewer lanes first bring what the system had received for them already."""
-
-BURSTY_MEASURE_SECONDS, BURSTY_NEWS = 2.0, 0.5
-"""Where bytes come in bursts, it takes longer to see a speed, and each counts more."""
-
-FAIR = 0.7
-"""A trial was held against too much if what it had to beat was not there afterwards, either."""
-
-SOON_SECONDS = 1.0
-DOUBT_SECONDS = 3.0
-"""This long after the most lanes were reached, half of them are tried."""
-
-HOLD_SECONDS = 20.0
-LONGEST_HOLD = 80.0
-"""What was tried in vain is tried again after a while, and then after twice as long."""
+RECOVERY_SECONDS = 10.0
 
 
 class State(Enum):
     """What a tuner is doing."""
 
     FIXED = "keeping the number that the user has set"
-    SETTLING = "waiting for the first speed of this fleet"
+    SETTLING = "waiting for a first speed, of this fleet or after a trial in vain"
+    STARTING = "trying more, again and again, as at the beginning"
     HOLDING = "measuring what there is, until the next trial"
     MORE = "trying more"
     FEWER = "trying fewer"
+    RECOVERING = "waiting for what there was, after more had brought all to a standstill"
     BACKING_OFF = "keeping what the origin bore, as it complained of more"
+
+
+TRIALS = (State.STARTING, State.MORE, State.FEWER)
 
 
 class Level(NamedTuple):
@@ -77,26 +67,30 @@ class Tuner:
     """More lanes a node as long as that brings more, fewer where that costs nothing.
 
     What they bring is read from ``gauge``. ``fixed`` lanes stay as they are, unless the origin
-    refuses that many.
+    refuses that many. ``bearing`` is what its origin was seen to bear.
     """
 
-    def __init__(self, gauge: Gauge, fixed: int | None = None) -> None:
+    def __init__(
+        self, gauge: Gauge, fixed: int | None = None, bearing: Bearing | None = None
+    ) -> None:
         self._gauge = gauge
-        self._ceiling = Ceiling(gauge, fixed or MOST_LANES)
-        self.lanes = fixed or FIRST_LANES
+        self._ceiling = Ceiling(gauge, fixed or MOST_LANES, None if fixed else bearing)
+        self.lanes = fixed or self.borne or FIRST_LANES
         self.state = State.FIXED if fixed else State.SETTLING
-        self.capped = False
-        """Whether every doubling brought more, up to the most that there may be."""
         self.more_brings: bool | None = None
         """Whether more lanes had brought as much more when they were tried last, or nothing; None
         where it was something between, or nothing was tried."""
         self._fleet = (-1, 0)
         self._before = Level(self.lanes, 0.0)
         """What there was when the last trial began."""
-        self._usual = self._try_at = self._beaten_by = 0.0
-        self._fewer_next = self._shrank = False
-        self._step, self._idle = 2, 0.0
-        self._hold = HOLD_SECONDS
+        self._since = 0.0
+        """When the present state began."""
+        self._landed = 0.0
+        """When there were as few requests in flight as a trial of fewer lanes wants."""
+        self._usual = self._found = self._idle = 0.0
+        """Bytes a second: the second is what was found when the last trial ended."""
+        self._was_bursty = False
+        self._agenda = Agenda()
         self._bursts = Bursts(gauge)
         self._begin(LATEST)
 
@@ -107,19 +101,29 @@ class Tuner:
 
     @property
     def is_trying(self) -> bool:
-        """Whether a trial is under way."""
-        return self.state in (State.MORE, State.FEWER)
+        """Whether a trial is under way, or what it did has yet to pass."""
+        return self.state in TRIALS or self.state is State.RECOVERING
 
     @property
     def refused(self) -> bool:
         """Whether there are fewer lanes because the origin complained."""
         return self._ceiling.refused
 
+    @property
+    def borne(self) -> int | None:
+        """With more lanes than this the origin gave much less; None where that was not seen."""
+        return self._ceiling.bearing.lanes
+
     def lanes_soon(self, now: float) -> int:
         """How many there may be before the parts that are cut now have come."""
-        if self.is_fixed or (not self.is_trying and now < self._try_at - SOON_SECONDS):
+        if self.is_fixed or (not self.is_trying and now < self._agenda.at - SOON_SECONDS):
             return self.lanes
-        return min(2 * self.lanes, self._ceiling.lanes())
+        return max(self.lanes, min(2 * self.lanes, self._ceiling.lanes()))
+
+    def sheds(self, now: float) -> bool:
+        """Whether requests in flight that are too many are to be called off."""
+        late = now - self._since > LANDING_SECONDS
+        return self.state is State.RECOVERING or (self.state is State.FEWER and late)
 
     def look(
         self, now: float, *, flying: int, busy: bool, strained: bool, may_try: bool = True
@@ -134,7 +138,7 @@ class Tuner:
             self.lanes = self._ceiling.borne if forgiven else self.lanes
             return
         self._meet_fleet(now)
-        self._see_bursts()
+        self._see_bursts(now)
         self._idle += IDLE_NEWS * ((not busy) - self._idle)
         if not busy or not len(self._gauge):
             self._stand_by(now)
@@ -142,10 +146,14 @@ class Tuner:
             self._back_off(now)
         elif self._are_landing(flying):
             # What was heard before says nothing about the lanes that there are now.
+            self._landed = now
             self._begin(LATEST)
-        elif (rate := self._measured.rate) is not None:
-            self._learn(rate, now)
-            if may_try and self._is_due(now) and (self._fewer_next or not strained):
+        else:
+            rate = self._measured.rate
+            if rate is not None:
+                self._learn(rate, now)
+            is_due = self.state is State.HOLDING and self._agenda.is_due(now)
+            if may_try and is_due and (self._agenda.fewer or not strained):
                 self._try(now)
 
     def complained(self, now: float) -> None:
@@ -153,18 +161,17 @@ class Tuner:
         if not self._ceiling.complained(self.lanes, now):
             return
         self.lanes = self._ceiling.borne
-        self.capped, self.more_brings = False, None
+        self.more_brings = None
         if not self.is_fixed:
             self.state = State.BACKING_OFF
             self._forget()
-            self._wait(now)
+            self._agenda.wait(now)
 
     def reset(self, now: float) -> None:
         """Other downloads came or went: a trial that began before can't tell what lanes did."""
         if not self.is_fixed:
             self._start_over(now + JOIN_SECONDS)
-            self._beaten_by = 0.0
-            self._try_at = max(self._try_at, now + JOIN_SECONDS)
+            self._agenda.not_before(now + JOIN_SECONDS)
 
     def _meet_fleet(self, now: float) -> None:
         """Begin again where nodes came or went: a trial would show what they did, not the lanes."""
@@ -173,19 +180,21 @@ class Tuner:
             return
         self._fleet = self._gauge.generation, len(self._gauge)
         self._forget()
-        self._try_at = now + JOIN_SECONDS if before else now
-        self._start_over(self._try_at)
+        self._start_over(now + JOIN_SECONDS if before else now)
         while self.lanes > self._ceiling.lanes():
             self.lanes //= 2
 
-    def _see_bursts(self) -> None:
-        if self.is_trying:  # the speed changes because of the lanes
-            self._bursts.start_over()
+    def _see_bursts(self, now: float) -> None:
+        if self.state in (State.MORE, State.FEWER, State.RECOVERING):
+            self._bursts.start_over()  # the speed changes because of the lanes
             return
         seen = self._bursts.seen
         self._bursts.look()
-        if self._bursts.seen and not seen:
+        if self._bursts.seen and not seen and self.state is not State.STARTING:
             self._begin(LATEST)
+            if self._ceiling.bearing.may_doubt(now):  # so that was no fall
+                self._ceiling.bearing.did_not_fall()
+                self._agenda.start_again()
 
     def _stand_by(self, now: float) -> None:
         """Learn nothing from what is held back by others, but that lanes are too many."""
@@ -193,7 +202,7 @@ class Tuner:
         self._begin(now + SHORT_SECONDS)
         if self._idle > IDLE and self.lanes > FIRST_LANES:
             self.lanes //= 2
-            self._idle, self.capped = 0.0, False
+            self._idle = 0.0
 
     def _back_off(self, now: float) -> None:
         if self.lanes < self._ceiling.lanes() or not self.refused:
@@ -206,89 +215,145 @@ class Tuner:
             case State.SETTLING:
                 self._settle(rate)
             case State.HOLDING:
-                self._watch(rate, now)
-            case State.MORE:
+                self._watch(rate)
+            case State.STARTING | State.MORE:
                 self._judge_more(rate, now)
             case State.FEWER:
                 self._judge_fewer(rate, now)
+            case State.RECOVERING:
+                self._recover(rate, now)
 
     def _settle(self, rate: float) -> None:
-        """Take the first speed for the usual one."""
+        """Take the first speed for the usual one. A trial was in vain only if what it had to beat
+        is still there."""
         if rate > 0:
-            self.state, self._usual = State.HOLDING, rate
-        self._begin(LATEST)
+            self.state = State.HOLDING
+            if rate < CHANGED * self._found:
+                self._agenda.start_again()
+            self._usual = self._found = rate
+            self._begin(LATEST)
 
-    def _watch(self, rate: float, now: float) -> None:
+    def _watch(self, rate: float) -> None:
         """Follow the usual speed."""
-        self._usual += (BURSTY_NEWS if self._bursts.seen else NEWS) * (rate - self._usual)
-        if self._usual < FAIR * self._beaten_by:
-            self.state, self._bursts.seen = State.SETTLING, True
-            self._try_at, self._beaten_by, self._hold = now, 0.0, HOLD_SECONDS
+        self._usual += (0.5 if self._bursts.seen else NEWS) * (rate - self._usual)
+        if self._usual < CHANGED * self._found:
+            self._settle_anew()
+            self._agenda.hurry()
         self._begin(LATEST)
 
     def _try(self, now: float) -> None:
-        """Begin a trial of twice the lanes, or of half."""
-        fewer, self._fewer_next = self._fewer_next and self.lanes > FIRST_LANES, False
-        if not fewer and 2 * self.lanes > self._ceiling.lanes():
-            self._try_at = now + HOLD_SECONDS
+        """Begin a trial of more lanes, or of half."""
+        agenda = self._agenda
+        fewer, agenda.fewer = agenda.fewer and self.lanes > FIRST_LANES, False
+        more = self._ceiling.above(self.lanes, agenda.step, now, is_start=agenda.is_new)
+        if not fewer and more <= self.lanes:
+            agenda.wait(now, HOLD_SECONDS)
             return
-        self._before = Level(self.lanes, self._usual)
+        # What several steps cost together counts.
+        usual = self._before.rate if fewer and agenda.shrank else self._usual
+        self._before = Level(self.lanes, usual)
+        self._since, self._landed, self._was_bursty = now, now, self._bursts.seen
+        self._bursts.start_over()
         if fewer:
             self.state, self.lanes = State.FEWER, self.lanes // 2
+            self._begin(now + SETTLE_SECONDS)
         else:
-            self.state, self.lanes = State.MORE, min(self._step * self.lanes, self._ceiling.lanes())
-        self._begin(now + SETTLE_SECONDS)
+            self.state = State.STARTING if agenda.is_new else State.MORE
+            self.lanes = more
+            self._begin(LATEST)
 
     def _judge_more(self, rate: float, now: float) -> None:
         """Keep the lanes that were added, or go back."""
-        before, more = self._before, self.lanes / self._before.lanes
-        gain = rate / max(before.rate, 1.0)
-        self._step = 4 if len(self._gauge) == 1 and gain >= PROPORTIONAL * more else 2
-        if gain < GAIN:
-            self.more_brings = self.capped = False
-            self.lanes = before.lanes
-            if before.lanes > FIRST_LANES:
-                self._fewer_next = True
-                self._try_at = now + SOON_SECONDS
-            else:
-                self._wait(now)
-                self._beaten_by = before.rate
-        else:
-            self.more_brings = True if gain >= NEARLY * more else None
-            self._usual = rate
-            self._fewer_next = self.capped = 2 * self.lanes > self._ceiling.lanes()
-            if self.capped:
-                self._try_at = now + DOUBT_SECONDS
-            if gain < more / 2:  # after a leap: half of it would have brought as much
-                self.lanes //= 2
-        self._end_trial(now)
+        gain = rate / max(self._before.rate, 1.0)
+        verdict = judge_more(
+            gain,
+            now - self._since,
+            was_bursty=self._was_bursty,
+            is_bursty=self._bursts.seen,
+            is_start=self.state is State.STARTING,
+        )
+        match verdict:
+            case Verdict.KEEP:
+                self._keep_more(rate, gain, now)
+            case Verdict.BACK:
+                self._give_up_more(now)
+            case Verdict.FALL:
+                self._fall(now)
+
+    def _keep_more(self, rate: float, gain: float, now: float) -> None:
+        is_proportional = gain >= NEARLY * self.lanes / self._before.lanes
+        self._ceiling.bearing.bore(self.lanes)
+        self.more_brings = True if is_proportional else None
+        self._agenda.was_clear = is_proportional or self._bursts.seen
+        # Of several nodes a leap would be a flood.
+        self._agenda.step = 4 if is_proportional and len(self._gauge) == 1 else 2
+        self._usual = self._found = rate
+        if self.lanes >= self._ceiling.lanes():
+            self._agenda.rest_on(self.lanes, now)
+        self._end_trial(LATEST)
+
+    def _give_up_more(self, now: float) -> None:
+        self.more_brings = False
+        self.lanes = self._before.lanes
+        self._agenda.rest_on(self.lanes, now)
+        self.state, self._found = State.SETTLING, self._before.rate
+        self._bursts.start_over()
+        self._begin(now + SETTLE_SECONDS)
 
     def _judge_fewer(self, rate: float, now: float) -> None:
         """Do without the lanes that were left out, or go back."""
         before = self._before
-        self._step = 2
-        if rate >= KEEP * max(before.rate, 1.0):
-            self.more_brings = self.capped = False
-            self._fewer_next = self._shrank = True
-            self._usual = rate
-            self._try_at = now + SOON_SECONDS
-        else:
-            self.lanes = before.lanes
-            if self._shrank:  # perhaps one step too far: what is above is tried at once
-                self._shrank, self._try_at = False, now
-            else:
-                self._wait(now)
-        self._end_trial(now)
+        gain = rate / max(before.rate, 1.0)
+        match judge_fewer(gain, now - self._landed, self._bursts.seen):
+            case Verdict.WAIT:
+                return
+            case Verdict.KEEP:
+                self.more_brings = False
+                self._usual = self._found = rate
+                self._agenda.could_shrink(now)
+            case _:
+                self.lanes = before.lanes
+                self._agenda.could_not_shrink(self.lanes, now)
+        self._end_trial(now + SETTLE_SECONDS)
 
-    def _end_trial(self, now: float) -> None:
+    def _fall(self, now: float) -> None:
+        """Go back at once, and try no more than half of what brought it about."""
+        self._ceiling.bearing.fell(max(self._before.lanes, self.lanes // 2), now)
+        self.lanes = self._before.lanes
+        self.state, self._since = State.RECOVERING, now
+        self._begin(LATEST)
+
+    def _recover(self, rate: float, now: float) -> None:
+        """Wait for what there was before the fall."""
+        if rate >= RECOVERED * self._before.rate:
+            self._usual = self._found = rate
+            self.more_brings = None
+            self.state = State.HOLDING
+            self._agenda.step, self._agenda.was_clear = 2, True
+            if self.lanes >= self._ceiling.lanes():
+                self._agenda.rest_on(self.lanes, now)
+        elif now - self._since > RECOVERY_SECONDS:  # it had another reason
+            self._ceiling.bearing.did_not_fall()
+            self._settle_anew()
+        self._begin(LATEST)
+
+    def _end_trial(self, since: float) -> None:
         self.state = State.HOLDING
-        self._begin(now + SETTLE_SECONDS)
+        if not self._agenda.is_new:
+            self._bursts.start_over()
+        self._begin(since)
 
     def _forget(self) -> None:
         """Forget what was seen so far: it was of another fleet."""
-        self._usual = self._beaten_by = 0.0
-        self._step, self._fewer_next, self._shrank = 2, False, False
-        self._bursts.forget()
+        self._usual = self._found = 0.0
+        self._agenda.forget()
+        self._bursts.start_over()
+
+    def _settle_anew(self) -> None:
+        """Something has changed by itself."""
+        self._found = 0.0
+        self._agenda.forget()
+        self.state = State.SETTLING
 
     def _start_over(self, at: float) -> None:
         """Measure what is usual again, from ``at`` on."""
@@ -296,29 +361,22 @@ class Tuner:
         self.state = State.BACKING_OFF if self.refused else State.SETTLING
         self._begin(at)
 
-    def _is_due(self, now: float) -> bool:
-        return self.state is State.HOLDING and now >= self._try_at
-
-    def _wait(self, now: float) -> None:
-        """Try nothing for a while, and for longer the next time."""
-        self._try_at = now + self._hold
-        self._hold = min(2 * self._hold, LONGEST_HOLD)
-
     def _are_landing(self, flying: int) -> bool:
-        """Whether a trial of fewer lanes has yet to wait for the others to end their parts."""
-        return self.state is State.FEWER and flying > self.lanes * len(self._gauge)
+        """Whether fewer lanes have yet to wait for the others to end their parts."""
+        too_many = flying > self.lanes * len(self._gauge)
+        return self.state in (State.FEWER, State.RECOVERING) and too_many
 
     def _void(self) -> None:
         """End a trial without a judgement."""
-        if self.is_trying:
+        if self.state in TRIALS:
             self.state, self.lanes = State.HOLDING, self._before.lanes
 
     def _begin(self, since: float) -> None:
         """Start measuring again."""
-        if self._bursts.seen:
-            seconds = BURSTY_MEASURE_SECONDS
-        elif self.state is State.FEWER:
-            seconds = FEWER_MEASURE_SECONDS
+        is_alone = len(self._gauge) <= 1
+        is_usual = self.state in (State.HOLDING, State.SETTLING) and not self._agenda.is_new
+        if is_usual and self._bursts.seen:
+            seconds = BURSTY_SECONDS
         else:
-            seconds = SHORT_SECONDS if len(self._gauge) == 1 else FLEET_MEASURE_SECONDS
+            seconds = SHORT_SECONDS if is_alone else FLEET_SECONDS
         self._measured = self._gauge.begin(since, seconds)

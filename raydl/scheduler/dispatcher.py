@@ -188,11 +188,11 @@ class Dispatcher:
         mirror.in_flight += 1
         mirror.host.in_flight += 1
         lanes.flying += 1
-        group.flying += 1
         group.weigh(lanes)
         job.throttle.took(part.size)
         node.team.memory.took(part.size)
         job.meter.joined(node.name, job.lanes_at[node.name])
+        group.sizes.launched(flight)
         self._hedging.launched(flight, now)
         job.emit(PartStarted(*part, node.name))
         try:
@@ -215,11 +215,11 @@ class Dispatcher:
         flight.mirror.in_flight -= 1
         flight.mirror.host.in_flight -= 1
         lanes.flying -= 1
-        lanes.group.flying -= 1
         lanes.group.weigh(lanes)
         for each in node.lanes:  # all of them may have waited for room on the node
             each.group.offer(each)
         node.team.memory.spared(part.size - got)
+        lanes.group.sizes.landed(flight)
         self._hedging.landed(flight)
         self._nodes.forget(node)
         self.wake_blocked()

@@ -8,6 +8,7 @@ from raydl.model.parts import Part
 from raydl.scheduler.failurepolicy import Verdict
 from raydl.scheduler.flights import Flight
 from raydl.scheduler.nodes import Nodes
+from raydl.scheduler.plan import cut_up
 
 
 class Failures:
@@ -24,7 +25,9 @@ class Failures:
         job, node = flight.job, flight.node
         if job.mirror_choice.is_excused(flight, failure, job.flights.values()):
             if rest is not None:
-                job.window.put_back(rest)
+                most = flight.lanes.group.sizes.proven
+                for each in cut_up(rest, most, job.plan.unit) if flight.given_up else (rest,):
+                    job.window.put_back(each)
             return
         verdict = job.mirror_choice.judge(flight, failure, self._nodes.heard(job), now)
         if verdict is Verdict.RETRY and failure.kind != "piece":  # the lane has done what it can
@@ -46,13 +49,13 @@ class Failures:
 
     def _strike(self, flight: Flight, failure: Failure, now: float) -> None:
         """A lane that fails rests, so that one broken node does not use up the tries."""
-        lanes, tuner = flight.lanes, flight.lanes.group.tuner
+        lanes, group = flight.lanes, flight.lanes.group
         lanes.strikes += 1
         # As many strikes as lanes may come from one event.
-        tries = 1 + (lanes.strikes - 1) // tuner.lanes
+        tries = 1 + (lanes.strikes - 1) // group.tuner.lanes
         # A pause for everyone is the origin's: the lane may ask elsewhere meanwhile.
         is_held = flight.job.mirror_choice.hold(flight.mirror, failure, now)
         until = now + backoff.delay(tries, None if is_held else failure.retry_after)
         self._nodes.rest(lanes, until)
         if flight.job.mirror_choice.is_complaint(flight, failure, now):
-            tuner.complained(now)
+            group.complained(now)

@@ -15,6 +15,9 @@ from raydl.scheduler.nodestate import SPEED_SECONDS, NodeState
 if TYPE_CHECKING:
     from raydl.scheduler.job import Job
 
+CUT_SHORT = Failure("cancelled", "called off, as it would have been better not to ask")
+"""Why a request is given up that was one too many, or for too much: what came of it is kept."""
+
 CRAWL_SECONDS = 5.0
 """A connection is slow when it was so for this long."""
 
@@ -61,6 +64,11 @@ class Flight:
     def node(self) -> NodeState:
         """The node that fetches it."""
         return self.lanes.node
+
+    def give_up(self, why: Failure) -> None:
+        """Cut it off; what has come counts."""
+        self.given_up = why
+        self.node.team.cancel(self.ticket)
 
     def crawls(self, lowest: float) -> bool:
         """Whether it was slower than ``lowest`` bytes a second since it was last asked for it."""

@@ -17,9 +17,12 @@ SHORT_SECONDS = 0.2
 NEWS = 0.2
 """How much one measurement counts against those before it."""
 
-BURSTY = 0.4
+BURSTY, EVEN = 0.4, 0.2
 """Where the speed differs from its mean by that share of it, short measurements are a lottery: some
-servers let a second's worth through at once, and then nothing."""
+servers let a second's worth through at once, and then nothing. The second is where they are not."""
+
+EVEN_LOOKS = 10
+"""How many looks show that the bytes come evenly again."""
 
 
 class Gauge:
@@ -116,16 +119,13 @@ class Bursts:
 
     def __init__(self, gauge: Gauge) -> None:
         self._gauge = gauge
-        self.forget()
-
-    def forget(self) -> None:
-        """Take them to come evenly until they are seen not to."""
         self.seen = False
         self.start_over()
 
     def start_over(self) -> None:
         """Compare nothing with what came before: it was slower or faster for a reason."""
         self._mean = self._deviation = 0.0
+        self._looks = 0
         self._measured = self._gauge.begin(LATEST, SHORT_SECONDS)
 
     def look(self) -> None:
@@ -136,4 +136,8 @@ class Bursts:
         self._measured = self._gauge.begin(LATEST, SHORT_SECONDS)
         self._mean += (NEWS if self._mean else 1.0) * (rate - self._mean)
         self._deviation += NEWS * (abs(rate - self._mean) - self._deviation)
-        self.seen = self.seen or self._deviation > BURSTY * self._mean
+        self._looks += 1
+        if self._deviation > BURSTY * self._mean:
+            self.seen = True
+        elif self._deviation < EVEN * self._mean and self._looks >= EVEN_LOOKS:
+            self.seen = False

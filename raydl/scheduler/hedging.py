@@ -12,7 +12,7 @@ from itertools import count
 from raydl.model.events import PartHedged
 from raydl.model.failure import Failure
 from raydl.model.units import format_size
-from raydl.scheduler.flights import CRAWL_SECONDS, Flight
+from raydl.scheduler.flights import CRAWL_SECONDS, CUT_SHORT, Flight
 from raydl.scheduler.job import Job
 from raydl.scheduler.lanes import LaneGroup
 from raydl.scheduler.nodes import Nodes
@@ -50,8 +50,7 @@ class Hedging:
             lowest = flight.job.wants.lowest
             if lowest and not flight.moot and flight.given_up is None and flight.crawls(lowest):
                 text = f"slower than {format_size(lowest)}/s for {CRAWL_SECONDS:g}s"
-                flight.given_up = Failure("broken", text)
-                node.team.cancel(flight.ticket)
+                flight.give_up(Failure("broken", text))
 
     def look(self, groups: list[LaneGroup], now: float) -> None:
         """Hedge what is late, as far as lanes are free; else what holds up the rest.
@@ -95,7 +94,7 @@ class Hedging:
                 break
             foremost = flight.job.foremost(flight.part.start, now)
             if foremost is not None and foremost.is_late(now, speed):
-                self.hedge(foremost, "it is late")
+                self._hedge_or_cut(foremost, now)
                 idle -= 1
 
     def _hedge_heads(self, group: LaneGroup, now: float) -> None:
@@ -109,7 +108,15 @@ class Hedging:
             spare = (window.limit - window.pending) / rate
             foremost = job.foremost(window.head, now)
             if foremost is not None and foremost.is_late(now, group.fastest, spare):
-                self.hedge(foremost, "it is late")
+                self._hedge_or_cut(foremost, now)
+
+    def _hedge_or_cut(self, flight: Flight, now: float) -> None:
+        """``flight`` is late. If that is because it is for so much, another one would be as late:
+        what it brought is kept instead, and the rest asked for in smaller requests."""
+        if flight.lanes.group.sizes.is_late(flight, now):
+            flight.give_up(CUT_SHORT)
+        else:
+            self.hedge(flight, "it is late")
 
     def _replace_flights_of(self, node: NodeState) -> None:
         """``node`` is silent: others get what it has in flight; whichever is first wins."""

@@ -124,7 +124,8 @@ class Job:
         """A line that says which limit was met; empty where that is not known."""
         node = next((share.node for share in self.meter.shares()), HERE)
         tuner = self.group.tuner
-        return self.bottleneck.explain(tuner.more_brings, tuner.refused, node)
+        borne = tuner.borne if tuner.lanes == tuner.borne else None
+        return self.bottleneck.explain(tuner.more_brings, tuner.refused, node, borne)
 
     def uses(self, node: NodeState) -> bool:
         """Whether ``node`` may fetch for it."""

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from itertools import count
 from typing import TYPE_CHECKING
 
+from raydl.scheduler.ceiling import Bearing
 from raydl.scheduler.concurrency import Tuner
 from raydl.scheduler.gauge import Gauge
 from raydl.scheduler.nodestate import NodeState
-from raydl.scheduler.plan import FIRST_PART, GROWTH, part_size
+from raydl.scheduler.plan import FIRST_PART, GROWTH, PARTS_A_SECOND, part_size
+from raydl.scheduler.sizes import Sizes
 
 if TYPE_CHECKING:
     from raydl.scheduler.job import Job
@@ -33,6 +35,7 @@ class Lanes:
         self.largest = FIRST_PART
         self.aside = self.is_offered = False
         self.weight: tuple[float, int] | None = None
+        """What the group has in its sums: their speed, and how many are flying."""
         self._bytes = self._seconds = 0.0
         self._resting: list[float] = []
 
@@ -81,18 +84,24 @@ class LaneGroup:
     """
 
     def __init__(
-        self, gauge: Gauge, connections: int | None, busy: dict[LaneGroup, None] | None = None
+        self,
+        gauge: Gauge,
+        connections: int | None,
+        busy: dict[LaneGroup, None] | None = None,
+        bearing: Bearing | None = None,
     ) -> None:
         self._busy = {} if busy is None else busy
-        self.tuner = Tuner(gauge, connections)
+        self.tuner = Tuner(gauge, connections, bearing)
+        self.sizes = Sizes()
         self.jobs: set[Job] = set()
-        self.flying = 0
         self._lanes: dict[NodeState, Lanes] = {}
         self._free: list[tuple[float, int, Lanes]] = []
         self._ready: list[tuple[float, int, Job]] = []
         self._served = 0.0
         self._known, self._weighted, self._unknown, self._counted = 0, 0.0, 0, 0
         self._speeds = 0.0
+        self.flying = 0
+        """Requests of nodes that can be counted on."""
         self.fastest = 0.0
         """Speed of the fastest lane, as of the last survey."""
 
@@ -187,13 +196,15 @@ class LaneGroup:
         lanes.weight = None
         node = lanes.node
         if not (node.gone or node.silent or lanes.aside or node not in self._lanes):
-            lanes.weight = (lanes.speed, max(1, lanes.flying))
+            lanes.weight = (lanes.speed, lanes.flying)
             self._add(1, *lanes.weight)
             self.fastest = max(self.fastest, lanes.speed)
 
     def _add(self, sign: int, speed: float, flying: int) -> None:
         self._counted += sign
         self._speeds += sign * speed
+        self.flying += sign * flying
+        flying = max(1, flying)
         self._weighted += sign * speed * flying
         if speed:
             self._known += sign
@@ -211,7 +222,14 @@ class LaneGroup:
         fleet = self._weighted + usual * self._unknown
         most = self.tuner.lanes_soon(now) * max(1, self._counted)
         size = part_size(lanes.speed or usual, fleet, most, window=window, left=left)
-        return min(size, GROWTH * lanes.largest)
+        size = min(size, GROWTH * lanes.largest)
+        # So many lanes need large parts: there would be too many calls.
+        return size if most > PARTS_A_SECOND / 2 else self.sizes.fit(size, lanes.speed, now)
+
+    def complained(self, now: float) -> None:
+        """The origin says that there are too many requests."""
+        self.tuner.complained(now)
+        self.sizes.complained(now)
 
     # --- downloads ---
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from raydl.scheduler.ceiling import Bearing
 
 if TYPE_CHECKING:
     from raydl.scheduler.lanes import LaneGroup
@@ -11,13 +14,17 @@ if TYPE_CHECKING:
 KEPT_SECONDS = 60.0
 """What was learned of an origin is kept for this long after the last download from it."""
 
+MOST_BEARINGS = 256
+"""Of so many origins is kept how many connections they bear, for as long as the process lives."""
+
 
 class OriginHost:
     """One origin. ``in_flight`` counts the requests to it, and none starts before ``until``, as it
     has asked. ``groups`` are the lanes that begin there, by their number where the user has set it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bearing: Bearing | None = None) -> None:
+        self.bearing = bearing or Bearing()
         self.in_flight = 0
         self.until = 0.0
         self.used_at = 0.0
@@ -29,11 +36,18 @@ class Origins:
 
     def __init__(self) -> None:
         self._hosts: dict[tuple[str, str], OriginHost] = {}
+        self._bearings: OrderedDict[tuple[str, str], Bearing] = OrderedDict()
 
     def at(self, url: str, now: float) -> OriginHost:
         """The origin of that URL."""
         parts = urlsplit(url)
-        host = self._hosts.setdefault((parts.scheme, parts.netloc.rpartition("@")[2]), OriginHost())
+        key = parts.scheme, parts.netloc.rpartition("@")[2]
+        host = self._hosts.get(key)
+        if host is None:
+            host = self._hosts[key] = OriginHost(self._bearings.setdefault(key, Bearing()))
+        self._bearings.move_to_end(key)
+        while len(self._bearings) > MOST_BEARINGS:
+            self._bearings.popitem(last=False)
         host.used_at = now
         return host
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from raydl.model.coverage import Coverage
-from raydl.model.parts import Plan
+from raydl.model.parts import Part, Plan
 from raydl.model.units import counted, format_size
 
 FIRST_PART = 256 << 10
@@ -81,6 +83,16 @@ def make_plan(
 def largest_part(window: int) -> int:
     """Bytes of a part, at most, where a window of so many has room for several."""
     return max(1, window // (4 * SHARES))
+
+
+def cut_up(part: Part, most: int, unit: int) -> Iterator[Part]:
+    """Parts of up to ``most`` bytes of one that is too large; all but its end are whole units."""
+    start = part.start
+    while start < part.stop:
+        stop = start + most - (start + most) % unit
+        stop = min(stop if stop > start else start + unit, part.stop)
+        yield part._replace(start=start, stop=stop)
+        start = stop
 
 
 def part_size(lane: float, fleet: float, lanes: int, *, window: int, left: int) -> int:

@@ -241,7 +241,9 @@ class Scheduler:
         host = next(iter(job.mirror_choice.mirrors)).host
         wanted = job.wants.connections
         if wanted not in host.groups:
-            host.groups[wanted] = LaneGroup(self._nodes.gauge, wanted, self._dispatcher.busy)
+            host.groups[wanted] = LaneGroup(
+                self._nodes.gauge, wanted, self._dispatcher.busy, host.bearing
+            )
             self._nodes.add_group(host.groups[wanted])
         job.group = host.groups[wanted]
         job.group.jobs.add(job)

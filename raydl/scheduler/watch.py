@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from raydl.scheduler.bottleneck import Holdup
+from raydl.scheduler.flights import CUT_SHORT
 from raydl.scheduler.hedging import Hedging
 from raydl.scheduler.job import Job
 from raydl.scheduler.lanes import LaneGroup
@@ -64,6 +65,20 @@ class Watch:
         )
         if group.tuner.lanes > before:
             group.offer_all()
+        if group.tuner.sheds(now):
+            self._shed(group)
+        too_large = group.sizes.give_up(now)
+        if too_large is not None:
+            too_large.give_up(CUT_SHORT)
+
+    def _shed(self, group: LaneGroup) -> None:
+        """Call off the requests that are too many: the youngest, which have the least to lose."""
+        for lanes in group:
+            if lanes.flying > group.tuner.lanes:
+                flights = [f for f in lanes.node.flights.values() if f.lanes is lanes]
+                for flight in flights[group.tuner.lanes :]:  # in the order in which they began
+                    if flight.given_up is None and not flight.moot:
+                        flight.give_up(CUT_SHORT)
 
     def _is_idle(self, group: LaneGroup, now: float) -> bool:
         """Whether lanes have nothing to do."""

@@ -75,6 +75,11 @@ def test_an_origin_that_refuses():
     assert text == "the origin refuses more requests: more nodes would not help"
 
 
+def test_an_origin_that_slows_down():
+    text = seen((20, NONE, 2, 16, 20 * MB)).explain(None, refused=False, node=HERE, borne=1)
+    assert text == "the origin slows down above 1 connection from a machine: raydl keeps to 1"
+
+
 # --- known truths ---
 
 LINK, CONNECTION = "link", "cap per connection"

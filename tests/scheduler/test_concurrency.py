@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from raydl.scheduler.ceiling import FIRST_LANES, MOST_IN_ALL, MOST_LANES
+from raydl.scheduler.ceiling import FIRST_LANES, MOST_IN_ALL, MOST_LANES, Bearing
 from raydl.scheduler.concurrency import State, Tuner
 from raydl.scheduler.gauge import Gauge
 from raydl.workers.protocol import Pulse
@@ -15,16 +15,16 @@ from raydl.workers.protocol import Pulse
 class World:
     """Nodes that bring ``speed(lanes a node, nodes)`` bytes a second each."""
 
-    def __init__(self, speed, nodes=1, fixed=None, noise=0.0, parts=0.1):
+    def __init__(self, speed, nodes=1, fixed=None, noise=0.0, parts=0.1, seed=1, bearing=None):
         self.speed, self.nodes, self.noise = speed, nodes, noise
         self.gauge = Gauge()
-        self.tuner = Tuner(self.gauge, fixed)
+        self.tuner = Tuner(self.gauge, fixed, bearing)
         self.now = 0.0
         self.got, self.there = {}, set()
         self.seen, self.states = [], []
         """Lanes and states after each look."""
         self.busy, self.strained, self.may_try = True, False, True
-        self.random = random.Random(1)
+        self.random = random.Random(seed)
         self.parts = parts
         self.flights = []
         """When each ends, of one node."""
@@ -58,7 +58,7 @@ class World:
 def test_a_cap_on_each_connection_is_met_with_many():
     world = World(lambda lanes, nodes: lanes * 5e6)
     assert world.run(3.0) == MOST_LANES
-    assert world.tuner.capped
+    assert world.tuner.more_brings
 
 
 def test_a_cap_that_sixteen_reach():
@@ -66,7 +66,6 @@ def test_a_cap_that_sixteen_reach():
     world.run(8.0)
     assert Counter(world.seen[20:]).most_common(1)[0][0] == 16
     assert max(world.seen) == 32
-    assert not world.tuner.capped
 
 
 def test_fewer_are_not_judged_by_those_that_still_fly():
@@ -224,22 +223,22 @@ def test_it_settles_first_and_then_tries():
     world.run(0.2)
     assert set(world.states) == {State.SETTLING}
     world.run(0.2)
-    assert entered(world) == [State.SETTLING, State.MORE]
+    assert entered(world) == [State.SETTLING, State.STARTING]
 
 
 def test_more_that_bring_nothing_are_given_up_and_it_holds():
     world = World(lambda lanes, nodes: 25e6)
     world.run(10.0)
-    assert entered(world) == [State.SETTLING, State.MORE, State.HOLDING]
+    assert entered(world) == [State.SETTLING, State.STARTING, State.SETTLING, State.HOLDING]
     world.run(20.0)
-    assert entered(world)[3:] == [State.MORE, State.HOLDING]
+    assert entered(world)[4:] == [State.MORE, State.SETTLING, State.HOLDING]
 
 
 def test_the_most_are_doubted_by_trying_fewer():
     world = World(lambda lanes, nodes: lanes * 5e6)
     world.run(2.0)
     assert world.tuner.state is State.HOLDING
-    world.run(5.0)
+    world.run(25.0)
     assert entered(world)[-3:] == [State.HOLDING, State.FEWER, State.HOLDING]
     assert world.tuner.lanes == MOST_LANES
 
@@ -249,9 +248,12 @@ def test_fewer_are_measured_once_the_others_have_landed():
     while world.tuner.state is not State.FEWER:
         world.run(0.1)
     world.flights = [world.now + 3.0] * MOST_LANES
-    world.run(3.9)
+    world.run(1.9)
+    assert not world.tuner.sheds(world.now)
+    world.run(1.0)
+    assert world.tuner.sheds(world.now)
     assert world.tuner.state is State.FEWER
-    world.run(0.4)
+    world.run(0.6)
     assert world.tuner.state is State.HOLDING
 
 
@@ -299,11 +301,12 @@ def test_what_is_fixed_stays_so():
     assert world.tuner.is_fixed
 
 
-@pytest.mark.parametrize("begin", [0.4, 5.3])
-def test_nodes_that_come_or_go_and_a_lull_end_a_trial(begin):
+@pytest.mark.parametrize("trial", [State.STARTING, State.FEWER])
+def test_nodes_that_come_or_go_and_a_lull_end_a_trial(trial):
     for change in ("nodes", "busy", "reset"):
         world = World(lambda lanes, nodes: lanes * 5e6)
-        world.run(begin)
+        while world.tuner.state is not trial:
+            world.run(0.1)
         assert world.tuner.is_trying
         before = world.tuner._before.lanes
         if change == "nodes":
@@ -322,7 +325,7 @@ def test_other_downloads_that_come_or_go_shorten_no_hold():
     for _ in range(10):
         world.tuner.reset(world.now)
         world.run(1.0)
-    assert entered(world)[3:] == [State.SETTLING, State.HOLDING] * 10
+    assert entered(world)[4:] == [State.SETTLING, State.HOLDING] * 10
 
 
 # --- several tuners ---
@@ -383,4 +386,78 @@ def test_an_origin_that_collapses_above_some_connections():
     world = World(lambda lanes, nodes: lanes * 2e6 if lanes * nodes <= 32 else 1e6 / nodes, nodes=2)
     world.run(60.0)
     assert share(world, 16) > 0.9
-    assert not world.tuner.capped
+    assert world.tuner.borne == 16
+
+
+def falls(at, noise=0.0, bearing=None):
+    """A node whose lanes bring next to nothing if there are more than ``at``."""
+
+    def speed(lanes, nodes):
+        return lanes * 2e6 if lanes <= at else 1e6
+
+    world = World(speed, noise=noise, bearing=bearing)
+    while world.tuner.state is not State.RECOVERING:
+        world.run(0.1)
+    return world
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.4])
+def test_a_fall_is_seen_at_once_and_not_brought_about_again_soon(noise):
+    world = falls(16, noise)
+    assert world.now < 2.0
+    assert world.tuner.sheds(world.now)
+    world.flights = []
+    world.run(4.0)
+    assert (world.tuner.lanes, world.tuner.borne) == (16, 16)
+    world.run(15.0)
+    assert set(world.seen[-150:]) == {16}
+
+
+def test_what_an_origin_bears_is_tried_again_now_and_then_and_more_seldom_each_time():
+    world = falls(16)
+    world.run(300.0)
+    fell = [now for now, lanes in enumerate(world.seen) if lanes > 16 and now > 30]
+    first = [now for now in fell if now - 1 not in fell]
+    assert {world.seen[now] for now in first} == {24}
+    pauses = [b - a for a, b in itertools.pairwise(first)]
+    assert pauses[0] > 400
+    assert pauses[1] > 800
+
+
+def test_an_origin_that_bears_more_by_now_gets_more():
+    world = falls(16)
+    world.run(3.0)
+    world.speed = lambda lanes, nodes: lanes * 2e6
+    world.run(60.0)
+    assert max(world.seen) == MOST_LANES
+    assert world.tuner.borne is None
+
+
+def test_the_next_download_begins_with_what_was_borne():
+    bearing = Bearing()
+    falls(16, bearing=bearing).run(2.0)
+    later = World(lambda lanes, nodes: lanes * 2e6, bearing=bearing)
+    assert (later.tuner.lanes, later.tuner.borne) == (16, 16)
+    assert later.run(5.0) == 16
+    assert Tuner(Gauge(), 40, bearing).lanes == 40, "the user's number is the user's"
+
+
+def test_a_standstill_that_goes_on_had_another_reason():
+    world = falls(16)
+    world.speed = lambda lanes, nodes: 1e6
+    world.run(11.0)
+    assert world.tuner.borne is None
+
+
+def test_a_lull_of_some_tenths_while_there_are_no_trials_is_no_fall():
+    world = World(lambda lanes, nodes: 0.0 if 5.0 < world.now < 5.8 else lanes * 5e6)
+    world.run(10.0)
+    assert world.tuner.borne is None
+    assert world.tuner.lanes == MOST_LANES
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_it_settles_at_few_where_more_bring_nothing(seed):
+    world = World(lambda lanes, nodes: 25e6, noise=0.4, seed=seed)
+    world.run(120.0)
+    assert share(world, *range(FIRST_LANES, 17)) > 0.8

@@ -206,7 +206,10 @@ def test_bytes_that_come_in_bursts():
     assert bursts.seen
     bursts.start_over()
     assert bursts.seen
-    bursts.forget()
+
+
+def test_bytes_that_come_evenly_again():
+    bursts = flow(lambda now: 1000 * int(now) if now < 5 else 1000 * now, seconds=15.0)
     assert not bursts.seen
 
 

@@ -3,8 +3,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raydl.model.coverage import Coverage
-from raydl.model.parts import Plan
-from raydl.scheduler.plan import FIRST_PART, PART_SECONDS, SMALLEST_PART, make_plan, part_size
+from raydl.model.parts import Part, Plan
+from raydl.scheduler.plan import (
+    FIRST_PART,
+    PART_SECONDS,
+    SMALLEST_PART,
+    cut_up,
+    make_plan,
+    part_size,
+)
 
 sizes = st.one_of(st.integers(0, 300), st.integers(0, 1 << 45))
 
@@ -186,3 +193,19 @@ def test_parts_are_whole_units(unit, wish):
         seen.add(part.start, part.stop)
         start = plan.after(part.stop)
     assert seen.size == 10_003
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "most", "unit", "cuts"),
+    [
+        (100, 350, 100, 1, [200, 300, 350]),
+        (100, 350, 400, 1, [350]),
+        (100, 350, 100, 80, [160, 240, 320, 350]),
+        (0, 350, 100, 150, [150, 300, 350]),
+    ],
+)
+def test_a_part_that_is_too_large_is_cut_up(start, stop, most, unit, cuts):
+    parts = list(cut_up(Part(7, start, stop), most, unit))
+    assert [part.stop for part in parts] == cuts
+    assert [part.start for part in parts] == [start, *cuts[:-1]]
+    assert {part.number for part in parts} == {7}

@@ -11,7 +11,9 @@ from raydl.model.events import (
     LanesLeft,
     Notice,
     PartFailed,
+    PartFetched,
     PartHedged,
+    PartStarted,
     PartWritten,
 )
 from raydl.model.failure import Failure
@@ -566,6 +568,19 @@ def test_a_process_that_was_stopped_takes_its_nodes_for_well():
     assert not bench.of(PartHedged)
     assert bench.job.meter.retried == 0
     assert bench.seconds < 70
+
+
+def test_what_a_request_that_was_too_large_brought_is_kept():
+    """Of each request a second's worth comes at once: larger ones are cut off, the rest is asked
+    for in smaller ones."""
+    bench = Bench(None, size=200_000_000, limit=256 << 20, connections=None, largest=8 << 20)
+    net(bench, request=1 << 20, link=50e6).join(HERE, "a")
+    progress = bench.run()
+    asked = {event.start: event.stop for event in bench.of(PartStarted)}
+    cut = [event for event in bench.of(PartFetched) if event.stop < asked[event.start]]
+    assert {event.stop - event.start for event in cut} == {1 << 20}
+    assert (bench.job.meter.wasted, progress.retries) == (0, 0)
+    assert bench.seconds < 200 / 100 + 1.0
 
 
 def seconds_with(parts, size=200_000_000):
