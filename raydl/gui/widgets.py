@@ -11,6 +11,7 @@ from raydl.gui.words import in_windows
 from raydl.model.errors import RaydlError
 
 HINT_MS = 400
+MOMENT_MS = 50
 
 Cures = dict[str, Callable[[], None]]
 """What can be done about an error, by the words on a button."""
@@ -33,7 +34,21 @@ class Wrapped(ttk.Label):
 
     def __init__(self, parent: tk.Misc, **options: object) -> None:
         super().__init__(parent, **options)  # type: ignore[arg-type]
-        self.bind("<Configure>", lambda event: self.configure(wraplength=max(1, event.width)))
+        self._widths: list[int] = []
+        """Those that it was given within a moment."""
+        self.bind("<Configure>", lambda event: self._wrap(event.width))
+
+    def _wrap(self, width: int) -> None:
+        """Break the lines there; where two widths lead to each other, at the smaller one: how the
+        lines break may say how much room is left for them, and that for ever."""
+        if not self._widths:
+            self.after(MOMENT_MS, self._widths.clear)
+        if width in self._widths:
+            width = min(self._widths)
+        else:
+            self._widths.append(width)
+        if str(self.cget("wraplength")) != str(max(1, width)):
+            self.configure(wraplength=max(1, width))
 
 
 class CopyRow(ttk.Frame):
