@@ -8,7 +8,6 @@ import pytest
 
 import raydl
 from raydl.model import backoff
-from raydl.model.events import PartHedged
 from tests.conftest import random_bytes
 from tests.scripted import begin, secured
 
@@ -161,5 +160,6 @@ def test_a_late_request_and_the_one_for_the_same_bytes_leave_no_mixture(origin, 
     fetch(origin.url(), parts=7, on_event=events.append)
     origin.release.set()
     assert len(late) == 1
-    assert any(isinstance(event, PartHedged) for event in events)
+    # It was cut short, or asked for once more: the rest of it came by another request.
+    assert any(seen.range[0] > late[0][0] and seen.range[1] >= late[0][1] for seen in origin.parts)
     assert (in_tmp / "file.bin").read_bytes() == origin.data
