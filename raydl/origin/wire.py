@@ -21,9 +21,10 @@ MOST_HEADER = 256 << 10
 NEARLY = 0.5
 """Seconds by which a header may come later than its time."""
 
-WAKE_BYTES = 128 << 10
-"""Where so much is wanted at once, a read waits until so much is there: with each record of TLS, or
-each packet, a thread would wake and wait again. See SO_RCVLOWAT in socket(7)."""
+WAKE_BYTES, WAKE_SECONDS = 128 << 10, 0.05
+"""Where so much is wanted at once, a read waits until so much is there, but no longer than that:
+with each record of TLS, or each packet, a thread would wake and wait again. See SO_RCVLOWAT in
+socket(7)."""
 
 HELD_BYTES = 32 << 10
 """More than TLS may hold of what came: two records (RFC 8446, section 5.1)."""
@@ -119,7 +120,7 @@ class Answer(HTTPResponse):
         return data
 
     def receive(self, view: memoryview) -> int:
-        """Fill ``view``; returns how many bytes came, which are fewer at the end alone.
+        """Fill ``view``; returns how many bytes came, which are fewer at the end, or of a slow one.
 
         Like ``readinto``, but straight from the socket: TLS brings 16 KiB at once at most.
         """
@@ -147,7 +148,7 @@ class Answer(HTTPResponse):
         assert self.length is not None
         self.length -= count
         if not self.length:
-            self._way.wake_at(1)  # for the next header on this connection
+            self._way.wake_at_any()  # for the next header on this connection
 
     @property
     def is_cut_off(self) -> bool:
@@ -191,6 +192,8 @@ class _Way(io.RawIOBase):
             self._recv = lambda buffer: sock.read(len(buffer), buffer)
         self._can_wake_late = sys.platform == "linux" and isinstance(sock, socket.socket)
         self._wakes_at = 1
+        self._sure = 0
+        """Bytes that are there, as far as is known."""
         self._failed: OSError | None = None
         # With the header of this one, whoever reads from here may read some of what follows.
         self._has_ahead = True
@@ -225,24 +228,21 @@ class _Way(io.RawIOBase):
         return data
 
     def receive(self, view: memoryview, left: int) -> int:
-        """Fill it from the ``left`` bytes of the body; returns how many bytes came.
+        """Fill it from the ``left`` bytes of the body, as far as they come soon; how many did.
 
         What fails after some of them fails next time.
         """
         if self._failed is not None:
             raise self._failed
-        position = 0
+        position, until = 0, time.monotonic() + WAKE_SECONDS
         try:
-            while position < view.nbytes:
-                self.wake_at(min(view.nbytes, left - HELD_BYTES) - position)
-                try:
-                    count = self._read(view[position:])
-                except TimeoutError:
-                    if not self._has_less():
-                        raise
-                    continue
+            while position < view.nbytes and not (position and time.monotonic() > until):
+                if self._sure <= 0:
+                    self._wait_for(min(view.nbytes, left - HELD_BYTES) - position)
+                count = self._read(view[position:])
                 if not count:
                     break
+                self._sure -= count
                 position += count
         except OSError as error:
             if not position:
@@ -250,19 +250,25 @@ class _Way(io.RawIOBase):
             self._failed = error
         return position
 
-    def wake_at(self, size: int) -> None:
-        """Let the next wait end with so many bytes, if they are many, else with any."""
-        size = WAKE_BYTES if size >= WAKE_BYTES else 1
-        if size != self._wakes_at and self._can_wake_late:
+    def _wait_for(self, size: int) -> bool:
+        """Whether many bytes are there soon, where ``size`` are wanted and these are many."""
+        is_held = isinstance(self._sock, ssl.SSLSocket) and self._sock.pending()
+        if size >= WAKE_BYTES and self._can_wake_late and not is_held:
+            self._wake_at(WAKE_BYTES)
+            if self._can_read(WAKE_SECONDS):
+                self._sure = WAKE_BYTES
+                return True
+        self.wake_at_any()
+        return False
+
+    def wake_at_any(self) -> None:
+        """Let the next wait end with any bytes."""
+        self._wake_at(1)
+
+    def _wake_at(self, size: int) -> None:
+        if size != self._wakes_at:
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
             self._wakes_at = size
-
-    def _has_less(self) -> bool:
-        """After a wait for many bytes that was too long: whether some are there."""
-        if self._wakes_at == 1:
-            return False
-        self.wake_at(1)
-        return self._can_read(0)
 
     def _can_read(self, seconds: float | None) -> bool:
         poll = select.poll()
@@ -281,8 +287,7 @@ class _Way(io.RawIOBase):
                     return os.write(pipe, self._sock.recv(min(amount, select.PIPE_BUF)))
                 if not isinstance(error, BlockingIOError):
                     raise
-                self.wake_at(amount)
-                if not (self._can_read(self.timeout) or self._has_less()):
+                if not (self._wait_for(amount) or self._can_read(self.timeout)):
                     raise TimeoutError("timed out") from None
 
     def readinto(self, buffer: Any, /) -> int | None:
