@@ -83,7 +83,9 @@ class Block:
     @property
     def is_whole(self) -> bool:
         """Whether all of it is held."""
-        return sum(held.part.size for held in self.held.values()) == self.size
+        parts = [held.part for held in self.pieces()]
+        edges = [self.start, *(part.stop for part in parts)]
+        return edges[-1] == self.stop and [part.start for part in parts] == edges[:-1]
 
     def pieces(self) -> list[Held]:
         """What is held, in the file's order."""

@@ -134,14 +134,23 @@ class Answer(HTTPResponse):
         self._came(more)
         return count + more
 
-    def splice(self, pipe: int, amount: int) -> int:
-        """Move up to ``amount`` bytes from the socket to a pipe, without a copy; 0 at the end.
+    def wait(self, amount: int) -> None:
+        """Wait until there is something to splice: for ``amount`` bytes a moment, then for any.
+
+        Raises OSError, TimeoutError like any read.
+        """
+        assert self.length is not None
+        self._way.wait(min(amount, self.length))
+
+    def splice(self, pipe: int, amount: int) -> int | None:
+        """Move up to ``amount`` bytes from the socket to a pipe, without a copy; 0 at the end, and
+        None where there are none yet.
 
         Only after all of ``read_ahead``. Raises OSError, TimeoutError like any read.
         """
         assert self.length is not None
-        count = self._way.splice(pipe, amount, self.length)
-        self._came(count)
+        count = self._way.splice(pipe, min(amount, self.length))
+        self._came(count or 0)
         return count
 
     def _came(self, count: int) -> None:
@@ -275,20 +284,20 @@ class _Way(io.RawIOBase):
         poll.register(self._sock, select.POLLIN)
         return bool(poll.poll(None if seconds is None else 1000 * seconds))
 
-    def splice(self, pipe: int, amount: int, left: int) -> int:
-        """Up to ``amount`` of the ``left`` bytes of the body."""
-        amount = min(amount, left)
-        while True:
-            try:
-                return os.splice(self._sock.fileno(), pipe, amount, flags=os.SPLICE_F_MOVE)
-            except OSError as error:
-                if error.errno == errno.EINVAL:  # not with this kind of socket, or system
-                    self.is_plain = False
-                    return os.write(pipe, self._sock.recv(min(amount, select.PIPE_BUF)))
-                if not isinstance(error, BlockingIOError):
-                    raise
-                if not (self._wait_for(amount) or self._can_read(self.timeout)):
-                    raise TimeoutError("timed out") from None
+    def wait(self, amount: int) -> None:
+        if not (self._wait_for(amount) or self._can_read(self.timeout)):
+            raise TimeoutError("timed out")
+
+    def splice(self, pipe: int, amount: int) -> int | None:
+        try:
+            return os.splice(self._sock.fileno(), pipe, amount, flags=os.SPLICE_F_MOVE)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            self.is_plain = False  # not with this kind of socket, or system
+            return os.write(pipe, self._sock.recv(min(amount, select.PIPE_BUF)))
 
     def readinto(self, buffer: Any, /) -> int | None:
         if self._is_dry:

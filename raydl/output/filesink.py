@@ -58,13 +58,15 @@ class FileSink:
         keep_bad: bool = False,
         mode_of: Path | None = None,
     ) -> None:
-        self._target, self._check = target, check
+        self._target, self._call_check = target, check
+        self._error: BaseException | None = None
+        """Why the file took no bytes, which ends whatever this waits for."""
         self._journal_path = target.with_name(target.name + ".part.journal")
         self._overwrite, self._keep_bad = overwrite, keep_bad
         self._size = remote.size
         # Without ranges nothing can be resumed: the journal only identifies the file.
         self._can_resume = remote.size is not None and remote.ranges
-        self._began = self._ended = False
+        self._began = self._ended = self._is_closing = False
         self._beginning = threading.Lock()
         self._lock = threading.Lock()
         self._there = Coverage()
@@ -164,6 +166,7 @@ class FileSink:
 
     def close(self) -> None:
         """Sync and record what there is, so that the next run goes on from it."""
+        self._is_closing = True
         try:
             if self.slots is not None:
                 self.slots.close()
@@ -204,7 +207,13 @@ class FileSink:
     def _refused(self, error: OSError | RaydlError) -> None:
         if isinstance(error, OSError):
             error = output_error(error, self._part.path, self._how_to_go_on())
+        self._error = error
         self.on_error(error)
+
+    def _check(self) -> None:
+        if self._error is not None and not self._is_closing:
+            raise self._error
+        self._call_check()
 
     def _take_over(
         self, remote: Remote, identity: Identity, resume: bool, proven: bool

@@ -23,7 +23,7 @@ from raydl.output.ranges import write_at
 CHUNK = 256 << 10
 """Bytes that are read and written at once."""
 
-PIPE = 1 << 20
+PIPE = 512 << 10
 """Bytes that a pipe holds, where the system allows that: see pipe(7)."""
 
 CANCELLED = Failure("cancelled", "cancelled")
@@ -76,6 +76,12 @@ class Slots:
             slots = [slot for slot in self._live if slot.meets(start, stop)]
         _revoke(slots)
 
+    def refuse(self, error: OSError | RaydlError) -> None:
+        """The file took no bytes: nobody else tries."""
+        with self._lock:
+            self._is_closed = True
+        self.failed(error)
+
     def close(self) -> None:
         """See that nobody writes anywhere."""
         with self._lock:
@@ -112,16 +118,31 @@ class Slot:
         if ahead:
             self._write(position, memoryview(ahead))
             return len(ahead)
-        with self._slots.pipes.lent() as lent:
-            if lent is None:
-                return self._copy(body, position, amount, translated)
-            end, pipe = lent
+        count = None
+        while count is None:
             with translated():
-                count = body.splice(pipe, amount)
-            if count:  # else nothing may begin: what is there of another version stays
-                with self._writing() as fd:
-                    self._slots.pipes.empty_into(fd, self.start + position, end, count)
-                    self.done = position + count
+                body.wait(amount)
+            with self._slots.pipes.lent() as lent:  # not while it waits: a user may have few
+                if lent is None:
+                    return self._copy(body, position, amount, translated)
+                count = self._splice(body, position, amount, lent, translated)
+        return count
+
+    def _splice(
+        self,
+        body: Answer,
+        position: int,
+        amount: int,
+        lent: tuple[int, int],
+        translated: Translated,
+    ) -> int | None:
+        end, pipe = lent
+        with translated():
+            count = body.splice(pipe, amount)
+        if count:  # else nothing may begin: what is there of another version stays
+            with self._writing() as fd:
+                self._slots.pipes.empty_into(fd, self.start + position, end, count)
+                self.done = position + count
         return count
 
     def settle(self, got: int) -> int:
@@ -181,7 +202,7 @@ class Slot:
                     yield self._slots.begin()
             except (OSError, RaydlError) as error:
                 self._is_revoked = True
-                self._slots.failed(error)
+                self._slots.refuse(error)
                 raise OriginFailure(CANCELLED) from None
 
 

@@ -19,6 +19,8 @@ FALL_SECONDS, LONGEST_FALL_SECONDS = 20.0, 1280.0
 """Where all came to a standstill with more lanes, a few more are tried after the first time, and
 after twice as long each time that it does so again, up to the second."""
 
+OLD_SECONDS = 600.0
+"""After so long, one that has short downloads alone finds out what its origin bears now."""
 
 DOUBT_SECONDS = 10.0
 """A fall that has another reason, such as bytes that come in bursts, shows it within this time."""
@@ -54,6 +56,10 @@ class Bearing:
         """Whether more may be tried once again."""
         return self.lanes is None or now >= self._again_at
 
+    def is_old(self, now: float) -> bool:
+        """Whether it fell so long ago that the origin may be another one by now."""
+        return now - self._fell_at > OLD_SECONDS
+
     def bore(self, lanes: int) -> None:
         """So many did no harm."""
         if self.lanes is not None and lanes > self.lanes:
@@ -83,13 +89,13 @@ class Ceiling:
     def above(self, lanes: int, step: int, now: float, *, is_start: bool) -> int:
         """How many to try next where there are ``lanes``; at most ``step`` times as many.
 
-        Beyond what the origin was seen to bear that is half as many again, seldom, and not at the
-        beginning of a download.
+        Beyond what the origin was seen to bear that is half as many again, seldom, and at the
+        beginning of a download only if that was long ago.
         """
         borne = self.bearing.lanes
         if borne is None or lanes < borne:
             return min(step * lanes, self.lanes())
-        if is_start or not self.bearing.may_try(now):
+        if not self.bearing.may_try(now) or (is_start and not self.bearing.is_old(now)):
             return lanes
         return min(lanes * 3 // 2, self._most())
 

@@ -39,6 +39,10 @@ LANDING_SECONDS = 2.0
 
 RECOVERY_SECONDS = 10.0
 
+STILL_SECONDS, FLEET_STILL_SECONDS, STALL_SECONDS = 0.2, 0.6, 8.0
+"""Nothing comes, of one node or of any, for longer than its pulses take; and a trial that sees
+nothing come waits for so long."""
+
 
 class State(Enum):
     """What a tuner is doing."""
@@ -83,13 +87,14 @@ class Tuner:
         self._fleet = (-1, 0)
         self._before = Level(self.lanes, 0.0)
         """What there was when the last trial began."""
-        self._since = 0.0
-        """When the present state began."""
+        self._since = self._tried_at = 0.0
+        """When the present state began, or a trial could show something again; and when that was
+        begun."""
         self._landed = 0.0
         """When there were as few requests in flight as a trial of fewer lanes wants."""
         self._usual = self._found = self._idle = 0.0
         """Bytes a second: the second is what was found when the last trial ended."""
-        self._was_bursty = False
+        self._was_bursty = self._was_still = self._had_stall = False
         self._agenda = Agenda()
         self._bursts = Bursts(gauge)
         self._begin(LATEST)
@@ -252,7 +257,8 @@ class Tuner:
         # What several steps cost together counts.
         usual = self._before.rate if fewer and agenda.shrank else self._usual
         self._before = Level(self.lanes, usual)
-        self._since, self._landed, self._was_bursty = now, now, self._bursts.seen
+        self._since = self._tried_at = self._landed = now
+        self._was_bursty, self._was_still, self._had_stall = self._bursts.seen, False, False
         self._bursts.start_over()
         if fewer:
             self.state, self.lanes = State.FEWER, self.lanes // 2
@@ -272,6 +278,14 @@ class Tuner:
             is_bursty=self._bursts.seen,
             is_start=self.state is State.STARTING,
         )
+        if verdict is Verdict.FALL and self._is_still(now):
+            self._was_still = True
+            return
+        if self._was_still and (verdict is Verdict.FALL or not self._had_stall):
+            # Only now can it show anything. Where it happens again, these are bursts.
+            self._was_still, self._had_stall, self._since = False, True, now
+            self._begin(LATEST)
+            return
         match verdict:
             case Verdict.KEEP:
                 self._keep_more(rate, gain, now)
@@ -365,6 +379,12 @@ class Tuner:
         """Whether fewer lanes have yet to wait for the others to end their parts."""
         too_many = flying > self.lanes * len(self._gauge)
         return self.state in (State.FEWER, State.RECOVERING) and too_many
+
+    def _is_still(self, now: float) -> bool:
+        """Whether nothing at all comes: that is a link's matter, or the origin's, and shows nothing
+        of the lanes, unless it lasts."""
+        seconds = STILL_SECONDS if len(self._gauge) == 1 else FLEET_STILL_SECONDS
+        return now - self._gauge.moved_at > seconds and now - self._tried_at < STALL_SECONDS
 
     def _void(self) -> None:
         """End a trial without a judgement."""

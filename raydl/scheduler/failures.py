@@ -26,7 +26,10 @@ class Failures:
         if job.mirror_choice.is_excused(flight, failure, job.flights.values()):
             if rest is not None:
                 most = flight.lanes.group.sizes.proven
-                for each in cut_up(rest, most, job.plan.unit) if flight.given_up else (rest,):
+                # Whoever else has these bytes in flight would bring them beside the small parts.
+                is_alone = not job.rivals(flight.part.start)
+                is_cut = flight.given_up is not None and is_alone
+                for each in cut_up(rest, most, job.plan.unit) if is_cut else (rest,):
                     job.window.put_back(each)
             return
         verdict = job.mirror_choice.judge(flight, failure, self._nodes.heard(job), now)

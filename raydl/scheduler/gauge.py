@@ -34,6 +34,8 @@ class Gauge:
     def __init__(self) -> None:
         self.generation = 0
         """Changes whenever the nodes that count change."""
+        self.moved_at = -math.inf
+        """When it was last heard that any bytes had come."""
         self._latest: dict[Hashable, Pulse] = {}
         self._awaited: set[Hashable] = set()
         # Weak: whoever has no more use for a measurement drops it.
@@ -67,6 +69,8 @@ class Gauge:
             self._awaited.remove(node)
             self.generation += 1
         self._latest[node] = pulse
+        if before is not None and pulse.received > before.received:
+            self.moved_at = pulse.at
         for measurement in self._measurements:
             measurement.heard(node, before, pulse)
 

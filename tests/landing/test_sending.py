@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from raydl.landing import blocks, sending
-from raydl.landing.blocks import Blocks, grid_for
+from raydl.landing.blocks import Blocks, Held, grid_for
 from raydl.landing.desk import Desk
 from raydl.landing.hashing import Hashing, HashLost
 from raydl.landing.s3 import Place
@@ -350,3 +350,13 @@ def test_who_is_lost_while_it_is_late_can_be_asked_again():
     assert bench.sending._busy["a"] == 0
     bench.send("b")
     assert bench.done == {0: "", 100: ""}
+
+
+def test_bytes_that_come_twice_make_no_block_whole():
+    """One of the right size with a gap would be sent with wrong bytes."""
+    block = Blocks(100, 100).add(Held(Part(0, 0, 50), None, "a", print))
+    assert block is not None
+    block.held[25] = Held(Part(1, 25, 75), None, "b", print)
+    assert not block.is_whole
+    block.held = {0: block.held[0], 50: Held(Part(2, 50, 100), None, "b", print)}
+    assert block.is_whole

@@ -92,6 +92,7 @@ class Piped:
             try:
                 self.spliced.set()
                 with translated():
+                    body.wait(amount)
                     data = os.read(end, amount) if body.splice(pipe, amount) else b""
             finally:
                 os.close(end)
@@ -99,6 +100,27 @@ class Piped:
         assert len(data) <= amount
         self.data += data
         return len(data)
+
+
+def test_what_came_fast_and_then_stops_is_a_timeout():
+    """Also where less is there than a read for much waits for."""
+    body = bytes(1 << 20)
+
+    def serve(listening):
+        link, _ = listening.accept()
+        with link:
+            link.recv(65536)
+            head = b"HTTP/1.1 206 ok\r\nContent-Range: bytes 0-%d/%d\r\nContent-Length: %d\r\n\r\n"
+            link.sendall(head % (2 * len(body) - 1, 2 * len(body), 2 * len(body)))
+            link.sendall(body + bytes(100_000))
+            link.recv(65536)  # until the other side has had enough
+
+    with serving(serve) as host, closing(Origin(Access(), 0.3)) as client:
+        source = Source(f"http://{host}/f", 2 * len(body), None, None, timeout=0.3)
+        into = memoryview(bytearray(2 * len(body)))
+        got, failure = client.read_part(source, 0, 2 * len(body), into)
+    assert got == len(body) + 100_000
+    assert failure.kind == "timeout"
 
 
 def pipe_from(host, into, timeout=LONG, client=None):

@@ -47,6 +47,9 @@ class Body:
         view[: len(data)] = data
         return len(data)
 
+    def wait(self, amount):
+        pass
+
     def splice(self, pipe, amount):
         data = self._next(min(amount, self.most, 4096))
         return os.write(pipe, data) if data else 0
@@ -421,3 +424,18 @@ def test_a_file_that_refuses_bytes_tells_whoever_downloads(tmp_path, monkeypatch
     assert [type(error) for error in told] == [DiskError]
     assert "the disk is full; free some space" in str(told[0])
     assert sink.left == 0
+
+
+def test_a_file_that_refuses_bytes_is_not_tried_again():
+    """Else every lane would ask the origin for more, again and again."""
+    told = []
+
+    def full():
+        raise OSError(28, "No space left on device")
+
+    slots = Slots(full, told.append)
+    slot = slots.take(0, 10)
+    with pytest.raises(OriginFailure):
+        slot.take(Body(b"x" * 10), 0, 10, nullcontext)
+    assert slots.take(20, 30) is None
+    assert [error.errno for error in told] == [28]

@@ -2,7 +2,11 @@
 
 import pytest
 
+from raydl.model.coverage import Coverage
 from raydl.model.errors import CancelledError, ClusterError
+from raydl.model.failure import Failure
+from raydl.model.parts import Plan
+from raydl.scheduler.flights import CUT_SHORT
 from raydl.scheduler.inbox import Gone
 from raydl.scheduler.job import Reach
 from raydl.scheduler.throttle import Throttle
@@ -87,3 +91,48 @@ def test_a_download_that_is_closed_is_not_whole():
     bench.after(0.5, bench.close)
     bench.scheduler.run()
     assert isinstance(bench.error, CancelledError)
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_what_is_called_off_is_not_cut_up_while_another_fetches_the_same(in_order, monkeypatch):
+    """Else the other one's bytes come beside those of the small requests: a bucket gets them twice."""
+    monkeypatch.setattr(Bench, "in_order", in_order)
+    bench, held, taken = Bench(None, size=64 << 20, limit=256 << 20, connections=2), {}, []
+    bench.job.plan = bench.job.window.plan = Plan(Coverage(), 64 << 20, 4 << 20)
+
+    def consume():
+        while bench._queue:
+            part, _, done = bench._queue.popleft()
+            taken.append(part)
+            done("")
+
+    def slow(team, task):
+        name = "first" if "first" not in held else "second"
+        same = name == "first" or task.part == held["first"][1].part
+        if task.part.size == 4 << 20 and name not in held and same:
+            held[name] = team, task
+            return None
+        if "second" in held and task.part.start == held["first"][1].part.start:
+            return None
+        return task.part.size, None, None
+
+    def call_off():
+        if "second" not in held:
+            bench.after(0.1, call_off)
+            return
+        team, task = held["second"]
+        bench.scheduler._dispatcher.get(task.ticket).give_up(CUT_SHORT)
+        team.answer(task, 0, None, Failure("cancelled", "cancelled"))
+        bench.after(0.5, come)
+
+    def come():
+        team, task = held["first"]
+        team.answer(task, task.part.size)
+
+    bench._consume = consume
+    bench.join("a", 2, slow, seconds=0.02)
+    bench.join("b", 2, slow, seconds=0.02)
+    bench.after(0.1, call_off)
+    bench.scheduler.run()
+    assert set(held) == {"first", "second"}
+    assert sum(part.size for part in taken) == 64 << 20

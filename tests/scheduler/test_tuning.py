@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import simnet
 from simnet import EARLY_SECONDS, Case, Rates, fetch, simulated
 
 MIB = 1 << 20
@@ -71,3 +72,24 @@ def test_requests_that_cannot_be_that_small():
     got, run = early(Rates(request=100 << 10, link=LINK))
     assert run.lanes == 64
     assert got > 0.75 * 64 * (128 << 10)  # the first part is for 256 KiB, which takes two seconds
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.0, 5.0])
+@pytest.mark.parametrize("at", [0.3, 0.6, 0.7])
+def test_a_link_that_stops_for_a_while_is_no_collapse(at, seconds, monkeypatch):
+    """Nor is it remembered as one."""
+    step = simnet.Net._step
+
+    def stalled(net):
+        if at <= net.world.now - 1000.0 < at + seconds:
+            net.world.after(net.step, net._step)
+        else:
+            step(net)
+
+    rates = Rates(connection=2e6, link=125e6)
+    usual = fetch(Case(rates, 1, 250_000_000)).seconds
+    monkeypatch.setattr(simnet.Net, "_step", stalled)
+    within = simulated()
+    assert fetch(Case(rates, 1, 250_000_000), within=within).seconds < usual + seconds + 1.0
+    (group,) = within[0]._origins.groups()
+    assert group.tuner.borne is None
