@@ -31,8 +31,8 @@ from raydl.workers.actor import ActorTeam
 from raydl.workers.protocol import HERE, ConnectFailed, Disconnected, Message, Payload, tickets
 from raydl.workers.smallfiles import Outcome
 
-LONGEST_SECONDS = 120.0
-"""A file that one lane fetches takes no longer: it has 16 MiB at most."""
+LONGEST_SECONDS = 1024.0
+"""A file that one lane fetches takes no longer: it has 16 MiB at most, of which 16 KiB a second."""
 
 STUCK_SECONDS = 60.0
 """A node that has not let go of a batch so long after it was cut off has a disk that hangs."""

@@ -109,6 +109,11 @@ class Ledger:
         # It has taken back what it was about to write, and then has nothing to commit.
         if "is full" in str(error) or "no transaction is active" in str(error):
             return DiskError(f"cannot write {self._path}: the disk is full", "free some space")
+        if "unable to open" in str(error):
+            return OutputError(
+                f"{self._path.parent} cannot be written to: no permission, or read-only",
+                "save elsewhere with --output-dir",
+            )
         hint = "remove it; what is there is then nobody's: --overwrite, or --skip-existing"
         return OutputError(f"{self._path} cannot be used: {error}", hint)
 

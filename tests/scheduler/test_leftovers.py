@@ -95,7 +95,7 @@ def test_a_download_that_is_closed_is_not_whole():
 
 @pytest.mark.parametrize("in_order", [True, False])
 def test_what_is_called_off_is_not_cut_up_while_another_fetches_the_same(in_order, monkeypatch):
-    """Else the other one's bytes come beside those of the small requests: a bucket gets them twice."""
+    """Else the other one's bytes come beside those of the small requests, twice in a bucket."""
     monkeypatch.setattr(Bench, "in_order", in_order)
     bench, held, taken = Bench(None, size=64 << 20, limit=256 << 20, connections=2), {}, []
     bench.job.plan = bench.job.window.plan = Plan(Coverage(), 64 << 20, 4 << 20)
