@@ -21,13 +21,8 @@ MOST_HEADER = 256 << 10
 NEARLY = 0.5
 """Seconds by which a header may come later than its time."""
 
-WAKE_BYTES, WAKE_SECONDS = 128 << 10, 0.05
-"""Where so much is wanted at once, a read waits until so much is there, but no longer than that:
-with each record of TLS, or each packet, a thread would wake and wait again. See SO_RCVLOWAT in
-socket(7)."""
-
-HELD_BYTES = 32 << 10
-"""More than TLS may hold of what came: two records (RFC 8446, section 5.1)."""
+SOON_SECONDS = 0.05
+"""A read of much that has something by then returns it."""
 
 MOST_FIELDS = 100
 """As http.client has it."""
@@ -130,17 +125,13 @@ class Answer(HTTPResponse):
         count = len(ahead)
         view[:count] = ahead
         assert self.length is not None
-        more = self._way.receive(view[count : count + self.length], self.length)
-        self._came(more)
+        more = self._way.receive(view[count : count + self.length])
+        self.length -= more
         return count + more
 
-    def wait(self, amount: int) -> None:
-        """Wait until there is something to splice: for ``amount`` bytes a moment, then for any.
-
-        Raises OSError, TimeoutError like any read.
-        """
-        assert self.length is not None
-        self._way.wait(min(amount, self.length))
+    def wait(self) -> None:
+        """Wait until there is something to splice. Raises OSError, TimeoutError like any read."""
+        self._way.wait()
 
     def splice(self, pipe: int, amount: int) -> int | None:
         """Move up to ``amount`` bytes from the socket to a pipe, without a copy; 0 at the end, and
@@ -150,14 +141,8 @@ class Answer(HTTPResponse):
         """
         assert self.length is not None
         count = self._way.splice(pipe, min(amount, self.length))
-        self._came(count or 0)
+        self.length -= count or 0
         return count
-
-    def _came(self, count: int) -> None:
-        assert self.length is not None
-        self.length -= count
-        if not self.length:
-            self._way.wake_at_any()  # for the next header on this connection
 
     @property
     def is_cut_off(self) -> bool:
@@ -199,10 +184,6 @@ class _Way(io.RawIOBase):
         self._recv = sock.recv_into
         if isinstance(sock, ssl.SSLSocket):  # what ``recv_into`` comes to, for each 16 KiB
             self._recv = lambda buffer: sock.read(len(buffer), buffer)
-        self._can_wake_late = sys.platform == "linux" and isinstance(sock, socket.socket)
-        self._wakes_at = 1
-        self._sure = 0
-        """Bytes that are there, as far as is known."""
         self._failed: OSError | None = None
         # With the header of this one, whoever reads from here may read some of what follows.
         self._has_ahead = True
@@ -236,22 +217,19 @@ class _Way(io.RawIOBase):
         self._has_ahead = len(data) == most
         return data
 
-    def receive(self, view: memoryview, left: int) -> int:
-        """Fill it from the ``left`` bytes of the body, as far as they come soon; how many did.
+    def receive(self, view: memoryview) -> int:
+        """Fill it, as far as bytes come soon; returns how many did.
 
         What fails after some of them fails next time.
         """
         if self._failed is not None:
             raise self._failed
-        position, until = 0, time.monotonic() + WAKE_SECONDS
+        position, until = 0, time.monotonic() + SOON_SECONDS
         try:
             while position < view.nbytes and not (position and time.monotonic() > until):
-                if self._sure <= 0:
-                    self._wait_for(min(view.nbytes, left - HELD_BYTES) - position)
                 count = self._read(view[position:])
                 if not count:
                     break
-                self._sure -= count
                 position += count
         except OSError as error:
             if not position:
@@ -259,33 +237,10 @@ class _Way(io.RawIOBase):
             self._failed = error
         return position
 
-    def _wait_for(self, size: int) -> bool:
-        """Whether many bytes are there soon, where ``size`` are wanted and these are many."""
-        is_held = isinstance(self._sock, ssl.SSLSocket) and self._sock.pending()
-        if size >= WAKE_BYTES and self._can_wake_late and not is_held:
-            self._wake_at(WAKE_BYTES)
-            if self._can_read(WAKE_SECONDS):
-                self._sure = WAKE_BYTES
-                return True
-        self.wake_at_any()
-        return False
-
-    def wake_at_any(self) -> None:
-        """Let the next wait end with any bytes."""
-        self._wake_at(1)
-
-    def _wake_at(self, size: int) -> None:
-        if size != self._wakes_at:
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
-            self._wakes_at = size
-
-    def _can_read(self, seconds: float | None) -> bool:
+    def wait(self) -> None:
         poll = select.poll()
         poll.register(self._sock, select.POLLIN)
-        return bool(poll.poll(None if seconds is None else 1000 * seconds))
-
-    def wait(self, amount: int) -> None:
-        if not (self._wait_for(amount) or self._can_read(self.timeout)):
+        if not poll.poll(None if self.timeout is None else 1000 * self.timeout):
             raise TimeoutError("timed out")
 
     def splice(self, pipe: int, amount: int) -> int | None:

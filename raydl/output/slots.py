@@ -23,7 +23,7 @@ from raydl.output.ranges import write_at
 CHUNK = 256 << 10
 """Bytes that are read and written at once."""
 
-PIPE = 512 << 10
+PIPE = 1 << 20
 """Bytes that a pipe holds, where the system allows that: see pipe(7)."""
 
 CANCELLED = Failure("cancelled", "cancelled")
@@ -118,15 +118,15 @@ class Slot:
         if ahead:
             self._write(position, memoryview(ahead))
             return len(ahead)
-        count = None
-        while count is None:
-            with translated():
-                body.wait(amount)
+        while True:
             with self._slots.pipes.lent() as lent:  # not while it waits: a user may have few
                 if lent is None:
                     return self._copy(body, position, amount, translated)
                 count = self._splice(body, position, amount, lent, translated)
-        return count
+            if count is not None:
+                return count
+            with translated():
+                body.wait()
 
     def _splice(
         self,

@@ -92,7 +92,7 @@ class Piped:
             try:
                 self.spliced.set()
                 with translated():
-                    body.wait(amount)
+                    body.wait()
                     data = os.read(end, amount) if body.splice(pipe, amount) else b""
             finally:
                 os.close(end)

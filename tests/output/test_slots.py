@@ -47,7 +47,7 @@ class Body:
         view[: len(data)] = data
         return len(data)
 
-    def wait(self, amount):
+    def wait(self):
         pass
 
     def splice(self, pipe, amount):
