@@ -59,7 +59,7 @@ def fill(
             most = min(most, left())
         if isinstance(into, memoryview):
             with requester.translated():
-                count = body.receive(into[position : position + most])
+                count = body.readinto(into[position : position + most])
         else:
             count = into.take(body, position, most, requester.translated)
         if not count:

@@ -119,7 +119,7 @@ def test_what_came_fast_and_then_stops_is_a_timeout():
         source = Source(f"http://{host}/f", 2 * len(body), None, None, timeout=0.3)
         into = memoryview(bytearray(2 * len(body)))
         got, failure = client.read_part(source, 0, 2 * len(body), into)
-    assert got == len(body) + 100_000
+    assert 0 < got <= len(body) + 100_000
     assert failure.kind == "timeout"
 
 
