@@ -250,16 +250,20 @@ class FileSink:
         with self._beginning:
             if self._began:
                 return
-            if self._writer is not None and not self.kept.size and self._part.length:
-                self._part.renew()  # what a worker of an earlier run still writes goes nowhere then
-            else:
-                self._part.cut(max((stop for _, stop in self.kept), default=0))
+            self._cut_off()
             if self._overwrite:  # whoever may not read what is there may not read what replaces it
                 self._part.take_mode(READ_AND_WRITE)
             self._journal.save(self._journal_path)
             sync_directory(self._target.parent)
             self._syncer.begin()
             self._began = True
+
+    def _cut_off(self) -> None:
+        """Leave nothing of what does not stay, but in gaps. Raises OSError."""
+        if self._writer is not None and not self.kept.size and self._part.length:
+            self._part.renew()  # what a worker of an earlier run still writes goes nowhere then
+        else:
+            self._part.cut(max((stop for _, stop in self.kept), default=0))
 
     def _synced(self, old: Journal, kept: Coverage) -> Coverage:
         """How much of what is ``kept`` reaches the disk: the run that wrote it may not know."""

@@ -13,13 +13,13 @@ from raydl.model.pieces import Pieces
 from raydl.model.remote import Remote
 from raydl.model.units import format_size
 from raydl.origin.identity import Identity
-from raydl.output.filesink import READ_AND_WRITE, FileSink
+from raydl.output.filesink import FileSink
 from raydl.output.journal import Journal
 from raydl.output.oserrors import output_error
 from raydl.output.piecescan import copy_right, right_pieces
 from raydl.output.ranges import stamp_of
 from raydl.output.takeover import journal_of, why_start_over
-from raydl.output.target import check_space, sync_directory
+from raydl.output.target import check_space
 
 
 class PieceFile(FileSink):
@@ -120,19 +120,11 @@ class PieceFile(FileSink):
         check_space(self._target, self._pieces.size - there.size)
         return there
 
-    def _begin(self) -> None:
-        """Say what the file is to be before anything in it changes."""
-        with self._beginning:
-            if self._began:
-                return
-            if self._writer is not None:
-                self._part.renew()  # what they still write goes nowhere then
-            elif not self._there.size:
-                self._part.cut(0)
-            elif self._part.length > self._pieces.size:
-                self._part.cut(self._pieces.size)
-            if self._overwrite:  # whoever may not read what is there may not read what replaces it
-                self._part.take_mode(READ_AND_WRITE)
-            self._journal.save(self._journal_path)
-            sync_directory(self._target.parent)
-            self._began = True
+    def _cut_off(self) -> None:
+        """Leave nothing of what is not right, but in gaps. Raises OSError."""
+        if self._writer is not None:
+            self._part.renew()  # what they still write goes nowhere then
+        elif not self._there.size:
+            self._part.cut(0)
+        elif self._part.length > self._pieces.size:
+            self._part.cut(self._pieces.size)

@@ -21,7 +21,7 @@ from raydl.output.journal import Journal
 from raydl.output.oserrors import output_error
 from raydl.output.owner import written_by_another
 from raydl.output.partfile import PartFile
-from raydl.output.ranges import fill, read_range, reserve, stamp_of
+from raydl.output.ranges import fill, read_range, reserve, stamp_of, write_at
 from raydl.output.record import Record, record_path
 from raydl.output.takeover import journal_of, why_start_over
 from raydl.output.target import sync_directory
@@ -118,9 +118,7 @@ class PlacedFile:
             if part is None:
                 return
             try:
-                while data.nbytes:
-                    count = os.pwrite(part.fd, data, stop - data.nbytes)
-                    data = data[count:]
+                write_at(part.fd, start, data)
             except OSError as error:
                 raise output_error(error, part.path, "run the same command again") from None
             self.note_written(start, stop)

@@ -97,12 +97,13 @@ class Syncer:
             raise self._error
         if self._journal is None:
             return
-        late = time.monotonic() - self._synced_at > SYNC_SECONDS
-        if late or self._behind() > self._stretch:
+        late, behind = time.monotonic() - self._synced_at > SYNC_SECONDS, self._behind()
+        if late or behind > self._stretch:
             self._start()
-        while self._behind() > 2 * self._stretch:
+        while behind > 2 * self._stretch:
             self._start()
             self.settle()
+            behind = self._behind()
 
     def settle(self) -> None:
         """Returns when nothing touches the file and its journal. Raises as ``wrote`` does."""

@@ -19,7 +19,7 @@ from raydl.model.coverage import Coverage
 from raydl.model.digests import Hash, new_hash
 from raydl.model.errors import OutputError, TargetError
 from raydl.output.oserrors import output_error
-from raydl.output.ranges import fill
+from raydl.output.ranges import fill, write_at
 from raydl.settings.ownfile import open_own
 from raydl.workers.nodefiles import LOOK_SECONDS, LOST, Answer, GetObject
 
@@ -61,8 +61,7 @@ class _Open:
         """Put the bytes at their place; returns the crc32 of what is in memory. Raises OSError."""
         crc, stop = zlib.crc32(data), start + data.nbytes
         with self._held() as fd, _full_disk_told(self.path):
-            while data.nbytes:
-                data = data[os.pwrite(fd, data, stop - data.nbytes) :]
+            write_at(fd, start, data)
         with self.lock:
             self.wrote.add(start, stop)
         return crc
