@@ -90,12 +90,13 @@ def test_a_second_sigterm_does_not_wait(begin):
     assert process.returncode == 128 + signal.SIGTERM
 
 
-def test_processes_of_a_ray_of_its_own_get_what_they_should(begin):
-    child = "import subprocess; subprocess.run(['sleep', '60'])"
-    process, _ = begin(child, starts_ray=True)
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=20)
-    assert process.returncode == 43
+@pytest.mark.parametrize("starts_ray", [True, False])
+def test_processes_of_a_ray_of_its_own_get_what_they_should(begin, starts_ray):
+    child = "import subprocess; subprocess.run(['grep', 'SigBlk', '/proc/self/status'])"
+    process, _ = begin(child, starts_ray=starts_ray)
+    blocked = int(process.communicate(timeout=20)[0].split()[1], 16)
+    assert process.returncode == 0
+    assert bool(blocked & 1 << signal.SIGTERM - 1) is not starts_ray
 
 
 def test_signals_go_on_to_it(begin):
