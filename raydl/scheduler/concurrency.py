@@ -3,7 +3,9 @@
 All nodes have the same number. Would each node find its own, two that share a limit of the
 origin would take from each other, see a gain in it, and never stop.
 
-It begins as TCP does: twice as many again and again, while that brings more.
+It begins with one lane, for a moment: where that takes all that a process has of processors, as
+TLS does over a fast link, more of them only get in each other's way. Else it goes on as TCP does:
+twice as many again and again, while that brings more.
 """
 
 from __future__ import annotations
@@ -48,6 +50,7 @@ class State(Enum):
     """What a tuner is doing."""
 
     FIXED = "keeping the number that the user has set"
+    OPENING = "seeing whether one lane takes all of a processor"
     SETTLING = "waiting for a first speed, of this fleet or after a trial in vain"
     STARTING = "trying more, again and again, as at the beginning"
     HOLDING = "measuring what there is, until the next trial"
@@ -71,16 +74,24 @@ class Tuner:
     """More lanes a node as long as that brings more, fewer where that costs nothing.
 
     What they bring is read from ``gauge``. ``fixed`` lanes stay as they are, unless the origin
-    refuses that many. ``bearing`` is what its origin was seen to bear.
+    refuses that many. ``bearing`` is what its origin was seen to bear. ``opens``: whether it is
+    known from the beginning how much lanes take of a processor.
     """
 
     def __init__(
-        self, gauge: Gauge, fixed: int | None = None, bearing: Bearing | None = None
+        self,
+        gauge: Gauge,
+        fixed: int | None = None,
+        bearing: Bearing | None = None,
+        *,
+        opens: bool = False,
     ) -> None:
         self._gauge = gauge
         self._ceiling = Ceiling(gauge, fixed or MOST_LANES, None if fixed else bearing)
         self.lanes = fixed or self.borne or FIRST_LANES
         self.state = State.FIXED if fixed else State.SETTLING
+        if opens and not (fixed or self.borne):
+            self.lanes, self.state = 1, State.OPENING
         self.more_brings: bool | None = None
         """Whether more lanes had brought as much more when they were tried last, or nothing; None
         where it was something between, or nothing was tried."""
@@ -90,6 +101,8 @@ class Tuner:
         self._since = self._tried_at = 0.0
         """When the present state began, or a trial could show something again; and when that was
         begun."""
+        self._has_come = False
+        """Whether any bytes had come as it looked before."""
         self._landed = 0.0
         """When there were as few requests in flight as a trial of fewer lanes wants."""
         self._usual = self._found = self._idle = 0.0
@@ -103,6 +116,11 @@ class Tuner:
     def is_fixed(self) -> bool:
         """Whether the user has set the number."""
         return self.state is State.FIXED
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether it is to look again soon."""
+        return self.state is State.OPENING
 
     @property
     def is_trying(self) -> bool:
@@ -123,7 +141,7 @@ class Tuner:
         """How many there may be before the parts that are cut now have come."""
         if self.is_fixed or (not self.is_trying and now < self._agenda.at - SOON_SECONDS):
             return self.lanes
-        return max(self.lanes, min(2 * self.lanes, self._ceiling.lanes()))
+        return max(self.lanes, min(2 * max(self.lanes, FIRST_LANES), self._ceiling.lanes()))
 
     def sheds(self, now: float) -> bool:
         """Whether requests in flight that are too many are to be called off."""
@@ -131,16 +149,26 @@ class Tuner:
         return self.state is State.RECOVERING or (self.state is State.FEWER and late)
 
     def look(
-        self, now: float, *, flying: int, busy: bool, strained: bool, may_try: bool = True
+        self,
+        now: float,
+        *,
+        flying: int,
+        busy: bool,
+        strained: bool,
+        full: bool = False,
+        may_try: bool = True,
     ) -> None:
         """Act on what the gauge shows; ``flying`` requests are in flight.
 
         ``busy``: whether all lanes had work since; ``strained``: whether the processors of a node
-        have no time for more; ``may_try``: whether a trial may begin.
+        have no time for more; ``full``: whether the lanes of a node take all that a process can
+        use; ``may_try``: whether a trial may begin.
         """
         forgiven = self._ceiling.forgive(now)
         if self.is_fixed:
             self.lanes = self._ceiling.borne if forgiven else self.lanes
+            return
+        if self.is_opening and not self._open(full, now):
             return
         self._meet_fleet(now)
         self._see_bursts(now)
@@ -158,8 +186,8 @@ class Tuner:
             if rate is not None:
                 self._learn(rate, now)
             is_due = self.state is State.HOLDING and self._agenda.is_due(now)
-            if may_try and is_due and (self._agenda.fewer or not strained):
-                self._try(now)
+            if may_try and is_due and (self._agenda.fewer or full or not strained):
+                self._try(now, may_grow=not strained, full=full)
 
     def complained(self, now: float) -> None:
         """The origin refuses: half the lanes, and no more than that for a while."""
@@ -174,9 +202,24 @@ class Tuner:
 
     def reset(self, now: float) -> None:
         """Other downloads came or went: a trial that began before can't tell what lanes did."""
-        if not self.is_fixed:
+        if not (self.is_fixed or self.is_opening):
             self._start_over(now + JOIN_SECONDS)
             self._agenda.not_before(now + JOIN_SECONDS)
+
+    def _open(self, full: bool, now: float) -> bool:
+        """Returns whether it is over: once bytes have come for a while, or none do soon."""
+        had_come, is_first = self._has_come, not self._since
+        self._since = self._since or now
+        self._has_come = self._gauge.moved_at > self._since
+        if is_first or (self._has_come and not had_come):
+            return False
+        self._start_over(now)
+        if full:
+            self._fleet = self._gauge.generation, len(self._gauge)
+            self._agenda.wait(now, SOON_SECONDS)
+        else:
+            self.lanes = min(FIRST_LANES, self._ceiling.lanes())
+        return True
 
     def _meet_fleet(self, now: float) -> None:
         """Begin again where nodes came or went: a trial would show what they did, not the lanes."""
@@ -246,12 +289,13 @@ class Tuner:
             self._agenda.hurry()
         self._begin(LATEST)
 
-    def _try(self, now: float) -> None:
+    def _try(self, now: float, *, may_grow: bool, full: bool) -> None:
         """Begin a trial of more lanes, or of half."""
         agenda = self._agenda
-        fewer, agenda.fewer = agenda.fewer and self.lanes > FIRST_LANES, False
+        least = 1 if full else FIRST_LANES
+        fewer, agenda.fewer = (agenda.fewer or full) and self.lanes > least, False
         more = self._ceiling.above(self.lanes, agenda.step, now, is_start=agenda.is_new)
-        if not fewer and more <= self.lanes:
+        if not fewer and (more <= self.lanes or not may_grow):
             agenda.wait(now, HOLD_SECONDS)
             return
         # What several steps cost together counts.

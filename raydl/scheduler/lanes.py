@@ -89,9 +89,11 @@ class LaneGroup:
         connections: int | None,
         busy: dict[LaneGroup, None] | None = None,
         bearing: Bearing | None = None,
+        *,
+        opens: bool = False,
     ) -> None:
         self._busy = {} if busy is None else busy
-        self.tuner = Tuner(gauge, connections, bearing)
+        self.tuner = Tuner(gauge, connections, bearing, opens=opens)
         self.sizes = Sizes()
         self.jobs: set[Job] = set()
         self._lanes: dict[NodeState, Lanes] = {}

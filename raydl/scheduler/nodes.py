@@ -33,11 +33,13 @@ that counts."""
 @dataclass
 class Survey:
     """What all nodes that can be counted on are like together. ``rate`` is in bytes a second;
-    ``here`` and ``others`` are the least load of this machine's and of the others' processors."""
+    ``here`` and ``others`` are the least load of this machine's and of the others' processors.
+    ``full``: whether the lanes of a node take about one processor, all that a process can use."""
 
     nodes: int = 0
     rate: float = 0.0
     strained: bool = False
+    full: bool = False
     here: float = 0.0
     others: float = 0.0
     silent: list[NodeState] = field(default_factory=list)
@@ -208,6 +210,11 @@ class Nodes:
         for node in {*self, *others}:
             node.stood_still(gap)
 
+    def tell_fetching(self) -> bool:
+        """Whether any can be asked what its lanes take of its processors."""
+        pulses = (node.team.look() for node in self._pools.get(THREADS, {}).values())
+        return any(pulse is not None and pulse.fetching is not None for pulse in pulses)
+
     def look(self, now: float) -> list[NodeState]:
         """Ask those that do not report by themselves; returns those of which there is news.
 
@@ -237,6 +244,7 @@ class Nodes:
                 survey.nodes += 1
                 survey.rate += node.rate
                 survey.strained = survey.strained or node.is_strained
+                survey.full = survey.full or node.is_full
         for group in self._origins.groups():
             group.fastest = max((lanes.speed for lanes in group), default=0.0)
         survey.here, survey.others = (min(loads[side], default=0.0) for side in (True, False))

@@ -21,6 +21,13 @@ SPEED_SECONDS = 0.25
 STRAINED = 0.9
 """From this share of its processor time on, a node is taken to have none for more lanes."""
 
+SPARE = 0.5
+"""Nor where fewer processors than this have nothing to do, and its lanes take a whole one."""
+
+ONE = 0.6, 1.15
+"""Lanes of a node that take about one processor together have no more: the threads of a Python
+process have one interpreter among them. Without that they take one by chance only."""
+
 
 class NodeState:
     """A node with what it has in flight. ``pool`` is the fleet that it belongs to.
@@ -37,6 +44,10 @@ class NodeState:
         self.gone = self.silent = False
         self.rate = 0.0
         self.load: float | None = None
+        self._spare = 0.0
+        """Processors that had nothing to do."""
+        self.is_full = False
+        """Whether its lanes take about one processor together, as of the last look."""
         self.pulse: Pulse | None = None
         self._heard_at = now
         self._slowest_answer = 0.0
@@ -62,7 +73,9 @@ class NodeState:
         """Whether its node has no processor time for more, as far as that is known."""
         if self.pulse is None or self.pulse.cpu is None:  # its system does not report it
             return False
-        return self.load is None or self.load > STRAINED
+        if self.load is None or self.load > STRAINED:
+            return True
+        return self.is_full and self._spare < SPARE
 
     def describe(self) -> NodeNow:
         """Its state, for people."""
@@ -74,6 +87,7 @@ class NodeState:
             return False
         if self.pulse is not None and not self.is_silent(now):
             self._slowest_answer = max(self._slowest_answer * 0.9, pulse.at - self._heard_at)
+        self.is_full = _is_full(self.pulse, pulse)
         self.pulse = pulse
         self._heard_at = max(self._heard_at, pulse.at)
         for ticket, got in pulse.flights.items():
@@ -85,6 +99,9 @@ class NodeState:
             before, self._marked = self._marked, pulse
             self.rate = (pulse.received - before.received) / (pulse.clock - before.clock)
             self.load = _load(before.cpu, pulse.cpu)
+            if before.cpu is not None and pulse.cpu is not None and self.load is not None:
+                spare = (1 - self.load) * (pulse.cpu[1] - before.cpu[1])
+                self._spare = spare / (pulse.clock - before.clock)
             self._notice_slowness()
         return True
 
@@ -100,3 +117,10 @@ def _load(before: tuple[float, float] | None, after: tuple[float, float] | None)
     if before is None or after is None or after[1] <= before[1]:
         return None
     return (after[0] - before[0]) / (after[1] - before[1])
+
+
+def _is_full(before: Pulse | None, after: Pulse) -> bool:
+    if before is None or before.fetching is None or after.fetching is None:
+        return False
+    taken = (after.fetching - before.fetching) / (after.clock - before.clock)
+    return ONE[0] <= taken <= ONE[1]

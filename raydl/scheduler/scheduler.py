@@ -46,6 +46,9 @@ from raydl.workers.protocol import (
 ALONE_SECONDS = 3.0
 """Workers take a second or two to start."""
 
+OPENING_SECONDS = 0.03
+"""How soon the first lane is looked at again."""
+
 STOPPED_SECONDS = 2.0
 """If the loop wakes this late, the process was suspended (Ctrl-Z), and heard from no node: their
 silence meanwhile means nothing."""
@@ -242,7 +245,11 @@ class Scheduler:
         wanted = job.wants.connections
         if wanted not in host.groups:
             host.groups[wanted] = LaneGroup(
-                self._nodes.gauge, wanted, self._dispatcher.busy, host.bearing
+                self._nodes.gauge,
+                wanted,
+                self._dispatcher.busy,
+                host.bearing,
+                opens=self._nodes.tell_fetching(),
             )
             self._nodes.add_group(host.groups[wanted])
         job.group = host.groups[wanted]
@@ -250,6 +257,7 @@ class Scheduler:
         job.alone_since = now
         self._jobs.append(job)
         self._came_or_went(now)
+        self._tick_soon(now)
         self._pools.introduce(job)
         self._deliver(job)
 
@@ -306,6 +314,12 @@ class Scheduler:
             job.group.wake(job)
             with self._answering(job):
                 self._look_for_nodes(job, now)
+        self._tick_soon(now)
+
+    def _tick_soon(self, now: float) -> None:
+        """Where there is but one lane so far, see soon whether there are to be more."""
+        if any(job.group.tuner.is_opening and not job.is_held for job in self._jobs):
+            self._next_tick = min(self._next_tick, now + OPENING_SECONDS)
 
     def _look_for_nodes(self, job: Job, now: float) -> None:
         """Tell where nobody is there to fetch; raise ClusterError once that lasts too long."""

@@ -61,6 +61,7 @@ class Watch:
             flying=group.flying,
             busy=not is_idle,
             strained=self._nodes.survey.strained,
+            full=self._nodes.survey.full,
             may_try=not any(tuner.is_trying for tuner in others),
         )
         if group.tuner.lanes > before:

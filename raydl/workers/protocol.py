@@ -55,7 +55,8 @@ class Pulse(NamedTuple):
     ``at`` is when it was received, by this machine's monotonic clock; ``clock`` when it was taken,
     by the node's. ``received`` counts bytes since the worker started, ``flights`` those of each
     request in flight, by ticket. ``cpu`` is (busy, all) seconds of the node's processors since
-    some time in the past, where the system reports it.
+    some time in the past, and ``fetching`` those that the threads which fetch have used, both where
+    the system reports it.
     """
 
     at: float
@@ -63,6 +64,7 @@ class Pulse(NamedTuple):
     received: int
     flights: Mapping[int, int]
     cpu: tuple[float, float] | None
+    fetching: float | None = None
 
 
 class Slot(Place, Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import queue
 import threading
 import time
@@ -15,12 +14,9 @@ from raydl.model.failure import Failure
 from raydl.model.parts import Part
 from raydl.model.remote import Source
 from raydl.workers.protocol import HERE, Fetched, Joined, Payload, Post, Pulse, Slot, Slots
-from raydl.workers.worker import Worker, cpu_seconds
+from raydl.workers.worker import Worker
 
 MOST_THREADS = 256
-
-QUICK_SECONDS = 0.2
-"""A part that takes less is not worth keeping where its request ends before it has come."""
 
 
 class BufferPool:
@@ -160,8 +156,6 @@ class LocalTeam:
         self._idle = 0
         """Threads without a part; below 0, parts without a thread."""
         self._threads: list[threading.Thread] = []
-        self._seconds = math.inf
-        """What the last part took."""
         post(Joined(self))
 
     def start(self, ticket: int, part: Part, source: Source, slots: Slots | None) -> None:
@@ -173,10 +167,7 @@ class LocalTeam:
             if self._idle > 0 or not self._add_thread():
                 self._idle -= 1
         slot = None
-        # Pieces are compared in a buffer. TLS is undone in this process, which one thread has at a
-        # time: where that is the limit, another thread writes.
-        is_busy = source.url.startswith("https:") and self._seconds < QUICK_SECONDS
-        if slots is not None and source.pieces is None and not is_busy:
+        if slots is not None and source.pieces is None:  # pieces are compared in a buffer
             slot = slots.take(part.start, part.stop)
         self._tasks.put((ticket, part, source, slot or self.memory.take(part.size)))
 
@@ -186,8 +177,8 @@ class LocalTeam:
 
     def look(self) -> Pulse:
         """How it is now."""
-        now, received, flights = self._worker.pulse()
-        return Pulse(now, now, received, flights, cpu_seconds())
+        pulse = self._worker.pulse()
+        return Pulse(pulse[0], *pulse)
 
     def close(self) -> None:
         """End the threads; what they were reading is cut off."""
@@ -231,7 +222,6 @@ class LocalTeam:
                 got, failure = 0, Failure("wrong", f"unexpected {type(error).__name__}: {error}")
             if not isinstance(room, mmap):
                 got = room.settle(got)
-            self._seconds = time.monotonic() - began
             payload = self._payload(room, got)
             with self._lock:
                 self._idle += 1

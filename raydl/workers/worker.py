@@ -37,7 +37,8 @@ MOST_IDLE = 64
 
 
 class Request:
-    """A request in flight, or several after each other. ``got`` are bytes.
+    """A request in flight, or several after each other, in the thread that makes it. ``got`` are
+    bytes.
 
     Any thread may ``abort`` it, and what is sent elsewhere meanwhile.
     """
@@ -45,12 +46,20 @@ class Request:
     def __init__(self, origin: Origin) -> None:
         self.origin = origin
         self.got = 0
+        self._thread = threading.get_ident()
+        self._began = time.thread_time()
         self._lock = threading.Lock()
         self._uploader: Uploader | None = None
 
     def tally(self, count: int) -> None:
         """So many bytes more came."""
         self.got += count
+
+    def cpu_seconds(self) -> float:
+        """What its thread has used since; asked by another one only while it is in flight."""
+        if self._thread == threading.get_ident():
+            return time.thread_time() - self._began
+        return time.clock_gettime(time.pthread_getcpuclockid(self._thread)) - self._began
 
     @contextlib.contextmanager
     def sending(self, uploader: Uploader) -> Iterator[None]:
@@ -85,6 +94,8 @@ class Worker:
         self._requests: dict[int, Request] = {}
         self._idle: OrderedDict[tuple[Access, float], list[Origin]] = OrderedDict()
         self._received = self._most = 0
+        self._fetching = 0.0
+        """Processor seconds of the requests that have ended."""
         self._cancelled: set[int] = set()
         self._over = -1
         self._closed = False
@@ -120,6 +131,7 @@ class Worker:
             with self._lock:
                 del self._requests[ticket]
                 self._received += request.got
+                self._fetching += request.cpu_seconds()
                 over = origin if origin.aborted else self._keep(kind, origin)
             if over is not None:
                 over.close()
@@ -154,11 +166,18 @@ class Worker:
         if request is not None:
             request.abort()
 
-    def pulse(self) -> tuple[float, int, dict[int, int]]:
-        """This node's clock, the bytes received so far, and those of each request in flight."""
+    def pulse(
+        self,
+    ) -> tuple[float, int, dict[int, int], tuple[float, float] | None, float | None]:
+        """The fields of a Pulse, but for when it is heard."""
         with self._lock:
             flights = {ticket: request.got for ticket, request in self._requests.items()}
-            return time.monotonic(), self._received + sum(flights.values()), flights
+            received = self._received + sum(flights.values())
+            fetching = None
+            if hasattr(time, "pthread_getcpuclockid"):
+                requests = self._requests.values()
+                fetching = self._fetching + sum(request.cpu_seconds() for request in requests)
+            return time.monotonic(), received, flights, cpu_seconds(), fetching
 
     def most_at_once(self) -> int:
         """The most requests that were in flight together since this was last asked."""
@@ -244,12 +263,12 @@ class NodeWorker:
         # driver cannot read it and gets bytes.
         return bytes(data) if self._copy else pickle.PickleBuffer(data)
 
-    def pulse(self) -> tuple[float, int, dict[int, int], tuple[float, float] | None]:
+    def pulse(self) -> tuple[Any, ...]:
         """The fields of a Pulse, but for when it is heard."""
-        clock, received, flights = self._worker.pulse()
+        pulse = self._worker.pulse()
         if self._monitor:
-            self._tell(self._worker.most_at_once(), received)
-        return clock, received, flights, cpu_seconds()
+            self._tell(self._worker.most_at_once(), pulse[1])
+        return pulse
 
     def _tell(self, lanes: int, received: int) -> None:
         """Report to what started this node (see raydl/node/monitor.py); lost if nobody listens."""

@@ -87,6 +87,8 @@ def test_json_report_and_json_events(origin, here):
         "json",
         "--checksum",
         f"sha256:{sha}",
+        "--connections",
+        "4",
         cwd=here,
     )
     report = json.loads(done.stdout)

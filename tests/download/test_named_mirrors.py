@@ -56,6 +56,7 @@ def fetch(origin, path, *, told=None, **options):
             told.append(str(event))
 
     given = {"address": "none", "progress": "none", "max_memory": "8MiB", "checksum": SHA}
+    given["connections"] = 4
     return run(origin.url(), str(path), Options.of({**given, **options}), heard)
 
 

@@ -157,7 +157,7 @@ def test_a_late_request_and_the_one_for_the_same_bytes_leave_no_mixture(origin, 
         return True
 
     origin.on(stalls, 1, lambda seen: seen.is_part and seen.range[0] > 500_000)
-    fetch(origin.url(), parts=7, on_event=events.append)
+    fetch(origin.url(), parts=7, connections=4, on_event=events.append)
     origin.release.set()
     assert len(late) == 1
     # It was cut short, or asked for once more: the rest of it came by another request.

@@ -15,15 +15,17 @@ from raydl.workers.protocol import Pulse
 class World:
     """Nodes that bring ``speed(lanes a node, nodes)`` bytes a second each."""
 
-    def __init__(self, speed, nodes=1, fixed=None, noise=0.0, parts=0.1, seed=1, bearing=None):
+    def __init__(
+        self, speed, nodes=1, fixed=None, noise=0.0, parts=0.1, seed=1, bearing=None, opens=False
+    ):
         self.speed, self.nodes, self.noise = speed, nodes, noise
         self.gauge = Gauge()
-        self.tuner = Tuner(self.gauge, fixed, bearing)
+        self.tuner = Tuner(self.gauge, fixed, bearing, opens=opens)
         self.now = 0.0
         self.got, self.there = {}, set()
         self.seen, self.states = [], []
         """Lanes and states after each look."""
-        self.busy, self.strained, self.may_try = True, False, True
+        self.busy, self.strained, self.full, self.may_try = True, False, False, True
         self.random = random.Random(seed)
         self.parts = parts
         self.flights = []
@@ -48,6 +50,7 @@ class World:
                 flying=len(self.flights) * self.nodes,
                 busy=self.busy,
                 strained=self.strained,
+                full=self.full,
                 may_try=self.may_try,
             )
             self.seen.append(self.tuner.lanes)
@@ -461,3 +464,73 @@ def test_it_settles_at_few_where_more_bring_nothing(seed):
     world = World(lambda lanes, nodes: 25e6, noise=0.4, seed=seed)
     world.run(120.0)
     assert share(world, *range(FIRST_LANES, 17)) > 0.8
+
+
+def one_processor(lanes, nodes):
+    """As TLS over a fast link: more lanes hinder each other a little."""
+    return 1e9 / (1 + 0.1 * (lanes - 1))
+
+
+def test_one_lane_that_takes_a_processor_is_enough():
+    world = World(one_processor, opens=True)
+    assert world.tuner.lanes == 1
+    world.full = True
+    world.run(60.0)
+    assert share(world, 1) > 0.95
+    assert max(world.seen) == 2  # that is tried: another may have a processor of its own
+
+
+def test_no_processor_is_left_for_a_second_lane():
+    world = World(one_processor, opens=True)
+    world.full = world.strained = True
+    world.run(60.0)
+    assert set(world.seen) == {1}
+
+
+def test_a_second_lane_that_has_a_processor_of_its_own():
+    world = World(lambda lanes, nodes: min(lanes, 2) * 1e9, opens=True)
+    world.full = True
+    world.run(2.0)
+    assert world.tuner.lanes == 2
+    world.run(58.0)
+    assert share(world, 2) > 0.85
+
+
+def test_one_lane_that_takes_no_processor_is_soon_not_alone():
+    world = World(lambda lanes, nodes: lanes * 5e6, opens=True)
+    assert world.run(0.2) == 1  # as bytes have only just come
+    assert world.run(0.1) == FIRST_LANES
+    assert world.run(3.0) == MOST_LANES
+
+
+def test_where_nothing_comes_one_lane_is_soon_not_alone():
+    world = World(lambda lanes, nodes: 0, opens=True)
+    assert world.run(0.2) == FIRST_LANES
+
+
+def test_lanes_that_take_a_processor_together_get_fewer():
+    world = World(one_processor)
+    world.full = True
+    assert world.run(3.5) == 1
+    assert max(world.seen) == FIRST_LANES
+
+
+def test_lanes_that_take_a_processor_by_chance_stay():
+    world = World(lambda lanes, nodes: lanes * 200e6)
+    world.full = world.strained = True
+    world.run(60.0)
+    assert share(world, FIRST_LANES) > 0.95
+
+
+def test_a_complaint_to_the_only_lane():
+    world = World(one_processor, opens=True)
+    world.run(0.1)
+    world.tuner.complained(world.now)
+    assert world.run(5.0) == 1
+
+
+def test_other_downloads_do_not_open_it():
+    world = World(one_processor, opens=True)
+    world.run(0.1)
+    world.tuner.reset(world.now)
+    assert world.tuner.is_opening

@@ -38,8 +38,8 @@ def fly(lanes, began=0.0, size=1000, ticket=1):
     return flight
 
 
-def hear(node, now, received=0, flights=None, cpu=None):
-    return node.hear(Pulse(now, now, received, flights or {}, cpu), now)
+def hear(node, now, received=0, flights=None, cpu=None, fetching=None):
+    return node.hear(Pulse(now, now, received, flights or {}, cpu, fetching), now)
 
 
 def test_free_lanes(lanes):
@@ -85,6 +85,29 @@ def test_load_of_its_nodes_processors(node):
         if now == 1.0:
             assert node.load == 0.75
     assert node.load is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "is_full"), [(0.5, False), (0.9, True), (1.1, True), (1.5, False)]
+)
+def test_lanes_that_take_about_one_processor(node, seconds, is_full):
+    hear(node, 0.0, fetching=3.0)
+    assert not node.is_full
+    hear(node, 1.0, fetching=3.0 + seconds)
+    assert node.is_full is is_full
+    hear(node, 2.0)
+    assert not node.is_full
+
+
+@pytest.mark.parametrize(
+    ("busy", "fetching", "is_strained"),
+    [(1.4, 0.9, False), (1.6, 0.9, True), (1.6, 0.3, False), (1.9, 0.3, True)],
+)
+def test_a_node_has_no_processor_for_more(node, busy, fetching, is_strained):
+    hear(node, 0.0, cpu=(0.0, 0.0), fetching=0.0)
+    assert node.is_strained  # as long as nobody knows
+    hear(node, 1.0, cpu=(busy, 2.0), fetching=fetching)
+    assert node.is_strained is is_strained
 
 
 def test_silence(node):

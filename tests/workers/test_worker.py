@@ -1,6 +1,7 @@
 import contextlib
 import pickle
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -25,10 +26,11 @@ def test_what_an_actor_returns_is_plain_data(origin, source, copy):
     assert seconds > 0
     assert bytes(memoryview(data)) == origin.data[10:1010]
     assert isinstance(data, bytes if copy else pickle.PickleBuffer)
-    clock, received, flights, cpu = worker.pulse()
+    clock, received, flights, cpu, fetching = worker.pulse()
     assert (received, flights) == (1000, {})
     assert clock > 0
     assert cpu is None or 0 < cpu[0] < cpu[1]
+    assert fetching is None or 0 < fetching < 60
 
 
 def test_a_failure_is_plain_data_too(origin, source):
@@ -67,6 +69,18 @@ def start_and_stall(worker, origin, source, results, ticket=1):
     while worker.pulse()[2] != {ticket: 65_536}:
         pass
     return thread
+
+
+@pytest.mark.skipif(not hasattr(time, "pthread_getcpuclockid"), reason="not told there")
+def test_processor_time_of_what_is_in_flight_and_of_what_was(origin, source):
+    worker, results = Worker(), []
+    thread = start_and_stall(worker, origin, source, results)
+    under_way = worker.pulse()[4]
+    assert 0 < under_way < time.process_time()
+    worker.close()
+    thread.join(10)
+    ended = worker.pulse()[4]
+    assert under_way <= ended == worker.pulse()[4]
 
 
 def test_closing_ends_what_waits_and_what_comes(origin, source):
