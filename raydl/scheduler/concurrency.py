@@ -3,9 +3,10 @@
 All nodes have the same number. Would each node find its own, two that share a limit of the
 origin would take from each other, see a gain in it, and never stop.
 
-It begins with one lane, for a moment: where that takes all that a process has of processors, as
-TLS does over a fast link, more of them only get in each other's way. Else it goes on as TCP does:
-twice as many again and again, while that brings more.
+It begins as TCP does: twice as many again and again, while that brings more.
+
+TLS begins with one lane, for a moment. A process has one interpreter to undo it with, and over a
+fast link one lane takes all of that: more of them would only get in each other's way.
 """
 
 from __future__ import annotations
@@ -74,8 +75,8 @@ class Tuner:
     """More lanes a node as long as that brings more, fewer where that costs nothing.
 
     What they bring is read from ``gauge``. ``fixed`` lanes stay as they are, unless the origin
-    refuses that many. ``bearing`` is what its origin was seen to bear. ``opens``: whether it is
-    known from the beginning how much lanes take of a processor.
+    refuses that many. ``bearing`` is what its origin was seen to bear. ``has_tls``: whether
+    what comes is undone by an interpreter, which lanes share.
     """
 
     def __init__(
@@ -84,13 +85,14 @@ class Tuner:
         fixed: int | None = None,
         bearing: Bearing | None = None,
         *,
-        opens: bool = False,
+        has_tls: bool = False,
     ) -> None:
         self._gauge = gauge
         self._ceiling = Ceiling(gauge, fixed or MOST_LANES, None if fixed else bearing)
         self.lanes = fixed or self.borne or FIRST_LANES
         self.state = State.FIXED if fixed else State.SETTLING
-        if opens and not (fixed or self.borne):
+        self._has_tls = has_tls
+        if has_tls and not (fixed or self.borne):
             self.lanes, self.state = 1, State.OPENING
         self.more_brings: bool | None = None
         """Whether more lanes had brought as much more when they were tried last, or nothing; None
@@ -161,13 +163,14 @@ class Tuner:
         """Act on what the gauge shows; ``flying`` requests are in flight.
 
         ``busy``: whether all lanes had work since; ``strained``: whether the processors of a node
-        have no time for more; ``full``: whether the lanes of a node take all that a process can
-        use; ``may_try``: whether a trial may begin.
+        have no time for more; ``full``: whether the lanes of a node take about one processor;
+        ``may_try``: whether a trial may begin.
         """
         forgiven = self._ceiling.forgive(now)
         if self.is_fixed:
             self.lanes = self._ceiling.borne if forgiven else self.lanes
             return
+        full = full and self._has_tls
         if self.is_opening and not self._open(full, now):
             return
         self._meet_fleet(now)

@@ -90,10 +90,10 @@ class LaneGroup:
         busy: dict[LaneGroup, None] | None = None,
         bearing: Bearing | None = None,
         *,
-        opens: bool = False,
+        has_tls: bool = False,
     ) -> None:
         self._busy = {} if busy is None else busy
-        self.tuner = Tuner(gauge, connections, bearing, opens=opens)
+        self.tuner = Tuner(gauge, connections, bearing, has_tls=has_tls)
         self.sizes = Sizes()
         self.jobs: set[Job] = set()
         self._lanes: dict[NodeState, Lanes] = {}

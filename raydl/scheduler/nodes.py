@@ -210,11 +210,6 @@ class Nodes:
         for node in {*self, *others}:
             node.stood_still(gap)
 
-    def tell_fetching(self) -> bool:
-        """Whether any can be asked what its lanes take of its processors."""
-        pulses = (node.team.look() for node in self._pools.get(THREADS, {}).values())
-        return any(pulse is not None and pulse.fetching is not None for pulse in pulses)
-
     def look(self, now: float) -> list[NodeState]:
         """Ask those that do not report by themselves; returns those of which there is news.
 

@@ -241,7 +241,8 @@ class Scheduler:
         self._origins.forget(now)
         for mirror in job.mirror_choice.mirrors:
             mirror.host = self._origins.at(mirror.source.url, now)
-        host = next(iter(job.mirror_choice.mirrors)).host
+        mirror = next(iter(job.mirror_choice.mirrors))
+        host = mirror.host
         wanted = job.wants.connections
         if wanted not in host.groups:
             host.groups[wanted] = LaneGroup(
@@ -249,7 +250,7 @@ class Scheduler:
                 wanted,
                 self._dispatcher.busy,
                 host.bearing,
-                opens=self._nodes.tell_fetching(),
+                has_tls=mirror.source.url.startswith("https:"),
             )
             self._nodes.add_group(host.groups[wanted])
         job.group = host.groups[wanted]

@@ -82,7 +82,7 @@ class Options:
     )
     connections: int | None = _tuning(
         None,
-        "Connections to the origin, per node [default: by measuring, from 4 on].",
+        "Connections to the origin, per node [default: by measuring].",
         values.count(1, 256),
         "N",
     )

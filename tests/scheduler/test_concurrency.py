@@ -16,11 +16,11 @@ class World:
     """Nodes that bring ``speed(lanes a node, nodes)`` bytes a second each."""
 
     def __init__(
-        self, speed, nodes=1, fixed=None, noise=0.0, parts=0.1, seed=1, bearing=None, opens=False
+        self, speed, nodes=1, fixed=None, noise=0.0, parts=0.1, seed=1, bearing=None, has_tls=False
     ):
         self.speed, self.nodes, self.noise = speed, nodes, noise
         self.gauge = Gauge()
-        self.tuner = Tuner(self.gauge, fixed, bearing, opens=opens)
+        self.tuner = Tuner(self.gauge, fixed, bearing, has_tls=has_tls)
         self.now = 0.0
         self.got, self.there = {}, set()
         self.seen, self.states = [], []
@@ -472,7 +472,7 @@ def one_processor(lanes, nodes):
 
 
 def test_one_lane_that_takes_a_processor_is_enough():
-    world = World(one_processor, opens=True)
+    world = World(one_processor, has_tls=True)
     assert world.tuner.lanes == 1
     world.full = True
     world.run(60.0)
@@ -481,14 +481,14 @@ def test_one_lane_that_takes_a_processor_is_enough():
 
 
 def test_no_processor_is_left_for_a_second_lane():
-    world = World(one_processor, opens=True)
+    world = World(one_processor, has_tls=True)
     world.full = world.strained = True
     world.run(60.0)
     assert set(world.seen) == {1}
 
 
 def test_a_second_lane_that_has_a_processor_of_its_own():
-    world = World(lambda lanes, nodes: min(lanes, 2) * 1e9, opens=True)
+    world = World(lambda lanes, nodes: min(lanes, 2) * 1e9, has_tls=True)
     world.full = True
     world.run(2.0)
     assert world.tuner.lanes == 2
@@ -497,40 +497,50 @@ def test_a_second_lane_that_has_a_processor_of_its_own():
 
 
 def test_one_lane_that_takes_no_processor_is_soon_not_alone():
-    world = World(lambda lanes, nodes: lanes * 5e6, opens=True)
+    world = World(lambda lanes, nodes: lanes * 5e6, has_tls=True)
     assert world.run(0.2) == 1  # as bytes have only just come
     assert world.run(0.1) == FIRST_LANES
     assert world.run(3.0) == MOST_LANES
 
 
 def test_where_nothing_comes_one_lane_is_soon_not_alone():
-    world = World(lambda lanes, nodes: 0, opens=True)
+    world = World(lambda lanes, nodes: 0, has_tls=True)
     assert world.run(0.2) == FIRST_LANES
 
 
 def test_lanes_that_take_a_processor_together_get_fewer():
-    world = World(one_processor)
+    world = World(one_processor, has_tls=True)
     world.full = True
+    world.tuner.lanes, world.tuner.state = FIRST_LANES, State.SETTLING
     assert world.run(3.5) == 1
     assert max(world.seen) == FIRST_LANES
 
 
 def test_lanes_that_take_a_processor_by_chance_stay():
-    world = World(lambda lanes, nodes: lanes * 200e6)
+    world = World(lambda lanes, nodes: lanes * 200e6, has_tls=True)
+    world.run(0.4)
     world.full = world.strained = True
     world.run(60.0)
     assert share(world, FIRST_LANES) > 0.95
 
 
+def test_without_tls_lanes_share_no_interpreter():
+    world = World(one_processor)
+    world.full = True
+    world.run(60.0)
+    assert share(world, FIRST_LANES) > 0.9
+    assert min(world.seen) == FIRST_LANES
+
+
 def test_a_complaint_to_the_only_lane():
-    world = World(one_processor, opens=True)
+    world = World(one_processor, has_tls=True)
     world.run(0.1)
     world.tuner.complained(world.now)
     assert world.run(5.0) == 1
 
 
 def test_other_downloads_do_not_open_it():
-    world = World(one_processor, opens=True)
+    world = World(one_processor, has_tls=True)
     world.run(0.1)
     world.tuner.reset(world.now)
     assert world.tuner.is_opening
