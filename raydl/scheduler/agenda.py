@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from raydl.scheduler.ceiling import FIRST_LANES
-
 SOON_SECONDS, DOUBT_SECONDS = 1.0, 20.0
 """Half the lanes are tried this long after more had not helped. It is the longer time where it was
 clear that the last ones that were added did."""
@@ -38,10 +36,10 @@ class Agenda:
         """What was tried in vain is tried at once."""
         self.is_new, self.fewer = True, False
 
-    def rest_on(self, lanes: int, now: float) -> None:
-        """So many are enough: what remains to be seen is whether fewer are."""
+    def rest_on(self, lanes: int, least: int, now: float) -> None:
+        """So many are enough: what remains to be seen is whether fewer are, down to ``least``."""
         self.is_new, self.step = False, 2
-        if lanes > max(FIRST_LANES, self._needed):
+        if lanes > max(least, self._needed):
             self.fewer = True
             self.at = now + (DOUBT_SECONDS if self.was_clear else SOON_SECONDS)
         else:

@@ -30,6 +30,10 @@ IDLE, IDLE_NEWS = 0.9, 0.1
 """Lanes that had nothing to do in this share of the last looks are too many. The share is
 exponentially weighted; the second number is the weight of each look."""
 
+FREE_LOOKS = 5
+"""Lanes that were fewer than ``FIRST_LANES`` for the processor's sake are as many again once it was
+free in so many looks: the link may be slow by now, or stand still, or others have come."""
+
 FLEET_SECONDS = 0.4
 """What other nodes bring is known a few times a second only."""
 
@@ -105,6 +109,7 @@ class Tuner:
         begun."""
         self._has_come = False
         """Whether any bytes had come as it looked before."""
+        self._least, self._free_looks = FIRST_LANES, 0
         self._landed = 0.0
         """When there were as few requests in flight as a trial of fewer lanes wants."""
         self._usual = self._found = self._idle = 0.0
@@ -163,17 +168,19 @@ class Tuner:
         """Act on what the gauge shows; ``flying`` requests are in flight.
 
         ``busy``: whether all lanes had work since; ``strained``: whether the processors of a node
-        have no time for more; ``full``: whether the lanes of a node take about one processor;
+        have no time for more; ``full``: whether these lanes take about one processor;
         ``may_try``: whether a trial may begin.
         """
         forgiven = self._ceiling.forgive(now)
         if self.is_fixed:
             self.lanes = self._ceiling.borne if forgiven else self.lanes
             return
-        full = full and self._has_tls
+        full = full and self._has_tls and len(self._gauge) == 1
+        self._least = 1 if full else FIRST_LANES
         if self.is_opening and not self._open(full, now):
             return
         self._meet_fleet(now)
+        self._leave_few(full, now)
         self._see_bursts(now)
         self._idle += IDLE_NEWS * ((not busy) - self._idle)
         if not busy or not len(self._gauge):
@@ -190,11 +197,13 @@ class Tuner:
                 self._learn(rate, now)
             is_due = self.state is State.HOLDING and self._agenda.is_due(now)
             if may_try and is_due and (self._agenda.fewer or full or not strained):
-                self._try(now, may_grow=not strained, full=full)
+                self._try(now, strained=strained, full=full)
 
     def complained(self, now: float) -> None:
         """The origin refuses: half the lanes, and no more than that for a while."""
-        if not self._ceiling.complained(self.lanes, now):
+        # The first one, alone, says nothing of their number.
+        lanes = FIRST_LANES if self.is_opening else self.lanes
+        if not self._ceiling.complained(lanes, now):
             return
         self.lanes = self._ceiling.borne
         self.more_brings = None
@@ -205,7 +214,9 @@ class Tuner:
 
     def reset(self, now: float) -> None:
         """Other downloads came or went: a trial that began before can't tell what lanes did."""
-        if not (self.is_fixed or self.is_opening):
+        if self.is_opening:
+            self._since, self._has_come = 0.0, False
+        elif not self.is_fixed:
             self._start_over(now + JOIN_SECONDS)
             self._agenda.not_before(now + JOIN_SECONDS)
 
@@ -217,12 +228,18 @@ class Tuner:
         if is_first or (self._has_come and not had_come):
             return False
         self._start_over(now)
-        if full:
-            self._fleet = self._gauge.generation, len(self._gauge)
-            self._agenda.wait(now, SOON_SECONDS)
-        else:
+        if not (full and self._has_come):  # else what it takes is the hand-shake
             self.lanes = min(FIRST_LANES, self._ceiling.lanes())
         return True
+
+    def _leave_few(self, full: bool, now: float) -> None:
+        """Have as many as at first again where the processor was free for a while."""
+        self._free_looks = 0 if full else self._free_looks + 1
+        most = min(FIRST_LANES, self._ceiling.lanes())
+        if self.lanes < most and self._free_looks >= FREE_LOOKS and self.state not in TRIALS:
+            self.lanes = most
+            self._agenda.forget()
+            self._start_over(now)
 
     def _meet_fleet(self, now: float) -> None:
         """Begin again where nodes came or went: a trial would show what they did, not the lanes."""
@@ -292,13 +309,13 @@ class Tuner:
             self._agenda.hurry()
         self._begin(LATEST)
 
-    def _try(self, now: float, *, may_grow: bool, full: bool) -> None:
+    def _try(self, now: float, *, strained: bool, full: bool) -> None:
         """Begin a trial of more lanes, or of half."""
         agenda = self._agenda
-        least = 1 if full else FIRST_LANES
-        fewer, agenda.fewer = (agenda.fewer or full) and self.lanes > least, False
+        wants_fewer = agenda.fewer or (full and strained and agenda.is_new)
+        fewer, agenda.fewer = wants_fewer and self.lanes > self._least, False
         more = self._ceiling.above(self.lanes, agenda.step, now, is_start=agenda.is_new)
-        if not fewer and (more <= self.lanes or not may_grow):
+        if not fewer and (strained or more <= self.lanes):
             agenda.wait(now, HOLD_SECONDS)
             return
         # What several steps cost together counts.
@@ -345,18 +362,19 @@ class Tuner:
         is_proportional = gain >= NEARLY * self.lanes / self._before.lanes
         self._ceiling.bearing.bore(self.lanes)
         self.more_brings = True if is_proportional else None
+        self._agenda.shrank = False
         self._agenda.was_clear = is_proportional or self._bursts.seen
         # Of several nodes a leap would be a flood.
         self._agenda.step = 4 if is_proportional and len(self._gauge) == 1 else 2
         self._usual = self._found = rate
         if self.lanes >= self._ceiling.lanes():
-            self._agenda.rest_on(self.lanes, now)
+            self._agenda.rest_on(self.lanes, self._least, now)
         self._end_trial(LATEST)
 
     def _give_up_more(self, now: float) -> None:
         self.more_brings = False
         self.lanes = self._before.lanes
-        self._agenda.rest_on(self.lanes, now)
+        self._agenda.rest_on(self.lanes, self._least, now)
         self.state, self._found = State.SETTLING, self._before.rate
         self._bursts.start_over()
         self._begin(now + SETTLE_SECONDS)
@@ -392,7 +410,7 @@ class Tuner:
             self.state = State.HOLDING
             self._agenda.step, self._agenda.was_clear = 2, True
             if self.lanes >= self._ceiling.lanes():
-                self._agenda.rest_on(self.lanes, now)
+                self._agenda.rest_on(self.lanes, self._least, now)
         elif now - self._since > RECOVERY_SECONDS:  # it had another reason
             self._ceiling.bearing.did_not_fall()
             self._settle_anew()

@@ -73,9 +73,11 @@ class NodeState:
         """Whether its node has no processor time for more, as far as that is known."""
         if self.pulse is None or self.pulse.cpu is None:  # its system does not report it
             return False
-        if self.load is None or self.load > STRAINED:
+        if self.load is None:
             return True
-        return self.is_full and self._spare < SPARE
+        if self.is_full and self._spare < SPARE:
+            return True
+        return self.load > STRAINED and self._spare < 1  # a tenth of many is enough for more
 
     def describe(self) -> NodeNow:
         """Its state, for people."""

@@ -241,8 +241,8 @@ class Scheduler:
         self._origins.forget(now)
         for mirror in job.mirror_choice.mirrors:
             mirror.host = self._origins.at(mirror.source.url, now)
-        mirror = next(iter(job.mirror_choice.mirrors))
-        host = mirror.host
+        mirrors = list(job.mirror_choice.mirrors)
+        host = mirrors[0].host
         wanted = job.wants.connections
         if wanted not in host.groups:
             host.groups[wanted] = LaneGroup(
@@ -250,7 +250,7 @@ class Scheduler:
                 wanted,
                 self._dispatcher.busy,
                 host.bearing,
-                has_tls=mirror.source.url.startswith("https:"),
+                has_tls=any(m.source.url.startswith("https:") for m in mirrors),
             )
             self._nodes.add_group(host.groups[wanted])
         job.group = host.groups[wanted]

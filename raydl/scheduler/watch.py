@@ -61,7 +61,7 @@ class Watch:
             flying=group.flying,
             busy=not is_idle,
             strained=self._nodes.survey.strained,
-            full=self._nodes.survey.full,
+            full=self._nodes.survey.full and len(groups) == 1,  # else nobody knows whose they are
             may_try=not any(tuner.is_trying for tuner in others),
         )
         if group.tuner.lanes > before:

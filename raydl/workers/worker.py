@@ -46,8 +46,9 @@ class Request:
     def __init__(self, origin: Origin) -> None:
         self.origin = origin
         self.got = 0
-        self._thread = threading.get_ident()
-        self._began = time.thread_time()
+        # Taken by the thread itself: a later read of it may fail, and harms nobody.
+        self._clock = _clock_of_this_thread()
+        self._began = self._cpu()
         self._lock = threading.Lock()
         self._uploader: Uploader | None = None
 
@@ -55,11 +56,16 @@ class Request:
         """So many bytes more came."""
         self.got += count
 
-    def cpu_seconds(self) -> float:
-        """What its thread has used since; asked by another one only while it is in flight."""
-        if self._thread == threading.get_ident():
-            return time.thread_time() - self._began
-        return time.clock_gettime(time.pthread_getcpuclockid(self._thread)) - self._began
+    def cpu_seconds(self) -> float | None:
+        """What its thread has used since; None where the system does not tell."""
+        now = self._cpu()
+        return None if now is None or self._began is None else now - self._began
+
+    def _cpu(self) -> float | None:
+        if self._clock is not None:
+            with contextlib.suppress(OSError):
+                return time.clock_gettime(self._clock)
+        return None
 
     @contextlib.contextmanager
     def sending(self, uploader: Uploader) -> Iterator[None]:
@@ -94,8 +100,8 @@ class Worker:
         self._requests: dict[int, Request] = {}
         self._idle: OrderedDict[tuple[Access, float], list[Origin]] = OrderedDict()
         self._received = self._most = 0
-        self._fetching = 0.0
-        """Processor seconds of the requests that have ended."""
+        self._fetching: float | None = 0.0
+        """Processor seconds of the requests that have ended; None once one is not known."""
         self._cancelled: set[int] = set()
         self._over = -1
         self._closed = False
@@ -131,7 +137,7 @@ class Worker:
             with self._lock:
                 del self._requests[ticket]
                 self._received += request.got
-                self._fetching += request.cpu_seconds()
+                self._fetching = _sum(self._fetching, request.cpu_seconds())
                 over = origin if origin.aborted else self._keep(kind, origin)
             if over is not None:
                 over.close()
@@ -173,11 +179,11 @@ class Worker:
         with self._lock:
             flights = {ticket: request.got for ticket, request in self._requests.items()}
             received = self._received + sum(flights.values())
-            fetching = None
-            if hasattr(time, "pthread_getcpuclockid"):
-                requests = self._requests.values()
-                fetching = self._fetching + sum(request.cpu_seconds() for request in requests)
-            return time.monotonic(), received, flights, cpu_seconds(), fetching
+            fetching = self._fetching
+            for request in self._requests.values():
+                fetching = _sum(fetching, request.cpu_seconds())
+            now = time.monotonic()
+        return now, received, flights, cpu_seconds(), fetching
 
     def most_at_once(self) -> int:
         """The most requests that were in flight together since this was last asked."""
@@ -316,6 +322,18 @@ class NodeWorker:
         self._shared.close_all()
         self._shelves.close_all()
         urllib.parse.clear_cache()  # type: ignore[attr-defined] # of URLs, signed ones too
+
+
+def _clock_of_this_thread() -> int | None:
+    """The clock of its processor time, for any thread to read; None where there is none."""
+    if hasattr(time, "pthread_getcpuclockid"):
+        with contextlib.suppress(OSError):
+            return time.pthread_getcpuclockid(threading.get_ident())
+    return None
+
+
+def _sum(total: float | None, more: float | None) -> float | None:
+    return None if total is None or more is None else total + more
 
 
 def cpu_seconds() -> tuple[float, float] | None:

@@ -512,16 +512,56 @@ def test_lanes_that_take_a_processor_together_get_fewer():
     world = World(one_processor, has_tls=True)
     world.full = True
     world.tuner.lanes, world.tuner.state = FIRST_LANES, State.SETTLING
-    assert world.run(3.5) == 1
+    assert world.run(8.0) == 1
+    assert max(world.seen) == 2 * FIRST_LANES
+
+
+def test_no_processor_is_left_for_four_lanes():
+    world = World(one_processor, has_tls=True)
+    world.full = world.strained = True
+    world.tuner.lanes, world.tuner.state = FIRST_LANES, State.SETTLING
+    assert world.run(4.0) == 1
     assert max(world.seen) == FIRST_LANES
 
 
-def test_lanes_that_take_a_processor_by_chance_stay():
-    world = World(lambda lanes, nodes: lanes * 200e6, has_tls=True)
-    world.run(0.4)
+def test_lanes_that_take_a_processor_by_chance_get_more():
+    """A cap of 100 MB/s on each connection, of which one takes a sixth of a processor."""
+    world = World(lambda lanes, nodes: lanes * 100e6, has_tls=True)
+    for _ in range(600):
+        world.full = 0.6 < 0.16 * world.tuner.lanes < 1.15
+        world.run(0.1)
+    assert share(world, MOST_LANES) > 0.95
+
+
+@pytest.mark.parametrize("strained", [False, True])
+def test_one_lane_whose_bytes_do_not_come_gets_others(strained):
+    speeds = {"now": 1e9}
+    world = World(lambda lanes, nodes: speeds["now"], has_tls=True)
     world.full = world.strained = True
+    assert world.run(20.0) == 1
+    speeds["now"], world.full, world.strained = 0.0, False, strained
+    assert world.run(0.6) == FIRST_LANES
+
+
+def test_one_lane_gets_others_as_nodes_join():
+    world = World(one_processor, has_tls=True)
+    world.full = world.strained = True
+    assert world.run(20.0) == 1
+    world.nodes = 4
+    assert world.run(1.0) == FIRST_LANES
+
+
+def test_the_hand_shake_takes_a_processor_and_says_nothing():
+    world = World(lambda lanes, nodes: 0, has_tls=True)
+    world.full = True
+    assert world.run(0.2) == FIRST_LANES
+
+
+def test_two_that_bring_a_quarter_more_than_one_stay():
+    world = World(lambda lanes, nodes: 1e9 if lanes == 1 else 1.25e9, has_tls=True)
+    world.full = True
     world.run(60.0)
-    assert share(world, FIRST_LANES) > 0.95
+    assert share(world, 2) > 0.8
 
 
 def test_without_tls_lanes_share_no_interpreter():
@@ -532,11 +572,11 @@ def test_without_tls_lanes_share_no_interpreter():
     assert min(world.seen) == FIRST_LANES
 
 
-def test_a_complaint_to_the_only_lane():
-    world = World(one_processor, has_tls=True)
+def test_a_complaint_to_the_only_lane_says_nothing_of_their_number():
+    world = World(lambda lanes, nodes: lanes * 5e6, has_tls=True)
     world.run(0.1)
     world.tuner.complained(world.now)
-    assert world.run(5.0) == 1
+    assert world.run(5.0) == FIRST_LANES // 2
 
 
 def test_other_downloads_do_not_open_it():

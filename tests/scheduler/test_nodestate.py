@@ -99,6 +99,12 @@ def test_lanes_that_take_about_one_processor(node, seconds, is_full):
     assert not node.is_full
 
 
+def test_a_tenth_of_many_processors_is_enough_for_more(node):
+    hear(node, 0.0, cpu=(0.0, 0.0), fetching=0.0)
+    hear(node, 1.0, cpu=(60.0, 64.0), fetching=0.9)
+    assert not node.is_strained
+
+
 @pytest.mark.parametrize(
     ("busy", "fetching", "is_strained"),
     [(1.4, 0.9, False), (1.6, 0.9, True), (1.6, 0.3, False), (1.9, 0.3, True)],

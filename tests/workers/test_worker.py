@@ -83,6 +83,17 @@ def test_processor_time_of_what_is_in_flight_and_of_what_was(origin, source):
     assert under_way <= ended == worker.pulse()[4]
 
 
+def test_a_clock_that_cannot_be_read_harms_nobody(monkeypatch, source):
+    def broken(*args):
+        raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr(time, "clock_gettime", broken)
+    worker = Worker()
+    buffer = memoryview(bytearray(1000))
+    assert worker.fetch(source, 1, 0, 1000, buffer) == (1000, None)
+    assert worker.pulse()[4] is None
+
+
 def test_closing_ends_what_waits_and_what_comes(origin, source):
     worker, results = Worker(), []
     thread = start_and_stall(worker, origin, source, results)
