@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from tests import scripted
 from tests.conftest import random_bytes
 from tests.download.test_handle import Gate
 
@@ -121,6 +122,15 @@ def test_interrupt_and_go_on(kernel, origin, tmp_path):
     kernel.run(fetch)
     assert int(text(kernel.run("report.resumed"))) > 0
     assert (tmp_path / "out").read_bytes() == origin.data
+
+
+def test_an_error_takes_two_lines(kernel, origin):
+    origin.on(scripted.status(404), None)
+    code = f'import raydl; raydl.fetch("{origin.url()}", "out", address="none", progress="none")'
+    (output,) = kernel.run(code, allow_errors=True)
+    assert output.ename == "HttpError"
+    assert output.traceback[0] == f"HttpError: {origin.url()} answered 404 Not Found"
+    assert len(output.traceback) <= 2
 
 
 def test_await(kernel, make_origin, tmp_path):

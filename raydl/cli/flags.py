@@ -8,10 +8,11 @@ from dataclasses import Field
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from raydl.model.units import format_size
 from raydl.settings.config import Setting, config_files, options_from, settings
-from raydl.settings.options import IN_BYTES, Options, option_fields
+from raydl.settings.options import HEADINGS, IN_BYTES, Options, option_fields
 
 Url = Annotated[
     str, typer.Argument(metavar="URL", help="An http or https URL, or s3://BUCKET/KEY and its kin.")
@@ -31,6 +32,7 @@ Listed = Annotated[
         "-i",
         "--input-file",
         metavar="FILE",
+        rich_help_panel=HEADINGS["what"],
         help="Fetch the files of a list: a URL a line, or URL, tab, path, tab, digest; .jsonl, "
         ".csv or .parquet with url, path, size, digest; a Metalink (.meta4, .metalink); - for "
         "standard input.",
@@ -38,41 +40,86 @@ Listed = Annotated[
 ]
 Base = Annotated[
     str | None,
-    typer.Option(metavar="URL", help="The list has digests and names (SHA256SUMS) below this URL."),
+    typer.Option(
+        metavar="URL",
+        rich_help_panel=HEADINGS["what"],
+        help="The list has digests and names (SHA256SUMS) below this URL.",
+    ),
 ]
 Name = Annotated[
     str | None,
     typer.Option(
         metavar="TEMPLATE",
+        rich_help_panel=HEADINGS["where"],
         help="Names of many files, of {host}, {path}, {name} and {number} [default: {name}].",
     ),
 ]
 Include = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="PATTERN", help="Of hf:// and s3://…/ only files that fit, such as '*.parquet'."
+        metavar="PATTERN",
+        rich_help_panel=HEADINGS["what"],
+        help="Of hf:// and s3://…/ only files that fit, such as '*.parquet'.",
     ),
 ]
 Exclude = Annotated[
     list[str] | None,
-    typer.Option(metavar="PATTERN", help="Of hf:// and s3://…/ no files that fit."),
+    typer.Option(
+        metavar="PATTERN",
+        rich_help_panel=HEADINGS["what"],
+        help="Of hf:// and s3://…/ no files that fit.",
+    ),
 ]
 IfChanged = Annotated[
-    bool, typer.Option("--if-changed", help="Of many files that came before, fetch changed ones.")
+    bool,
+    typer.Option(
+        "--if-changed",
+        rich_help_panel=HEADINGS["what"],
+        help="Of many files that came before, fetch changed ones.",
+    ),
 ]
 ReportTo = Annotated[
     str | None,
     typer.Option(
         "--report",
         metavar="FILE",
+        rich_help_panel=HEADINGS["look"],
         help="What became of each of many files, as .jsonl, .csv or .parquet.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to standard output.")]
+JsonReport = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        rich_help_panel=HEADINGS["look"],
+        help="Print one JSON object to standard output.",
+    ),
+]
 Address = Annotated[
     str | None,
     typer.Option(metavar="ADDRESS", help="auto, none, local, HOST:PORT or ray://HOST:PORT."),
 ]
+
+
+class Grouped(TyperCommand):
+    """A command whose help shows its options under headings; most important ones first."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Called by click."""
+        shown: dict[str, list[tuple[str, str]]] = {
+            title: [] for title in ("Arguments", *HEADINGS.values(), "Options")
+        }
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            is_argument = param.param_type_name == "argument"
+            title = "Arguments" if is_argument else getattr(param, "rich_help_panel", None)
+            if record is not None:
+                shown[title or "Options"].append(record)
+        for title, records in shown.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
 
 
 def with_options(*about: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -119,6 +166,7 @@ def _parameter(name: str, field: Field[Any]) -> inspect.Parameter:
         help=field.metadata["help"] + (f" [default: {default}]" if default else ""),
         metavar=None if is_switch else field.metadata["metavar"],
         show_default=False,
+        rich_help_panel=HEADINGS[field.metadata["of"]],
     )
     return inspect.Parameter(
         name,

@@ -17,9 +17,11 @@ from raydl.cli.flags import (
     Address,
     Base,
     Exclude,
+    Grouped,
     IfChanged,
     Include,
     Json,
+    JsonReport,
     Listed,
     Name,
     ReportTo,
@@ -37,14 +39,13 @@ from raydl.many.wanted import Wanted
 from raydl.model.errors import ClusterError, OutputError, UsageError, exit_codes
 from raydl.model.weburl import is_many
 from raydl.settings.config import options_from
-from raydl.settings.options import Options
+from raydl.settings.options import HEADINGS, Options
 
 # A lone \b keeps the lines of the paragraph after it as they are.
 EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"{c:>4}  {text}" for c, text in exit_codes().items())
 
 app = typer.Typer(
     add_completion=False,
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -52,7 +53,7 @@ app = typer.Typer(
 )
 
 
-@app.command(epilog=EXIT_CODES)
+@app.command(epilog=EXIT_CODES, cls=Grouped)
 @with_options()
 def fetch(
     flags: dict[str, Any],
@@ -63,6 +64,7 @@ def fetch(
             "-o",
             "--output",
             metavar="PATH",
+            rich_help_panel=HEADINGS["where"],
             help="A file, a directory/, s3://BUCKET/KEY, or - for standard output [default: the "
             "origin's name].",
         ),
@@ -74,7 +76,7 @@ def fetch(
     exclude: Exclude = None,
     if_changed: IfChanged = False,
     report_to: ReportTo = None,
-    as_json: Json = False,
+    as_json: JsonReport = False,
 ) -> None:
     """Download URL with all nodes of the cluster.
 
@@ -140,7 +142,7 @@ def _alone(options: Options, can_start_again: bool) -> Options:
     return replace(options, address="none")
 
 
-@app.command()
+@app.command(cls=Grouped)
 @with_options("access", "timeout", "retries")
 def probe(url: Url, flags: dict[str, Any], as_json: Json = False) -> None:
     """Show what the origin offers.
@@ -303,11 +305,16 @@ def demo() -> None:
 
 @app.callback(invoke_without_command=True)
 def _root(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
 ) -> None:
     if version:
         print(f"raydl {__version__}")
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        from raydl.cli.greeting import greeting
+
+        print(greeting())
 
 
 def main() -> NoReturn:

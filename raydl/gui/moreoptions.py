@@ -54,7 +54,13 @@ class MoreOptions(tk.Toplevel):
         for column, (about, heading) in enumerate(HEADINGS.items()):
             body.columnconfigure(column, weight=1)
             group = self._group(
-                body, heading, {n: f for n, f in options.items() if f.metadata["of"] == about}
+                body,
+                heading,
+                {
+                    n: f
+                    for n, f in options.items()
+                    if (f.metadata["of"] == "access") == (about == "access")
+                },
             )
             left = px(24) if column else 0
             group.grid(row=1, column=column, sticky="new", padx=(left, 0), pady=(px(10), 0))

@@ -34,6 +34,14 @@ class RaydlError(Exception):
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}" if self.hint else self.message
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows: IPython asks for it, instead of a page of frames that are raydl's.
+
+        https://ipython.readthedocs.io/en/stable/config/integrating.html
+        """
+        lines = [f"{type(self).__name__}: {self.message}"]
+        return [*lines, f"  {self.hint}"] if self.hint else lines
+
 
 class UsageError(RaydlError):
     """An option, an address, a configuration key or a file to read that does not fit."""

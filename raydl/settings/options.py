@@ -26,6 +26,15 @@ else:
 
 __all__ = ["OptionKeywords", "Options", "Unpack"]
 
+HEADINGS = {
+    "what": "Files and verification",
+    "where": "Destination",
+    "speed": "Speed and nodes",
+    "access": "Access to the origin",
+    "look": "Display and reports",
+}
+"""Under these `--help` shows the options: by what an option is about."""
+
 IN_BYTES = ("part_size", "max_memory", "limit_rate", "lowest_speed")
 """Options whose values people read better as sizes."""
 
@@ -39,11 +48,11 @@ def _option(
     short: str = "",
     secret: bool = False,
     many: bool = False,
-    of: str = "download",
+    of: str = "where",
     tuning: bool = False,
 ) -> Any:
     """``secret`` values are never shown; ``many`` may be given more than once; ``of`` is what the
-    option is about: the ``download``, or the ``access`` to the origin; ``tuning`` is of how fast,
+    option is about, one of HEADINGS; ``tuning`` is of how fast,
     with how much of what, and how that is shown, and no stranger could use it to have anything
     sent, overwritten or trusted."""
     metadata = {
@@ -53,8 +62,12 @@ def _option(
     return field(default=default, metadata=metadata, repr=not secret)
 
 
-def _tuning(*args: Any, **kwargs: Any) -> Any:
-    return _option(*args, **kwargs, tuning=True)
+def _what(*args: Any, **kwargs: Any) -> Any:
+    return _option(*args, **kwargs, of="what")
+
+
+def _tuning(*args: Any, of: str = "speed", **kwargs: Any) -> Any:
+    return _option(*args, **kwargs, of=of, tuning=True)
 
 
 def _access(*args: Any, **kwargs: Any) -> Any:
@@ -97,8 +110,9 @@ class Options:
         "The Ray cluster: auto, none, local, HOST:PORT or ray://HOST:PORT.",
         lambda value: str(value).strip(),
         "ADDRESS",
+        of="speed",
     )
-    fetch_here: bool = _option(True, "Let this machine fetch parts too.", values.flag)
+    fetch_here: bool = _option(True, "Let this machine fetch parts too.", values.flag, of="speed")
     to: str = _option(
         "here",
         "Where the bytes go: here, every-node (the file at -o PATH on each node), or shared (a "
@@ -119,30 +133,31 @@ class Options:
         values.labels,
         "KEY=VALUE",
         many=True,
+        of="speed",
     )
-    extract: bool = _option(
+    extract: bool = _what(
         False,
         "Unpack the archive while it comes, tar (plain, gz, bz2, xz, zst) or zip: -o is the "
         "directory, which appears when all is whole [default: the archive's name].",
         values.flag,
     )
-    checksum: Checksum | None = _option(
+    checksum: Checksum | None = _what(
         None,
         f"Verify against this digest: {', '.join(ALGORITHMS)}.",
         values.checksum,
         "ALG:HEX",
     )
-    checksum_url: str | None = _option(
+    checksum_url: str | None = _what(
         None,
         "Verify against the list of digests there (SHA256SUMS style).",
         values.url,
         "URL",
         secret=True,
     )
-    checksum_file: str | None = _option(
+    checksum_file: str | None = _what(
         None, "Verify against the list of digests in this file.", values.text, "FILE"
     )
-    origin_digest: bool = _option(
+    origin_digest: bool = _what(
         True, "Verify against the digest that the origin states, if it does.", values.flag
     )
     keep_bad: bool = _option(False, "Keep what fails the verification, as NAME.bad.", values.flag)
@@ -152,10 +167,10 @@ class Options:
         "Succeed at once if the target exists, with the checksum if one is given.",
         values.flag,
     )
-    verify: bool = _option(
+    verify: bool = _what(
         False, "With --to every-node: read files that are there, and compare digests.", values.flag
     )
-    repair: bool = _option(
+    repair: bool = _what(
         False,
         "Of a Metalink's files that are there, fetch the bad pieces; other bytes are kept.",
         values.flag,
@@ -183,10 +198,14 @@ class Options:
         30.0, "Longest wait for a connection, and for the next byte.", values.timeout, "TIME"
     )
     progress: str = _tuning(
-        "auto", "auto, bar, plain, json (events as NDJSON) or none.", values.style, "STYLE"
+        "auto",
+        "auto, bar, plain, json (events as NDJSON) or none.",
+        values.style,
+        "STYLE",
+        of="look",
     )
 
-    mirror: tuple[str, ...] = _option(
+    mirror: tuple[str, ...] = _what(
         (),
         "Another URL of the same file; may be given again.",
         values.urls,
@@ -194,7 +213,7 @@ class Options:
         secret=True,
         many=True,
     )
-    origin_mirrors: bool = _option(
+    origin_mirrors: bool = _what(
         True,
         "Fetch from mirrors that the origin names, too, where a digest will show what is right.",
         values.flag,
