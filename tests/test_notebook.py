@@ -129,7 +129,7 @@ def test_an_error_takes_two_lines(kernel, origin):
     code = f'import raydl; raydl.fetch("{origin.url()}", "out", address="none", progress="none")'
     (output,) = kernel.run(code, allow_errors=True)
     assert output.ename == "HttpError"
-    assert output.traceback[0] == f"HttpError: {origin.url()} answered 404 Not Found"
+    assert output.traceback[0] == f"HttpError: 127.0.0.1:{origin.port} answered 404 Not Found"
     assert len(output.traceback) <= 2
 
 

@@ -22,7 +22,7 @@ EXTRAS = {
     "tls": "cryptography",
     "zstd": "compression" if sys.version_info >= (3, 14) else "backports.zstd",
 }
-"""Extras of the package, by a module that each brings."""
+"""Extras of the package, each with the module that it needs."""
 
 
 def greeting() -> str:
@@ -32,10 +32,10 @@ def greeting() -> str:
     except RaydlError as error:
         where = str(error)
     here = [extra for extra, module in EXTRAS.items() if _is_there(module)]
-    missing = ",".join(extra for extra in EXTRAS if extra not in here)
+    missing = [f"{extra} ({module})" for extra, module in EXTRAS.items() if extra not in here]
     extras = f"extras: {', '.join(here) or 'none'}"
     if missing:
-        extras += f"; more: pip install 'raydl-download[{missing}]'"
+        extras += f"; not here: {', '.join(missing)}"
     return (
         f"raydl {__version__}: download with every machine of a Ray cluster at once\n"
         f"would use {where}\n"
