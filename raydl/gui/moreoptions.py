@@ -16,8 +16,8 @@ from raydl.model.units import format_size
 from raydl.settings.config import Setting
 from raydl.settings.options import IN_BYTES, parse_option
 
-HEADINGS = {"download": "Download", "access": "Access to the origin"}
-"""By what options are about, in the order in which they are shown."""
+HEADINGS = {"Download": False, "Access to the origin": True}
+"""In the order in which they are shown, and whether the options are about access."""
 
 HIDDEN = ("user", "header", "proxy")
 """What is shown as dots while it is typed."""
@@ -51,17 +51,12 @@ class MoreOptions(tk.Toplevel):
         ttk.Label(body, text="For the next downloads", style="Heading.TLabel").grid(
             row=0, column=0, columnspan=2, sticky="w"
         )
-        for column, (about, heading) in enumerate(HEADINGS.items()):
+        for column, (heading, is_access) in enumerate(HEADINGS.items()):
             body.columnconfigure(column, weight=1)
-            group = self._group(
-                body,
-                heading,
-                {
-                    n: f
-                    for n, f in options.items()
-                    if (f.metadata["of"] == "access") == (about == "access")
-                },
-            )
+            shown = {
+                n: f for n, f in options.items() if (f.metadata["of"] == "access") is is_access
+            }
+            group = self._group(body, heading, shown)
             left = px(24) if column else 0
             group.grid(row=1, column=column, sticky="new", padx=(left, 0), pady=(px(10), 0))
         foot = ttk.Frame(body)

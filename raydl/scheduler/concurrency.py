@@ -17,6 +17,7 @@ from typing import NamedTuple
 from raydl.scheduler.agenda import HOLD_SECONDS, SOON_SECONDS, Agenda
 from raydl.scheduler.ceiling import FIRST_LANES, MOST_LANES, Bearing, Ceiling
 from raydl.scheduler.gauge import LATEST, NEWS, SHORT_SECONDS, Bursts, Gauge
+from raydl.scheduler.opening import Opening
 from raydl.scheduler.trial import BURSTY_SECONDS, NEARLY, Verdict, judge_fewer, judge_more
 
 RECOVERED = 0.5
@@ -29,10 +30,6 @@ came at first may have been saved up."""
 IDLE, IDLE_NEWS = 0.9, 0.1
 """Lanes that had nothing to do in this share of the last looks are too many. The share is
 exponentially weighted; the second number is the weight of each look."""
-
-FREE_LOOKS = 5
-"""Lanes that were fewer than ``FIRST_LANES`` for the processor's sake are as many again once it was
-free in so many looks: the link may be slow by now, or stand still, or others have come."""
 
 FLEET_SECONDS = 0.4
 """What other nodes bring is known a few times a second only."""
@@ -107,9 +104,8 @@ class Tuner:
         self._since = self._tried_at = 0.0
         """When the present state began, or a trial could show something again; and when that was
         begun."""
-        self._has_come = False
-        """Whether any bytes had come as it looked before."""
-        self._least, self._free_looks = FIRST_LANES, 0
+        self._least = FIRST_LANES
+        self._opening = Opening()
         self._landed = 0.0
         """When there were as few requests in flight as a trial of fewer lanes wants."""
         self._usual = self._found = self._idle = 0.0
@@ -215,28 +211,24 @@ class Tuner:
     def reset(self, now: float) -> None:
         """Other downloads came or went: a trial that began before can't tell what lanes did."""
         if self.is_opening:
-            self._since, self._has_come = 0.0, False
+            self._opening.start_over()
         elif not self.is_fixed:
             self._start_over(now + JOIN_SECONDS)
             self._agenda.not_before(now + JOIN_SECONDS)
 
     def _open(self, full: bool, now: float) -> bool:
-        """Returns whether it is over: once bytes have come for a while, or none do soon."""
-        had_come, is_first = self._has_come, not self._since
-        self._since = self._since or now
-        self._has_come = self._gauge.moved_at > self._since
-        if is_first or (self._has_come and not had_come):
+        """Returns whether it is over, and so whether one lane stays alone."""
+        if not self._opening.is_over(self._gauge.moved_at, now):
             return False
         self._start_over(now)
-        if not (full and self._has_come):  # else what it takes is the hand-shake
+        if not self._opening.is_enough(full):
             self.lanes = min(FIRST_LANES, self._ceiling.lanes())
         return True
 
     def _leave_few(self, full: bool, now: float) -> None:
         """Have as many as at first again where the processor was free for a while."""
-        self._free_looks = 0 if full else self._free_looks + 1
-        most = min(FIRST_LANES, self._ceiling.lanes())
-        if self.lanes < most and self._free_looks >= FREE_LOOKS and self.state not in TRIALS:
+        is_free, most = self._opening.is_free(full), min(FIRST_LANES, self._ceiling.lanes())
+        if is_free and self.lanes < most and self.state not in TRIALS:
             self.lanes = most
             self._agenda.forget()
             self._start_over(now)

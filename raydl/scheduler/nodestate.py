@@ -100,10 +100,7 @@ class NodeState:
         elif pulse.clock - self._marked.clock >= SPEED_SECONDS:
             before, self._marked = self._marked, pulse
             self.rate = (pulse.received - before.received) / (pulse.clock - before.clock)
-            self.load = _load(before.cpu, pulse.cpu)
-            if before.cpu is not None and pulse.cpu is not None and self.load is not None:
-                spare = (1 - self.load) * (pulse.cpu[1] - before.cpu[1])
-                self._spare = spare / (pulse.clock - before.clock)
+            self.load, self._spare = _load(before, pulse)
             self._notice_slowness()
         return True
 
@@ -114,11 +111,13 @@ class NodeState:
                 lanes.slowed(self.rate / expected)
 
 
-def _load(before: tuple[float, float] | None, after: tuple[float, float] | None) -> float | None:
-    """The share of (busy, all) processor seconds that was busy; None where it is not known."""
-    if before is None or after is None or after[1] <= before[1]:
-        return None
-    return (after[0] - before[0]) / (after[1] - before[1])
+def _load(before: Pulse, after: Pulse) -> tuple[float | None, float]:
+    """The share of processor seconds that was busy, None where it is not known; and how many
+    processors had nothing to do."""
+    if before.cpu is None or after.cpu is None or after.cpu[1] <= before.cpu[1]:
+        return None, 0.0
+    busy, there = after.cpu[0] - before.cpu[0], after.cpu[1] - before.cpu[1]
+    return busy / there, (there - busy) / (after.clock - before.clock)
 
 
 def _is_full(before: Pulse | None, after: Pulse) -> bool:
