@@ -86,11 +86,6 @@ class Handle(Generic[R, P]):
         """Whether it was paused, and not continued."""
         return self._control.is_paused
 
-    @property
-    def kept(self) -> int:
-        """Bytes that the next run can go on from; once it has ended without the file."""
-        return self._control.kept
-
     def pause(self) -> None:
         """Ask the origin for nothing more; what was asked for, about a second's worth, comes."""
         self._control.pause()
@@ -198,6 +193,11 @@ class Download(Handle[Report, Progress]):
     ) -> None:
         self.url = redact(url)
         super().__init__(lambda heard, control: run(url, output, options, heard, control), on_event)
+
+    @property
+    def kept(self) -> int:
+        """Bytes that the next run can go on from; once it has ended without the file."""
+        return self._control.kept
 
     def _far(self) -> str:
         assert self._progress is not None

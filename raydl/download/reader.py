@@ -33,12 +33,13 @@ LARGE = 16 << 20
 
 
 class RemoteFile(io.RawIOBase):
-    """The file's bytes, by position. ``size`` is in bytes, None where the origin does not say.
+    """The file's bytes, by position: ``read``, ``readinto``, ``readall``, ``seek``, ``tell``.
 
-    A read somewhere fetches what it asks for, with one request. From the second read on that
-    goes on where the last one ended, and for a large one, the whole fleet reads ahead,
-    ``max_memory`` bytes at most; a seek ends that. Without byte ranges there is no seeking. Not
-    for several threads at once.
+    ``size`` is in bytes, None where the origin does not say, and ``name`` the origin's. A read
+    somewhere is one request. From the second read on that goes on where the last one ended, and
+    for reads of 16 MiB and more, the whole fleet reads ahead, ``max_memory`` bytes at most; a seek
+    of more than 4 MiB ends that. Without byte ranges there is no seeking. Not for several threads
+    at once.
     """
 
     def __init__(self, found: Located, choice: ClusterChoice, options: Options, emit: Emit) -> None:
