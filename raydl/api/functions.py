@@ -109,7 +109,8 @@ def start(
     handle raises.
 
         >>> download = raydl.start(url, "later.iso")
-        >>> download.pause(); download.resume()
+        >>> download.pause()
+        >>> download.resume()
         >>> report = download.result(timeout=60)
         >>> download.progress.fetched, download.progress.size  # bytes
         (5000000, 5000000)
@@ -173,7 +174,7 @@ def open(url: str, **options: Unpack[OptionKeywords]) -> RemoteFile:
     reads raise RaydlError. ``zip_url`` is an archive's address:
 
         >>> with zipfile.ZipFile(raydl.open(zip_url)) as zipped:  # fetches the directory
-        ...     zipped.read("hello.txt")                          # and what is read
+        ...     zipped.read("hello.txt")  # and what is read
         b'hello'
     """
     return open_as(RemoteFile, url, **options)
@@ -204,8 +205,9 @@ def refs(url: str, **options: Unpack[OptionKeywords]) -> Iterator[PartRef]:
         ...     text = bytes(memoryview(data))
         ...     return len(text.split()), text[:1].isspace(), text[-1:].isspace()
         >>> counts = ray.get([count.remote(ref) for ref, start, stop in raydl.refs(text_url)])
-        >>> across = sum(not end and not begin
-        ...     for (_, _, end), (_, begin, _) in zip(counts, counts[1:]))  # the edge of two parts
+        >>> across = sum(
+        ...     not end and not begin for (_, _, end), (_, begin, _) in zip(counts, counts[1:])
+        ... )  # the edge of two parts
         >>> sum(words for words, _, _ in counts) - across
         700000
     """
