@@ -18,8 +18,8 @@ RAYDL, OTHER = "#2f81f7", "#8b949e"
 INK = "#7d8590"
 """Readable on white and on black, for a page may be either."""
 
-WIDTH, LEFT, BAR, GAP, GROUP = 760, 16, 16, 3, 26
-LABEL_WIDTH = 270
+WIDTH, LEFT, BAR, GAP, GROUP = 800, 16, 16, 3, 26
+LABEL_WIDTH = 340
 """Pixels to the right of the longest bar, for its figure."""
 
 
