@@ -10,6 +10,8 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from raydl.cli.main import app
+from raydl.cli.topics import TOPICS, topic
+from raydl.settings.config import user_file
 from raydl.settings.options import option_fields
 
 PAGE = Path(__file__).parent.parent / "docs" / "cli.md"
@@ -18,9 +20,9 @@ WRITES = "RAYDL_WRITE_CLI" in os.environ
 
 INTRODUCTION = """# The command line
 
-What `raydl --help` and its commands say, generated from them. The same names serve as flags, as
-keys of `raydl.toml` and as `RAYDL_…` variables; `raydl config` tells what is in force and why, and
-a line on standard error which files are.
+What `raydl --help`, its commands and the topics of `raydl help` say, generated from them. The same
+names serve as flags, as keys of `raydl.toml` and as `RAYDL_…` variables; `raydl config` tells what
+is in force and why, and a line on standard error which files are.
 
 A flag goes before a variable, that before `raydl.toml` in the working directory, and that before
 the one in the user's configuration directory (`~/.config/raydl` on Linux). The one in the working
@@ -56,6 +58,9 @@ def page():
     text = f"{INTRODUCTION}\n```text\n{top}\n```\n"
     for command in commands:
         text += f"\n## `raydl {command}`\n\n```text\n{help_of(command)}\n```\n"
+    for name in TOPICS:
+        shown = topic(name).replace(str(user_file()), "~/.config/raydl/raydl.toml")
+        text += f"\n## `raydl help {name}`\n\n```text\n{shown}\n```\n"
     return text
 
 

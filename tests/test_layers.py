@@ -42,6 +42,7 @@ FOREIGN = {
     "ray": "cluster",
     "tqdm": "view",
     "typer": "cli",
+    "shellingham": "cli/completion.py",
     "fsspec": ("api/filesystem.py", "origin/stores.py"),
     "ipywidgets": "view/widget.py",
     "IPython": "view/widget.py",

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from raydl import __version__
+from raydl.cli.alone import guarded
 from raydl.cli.flags import (
     Address,
     Base,
@@ -31,15 +30,14 @@ from raydl.cli.flags import (
     settings_of,
     with_options,
 )
-from raydl.cli.guard import ends_in_order, stand_by
+from raydl.cli.guard import ends_in_order
 from raydl.cli.manyfiles import fetch_many
 from raydl.cli.outcome import StandardOutput, raise_on_signals, run
-from raydl.cluster.address import may_be_cluster
 from raydl.many.wanted import Wanted
-from raydl.model.errors import ClusterError, OutputError, UsageError, exit_codes
+from raydl.model.errors import OutputError, UsageError, exit_codes
 from raydl.model.weburl import is_many
 from raydl.settings.config import options_from
-from raydl.settings.options import HEADINGS, Options
+from raydl.settings.options import HEADINGS
 
 # A lone \b keeps the lines of the paragraph after it as they are.
 EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"{c:>4}  {text}" for c, text in exit_codes().items())
@@ -94,7 +92,7 @@ def fetch(
         if output is not None:
             raise UsageError("-o is for one file", "many go to --output-dir DIR")
         wanted = Wanted(urls or [], listed or [], base, include or [], exclude or [])
-        options = _guarded(options_of(flags), can_start_again=wanted.can_be_read_again)
+        options = guarded(options_of(flags), can_start_again=wanted.can_be_read_again)
         fetch_many(wanted, name, if_changed, report_to, options, as_json)
         return
     if not urls:
@@ -110,36 +108,10 @@ def fetch(
         raise UsageError("the output has no name", "leave -o out for the origin's name")
     if output == "-" and sys.stdout is not None and sys.stdout.isatty():
         raise UsageError("standard output is a terminal", "pipe it on, or save with -o PATH")
-    options = _guarded(options_of(flags), can_start_again=output != "-")
+    options = guarded(options_of(flags), can_start_again=output != "-")
     report = download(url, output, options)
     if as_json:
         print(json.dumps(report.to_dict()))
-
-
-def _guarded(options: Options, can_start_again: bool) -> Options:
-    """The options for the process that does the work; where Ray has ended that, it is this one.
-
-    ``can_start_again``: whether nothing is used up that would be wanted again.
-    """
-    if may_be_cluster(options.address) and stand_by(starts_ray=options.address == "local"):
-        return _alone(options, can_start_again)
-    return options
-
-
-def _alone(options: Options, can_start_again: bool) -> Options:
-    """Options to go on with, where Ray has ended the process that downloaded."""
-    what = "Ray ended the download, as it does when its node on this machine has ended"
-    if not can_start_again:
-        raise ClusterError(what, "what is out cannot be taken back: start again")
-    if not options.fetch_here:
-        raise ClusterError(what, "once the node is there, the same command goes on")
-    with contextlib.suppress(OSError):
-        if sys.stderr is not None and sys.stderr.isatty():
-            print(file=sys.stderr)  # the bar is still there
-    from raydl.cli.notices import say
-
-    say(options.progress, [f"going on without the cluster: {what}"])
-    return replace(options, address="none")
 
 
 @app.command(cls=Grouped)
@@ -303,11 +275,44 @@ def demo() -> None:
     show()
 
 
+@app.command("help")
+def show_help(
+    context: typer.Context,
+    topic: Annotated[
+        str, typer.Argument(metavar="[TOPIC]", help="A topic or a command [default: list them].")
+    ] = "",
+) -> None:
+    """Explain a topic, such as exit-codes.
+
+    Without one, list them.
+    """
+    from raydl.cli import topics
+
+    root = context.find_root()
+    commands = getattr(root.command, "commands", {})
+    if topic in commands:
+        with commands[topic].make_context(topic, ["--"], parent=root, resilient_parsing=True) as of:
+            print(commands[topic].get_help(of))
+    else:
+        print(topics.topic(topic, commands) if topic else topics.overview())
+
+
 @app.callback(invoke_without_command=True)
 def _root(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+    install_completion: Annotated[
+        bool, typer.Option("--install-completion", help="Have this shell complete raydl's words.")
+    ] = False,
+    show_completion: Annotated[
+        bool, typer.Option("--show-completion", help="Show what that installs.")
+    ] = False,
 ) -> None:
+    if install_completion or show_completion:
+        from raydl.cli import completion
+
+        print(completion.install() if install_completion else completion.script())
+        raise typer.Exit
     if version:
         print(f"raydl {__version__}")
         raise typer.Exit
@@ -330,6 +335,10 @@ def main() -> NoReturn:
 
 def _command() -> Any:
     command = typer.main.get_command(app)
+    if "_RAYDL_COMPLETE" in os.environ:
+        from raydl.cli.completion import answer
+
+        return answer(command)
     try:
         # Not its main(), which keeps to itself how it was ended.
         with command.make_context("raydl", sys.argv[1:]) as context:

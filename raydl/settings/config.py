@@ -53,7 +53,8 @@ class ConfigFile(NamedTuple):
         return str(self.path) if self.is_mine else f"{self.path} in this directory (tuning only)"
 
 
-def _user_file() -> Path:
+def user_file() -> Path:
+    """The file of this user, where any option counts."""
     from platformdirs import user_config_path
 
     return user_config_path("raydl") / FILE_NAME
@@ -61,7 +62,7 @@ def _user_file() -> Path:
 
 def config_files() -> list[ConfigFile]:
     """The configuration files in force, the weaker first."""
-    mine, here = _user_file(), Path(FILE_NAME)
+    mine, here = user_file(), Path(FILE_NAME)
     found = [ConfigFile(mine, True)] if _is_file(mine) else []
     if _is_file(here) and not (found and here.samefile(mine)):
         found.append(ConfigFile(here, False))
@@ -129,7 +130,7 @@ def _from_file(file: ConfigFile) -> Iterator[tuple[str, Setting]]:
             raise UsageError(
                 f"{file.path}: {name} does not count from a working directory, where it may be a "
                 "stranger's",
-                f"it belongs in {_user_file()}, {_variable(name)} or {_flag(name)}",
+                f"it belongs in {user_file()}, {_variable(name)} or {_flag(name)}",
             )
         yield name, Setting(parse_option(name, value, where=f"{file.path}: "), str(file.path))
 
