@@ -60,6 +60,8 @@ def stand_by(*, starts_ray: bool) -> bool:
         signal.signal(-code, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.kill(os.getpid(), -code)
+        # Still here, as process 1 of a container, which no signal ends: the code of a shell.
+        code = 128 - code
     os._exit(code)
 
 

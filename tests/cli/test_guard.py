@@ -15,6 +15,7 @@ from raydl.cluster.address import may_be_cluster
 from raydl.model.errors import ClusterError
 from raydl.node.raynode import RayNode
 from tests.conftest import RAYDL, random_bytes
+from tests.containers import PROCESS_1, needs_namespaces, signal_process_1
 from tests.rayhome import free_port
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only there")
@@ -41,11 +42,11 @@ if not is_here:
 def begin():
     running = []
 
-    def start(work, ignored=(), starts_ray=False):
+    def start(work, ignored=(), starts_ray=False, within=()):
         names = [int(name) for name in ignored]
         program = PROGRAM.format(work=work, ignored=names, starts_ray=starts_ray)
         process = subprocess.Popen(
-            [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True
+            [*within, sys.executable, "-c", program], stdout=subprocess.PIPE, text=True
         )
         running.append(process)
         return process, int(process.stdout.readline())
@@ -108,6 +109,18 @@ def test_signals_go_on_to_it(begin):
     process.send_signal(signal.SIGQUIT)  # that nobody handles
     assert process.communicate(timeout=20)[0] == ""
     assert process.returncode == -signal.SIGQUIT
+
+
+@needs_namespaces
+@pytest.mark.parametrize(
+    ("how", "code"), [(signal.SIGTERM, 43), (signal.SIGQUIT, 128 + signal.SIGQUIT)]
+)
+def test_process_1_of_a_container_ends_as_well(begin, how, code):
+    """No signal ends that which it has no handler for."""
+    process, _ = begin("time.sleep(60)", within=PROCESS_1)
+    signal_process_1(process, how)
+    assert process.communicate(timeout=20)[0] == ""
+    assert process.returncode == code
 
 
 @pytest.mark.parametrize(
