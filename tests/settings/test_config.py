@@ -1,4 +1,5 @@
 import os
+import re
 
 import pytest
 
@@ -11,17 +12,38 @@ TUNING = {
     "max_connections_per_origin", "lowest_speed", "timeout", "progress",
 }  # fmt: skip
 
-KUBERNETES = {
-    "RAYDL_SERVICE_HOST": "10.0.0.1",
-    "RAYDL_SERVICE_PORT": "80",
-    "RAYDL_SERVICE_PORT_HTTP": "80",
-    "RAYDL_PORT": "tcp://10.0.0.1:80",
-    "RAYDL_PORT_80_TCP": "tcp://10.0.0.1:80",
-    "RAYDL_PORT_80_TCP_PROTO": "tcp",
-    "RAYDL_PORT_80_TCP_PORT": "80",
-    "RAYDL_PORT_80_TCP_ADDR": "10.0.0.1",
-}
-"""What every pod has where a service is called raydl."""
+
+def variables_of_service(name, host, ports):
+    """What Kubernetes sets in every pod for a Service, whose ``ports`` are (name, number,
+    protocol)."""
+    prefix = name.upper().replace("-", "_")
+    _, first, protocol = ports[0]
+    made = {
+        f"{prefix}_SERVICE_HOST": host,
+        f"{prefix}_SERVICE_PORT": f"{first}",
+        f"{prefix}_PORT": f"{protocol}://{host}:{first}",
+    }
+    for title, number, protocol in ports:
+        if title:
+            made[f"{prefix}_SERVICE_PORT_{title.upper().replace('-', '_')}"] = f"{number}"
+        at = f"{prefix}_PORT_{number}_{protocol.upper()}"
+        made |= {
+            at: f"{protocol}://{host}:{number}",
+            f"{at}_PROTO": protocol,
+            f"{at}_PORT": f"{number}",
+            f"{at}_ADDR": host,
+        }
+    return made
+
+
+HEAD = [("gcs-server", 6379, "tcp"), ("dashboard", 8265, "tcp"), ("client", 10001, "tcp"),
+        ("metrics", 8080, "tcp"), ("serve", 8000, "tcp")]  # fmt: skip
+SERVICES = [
+    ("raydl", "10.0.0.1", [("", 80, "tcp")]),
+    ("raydl", "fd00::1", [("http", 80, "tcp"), ("dns", 53, "udp"), ("s", 9, "sctp")]),
+    ("raydl-head-svc", "10.0.0.2", HEAD),  # KubeRay's, of a RayCluster called raydl
+    ("raydl-timeout", "10.0.0.3", [("", 443, "tcp")]),
+]
 
 
 @pytest.fixture
@@ -154,11 +176,22 @@ def test_a_file_of_another_user_is_not_used(in_tmp, monkeypatch):
         settings({}, {}, config_files())
 
 
-def test_variables_of_others_are_no_business_of_ours():
-    told = []
-    found = settings({}, {**KUBERNETES, "RAYDL_DEBUG": "1", "RAYDL_": "x"}, (), told.append)
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service[0])
+def test_variables_of_others_are_no_business_of_ours(service):
+    told, theirs = [], variables_of_service(*service)
+    assert len(theirs) >= 7
+    found = settings({}, {**theirs, "RAYDL_DEBUG": "1", "RAYDL_": "x"}, (), told.append)
     assert options_from(found) == Options()
     assert told == []
+
+
+def test_no_option_has_a_name_that_a_service_may_take():
+    """That begins with raydl, whatever it and its ports are called."""
+    theirs = re.compile(r"(\w+_)?(service_host|service_port(_\w+)?|port(_\d+_\w+)?)")
+    for service in SERVICES:
+        for name in variables_of_service(*service):
+            assert theirs.fullmatch(name.removeprefix("RAYDL_").lower())
+    assert not list(filter(theirs.fullmatch, option_fields()))
 
 
 @pytest.mark.parametrize(
