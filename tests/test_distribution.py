@@ -17,7 +17,8 @@ TEXTS = [
     path
     for pattern in (
         "*.md", "*.yaml", "*.toml", ".ci/run", ".mkdocs.yml", "docs/*.md", "docs/*.ipynb",
-        "docs/*.py", "raydl/**/*.py", "benchmarks/**/*.py", "benchmarks/**/*.md",
+        "docs/*.py", "docs/kubernetes/*", "raydl/**/*.py", "benchmarks/**/*.py",
+        "benchmarks/**/*.md",
     )
     for path in sorted(ROOT.glob(pattern))
 ]  # fmt: skip

@@ -7,8 +7,9 @@ from urllib.request import urlopen
 
 import pytest
 
+from raydl.output.journal import Journal
 from tests.conftest import random_bytes
-from tests.scripted import anything, status
+from tests.scripted import anything, stall, status
 
 pytest.importorskip("aiohttp_cors")  # of ray[default], which brings Ray's job server
 
@@ -71,3 +72,23 @@ def test_a_job_that_fails(jobs, origin, tmp_path):
     ended(jobs, job)
     assert jobs.get_job_status(job) == "FAILED"
     assert "answered 404 Not Found; check the URL" in jobs.get_job_logs(job)
+    assert "failed with exit code 4," in jobs.get_job_info(job).message
+
+
+def test_a_job_that_is_stopped(jobs, make_origin, tmp_path):
+    origin = make_origin(random_bytes(12_000_000))
+    origin.on(stall(10), None, lambda s: s.is_part and s.range[1] >= 6_000_000)
+    line = f"{sys.executable} -m raydl fetch {origin.url()} -o {tmp_path / 'out'}"
+    job = until(lambda: jobs.submit_job(entrypoint=line))
+    journal = tmp_path / "out.part.journal"
+    until(lambda: journal.exists() and Journal.load(journal).kept(12_000_000).size > 4_000_000)
+    jobs.stop_job(job)
+    ended(jobs, job)
+    assert jobs.get_job_status(job) == "STOPPED"
+    origin.release.set()
+    origin.rules.clear()
+    again = until(lambda: jobs.submit_job(entrypoint=line))
+    ended(jobs, again)
+    log = jobs.get_job_logs(again)
+    assert "going on from" in log
+    assert (tmp_path / "out").read_bytes() == origin.data, log
