@@ -166,6 +166,27 @@ def nodes(address: Address = None, as_json: Json = False) -> None:
     show_nodes(list_nodes(options.address), options, as_json=as_json)
 
 
+@app.command(cls=Grouped)
+@with_options("access", "timeout", "retries", "address")
+def doctor(
+    flags: dict[str, Any],
+    url: Annotated[
+        str | None,
+        typer.Argument(metavar="[URL]", help="Have each node ask its origin, too."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Look what does not work here, and say what to do.
+
+    Looks at this machine, the cluster and each of its nodes. The exit code is that of the first
+    problem, 0 where there are only warnings.
+    """
+    from raydl.cli.doctor import doctor as look
+
+    if code := look(url, flags, as_json):
+        raise typer.Exit(code)
+
+
 @app.command()
 def coordinator(
     host: Annotated[

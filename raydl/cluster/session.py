@@ -6,10 +6,11 @@ import contextlib
 import os
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from raydl.cluster.actors import CONTROL, DISK, DISK_THREADS, MOST_LANES, Actor, shipped_by_value
 from raydl.cluster.address import ClusterChoice, parse_address
@@ -19,6 +20,7 @@ from raydl.cluster.head import HeadLink
 from raydl.cluster.importing import ray_module
 from raydl.cluster.preflight import accepts_no_token
 from raydl.cluster.process import PROCESS
+from raydl.cluster.questions import Questions
 from raydl.cluster.tokenstore import MODE_VARIABLE, VARIABLE
 from raydl.model.errors import ClusterError
 
@@ -35,6 +37,14 @@ class Node:
     cpus: float
     object_store: int
     labels: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+
+class Whereabouts(NamedTuple):
+    """Where a node hears the others, and where its Ray keeps files."""
+
+    host: str
+    ports: tuple[int, ...]
+    directory: str
 
 
 def connect(choice: ClusterChoice, wanted: Callable[[], bool] = lambda: True) -> Session:
@@ -82,6 +92,28 @@ class Session:
                 )
             )
         return nodes
+
+    def whereabouts(self) -> dict[str, Whereabouts]:
+        """By its id, of each node that is alive now."""
+        return {
+            n["NodeID"]: Whereabouts(
+                n["NodeManagerAddress"],
+                (n["NodeManagerPort"], n["ObjectManagerPort"]),
+                # …/SESSION/sockets/plasma_store, below the directory for all sessions.
+                str(PurePosixPath(n["ObjectStoreSocketName"]).parent.parent.parent),
+            )
+            for n in self._ray.nodes()
+            if n["Alive"]
+        }
+
+    def question(self, nodes: Iterable[Node], kind: type) -> Questions:
+        """Actors of that class, one on each of these nodes, to be asked and then closed."""
+        return Questions(self._ray, [node.id for node in nodes], kind)
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether this process is at a node, and not at a client of one."""
+        return not self._is_client
 
     def head(self) -> HeadLink | None:
         """What shows whether the head lives; None where that cannot be asked.

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from raydl.cli.greeting import EXTRAS, greeting
+from raydl.cli.greeting import greeting
 from raydl.cli.main import app
+from raydl.settings.extras import EXTRAS
 from raydl.settings.options import HEADINGS, option_fields
 from tests.conftest import RAYDL
 

@@ -482,7 +482,7 @@ def test_a_strangers_file_sends_nothing(origin, here):
 
 def test_no_flag_reads_a_variable_by_itself():
     command = typer.main.get_command(app)
-    assert len(command.commands) == 11
+    assert len(command.commands) == 12
     for name, one in command.commands.items():
         assert not [p.name for p in one.params if p.envvar], name
         assert not one.context_settings.get("auto_envvar_prefix")

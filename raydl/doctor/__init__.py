@@ -1,0 +1,1 @@
+"""What does not work here, and what to do about it: facts are collected, then judged."""
