@@ -54,11 +54,11 @@ EVENTS = {
     "cluster_chosen": "address note",
     "probed": "digest etag final_url last_modified name ranges schema size url why_no_ranges",
     "planned": "note part_size parts size start",
-    "progress": "by_node fetched lanes nodes retries size written",
+    "progress": "by_node fetched lanes nodes retries size waiting wasted written",
     "lanes_joined": "lanes node",
     "part_started": "node part start stop",
     "part_failed": "delay node part reason start stop tries",
-    "part_fetched": "node part seconds start stop",
+    "part_fetched": "node origin part seconds start stop",
     "part_written": "part start stop",
     "verifying": "",
     "finished": """

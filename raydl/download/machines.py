@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from itertools import count
 
 from raydl.cluster.address import ClusterChoice
+from raydl.download.monitoring import export
 from raydl.scheduler.inbox import THREADS
 from raydl.scheduler.scheduler import Scheduler
 from raydl.workers.fleet import ClusterFleet
@@ -108,6 +109,7 @@ class _Cluster:
             memory=scheduler.store,
             here=lambda: any(here for here, _ in list(self.users)),
             pays=lambda: any(pays() for _, pays in list(self.users)),
+            on_turn=export,
         )
 
     def close(self, hurry: bool) -> None:

@@ -11,12 +11,14 @@ from raydl.cluster.address import ClusterChoice
 from raydl.download.handover import Announcer, Handover
 from raydl.download.machines import machines
 from raydl.download.mirrorsearch import MirrorSearch
+from raydl.download.monitoring import BUCKET, REFS, counted
 from raydl.download.onestream import OneStream
 from raydl.model.coverage import Coverage
 from raydl.model.errors import UsageError
 from raydl.model.events import Emit, Notice, Planned
 from raydl.model.parts import Part
 from raydl.model.pieces import Pieces
+from raydl.model.weburl import host_of
 from raydl.origin.resolver import Located
 from raydl.scheduler.destination import Destination, grid_of, slots_of
 from raydl.scheduler.inbox import THREADS, Held
@@ -25,7 +27,7 @@ from raydl.scheduler.meter import Meter
 from raydl.scheduler.mirrors import Mirror
 from raydl.scheduler.plan import make_plan
 from raydl.settings.options import Options
-from raydl.workers.protocol import Payload, Slots
+from raydl.workers.protocol import HERE, Payload, Slots
 
 JOIN_SECONDS = 1.5
 """What joining a cluster takes until its first bytes are here: importing Ray, connecting and
@@ -149,16 +151,17 @@ def transfer(
     """
     with contextlib.ExitStack() as stack:
         fetching: Transfer | OneStream
-        remote = found.remote
+        remote, kind = found.remote, REFS if stay else options.to
         if remote.ranges and remote.size is not None:
             handover = Handover(here=not stay, in_order=in_order, slots=slots)
             how = Fetching.by(options, threads=options.fetch_here and not stay, at_once=stay)
-            job, announcer = _job(found, handover, choice, options, emit, kept, how, stack)
+            job, announcer = _job(found, handover, kind, choice, options, emit, kept, how, stack)
             fetching = Transfer(job, announcer, handover)
         else:
+            stream = HERE, host_of(found.source.url)
             fetching = OneStream(
                 found.source,
-                emit,
+                counted(emit, choice, kind, stack, stream),
                 retries=options.retries,
                 memory=options.max_memory // 2,
                 throttle=machines.scheduler.throttles.at(options.limit_rate),
@@ -200,8 +203,9 @@ def placing(
 
     The origin has to serve byte ranges. Leaving the context ends it, finished or not.
     """
+    kind = BUCKET if options.to == "here" else options.to  # what comes here is a ``transfer``
     with contextlib.ExitStack() as stack:
-        fetching = Placing(*_job(found, destination, choice, options, emit, kept, how, stack))
+        fetching = Placing(*_job(found, destination, kind, choice, options, emit, kept, how, stack))
         stack.callback(fetching.close)
         yield fetching
 
@@ -209,6 +213,7 @@ def placing(
 def _job(
     found: Located,
     destination: Destination,
+    kind: str,
     choice: ClusterChoice,
     options: Options,
     emit: Emit,
@@ -259,7 +264,8 @@ def _job(
         [Mirror(found.source, found.again)],
         _Announced(destination, announcer),
         scheduler.inbox,
-        announcer.emit,
+        # Within the cluster's context: its end is told before the connection goes.
+        counted(announcer.emit, choice, kind, stack),
         wants=Wants(
             limit=window_limit(choice, options),
             retries=options.retries,

@@ -13,9 +13,9 @@ from raydl.many.host import Task
 from raydl.many.names import Extent
 from raydl.model.errors import RaydlError, TargetError
 from raydl.model.events import Emit
-from raydl.model.fileevents import FileEnded, FilesNow, SlowFile
+from raydl.model.fileevents import FileEnded, FilesNow, HandNow, SlowFile
 from raydl.model.manyreport import DONE, FAILED, SKIPPED, FileReport, ManyReport, line_of
-from raydl.model.weburl import redact
+from raydl.model.weburl import host_of, redact
 from raydl.workers.smallfiles import Brought
 
 SHOW_SECONDS = 0.25
@@ -40,7 +40,7 @@ class Account:
     how much they are."""
 
     def __init__(self, emit: Emit, write: Write, extent: Extent | None) -> None:
-        self._emit, self._write, self._extent = emit, write, extent
+        self.emit, self._write, self._extent = emit, write, extent
         self.counts: Counter[str] = Counter()
         self.size = self.retries = self._over = 0
         self.large: Callable[[], UnderWay] = UnderWay
@@ -55,7 +55,8 @@ class Account:
         self.size += brought.size - brought.kept
         if node:
             self.nodes[node] += 1
-        self._ended(task, DONE, brought.size, digest=brought.digest)
+        origin = host_of(task.url or task.item.url) if node else ""
+        self._ended(task, DONE, brought.size, digest=brought.digest, node=node, origin=origin)
 
     def skipped(self, task: Task, size: int) -> None:
         """It was there."""
@@ -69,15 +70,20 @@ class Account:
         """A line names no file."""
         self._tell(_failed(number, "", "", error))
 
-    def look(self, now: float, lanes: int, slowest: Callable[[], Iterable[SlowFile]]) -> None:
-        """Show how far it is, every now and then; ``lanes`` are those for small files."""
+    def look(
+        self,
+        now: float,
+        hands: Callable[[], Iterable[HandNow]],
+        slowest: Callable[[], Iterable[SlowFile]],
+    ) -> None:
+        """Show how far it is, every now and then; ``hands`` are those that fetch small files."""
         if now >= self._show_at:
             self._show_at = now + SHOW_SECONDS
-            self._show(lanes, slowest())
+            self._show(hands(), slowest())
 
     def report(self, directory: str, seconds: float, copies: dict[str, str]) -> ManyReport:
         """All of it."""
-        self._show(0)
+        self._show()
         self._failures.flush()
         return ManyReport(
             directory=directory,
@@ -97,20 +103,20 @@ class Account:
         for line in self._failures:
             yield FileReport(**json.loads(line))
 
-    def _show(self, lanes: int, slowest: Iterable[SlowFile] = ()) -> None:
-        counts = self.counts
-        so_far = self.large()
-        self._emit(
+    def _show(self, hands: Iterable[HandNow] = (), slowest: Iterable[SlowFile] = ()) -> None:
+        counts, so_far, by_node = self.counts, self.large(), tuple(hands)
+        self.emit(
             FilesNow(
                 done=counts[DONE],
                 skipped=counts[SKIPPED],
                 failed=counts[FAILED],
                 total=self._extent.files if self._extent else None,
                 fetched=self.size + so_far.came,
-                lanes=lanes + so_far.lanes,
+                lanes=sum(hand.lanes for hand in by_node) + so_far.lanes,
                 retries=self.retries,
                 share=self._share(so_far),
                 slowest=tuple(slowest),
+                by_node=by_node,
             )
         )
 
@@ -129,6 +135,8 @@ class Account:
         size: int,
         error: RaydlError | None = None,
         digest: str = "",
+        node: str = "",
+        origin: str = "",
     ) -> None:
         item = task.item
         self._over += item.size or 0
@@ -136,14 +144,15 @@ class Account:
             self._tell(_failed(item.number, item.url, task.path, error))
         else:
             url = redact(item.url)
-            self._tell(FileReport(item.number, url, task.path, state, size, digest=digest))
+            report = FileReport(item.number, url, task.path, state, size, digest=digest)
+            self._tell(report, node, origin)
 
-    def _tell(self, report: FileReport) -> None:
+    def _tell(self, report: FileReport, node: str = "", origin: str = "") -> None:
         self.counts[report.state] += 1
         if report.state == FAILED:
             self._failures.write(line_of(report) + "\n")
         self._write(report)
-        self._emit(FileEnded(report, file=report.number))
+        self.emit(FileEnded(report, node, origin, file=report.number))
 
 
 def _failed(number: int, url: str, path: str, error: RaydlError) -> FileReport:

@@ -12,6 +12,7 @@ from itertools import count
 from typing import Any
 
 from raydl.download.download import run
+from raydl.download.monitoring import BUCKET
 from raydl.landing import s3
 from raydl.landing.s3 import Claim
 from raydl.landing.s3 import Found as There
@@ -37,6 +38,8 @@ HEADS_AT_ONCE = 16
 
 class Bucket(Here):
     """The destination: ``s3://bucket/prefix``."""
+
+    kind = BUCKET
 
     def __init__(
         self, where: str, options: Options, if_changed: bool, account: Account, post: Post

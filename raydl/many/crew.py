@@ -11,6 +11,7 @@ from pathlib import Path
 
 from raydl.cluster.address import ClusterChoice
 from raydl.download.machines import machines
+from raydl.download.monitoring import counted
 from raydl.landing.desk import Desk
 from raydl.many.account import Account
 from raydl.many.answers import Answers, Flight
@@ -25,7 +26,7 @@ from raydl.many.tempo import MOST_OF_NODE
 from raydl.model.control import Control
 from raydl.model.errors import ClusterError, RaydlError
 from raydl.model.events import Emit, Notice
-from raydl.model.fileevents import SlowFile
+from raydl.model.fileevents import HandNow, SlowFile
 from raydl.settings.options import Options
 from raydl.workers.actor import ActorTeam
 from raydl.workers.protocol import HERE, ConnectFailed, Disconnected, Message, Payload, tickets
@@ -120,6 +121,8 @@ class Crew:
             if self._choice.how != "none":
                 as_node = is_for_nodes or (options.fetch_here and not has_threads)
                 stack.enter_context(machines.cluster(self._choice, as_node, self._pays, self._hear))
+                account = self._account  # small files; large ones are downloads, which count theirs
+                account.emit = counted(account.emit, self._choice, self._landing.kind, stack)
             self._desk.run(self._turn)
             large = self._large.missing
             return {n: why or large.get(n, "") for n, why in self._landing.missing.items()}
@@ -133,13 +136,15 @@ class Crew:
         for host in self._hosts:
             host.tempo.look(host in busy, now)
         self._give_up_late(now)
-        lanes = sum(hand.flying for hand in self._hands.values())
-        self._account.look(now, lanes, lambda: self._slowest(now))
+        self._account.look(now, self._at_work, lambda: self._slowest(now))
         is_quiet = self._intake.is_over and not self._flights and self._large.is_idle
         is_quiet = is_quiet and all(host.is_idle for host in self._hosts)
         if is_quiet:
             self._large.catch_up()
         return is_quiet and self._large.is_idle and self._landing.is_over(now)
+
+    def _at_work(self) -> list[HandNow]:
+        return [HandNow(hand.node, hand.flying) for hand in self._hands.values()]
 
     def _slowest(self, now: float) -> list[SlowFile]:
         """The few that have been under way for longest. Which one of a batch is, nobody knows."""

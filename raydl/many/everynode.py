@@ -27,6 +27,7 @@ from raydl.model.errors import DiskError, RaydlError, error_named
 from raydl.model.events import Emit
 from raydl.output.shelf import HAS, Found
 from raydl.settings.options import Options
+from raydl.settings.values import EVERY_NODE
 from raydl.workers.actor import ActorTeam
 from raydl.workers.nodefiles import Answer
 from raydl.workers.protocol import Payload
@@ -38,6 +39,7 @@ Wanted = Callable[[list[Task]], None]
 class EveryNode:
     """The destination. All is done in the desk's thread."""
 
+    kind = EVERY_NODE
     is_for_nodes = True
     put_ca: str | None = None
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import ClassVar, NamedTuple
 
 from raydl.cluster.address import choose
+from raydl.download.monitoring import REFS
 from raydl.download.piecechoice import must_have_size, usable_pieces
 from raydl.download.transfer import Transfer, transfer
 from raydl.landing.desk import Desk
@@ -80,6 +81,7 @@ class Deliveries:
 class InStore:
     """The destination: all stays where it is, and is told."""
 
+    kind = REFS
     is_for_nodes = True
     put_ca: str | None = None
     sorting = 0

@@ -46,6 +46,9 @@ class Links:
 class Landing(Protocol):
     """A destination. All is called by the thread of the download."""
 
+    kind: str
+    """What monitoring calls it."""
+
     is_for_nodes: bool
     """Whether nodes alone fetch, the one here among them."""
 
@@ -119,6 +122,7 @@ class Landing(Protocol):
 class Here:
     """The destination is a directory of this machine."""
 
+    kind = "here"
     is_for_nodes = False
     put_ca: str | None = None
     sorting = 0

@@ -19,6 +19,7 @@ from raydl.many.host import Task
 from raydl.many.landing import Came, Here, Lost, Post, Saved
 from raydl.model.events import Emit, Notice
 from raydl.settings.options import Options
+from raydl.settings.values import SHARED
 from raydl.workers.actor import ActorTeam
 from raydl.workers.nodefiles import Answer
 from raydl.workers.protocol import Payload
@@ -57,6 +58,8 @@ class _Writer:
 
 class Shared(Here):
     """The destination. What nodes bring that do not see it is written here."""
+
+    kind = SHARED
 
     def __init__(
         self,

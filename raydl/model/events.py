@@ -159,13 +159,14 @@ class PartStarted(Event):
 
 @dataclass(frozen=True)
 class PartFetched(Event):
-    """``[start, stop)`` has arrived at ``node``."""
+    """``[start, stop)`` has arrived at ``node`` from the host ``origin``."""
 
     part: int
     start: int
     stop: int
     node: str
     seconds: float
+    origin: str = ""
 
     def __str__(self) -> str:
         what, seconds = _range(self.start, self.stop), format_duration(self.seconds)
@@ -218,7 +219,8 @@ class PartWritten(Event):
 
 
 class NodeNow(NamedTuple):
-    """How a node does: its lanes at work, bytes a second, whether it was not heard of of late."""
+    """How a node does: lanes at work for the download, bytes a second that it brings for all of
+    them, whether it was not heard of of late."""
 
     node: str
     lanes: int
@@ -228,7 +230,10 @@ class NodeNow(NamedTuple):
 
 @dataclass(frozen=True)
 class Progress(Event):
-    """A few times a second: bytes of the file fetched and written so far, lanes at work."""
+    """A few times a second: bytes of the file fetched and written so far, lanes at work.
+
+    ``wasted`` bytes came twice or in vain; ``waiting`` is what lanes wait for, if anything.
+    """
 
     fetched: int
     written: int
@@ -237,6 +242,8 @@ class Progress(Event):
     nodes: int
     retries: int
     by_node: tuple[NodeNow, ...] = ()
+    wasted: int = 0
+    waiting: str = ""
 
     def details(self) -> dict[str, Any]:
         """With an object for each node."""

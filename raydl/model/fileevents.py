@@ -12,13 +12,19 @@ from raydl.model.units import counted, files_of, format_duration, format_size, p
 
 @dataclass(frozen=True)
 class FileEnded(Event):
-    """One of many files has come, was there, or does not come; ``file`` is its number."""
+    """One of many files has come, was there, or does not come; ``file`` is its number.
+
+    ``node`` fetched it from the host ``origin``; both are empty where that was a download of its
+    own, with events of its own.
+    """
 
     report: FileReport
+    node: str = ""
+    origin: str = ""
 
     def details(self) -> dict[str, Any]:
-        """The report's fields, flat."""
-        return self.report.to_dict()
+        """The report's fields, flat, and who fetched it."""
+        return {**self.report.to_dict(), "node": self.node, "origin": self.origin}
 
     @property
     def has_failed(self) -> bool:
@@ -45,6 +51,13 @@ class SlowFile(NamedTuple):
         return f"{printable(self.path)} ({share}{format_duration(self.seconds)})"
 
 
+class HandNow(NamedTuple):
+    """A node that fetches small files, and its lanes at work."""
+
+    node: str
+    lanes: int
+
+
 @dataclass(frozen=True)
 class FilesNow(Event):
     """A few times a second: how many of the files have ended, and how. ``fetched`` in bytes.
@@ -52,6 +65,7 @@ class FilesNow(Event):
     ``total`` is None where the length of the list is not known yet. ``share`` is how much of it all
     is over and done with, 0 to 1: of the bytes where the list has every file's size, else of the
     files; None where neither is known. ``slowest`` are the few under way that take longest.
+    ``by_node`` has the lanes for small files: large ones are downloads of their own.
     """
 
     done: int
@@ -63,10 +77,15 @@ class FilesNow(Event):
     retries: int
     share: float | None = None
     slowest: tuple[SlowFile, ...] = ()
+    by_node: tuple[HandNow, ...] = ()
 
     def details(self) -> dict[str, Any]:
-        """With an object for each of the slowest."""
-        return {**super().details(), "slowest": [file._asdict() for file in self.slowest]}
+        """With an object for each of the slowest, and for each node."""
+        return {
+            **super().details(),
+            "slowest": [file._asdict() for file in self.slowest],
+            "by_node": [hand._asdict() for hand in self.by_node],
+        }
 
     @property
     def ended(self) -> int:

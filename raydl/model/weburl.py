@@ -58,6 +58,11 @@ def split(url: str) -> SplitResult:
     return SplitResult(scheme.lower(), bucket, slash + key, "", "")
 
 
+def host_of(url: str) -> str:
+    """The host of a URL, with its port where that is given, and nothing that may be a secret."""
+    return split(url).netloc.rpartition("@")[2].lower()
+
+
 def path_of(url: str) -> str:
     """The path of a URL, with nothing quoted in it."""
     path = split(url).path

@@ -45,6 +45,20 @@ class Holdup(Enum):
     LANES = "all connections of --connections were busy: more of them, or more nodes, may help"
 
 
+WAITS = {
+    Holdup.OUTPUT: "output",
+    Holdup.TRANSFER: "transfer",
+    Holdup.RATE: "rate",
+    Holdup.CPU_HERE: "processors",
+    Holdup.CPU: "processors",
+    Holdup.CONNECTIONS: "connections",
+}
+"""The word for what lanes wait for, where they do: small requests and few lanes make none wait."""
+
+PAUSED, NO_NODES, ASKED_TO_WAIT = "paused", "nodes", "origin"
+"""The same for what is not about lanes: the user, that nobody is there, that an origin wants it."""
+
+
 class Bottleneck:
     """Takes in a look at the download several times a second, and says what it adds up to."""
 

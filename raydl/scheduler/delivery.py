@@ -35,7 +35,7 @@ class Delivery:
         job.retries.fitted(part.start)
         job.mirror_choice.fitted(part.start)
         job.meter.arrived(node, message.got)
-        job.emit(PartFetched(*here, node, round(message.seconds, 4)))
+        job.emit(PartFetched(*here, node, round(message.seconds, 4), flight.origin))
         if not payload.here:
             self.transit.put(here, node, payload)
             if job.destination.here:

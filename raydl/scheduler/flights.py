@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from raydl.model.failure import Failure
 from raydl.model.parts import Part
 from raydl.model.remote import Source
+from raydl.model.weburl import host_of
 from raydl.scheduler.lanes import Lanes
 from raydl.scheduler.mirrors import Mirror
 from raydl.scheduler.nodestate import SPEED_SECONDS, NodeState
@@ -59,6 +60,11 @@ class Flight:
         if pieces is None:
             return self.source
         return replace(self.source, pieces=pieces.part(self.part.start, self.part.stop))
+
+    @property
+    def origin(self) -> str:
+        """The host that was asked."""
+        return host_of(self.source.url)
 
     @property
     def node(self) -> NodeState:

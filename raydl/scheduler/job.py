@@ -110,6 +110,8 @@ class Job:
         self.is_idle = True
         """Whether it had nothing to ask for when it had its last turn."""
         self.is_ready = self.is_held = self.is_over = self.has_actor_here = False
+        self.waiting = ""
+        """What its lanes wait for, as of the last look; see ``WAITS``."""
         self.alone_since = 0.0
         self.was_alone = False
         self.show_at = 0.0
@@ -177,6 +179,8 @@ class Job:
                 lanes=len(self.flights),
                 nodes=len(nodes),
                 retries=self.meter.retried,
-                by_node=tuple(node.describe() for node in nodes),
+                by_node=tuple(node.describe(self.lanes_at[node.name]) for node in nodes),
+                wasted=self.meter.wasted,
+                waiting=self.waiting,
             )
         )

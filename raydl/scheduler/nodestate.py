@@ -79,9 +79,9 @@ class NodeState:
             return True
         return self.load > STRAINED and self._spare < 1  # a tenth of many is enough for more
 
-    def describe(self) -> NodeNow:
-        """Its state, for people."""
-        return NodeNow(self.name, len(self.flights), self.rate, self.silent)
+    def describe(self, lanes: int) -> NodeNow:
+        """Its state, for people; ``lanes`` of it work for the download that they look at."""
+        return NodeNow(self.name, lanes, self.rate, self.silent)
 
     def hear(self, pulse: Pulse, now: float) -> bool:
         """Take in how it is doing; returns whether that is news."""

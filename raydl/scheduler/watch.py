@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from raydl.scheduler.bottleneck import Holdup
+from raydl.scheduler.bottleneck import ASKED_TO_WAIT, NO_NODES, PAUSED, WAITS, Holdup
 from raydl.scheduler.flights import CUT_SHORT
 from raydl.scheduler.hedging import Hedging
 from raydl.scheduler.job import Job
@@ -41,10 +41,16 @@ class Watch:
         for group in busy:
             self._tune(group, group in idle, busy, now)
         for job in list(jobs):
-            if self._nodes.heard_any(job):
+            is_alone = not self._nodes.heard_any(job)
+            if not is_alone:
                 job.alone_since = now
-            if not job.is_held:
-                self._look_for_limit(job, job.group in idle, now)
+            if job.is_held:
+                job.waiting = PAUSED
+            else:
+                holdup = self._look_for_limit(job, job.group in idle, now)
+                job.waiting = NO_NODES if is_alone else WAITS.get(holdup, "")
+                if not (job.waiting or job.mirror_choice.is_open(now)):
+                    job.waiting = ASKED_TO_WAIT
             if now >= job.show_at:
                 self.show(job)
                 job.show_at = now + SHOW_SECONDS * (len(jobs) + len(self._nodes))
@@ -87,11 +93,12 @@ class Watch:
             return True
         return not any(job.mirror_choice.is_open(now) for job in group.jobs)
 
-    def _look_for_limit(self, job: Job, is_idle: bool, now: float) -> None:
+    def _look_for_limit(self, job: Job, is_idle: bool, now: float) -> Holdup:
         survey, holdup = self._nodes.survey, self._holdup(job, is_idle, now)
         job.bottleneck.look(
             holdup, survey.nodes, job.group.tuner.lanes, survey.rate, survey.strained
         )
+        return holdup
 
     def _holdup(self, job: Job, is_idle: bool, now: float) -> Holdup:
         """What keeps lanes from work, or from doing it faster."""

@@ -20,6 +20,9 @@ LOOK_SECONDS = 0.05
 VISIT_SECONDS = 0.25
 """Between two turns in which Ray's head may be asked for something."""
 
+TELL_SECONDS = 1.0
+"""Between two calls of ``on_turn``."""
+
 KNOCK_SECONDS = 1.0
 """Between two looks whether the head lives."""
 
@@ -31,7 +34,8 @@ class ClusterFleet:
 
     It does so as soon as it ``pays``: a file that is nearly there needs no cluster. ``here`` says
     whether the driver's node gets a worker too, from the next look on. ``memory`` bounds the bytes
-    that lie on the nodes, and ``clock`` tells the time, in seconds.
+    that lie on the nodes, and ``clock`` tells the time, in seconds. ``on_turn`` is called every
+    second while it is connected, and must return at once.
     Nodes that appear later get a worker too; those that go take their lanes with them. Each
     worker is asked again and again how it is doing: Ray needs 14 to 66 s to notice a node
     that hangs or is cut off, and never notices a process that is frozen. What waits for Ray, what
@@ -46,10 +50,12 @@ class ClusterFleet:
         memory: Memory,
         here: Callable[[], bool],
         pays: Callable[[], bool],
+        on_turn: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._choice, self._here, self._pays = choice, here, pays
         self._post, self._memory, self._clock = post, memory, clock
+        self._on_turn, self._told_at = on_turn, 0.0
         self._stop = threading.Event()
         """It is not wanted any more."""
         self._over = threading.Event()
@@ -145,6 +151,9 @@ class ClusterFleet:
                 self._tell(ConnectFailed(error))
                 return
             workers.visit()
+            if self._clock() - self._told_at >= TELL_SECONDS:
+                self._told_at = self._clock()
+                self._on_turn()
             self._over.wait(VISIT_SECONDS)
 
     def _ask(self, workers: Supervisor) -> None:

@@ -22,7 +22,7 @@ def share(extent, *, large=NOTHING, done=(), failed=()):
         account.done(Task(Item("http://h/f", size=size), "f"), brought, "")
     for size in failed:
         account.failed(Task(Item("http://h/g", size=size), "g"), HttpError("gone"))
-    account.look(0.0, 1, list)
+    account.look(0.0, list, list)
     (now,) = (event for event in told if isinstance(event, FilesNow))
     return now.share
 

@@ -80,7 +80,7 @@ def test_events_are_told_at_debug(caplog):
     note(PartWritten(3, 0, 5))
     note(Progress(1, 1, 5, 1, 1, 0))
     assert caplog.messages == [
-        "part_fetched: part=3 start=0 stop=5 node='this machine' seconds=0.5"
+        "part_fetched: part=3 start=0 stop=5 node='this machine' seconds=0.5 origin=''"
     ]
     assert {record.levelno for record in caplog.records} == {logging.DEBUG}
 
