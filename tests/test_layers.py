@@ -41,7 +41,6 @@ FOREIGN = {
     "requests": "origin",
     "urllib3": "origin",
     "ray": "cluster",
-    "tqdm": "view",
     "typer": "cli",
     "shellingham": "cli/completion.py",
     "fsspec": ("api/filesystem.py", "origin/stores.py"),
@@ -190,17 +189,15 @@ def run_python(code):
 
 
 def test_importing_raydl_imports_nothing_heavy():
-    run_python("import raydl, sys; assert not {'ray', 'requests', 'tqdm'} & set(sys.modules)")
+    run_python("import raydl, sys; assert not {'ray', 'requests'} & set(sys.modules)")
 
 
 def test_the_command_line_begins_with_nothing_heavy():
-    run_python(
-        "import raydl.cli.main, sys; assert not {'ray', 'requests', 'tqdm'} & set(sys.modules)"
-    )
+    run_python("import raydl.cli.main, sys; assert not {'ray', 'requests'} & set(sys.modules)")
 
 
 def test_the_api_does_not_import_ray():
-    run_python("import raydl.api.functions, sys; assert not {'ray', 'tqdm'} & set(sys.modules)")
+    run_python("import raydl.api.functions, sys; assert not {'ray'} & set(sys.modules)")
 
 
 def test_everything_public_is_there():

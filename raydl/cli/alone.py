@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 
 from raydl.cli.guard import stand_by
+from raydl.cli.outcome import clear
 from raydl.cluster.address import may_be_cluster
 from raydl.model.errors import ClusterError
 from raydl.settings.options import Options
@@ -30,8 +31,7 @@ def _alone(options: Options, can_start_again: bool) -> Options:
     if not options.fetch_here:
         raise ClusterError(what, "once the node is there, the same command goes on")
     with contextlib.suppress(OSError):
-        if sys.stderr is not None and sys.stderr.isatty():
-            print(file=sys.stderr)  # the bar is still there
+        print(end=clear(), file=sys.stderr, flush=True)  # the bar is still there
     from raydl.cli.notices import say
 
     say(options.progress, [f"going on without the cluster: {what}"])

@@ -91,7 +91,7 @@ def describe(joined: Membership) -> str:
     if joined.trouble:
         return f"not connected: {joined.trouble}; it tries again"
     if activity.lanes:
-        return f"{line}, {counted(activity.lanes, 'lane')} at {format_size(activity.speed)}/s"
+        return f"{line}, {counted(activity.lanes, 'connection')} at {format_size(activity.speed)}/s"
     return f"{line}, idle"
 
 

@@ -15,6 +15,8 @@ import sys
 import threading
 from collections.abc import Set
 
+from raydl.cli.outcome import clear
+
 _link: list[socket.socket] = []
 """In the process that does the work: to the one that stands by."""
 
@@ -123,6 +125,10 @@ def _wait(child: int, passed_on: Set[signal.Signals]) -> tuple[int, bool]:
             was_asked = was_asked or signal.Signals(number).name in _ENDING
             os.kill(child, number)
         if number == signal.SIGTSTP:
+            with contextlib.suppress(OSError):
+                print(
+                    end=clear(), file=sys.stderr, flush=True
+                )  # it is drawn anew when that goes on
             os.kill(os.getpid(), signal.SIGSTOP)
 
 

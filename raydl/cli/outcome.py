@@ -16,9 +16,7 @@ from raydl.model.log import DEBUG, error_of, log, note_failure
 from raydl.model.weburl import redact
 from raydl.output.oserrors import stdout_error
 from raydl.settings.config import progress_style
-
-CLEAR = "\x1b[K"
-"""Ctrl-C leaves its ^C where the bar was."""
+from raydl.view.terminal import CLEAR, is_drawable
 
 
 class StandardOutput(io.TextIOWrapper):
@@ -119,15 +117,16 @@ def _tell_as_event(error: RaydlError) -> None:
 
 def _tell_what_is_done() -> None:
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter(f"{_clear()}%(asctime)s %(message)s"))
+    handler.setFormatter(logging.Formatter(f"{clear()}%(asctime)s %(message)s"))
     log.addHandler(handler)
     log.setLevel(logging.DEBUG)
 
 
 def _say(line: str) -> None:
     with contextlib.suppress(OSError):
-        print(f"{_clear()}{line}", file=sys.stderr, flush=True)
+        print(f"{clear()}{line}", file=sys.stderr, flush=True)
 
 
-def _clear() -> str:
-    return CLEAR if sys.stderr is not None and sys.stderr.isatty() else ""
+def clear() -> str:
+    """What takes from a terminal what may be left of a bar, or the ^C that it has shown."""
+    return CLEAR if sys.stderr is not None and is_drawable(sys.stderr) else ""

@@ -68,13 +68,13 @@ def show_nodes(found: Sequence[Node], options: Options, as_json: bool) -> None:
         print("start one with `raydl coordinator`, or give --address HOST:PORT")
         return
     width = max(len(str(r["node"])) for r in records)
-    print(f"{'node':<{width}}  {'lanes':>8}  object store  role, labels")
+    print(f"{'node':<{width}}  {'connections':>11}  object store  role, labels")
     for record in records:
         roles = [word for word in ("head", "this_machine") if record[word]]
         role = ", ".join(roles).replace("_", " ") or "worker"
         store = format_size(record["object_store"])
         labels = "".join(f"  {key}={value}" for key, value in _given(record["labels"]))
-        print(f"{record['node']:<{width}}  {record['lanes']:>8}  {store:>12}  {role}{labels}")
+        print(f"{record['node']:<{width}}  {record['lanes']:>11}  {store:>12}  {role}{labels}")
 
 
 def _given(labels: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ EVENTS = 6
 
 FACTS = (
     ("since", "Connected"),
-    ("lanes", "Lanes busy"),
+    ("lanes", "Connections"),
     ("bytes", "Delivered"),
     ("speed", "Speed now"),
 )

@@ -251,7 +251,7 @@ class WorkerWindow(ttk.Frame):
         now = joined.activity()
         if bool(now.lanes) != bool(self._lanes):
             self.machine.note(
-                f"fetching with {counted(now.lanes, 'lane')}" if now.lanes else "idle"
+                f"fetching with {counted(now.lanes, 'connection')}" if now.lanes else "idle"
             )
         self._lanes = now.lanes
         self.machine.show(now, joined.since)

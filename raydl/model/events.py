@@ -128,7 +128,7 @@ class LanesJoined(Event):
     lanes: int
 
     def __str__(self) -> str:
-        return f"{self.node}: {counted(self.lanes, 'lane')}"
+        return f"{self.node} joined, with {counted(self.lanes, 'connection')}"
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ class PartHedged(Event):
     def __str__(self) -> str:
         what = _range(self.start, self.stop)
         why = f"are late at {self.node}: {self.reason}"
-        return f"part {self.part}: {what} {why}; another lane is asked, too"
+        return f"part {self.part}: {what} {why}; another connection is asked, too"
 
 
 @dataclass(frozen=True)
@@ -251,7 +251,7 @@ class Progress(Event):
 
     def __str__(self) -> str:
         of = f" of {format_size(self.size)}" if self.size else ""
-        at_work = f"{counted(self.lanes, 'lane')} on {counted(self.nodes, 'node')}"
+        at_work = f"{counted(self.lanes, 'connection')} on {counted(self.nodes, 'node')}"
         return f"{format_size(self.fetched)}{of}, {at_work}"
 
 

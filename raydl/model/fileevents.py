@@ -104,7 +104,7 @@ class FilesNow(Event):
     @property
     def at_work(self) -> str:
         """Who fetches; empty where nobody does at this moment."""
-        return counted(self.lanes, "lane") if self.lanes else ""
+        return counted(self.lanes, "connection") if self.lanes else ""
 
 
 @dataclass(frozen=True)

@@ -3,40 +3,37 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from typing import TextIO
 
 from raydl.model.events import ClusterChosen, Event, Failed
 from raydl.model.fileevents import AllEnded, FileEnded, FilesNow, SlowFile
 from raydl.model.units import format_duration, format_size
-from raydl.view.progress import PLAIN_SECONDS, OneBar, Silent, width_of
+from raydl.view.bar import progress_line
+from raydl.view.pace import GLANCE_SECONDS, LEFT_SECONDS, SPEED_SECONDS, Pace
+from raydl.view.progress import PLAIN_SECONDS, Silent
+from raydl.view.terminal import Block, shorten, size_of
 
 MOST_FAILURES = 10
 """That have a line each; the report has all of them."""
 
-SPEED_SECONDS = 2.0
-
 LONGEST_NAME = 24
-"""Characters of a file's name beside the bar."""
+"""Columns of a file's name beside the bar."""
 
 
 class Speed:
     """How fast they come, of late."""
 
     def __init__(self) -> None:
-        self._samples: deque[tuple[float, int, float]] = deque()
+        self._bytes, self._share = Pace(SPEED_SECONDS), Pace(LEFT_SECONDS)
 
     def take(self, event: FilesNow) -> tuple[float, float | None]:
         """Bytes a second, and how many are left at that pace, if that can be known."""
-        now, share = time.monotonic(), event.share or 0.0
-        self._samples.append((now, event.fetched, share))
-        while self._samples[0][0] < now - SPEED_SECONDS and len(self._samples) > 2:
-            self._samples.popleft()
-        at, fetched, before = self._samples[0]
-        seconds = max(now - at, 0.001)
-        gain = (share - before) / seconds
-        left = (1 - share) / gain if gain > 0 else None
-        return max(0, event.fetched - fetched) / seconds, left
+        now, share = time.monotonic(), event.share
+        self._bytes.take(now, event.fetched)
+        if share is None:
+            return self._bytes.rate, None
+        self._share.take(now, share)
+        return self._bytes.rate, self._share.seconds_for(1 - share)
 
 
 class Files:
@@ -88,10 +85,7 @@ def _slowest(event: FilesNow) -> str:
 
 
 def _brief(file: SlowFile) -> str:
-    name = file.path.rpartition("/")[2]
-    if len(name) > LONGEST_NAME:
-        name = f"…{name[1 - LONGEST_NAME :]}"
-    return str(file._replace(path=name))
+    return str(file._replace(path=shorten(file.path.rpartition("/")[2], LONGEST_NAME)))
 
 
 BESIDE_BAR = (
@@ -106,40 +100,47 @@ BESIDE_BAR = (
 """What stands beside the bar from which width on."""
 
 
-STEPS = 1000
-"""Of the bar."""
-
-
-class FilesBar(OneBar):
+class FilesBar:
     """The bar of all files."""
 
     def __init__(self, stream: TextIO) -> None:
-        super().__init__(stream)
+        self._stream, self._block = stream, Block(stream)
         self._files = Files()
+        self._text, self._columns, self._looked_at = "", 0, float("-inf")
 
     def __call__(self, event: Event) -> None:
         """Move the bar, or write a line above it."""
         if isinstance(event, FilesNow):
-            text = self._fields(event, width_of(self._stream))
-            known = event.share is not None
-            self._redraw(text, STEPS if known else None, round(STEPS * (event.share or 0)))
+            self._draw(event)
         elif isinstance(event, AllEnded | Failed):
-            self.close()
+            self._block.clear()
             if isinstance(event, AllEnded):
-                self._line(str(event))
+                self._block.say(str(event))
         elif line := self._files.line_of(event):
-            self._above(line)
+            self._block.say(line)
 
-    def _fields(self, event: FilesNow, width: int) -> str:
-        speed, seconds = self._files.speed.take(event)
-        left = "" if seconds is None else f"{format_duration(seconds)} left"
-        layout = next(layout for least, layout in BESIDE_BAR if width >= least)
-        text = layout.format(
-            files=event.files,
-            fetched=format_size(event.fetched),
-            speed=f"{format_size(speed)}/s",
-            left=left,
-            failed=f"{event.failed:,} failed" if event.failed else "",
-            slowest=f"slowest {_brief(event.slowest[0])}" if event.slowest else "",
-        )
-        return ", ".join(part for part in text.split(", ") if part)
+    def close(self) -> None:
+        """Leave nothing of the bar."""
+        self._block.clear()
+
+    def _draw(self, event: FilesNow) -> None:
+        now, columns = time.monotonic(), size_of(self._stream).columns
+        pace = self._files.speed.take(event)
+        if now - self._looked_at >= GLANCE_SECONDS or columns != self._columns:
+            self._looked_at, self._columns = now, columns
+            self._text = beside_bar(event, *pace, columns)
+        self._block.draw([progress_line(self._block, event.share, self._text, columns)])
+
+
+def beside_bar(event: FilesNow, speed: float, seconds: float | None, columns: int) -> str:
+    """How all of them stand, in as many fields as there is room for."""
+    layout = next(layout for least, layout in BESIDE_BAR if columns >= least)
+    text = layout.format(
+        files=event.files,
+        fetched=format_size(event.fetched),
+        speed=f"{format_size(speed)}/s",
+        left="" if seconds is None else f"{format_duration(seconds)} left",
+        failed=f"{event.failed:,} failed" if event.failed else "",
+        slowest=f"slowest {_brief(event.slowest[0])}" if event.slowest else "",
+    )
+    return ", ".join(part for part in text.split(", ") if part)

@@ -114,7 +114,7 @@ def _brought(report: Report) -> str:
             share.node,
             colour(number),
             share.bytes / most,
-            f"{format_size(share.bytes)}, {counted(share.lanes, 'lane')}",
+            f"{format_size(share.bytes)}, {counted(share.lanes, 'connection')}",
         )
         for number, share in enumerate(report.nodes)
     )

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple
 
 from raydl.model.events import (
     ClusterChosen,
@@ -32,9 +31,7 @@ from raydl.model.report import Report
 from raydl.model.state import DownloadState
 from raydl.model.units import counted, format_duration, format_size
 from raydl.view.copies import amount, can_have, copies_of
-
-SPEED_SECONDS = 2.0
-"""A speed is averaged over this long."""
+from raydl.view.pace import GLANCE_SECONDS, LEFT_SECONDS, SPEED_SECONDS, Pace
 
 
 class Step(Enum):
@@ -59,26 +56,22 @@ class NodeStatus:
     speed: float = 0.0
     state: str = "joins"
     _speeds: deque[tuple[float, float]] = field(default_factory=deque, repr=False)
+    _seen_at: float = field(default=float("-inf"), repr=False)
 
     def observe(self, speed: float, now: float) -> None:
         """Record the current speed."""
         self._speeds.append((now, speed))
         while self._speeds[0][0] < now - SPEED_SECONDS:
             self._speeds.popleft()
-        self.speed = sum(speed for _, speed in self._speeds) / len(self._speeds)
+        if now - self._seen_at >= GLANCE_SECONDS:
+            self._seen_at = now
+            self.speed = sum(speed for _, speed in self._speeds) / len(self._speeds)
 
     def rest(self, state: str) -> None:
         """Record that the node does nothing any more."""
         self.state, self.lanes, self.speed = state, 0, 0.0
         self._speeds.clear()
-
-
-class Sample(NamedTuple):
-    """How much had come at a time."""
-
-    time: float
-    come: int
-    lanes: int
+        self._seen_at = float("-inf")
 
 
 class DownloadStatus:
@@ -98,21 +91,22 @@ class DownloadStatus:
         self.notes: deque[str] = deque(maxlen=100)
         """Lines that a person should know, the last ones."""
         self.report: Report | None = None
-        self._samples: deque[Sample] = deque()
+        self._speed, self._calm = Pace(SPEED_SECONDS), Pace(LEFT_SECONDS)
+        self._lanes: deque[tuple[float, int]] = deque()
 
     def take(self, event: Event) -> None:
         """Take in what happened."""
         match event:
             case Probed(remote):
                 self.name, self.size = remote.name, remote.size
-                self._samples.clear()
+                self._begin_pace()
             case Planned(_, size) if self.copies is not None:
                 self.size = size  # the origin's part begins: what nodes have stays
             case Planned(_, size):
                 self.size, self.step = size, Step.FETCHING
                 for node in self.nodes.values():  # it may have begun again
                     node.bytes = 0
-                self._samples.clear()
+                self._begin_pace()
             case LanesJoined(name):
                 self.node(name).state = "fetches"
             case LanesLeft(name):
@@ -131,7 +125,7 @@ class DownloadStatus:
                 self._turn(DownloadState.PAUSED)
             case Continued():
                 self._turn(DownloadState.RUNNING)
-                self._samples.clear()
+                self._begin_pace()
             case Finished(report):
                 self.report, self.state = report, DownloadState.DONE
                 self.end_copies(report)
@@ -177,19 +171,19 @@ class DownloadStatus:
     @property
     def speed(self) -> float:
         """Bytes a second, over the last seconds."""
-        if not self._is_fetching or len(self._samples) < 2:
-            return 0.0
-        first, last = self._samples[0], self._samples[-1]
-        seconds = last.time - first.time
-        return max(0.0, (last.come - first.come) / seconds) if seconds > 0 else 0.0
+        return self._speed.rate if self._is_fetching else 0.0
 
     @property
     def at_work(self) -> str:
-        """The lanes and nodes at work. Under a rate most moments have no lane at work, so they are
-        the most of the last seconds."""
-        nodes = counted(self.progress.nodes if self.progress else 0, "node")
-        lanes = max((sample.lanes for sample in self._samples), default=0)
-        return f"{counted(lanes, 'lane')} on {nodes}" if lanes else nodes
+        """The connections and nodes at work; empty where that is this one, and nothing comes.
+
+        Under a rate most moments have no lane at work, so they are the most of the last seconds.
+        """
+        if self.progress is None:
+            return ""
+        lanes, nodes = max((lanes for _, lanes in self._lanes), default=0), self.progress.nodes
+        words = [counted(lanes, "connection")] if lanes else []
+        return " on ".join(words if nodes == 1 else [*words, counted(nodes, "node")])
 
     @property
     def amount(self) -> str:
@@ -202,8 +196,8 @@ class DownloadStatus:
     @property
     def seconds_left(self) -> float | None:
         """At that speed; None while unknown."""
-        speed, total = self.speed, self.total
-        return (total - self.fetched) / speed if total and speed else None
+        total = self.total if self.speed else None
+        return self._calm.seconds_for(total - self.fetched) if total else None
 
     def summary(self) -> str:
         """How it stands, in a line."""
@@ -218,10 +212,10 @@ class DownloadStatus:
         left = self.seconds_left
         if left is not None:
             text += f", {format_duration(left)} left"
-        if self.progress is not None:
+        if self.at_work:
             text += f", {self.at_work}"
-            if self.progress.retries:
-                text += f", {counted(self.progress.retries, 'retry', 'retries')}"
+        if self.progress is not None and self.progress.retries:
+            text += f", {counted(self.progress.retries, 'retry', 'retries')}"
         return text
 
     @property
@@ -255,7 +249,7 @@ class DownloadStatus:
 
     def _take_copies(self, event: CopiesNow) -> None:
         if self.copies is None:
-            self._samples.clear()
+            self._begin_pace()
         self.copies, self.size = event, event.size
         known = {copy.node for copy in self.whole}
         self.whole += [c for c in event.copies if c.has_file and c.node not in known]
@@ -271,9 +265,15 @@ class DownloadStatus:
             node.rest("idle")
 
     def _sample(self, now: float, come: int, lanes: int) -> None:
-        self._samples.append(Sample(now, come, lanes))
-        while len(self._samples) > 2 and self._samples[1].time <= now - SPEED_SECONDS:
-            self._samples.popleft()
+        self._speed.take(now, come)
+        self._calm.take(now, come)
+        self._lanes.append((now, lanes))
+        while self._lanes[0][0] < now - SPEED_SECONDS:
+            self._lanes.popleft()
+
+    def _begin_pace(self) -> None:
+        self._speed.clear()
+        self._calm.clear()
 
     def _rest(self, state: str) -> None:
         for node in self.nodes.values():

@@ -29,7 +29,7 @@ def test_how_a_worker_fares(monkeypatch):
         new.since = since
         assert describe(new) == f"connected for {shown}, 0 B delivered, idle"
     busy = describe(Joined(Activity(lanes=8, received=3 << 30, speed=2 << 20)))
-    assert busy == "connected for 3m20s, 3 GiB delivered, 8 lanes at 2 MiB/s"
+    assert busy == "connected for 3m20s, 3 GiB delivered, 8 connections at 2 MiB/s"
     lonely = Joined(Activity(lanes=8))
     lonely.trouble = "no Ray cluster at h:1: nothing listens there"
     assert describe(lonely) == (

@@ -95,7 +95,7 @@ def test_some_lines():
     assert str(module.Finished(REPORT)) == "f: 5 B in 1.0s, 5 B/s, 2 retries, md5 verified"
     assert str(module.Planned.of(Plan(Coverage(), 10, 5, 2))) == "2 parts of up to 5 B"
     assert str(module.PartWritten(3, 0, 5000)) == "part 3: bytes 0 to 4,999 are written"
-    assert str(module.Progress(512, 0, 1024, 2, 1, 0)) == "512 B of 1 KiB, 2 lanes on 1 node"
+    assert str(module.Progress(512, 0, 1024, 2, 1, 0)) == "512 B of 1 KiB, 2 connections on 1 node"
     assert str(module.Verifying()) == "verifying"
     lost = module.LanesLeft("w1", 4, "its process ended")
     assert str(lost) == "w1 is lost: its process ended; its parts go to others"

@@ -5,11 +5,14 @@ import io
 import pytest
 
 from raydl.model.errors import FilesFailedError
-from raydl.model.fileevents import FilesNow, SlowFile
+from raydl.model.events import Failed
+from raydl.model.fileevents import AllEnded, FilesNow, SlowFile
 from raydl.model.manyreport import ManyReport
 from raydl.view import filesprogress
 from raydl.view.filesprogress import FilesBar, FilesPlain
 from raydl.view.filesstatus import FilesStatus
+from raydl.view.terminal import cells_of
+from tests.view.screens import Show, Terminal
 
 
 def now(done, total, lanes):
@@ -31,8 +34,8 @@ def every_line(monkeypatch):
 @pytest.mark.parametrize(
     ("done", "total", "lanes", "says"),
     [
-        (3, 10, 2, "3 of 10 files, 2.9 KiB, 0 B/s, 2 lanes\n"),
-        (1, 1, 1, "1 file, 1000 B, 0 B/s, 1 lane\n"),
+        (3, 10, 2, "3 of 10 files, 2.9 KiB, 0 B/s, 2 connections\n"),
+        (1, 1, 1, "1 file, 1000 B, 0 B/s, 1 connection\n"),
         (0, 1, 0, "0 of 1 file, 0 B, 0 B/s\n"),
         (2, None, 0, "2 files, 2 KiB, 0 B/s\n"),
     ],
@@ -72,29 +75,43 @@ def slow(*slowest):
     return FilesNow(10, 0, 1, 100, 5 << 20, 4, 0, 0.11, slowest)
 
 
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
-
-
 def bar(monkeypatch, width, event):
-    monkeypatch.setenv("COLUMNS", str(width))
-    stream = Terminal()
-    shown = FilesBar(stream)
-    shown(event)
-    shown.close()
-    return stream.getvalue()
+    return Show(monkeypatch, Terminal(monkeypatch, width), many=True).render((0, event))
 
 
 def test_a_wide_bar_names_the_slowest(monkeypatch):
     for path, name in (
-        (SLOW[0].path, "…01-of-00002.safetensors"), ("{0}", "{0}"), ("x/}{", "}{"),
-    ):  # fmt: skip
-        wide = bar(monkeypatch, 160, slow(SLOW[0]._replace(path=path)))
+        (SLOW[0].path, "model-00001….safetensors"),
+        ("{0}", "{0}"),
+        ("x/模型模型模型模型模型模型模型.bin", "模型模型模…模型模型.bin"),
+    ):
+        [wide] = bar(monkeypatch, 160, slow(SLOW[0]._replace(path=path)))
         assert f", slowest {name} (40 % in 1m23s)" in wide
-        assert len(wide.split("\r")[1].rstrip()) <= 160
-    assert "slowest" not in bar(monkeypatch, 160, slow())
-    assert "slowest" not in bar(monkeypatch, 110, slow(*SLOW))
+    assert "slowest" not in bar(monkeypatch, 160, slow())[0]
+    assert "slowest" not in bar(monkeypatch, 110, slow(*SLOW))[0]
+
+
+@pytest.mark.parametrize("columns", [1, 20, 36, 54, 70, 80, 92, 130, 160])
+def test_no_line_is_ever_wrapped(monkeypatch, columns):
+    event = FilesNow(
+        12_345_678, 0, 1_234_567, 99_999_999, 999 << 50, 999, 0, 0.119, (SlowFile("誤" * 99, 9999),)
+    )
+    lines = bar(monkeypatch, columns, event)
+    assert len(lines) == 1
+    assert cells_of(lines[0]) < max(2, columns)
+
+
+def test_what_is_left_of_the_bar(monkeypatch):
+    terminal = Terminal(monkeypatch, 80)
+    show = Show(monkeypatch, terminal, many=True)
+    show.render((0, slow()), (1, slow()))
+    terminal.write("^C")
+    assert show.render((2, Failed("CancelledError", "interrupted", "", 130))) == []
+    assert show.close() == []
+    show = Show(monkeypatch, Terminal(monkeypatch, 80), many=True)
+    assert show.render((0, slow()), (1, AllEnded(report(1, 0)))) == [
+        "d: 1 file in 1.0s, 5 B, 5 B/s"
+    ]
 
 
 def test_lines_name_the_slowest(monkeypatch):

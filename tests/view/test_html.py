@@ -55,7 +55,14 @@ def test_a_report():
         limit="the limit",
     )  # fmt: skip
     text = text_of(report._repr_html_())
-    for part in ("out/f", "5 MiB in 2.0s", "2 nodes", "md5 abc", "3 MiB, 4 lanes", "the limit"):
+    for part in (
+        "out/f",
+        "5 MiB in 2.0s",
+        "2 nodes",
+        "md5 abc",
+        "3 MiB, 4 connections",
+        "the limit",
+    ):
         assert part in text
 
 

@@ -54,7 +54,7 @@ def test_from_the_first_question_to_the_file(clock):
     assert status.seconds_left == 3
     assert status.nodes["a"].bytes == 200
     assert status.nodes["a"].speed == 100
-    assert status.summary() == "250 B of 1000 B, 250 B/s, 3.0s left, 4 lanes on 1 node"
+    assert status.summary() == "250 B of 1000 B, 250 B/s, 3.0s left, 4 connections"
     take(status, Verifying())
     assert status.summary() == "250 B of 1000 B, verifying"
     take(status, Finished(Report("http://h/f", "f", 1000, seconds=2.0)))
@@ -134,7 +134,7 @@ def test_copies_on_nodes_from_the_first_to_the_last(clock):
     )
     assert status.speed == 256 * MIB  # of both, whatever is asked of the origin
     assert status.seconds_left == (2048 - 768) / 256
-    assert status.summary() == "0 of 2 nodes have it, 256 MiB/s, 5.0s left, 4 lanes on 1 node"
+    assert status.summary() == "0 of 2 nodes have it, 256 MiB/s, 5.0s left, 4 connections"
     take(status, now(copy("a", "verifying", 512, 512), copy("b", "publishing", 0, 512, kept=512)))
     assert status.summary() == "0 of 2 nodes have it, verifying"
     take(status, now(copy("a", "done", 512, 512), copy("b", "publishing", 0, 512, kept=512)))
@@ -175,7 +175,7 @@ def test_copies_go_on_when_the_origin_is_done_and_when_it_is_asked_again(clock):
     assert status.summary().startswith("0 of 1 node has it, 100 MiB/s")
     clock[0] += 1
     take(status, plan, at_work, now(copy("a", "receiving", 5, 195)))
-    assert status.speed == 97.5 * MIB
+    assert status.speed == 100 * MIB
     assert status.nodes["a"].state == "fetches"
 
 
