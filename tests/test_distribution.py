@@ -16,9 +16,9 @@ OURS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 TEXTS = [
     path
     for pattern in (
-        "*.md", "*.yaml", "*.toml", ".ci/run", ".mkdocs.yml", "docs/*.md", "docs/*.ipynb",
-        "docs/*.py", "docs/kubernetes/*", "raydl/**/*.py", "benchmarks/**/*.py",
-        "benchmarks/**/*.md",
+        "*.md", "*.yaml", "*.toml", ".ci/run", ".ci/build", ".github/**/*.md", ".mkdocs.yml",
+        "docs/*.md", "docs/*.ipynb", "docs/*.py", "docs/kubernetes/*", "raydl/**/*.py",
+        "benchmarks/**/*.py", "benchmarks/**/*.md",
     )
     for path in sorted(ROOT.glob(pattern))
 ]  # fmt: skip
