@@ -4,10 +4,11 @@
     >>> report = raydl.fetch(url)  # "https://example.org/big.iso", say
 
 ``fetch`` downloads to a file, ``fetch_async`` does so for asyncio, ``start`` in the background,
-``events`` tells what happens; ``fetch_many`` and ``start_many`` download many files. ``stream``
-gives the bytes in order, ``open`` a file object, ``refs`` and ``refs_many`` Ray objects, without a
-disk. ``probe`` asks the origin what it offers, ``nodes`` lists the cluster and ``disconnect`` lets
-go of it. Errors are subclasses of ``RaydlError``.
+``events`` tells what happens; ``fetch_many`` and ``start_many`` download many files. Without a
+disk, ``read`` gives the bytes, ``stream`` gives them in order as they come, ``open`` a file object,
+``refs`` and ``refs_many`` Ray objects. ``install`` has pandas, fsspec and what uses them download
+with raydl. ``probe`` asks the origin what it offers, ``nodes`` lists the cluster and ``disconnect``
+lets go of it. Errors are subclasses of ``RaydlError``.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
         fetch,
         fetch_async,
         nodes,
-        open,
+        open,  # noqa: F401
         probe,
+        read,
         refs,
         start,
         stream,
     )
+    from raydl.api.installation import install, uninstall
     from raydl.api.manyfunctions import fetch_many, refs_many, start_many
     from raydl.cluster.session import Node
     from raydl.download.handle import Download
@@ -67,14 +70,17 @@ _HOMES = {
     "fetch": "api.functions",
     "fetch_async": "api.functions",
     "fetch_many": "api.manyfunctions",
+    "install": "api.installation",
     "nodes": "api.functions",
     "open": "api.functions",
     "probe": "api.functions",
+    "read": "api.functions",
     "refs": "api.functions",
     "refs_many": "api.manyfunctions",
     "start": "api.functions",
     "start_many": "api.manyfunctions",
     "stream": "api.functions",
+    "uninstall": "api.installation",
     "Checksum": "model.digests",
     "Node": "cluster.session",
     "Download": "download.handle",
@@ -92,8 +98,8 @@ _HOMES = {
 }
 
 __all__ = [
-    "fetch", "fetch_async", "fetch_many", "start", "start_many", "events", "stream", "open", "refs",
-    "refs_many", "probe", "nodes", "disconnect",
+    "fetch", "fetch_async", "fetch_many", "start", "start_many", "events", "read", "stream",
+    "refs", "refs_many", "probe", "nodes", "disconnect", "install", "uninstall",
     "Options", "Checksum", "Remote", "Report", "NodeShare", "Node", "Event", "Download",
     "RemoteFile", "PartRef", "Item", "ManyDownload", "ManyReport", "FileReport",
     "RaydlError", "UsageError", "NetworkError", "TimedOutError", "HttpError", "WrongAnswerError",
@@ -103,10 +109,13 @@ __all__ = [
     "__version__",
 ]  # fmt: skip
 
+_PUBLIC = {*__all__, "open"}
+"""``from raydl import *`` leaves Python's own ``open`` alone; ``raydl.open`` is there."""
+
 
 def __getattr__(name: str) -> Any:
     """Import what is asked for when it is asked for, so that ``import raydl`` costs nothing."""
-    if name not in __all__:
+    if name not in _PUBLIC:
         raise AttributeError(f"module 'raydl' has no attribute {name!r}")
     from importlib import import_module
 
@@ -118,4 +127,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """The public names."""
-    return sorted(__all__)
+    return sorted(_PUBLIC)

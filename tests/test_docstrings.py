@@ -21,7 +21,7 @@ SIZE = 5_000_000
 WORDS = 700_000
 ON_A_CLUSTER = {"refs", "refs_many"}
 NEED_NO_EXAMPLE = {"disconnect"}
-FUNCTIONS = [name for name in raydl.__all__ if name.islower() and name != "__version__"]
+FUNCTIONS = [name for name in dir(raydl) if name.islower() and name != "__version__"]
 
 
 def examples(name: str, value: object) -> Iterator[doctest.DocTest]:
@@ -62,7 +62,7 @@ def test_examples(name, names):
 
 def test_examples_of_the_package_and_its_classes(names):
     assert run("raydl", raydl, names)
-    for name in raydl.__all__:
+    for name in dir(raydl):
         if name not in FUNCTIONS and name != "__version__":
             run(name, getattr(raydl, name), names)
 

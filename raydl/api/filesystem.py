@@ -2,59 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import io
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from fsspec.spec import AbstractFileSystem
 
-from raydl.api.functions import open_as, probe
-from raydl.download.reader import RemoteFile
-from raydl.model.errors import HttpError, TimedOutError
+from raydl.api.functions import probe
+from raydl.api.openfile import File, errors_of_files, open_file
 from raydl.model.naming import file_name
 from raydl.model.remote import Remote
-from raydl.model.weburl import redact
 
 BUFFER = 1 << 20
-
-ERRNO = {
-    404: errno.ENOENT,
-    410: errno.ENOENT,
-    401: errno.EACCES,
-    403: errno.EACCES,
-    407: errno.EACCES,
-    408: errno.ETIMEDOUT,
-    504: errno.ETIMEDOUT,
-}
-"""What a status means to a program that opens a file."""
-
-
-@contextlib.contextmanager
-def _errors_of_files(url: str) -> Iterator[None]:
-    """Raise what such a program knows, where there is that."""
-    try:
-        yield
-    except (HttpError, TimedOutError) as error:
-        number = ERRNO.get(error.status) if isinstance(error, HttpError) else errno.ETIMEDOUT
-        if number is None:
-            raise
-        raise OSError(number, str(error), redact(url)) from error  # Python picks the class
-
-
-class _File(RemoteFile):
-    def readinto(self, buffer: Any, /) -> int:
-        with _errors_of_files(self._found.name):
-            return super().readinto(buffer)
 
 
 class _Buffered(io.BufferedReader):
     """Has the size that fsspec asks files for."""
 
-    raw: _File
+    raw: File
 
     @property
     def size(self) -> int | None:
@@ -160,12 +126,11 @@ class RaydlFileSystem(AbstractFileSystem):  # type: ignore[misc]
         remote = self._probe(path)
         return f"{self._url(path)} {remote.size} {remote.validator}"
 
-    def _open_raw(self, path: str) -> _File:
-        with _errors_of_files(self._url(path)):
-            return open_as(_File, self._url(path), **self._options)
+    def _open_raw(self, path: str) -> File:
+        return open_file(self._url(path), self._options)
 
     def _probe(self, path: str) -> Remote:
-        with _errors_of_files(self._url(path)):
+        with errors_of_files(self._url(path)):
             return probe(self._url(path), **self._options)
 
 

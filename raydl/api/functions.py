@@ -5,6 +5,7 @@ The examples are run by a test: in them ``url`` is the address of a file, here o
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TypeVar
@@ -150,7 +151,22 @@ def stream(url: str, **options: Unpack[OptionKeywords]) -> Iterator[memoryview]:
         >>> for data in raydl.stream(url):  # memoryviews, in order
         ...     hasher.update(data)
     """
-    return _stream(url, _quiet(options))
+    return _stream(url, quietly(options))
+
+
+def read(url: str, **options: Unpack[OptionKeywords]) -> bytes:
+    """The whole file as bytes, without a disk.
+
+    It lies in this machine's memory, beside ``max_memory`` of what is on its way. Raises what
+    ``stream`` raises.
+
+        >>> len(raydl.read(url))
+        5000000
+    """
+    whole = io.BytesIO()
+    for data in stream(url, **options):
+        whole.write(data)
+    return whole.getvalue()
 
 
 def _stream(url: str, options: Options) -> Iterator[memoryview]:
@@ -182,7 +198,7 @@ def open(url: str, **options: Unpack[OptionKeywords]) -> RemoteFile:
 
 def open_as(kind: type[File], url: str, **options: Unpack[OptionKeywords]) -> File:
     """The same as a file object of that kind."""
-    chosen = _quiet(options)
+    chosen = quietly(options)
     choice = choose(chosen.address)
     return kind(_look(url, chosen), choice, chosen, note_quietly)
 
@@ -211,7 +227,7 @@ def refs(url: str, **options: Unpack[OptionKeywords]) -> Iterator[PartRef]:
         >>> sum(words for words, _, _ in counts) - across
         700000
     """
-    chosen = _quiet(options)
+    chosen = quietly(options)
     choice = choose(chosen.address)
     if choice.how == "none":
         raise UsageError(f"refs need a Ray cluster: {choice.note}", "address='local' starts one")
@@ -233,8 +249,8 @@ def _refs(url: str, choice: ClusterChoice, options: Options) -> Iterator[PartRef
             yield PartRef(payload.ref, part.start, part.stop)
 
 
-def _quiet(options: OptionKeywords) -> Options:
-    """The options, without progress unless that was asked for: somebody works with the bytes."""
+def quietly(options: OptionKeywords) -> Options:
+    """These options, without progress unless that was asked for: somebody works with the bytes."""
     if options.get("to", "here") != "here":
         raise UsageError("only fetch() and start() take `to`", "these bytes come to this program")
     if options.get("extract"):

@@ -1,0 +1,81 @@
+"""``raydl.install``: what opens URLs by fsspec or by urllib takes the fleet, until told not to."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from raydl.api import urlopener
+from raydl.api.functions import quietly
+from raydl.settings.options import OptionKeywords, Unpack
+
+_lock = threading.Lock()
+_installed: list[Installation] = []
+
+
+class Installation:
+    """What ``install`` returns: a context manager that undoes this ``install`` at its end."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self.options = options
+
+    def __enter__(self) -> Installation:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with _lock:
+            if self in _installed:
+                _installed.remove(self)
+                _put()
+
+
+def install(**options: Unpack[OptionKeywords]) -> Installation:
+    """Have libraries fetch large files through raydl, in this process, until ``uninstall``.
+
+    ``http`` and ``https`` of fsspec (pyarrow, dask, xarray, zarr, datasets) and
+    ``urllib.request.urlopen`` (pandas, ``torch.hub``): what has 16 MiB and more comes with every
+    node of the cluster, or over several connections of this machine; the rest in the requests in
+    which it came before. Give the options that ``fetch`` takes. As a context manager it ends
+    with the block. The latest one counts. Raises UsageError.
+
+        >>> with raydl.install(connections=8):
+        ...     with urllib.request.urlopen(url) as answer:
+        ...         len(answer.read())
+        5000000
+    """
+    chosen: dict[str, Any] = dict(options)
+    if header := quietly(options).header:
+        chosen["header"] = dict(header)
+    made = Installation(chosen)
+    with _lock:
+        _installed.append(made)
+        _put()
+    return made
+
+
+def uninstall() -> None:
+    """Undo every ``install``: libraries open URLs as they did before. Nothing where there is none.
+
+    >>> raydl.uninstall()
+    """
+    with _lock:
+        _installed.clear()
+        _put()
+
+
+def _put() -> None:
+    """Make what is installed what urllib and fsspec find."""
+    options = _installed[-1].options if _installed else None
+    urlopener.put(options)
+    try:
+        from raydl.api import httpfiles
+    except ImportError:  # no fsspec, or no aiohttp, without which it opens no URLs
+        return
+    httpfiles.put(options)

@@ -1,0 +1,51 @@
+"""A file on an origin for programs that open files: its errors are those that they know."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Iterator
+from typing import Any
+
+from raydl.api.functions import open_as
+from raydl.download.reader import RemoteFile
+from raydl.model.errors import HttpError, TimedOutError
+from raydl.model.weburl import redact
+
+ERRNO = {
+    404: errno.ENOENT,
+    410: errno.ENOENT,
+    401: errno.EACCES,
+    403: errno.EACCES,
+    407: errno.EACCES,
+    408: errno.ETIMEDOUT,
+    504: errno.ETIMEDOUT,
+}
+"""What a status means to a program that opens a file."""
+
+
+@contextlib.contextmanager
+def errors_of_files(url: str) -> Iterator[None]:
+    """Raise what a program that opens files knows, where there is that."""
+    try:
+        yield
+    except (HttpError, TimedOutError) as error:
+        number = ERRNO.get(error.status) if isinstance(error, HttpError) else errno.ETIMEDOUT
+        if number is None:
+            raise
+        raise OSError(number, str(error), redact(url)) from error  # Python picks the class
+
+
+class File(RemoteFile):
+    """A file whose errors are those of files."""
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Fill ``buffer`` as far as there are bytes at hand."""
+        with errors_of_files(self._found.name):
+            return super().readinto(buffer)
+
+
+def open_file(url: str, options: dict[str, Any]) -> File:
+    """The file, to be read by ranges. Raises what ``errors_of_files`` does."""
+    with errors_of_files(url):
+        return open_as(File, url, **options)

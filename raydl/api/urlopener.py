@@ -1,0 +1,81 @@
+"""What ``raydl.install`` makes of ``urllib.request.urlopen``: large files take the fleet."""
+
+from __future__ import annotations
+
+import io
+import urllib.request
+from collections.abc import Mapping
+from typing import Any
+from urllib.request import Request, build_opener
+from urllib.response import addinfourl
+
+from raydl.api.openfile import open_file
+from raydl.download.reader import LARGE
+from raydl.model.errors import RaydlError
+
+
+class Opener:
+    """Opens as ``before`` does, which is what was installed, or None for urllib's own; but the body
+    of a large answer comes through raydl. A file that raydl cannot open comes as it came.
+    """
+
+    def __init__(self, before: Any, options: Mapping[str, Any]) -> None:
+        self.before = before
+        self._inner = build_opener() if before is None else before
+        self._options = dict(options)
+
+    def open(self, fullurl: str | Request, data: Any = None, *timeout: Any) -> Any:
+        """What ``urlopen`` returns."""
+        request = fullurl if isinstance(fullurl, Request) else Request(fullurl)
+        answer = self._inner.open(request, data, *timeout)
+        if request.get_method() != "GET" or not _is_large(request, answer):
+            return answer
+        options, given = self._options, request.headers
+        if given:
+            options = {**options, "header": {**options.get("header", {}), **given}}
+        try:
+            raw = open_file(request.full_url, options)
+        except (RaydlError, OSError):
+            return answer
+        if raw.size != int(answer.headers["Content-Length"]):
+            raw.close()
+            return answer
+        answer.close()
+        return _Answer(raw, answer)
+
+
+class _Answer(addinfourl):
+    """An answer whose body raydl reads."""
+
+    def __init__(self, raw: io.RawIOBase, answer: Any) -> None:
+        file: Any = io.BufferedReader(raw, 1 << 20)
+        super().__init__(file, answer.headers, answer.url, answer.status)
+        self.reason = self.msg = answer.reason
+
+    def getheader(self, name: str, default: str | None = None) -> str | None:
+        """As ``http.client.HTTPResponse`` has it."""
+        return self.headers.get(name, default)
+
+
+def _is_large(request: Request, answer: Any) -> bool:
+    """Whether it is a whole file, as it lies there, that is worth the fleet."""
+    headers = answer.headers
+    size = headers.get("Content-Length", "")
+    return (
+        request.type in ("http", "https")
+        and getattr(answer, "status", None) == 200
+        and size.isdecimal()
+        and int(size) >= LARGE
+        and "Content-Encoding" not in headers
+    )
+
+
+def put(options: Mapping[str, Any] | None) -> None:
+    """Have ``urlopen`` download with these options; with None, have it as it was before.
+
+    What another program installed over ours meanwhile stays.
+    """
+    current: Any = urllib.request._opener  # type: ignore[attr-defined]
+    before = current.before if isinstance(current, Opener) else current
+    opener: Any = before if options is None else Opener(before, options)
+    urllib.request.install_opener(opener)
