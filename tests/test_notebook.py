@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from raydl.view.widget import has_widgets
 from tests import scripted
 from tests.conftest import random_bytes
 from tests.download.test_handle import Gate
@@ -58,6 +59,12 @@ def text(outputs):
     return "".join(o.get("text", "") or o.get("data", {}).get("text/plain", "") for o in outputs)
 
 
+def drawn(kernel):
+    """What each widget shows."""
+    states = (s.get("state", s) for s in kernel.client.widget_state.values())
+    return [s["value"] for s in states if isinstance(s.get("value"), str)]
+
+
 def test_one_live_widget_and_nothing_else(kernel, origin, tmp_path):
     pytest.importorskip("ipywidgets")
     outputs = kernel.run(
@@ -69,16 +76,18 @@ def test_one_live_widget_and_nothing_else(kernel, origin, tmp_path):
     assert [o.output_type for o in outputs] == ["display_data"]
     assert "application/vnd.jupyter.widget-view+json" in outputs[0].data
     assert (tmp_path / "out").read_bytes() == origin.data
-    state = kernel.client.widget_state
-    drawn = " ".join(
-        w.get("value", "")
-        for w in (s.get("state", s) for s in state.values())
-        if isinstance(w.get("value"), str)
-    )
-    assert "out" in drawn
-    assert re.search(r"976.6 KiB in", drawn)
+    (widget,) = drawn(kernel)
+    assert "out" in widget
+    assert "976.6 KiB in" in widget
     shown = kernel.run("report")
     assert "text/html" in shown[0].data
+
+
+def test_a_report_is_shown_once(kernel, origin):
+    """The widget shows it; as the cell's last value it adds nothing."""
+    pytest.importorskip("ipywidgets")
+    code = f'import raydl; raydl.fetch("{origin.url()}", "out", address="none")'
+    assert [o.output_type for o in kernel.run(code)] == ["display_data"]
 
 
 def test_without_widgets_plain_lines(kernel, origin):
@@ -92,6 +101,7 @@ def test_without_widgets_plain_lines(kernel, origin):
     )
     assert {o.get("name") for o in outputs} == {"stdout"}
     assert "out: 976.6 KiB in" in text(outputs)
+    assert kernel.run("from raydl.cluster.importing import import_ray; import_ray();") == []
 
 
 def test_interrupt_and_go_on(kernel, origin, tmp_path):
@@ -100,7 +110,7 @@ def test_interrupt_and_go_on(kernel, origin, tmp_path):
     fetch = f"""
         import raydl
         report = raydl.fetch("{origin.url()}", "out", address="none", part_size=50_000,
-                             connections=2, progress="none")
+                             connections=2)
     """
 
     def interrupt():
@@ -117,7 +127,13 @@ def test_interrupt_and_go_on(kernel, origin, tmp_path):
     outputs = kernel.run(fetch, allow_errors=True)
     assert time.monotonic() - times[0] < 2
     thread.join()
-    assert [o.get("ename") for o in outputs] == ["KeyboardInterrupt"]
+    assert [o.get("ename") for o in outputs if o.output_type == "error"] == ["KeyboardInterrupt"]
+    (line,) = outputs[-1].traceback
+    assert re.fullmatch(r"KeyboardInterrupt: interrupted; .* are kept: run it again to go on", line)
+    if has_widgets():
+        (widget,) = drawn(kernel)
+        assert line.partition(": ")[2] in widget
+        assert "file.bin" in widget
     gate.let(1000)
     kernel.run(fetch)
     assert int(text(kernel.run("report.resumed"))) > 0
@@ -131,6 +147,11 @@ def test_an_error_takes_two_lines(kernel, origin):
     assert output.ename == "HttpError"
     assert output.traceback[0] == f"HttpError: 127.0.0.1:{origin.port} answered 404 Not Found"
     assert len(output.traceback) <= 2
+    origin.on(scripted.status(404), None, scripted.anything)
+    code = f'import fsspec; fsspec.open("raydl://{origin.url()}", address="none").open()'
+    (output,) = kernel.run(code, allow_errors=True)
+    assert output.get("ename") == "FileNotFoundError", output
+    assert len(output.traceback) == 1
 
 
 def test_await(kernel, make_origin, tmp_path):

@@ -19,12 +19,13 @@ from raydl.download.reader import RemoteFile
 from raydl.download.sinkchoice import Output
 from raydl.download.transfer import Transfer, transfer
 from raydl.model.control import Control
-from raydl.model.errors import RangesIgnoredError, UsageError
+from raydl.model.errors import HttpError, RangesIgnoredError, UsageError
 from raydl.model.eventlog import note, note_quietly
 from raydl.model.events import Event, Probed
 from raydl.model.parts import PartRef
 from raydl.model.remote import Remote
 from raydl.model.report import Report
+from raydl.model.weburl import redact
 from raydl.origin.resolver import Located, resolve
 from raydl.output.pipe import Pipe
 from raydl.settings.options import OptionKeywords, Options, Unpack, describe_options
@@ -274,7 +275,11 @@ def ask(url: str, options: Options) -> Remote:
 
 
 def _look(url: str, options: Options) -> Located:
-    found = resolve(url, options, note_quietly, Control())
+    try:
+        found = resolve(url, options, note_quietly, Control())
+    except HttpError as error:
+        error.url = redact(url)
+        raise
     note(Probed(found.remote))
     return found
 

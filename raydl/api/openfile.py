@@ -9,7 +9,7 @@ from typing import Any
 
 from raydl.api.functions import open_as
 from raydl.download.reader import RemoteFile
-from raydl.model.errors import HttpError, TimedOutError
+from raydl.model.errors import HttpError, TimedOutError, render_briefly
 from raydl.model.weburl import redact
 
 ERRNO = {
@@ -33,7 +33,9 @@ def errors_of_files(url: str) -> Iterator[None]:
         number = ERRNO.get(error.status) if isinstance(error, HttpError) else errno.ETIMEDOUT
         if number is None:
             raise
-        raise OSError(number, str(error), redact(url)) from error  # Python picks the class
+        known = OSError(number, str(error), redact(url))  # Python picks the class
+        render_briefly(known, str(known))
+        raise known from error
 
 
 class File(RemoteFile):

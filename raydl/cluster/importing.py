@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
+import warnings
 from types import ModuleType
 
 from raydl.cluster.process import PROCESS
@@ -21,6 +22,10 @@ def import_ray() -> ModuleType:
     if "ray" in sys.modules:
         return importlib.import_module("ray")  # which waits for a thread that imports it now
     PROCESS.set_defaults()
-    ray: ModuleType = importlib.import_module("ray")
+    # In a notebook without ipywidgets Ray and its tqdm say that they found none.
+    logging.getLogger("ray.widgets.util").setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ray: ModuleType = importlib.import_module("ray")
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     return ray

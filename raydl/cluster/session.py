@@ -23,6 +23,7 @@ from raydl.cluster.process import PROCESS
 from raydl.cluster.questions import Questions
 from raydl.cluster.tokenstore import MODE_VARIABLE, VARIABLE
 from raydl.model.errors import ClusterError
+from raydl.model.units import format_size
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class Node:
     cpus: float
     object_store: int
     labels: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    def __str__(self) -> str:
+        roles = [r for r, is_so in (("head", self.is_head), ("driver", self.is_driver)) if is_so]
+        store = f"{format_size(self.object_store)} of object store"
+        return ", ".join([self.name, *roles, f"{self.cpus:g} CPUs", store])
 
 
 class Whereabouts(NamedTuple):

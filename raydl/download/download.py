@@ -34,6 +34,7 @@ from raydl.model.control import Control
 from raydl.model.digests import Proof
 from raydl.model.errors import (
     ChecksumError,
+    HttpError,
     IncompleteError,
     NetworkError,
     UsageError,
@@ -94,6 +95,8 @@ def run(
             report = _Download(url, sinks, options, emit, control, item, claim or Claim()).run()
         except BaseException as raised:
             error = error_of(raised, control.how_to_go_on())
+            if isinstance(error, HttpError):
+                error.url = error.url or redact(url)
             if not isinstance(raised, Exception):
                 control.cancel()  # Ctrl-C does not wait for a listener
             with contextlib.suppress(Exception):

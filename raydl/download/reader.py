@@ -14,9 +14,10 @@ from raydl.cluster.address import ClusterChoice
 from raydl.download.transfer import transfer
 from raydl.model import backoff
 from raydl.model.coverage import Coverage
-from raydl.model.errors import OriginChangedError
+from raydl.model.errors import HttpError, OriginChangedError
 from raydl.model.events import Emit
 from raydl.model.failure import Failure
+from raydl.model.weburl import redact
 from raydl.origin import Origin
 from raydl.origin.resolver import Located
 from raydl.settings.options import Options
@@ -95,6 +96,9 @@ class RemoteFile(io.RawIOBase):
             return self._read_into(memoryview(buffer).cast("B"))
         except OriginChangedError as error:
             error.hint = "open it again"
+            raise
+        except HttpError as error:
+            error.url = redact(self._found.name)
             raise
 
     def close(self) -> None:

@@ -70,7 +70,7 @@ def run_many(
         try:
             report = _run(order, options, emit, control)
         except BaseException as raised:
-            error = error_of(raised, "what is there is kept: run the same command again to go on")
+            error = error_of(raised, "what is there is kept: run it again to go on")
             if not isinstance(raised, Exception):
                 control.cancel()
             with contextlib.suppress(Exception):

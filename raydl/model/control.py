@@ -68,7 +68,7 @@ class Control:
             return f"nothing is kept: {self.why_nothing}"
         if not self.kept:
             return "nothing new is kept yet"
-        return f"{format_size(self.kept)} are kept: run the same command again to go on"
+        return f"{format_size(self.kept)} are kept: run it again to go on"
 
 
 def _no_cancel() -> None:

@@ -6,6 +6,7 @@ The table in the README and in ``raydl fetch --help`` is made from these classes
 from __future__ import annotations
 
 import signal
+from functools import partial
 from typing import Any
 
 THREADS_HINT = "it limits threads and processes: see `ulimit -u` and the container's limits"
@@ -43,6 +44,14 @@ class RaydlError(Exception):
         return [*lines, f"  {self.hint}"] if self.hint else lines
 
 
+def render_briefly(raised: BaseException, text: str) -> None:
+    """Have a notebook show that error of Python's own as one line, as it does ours."""
+    line = f"{type(raised).__name__}: {text}"
+    vars(raised)["_render_traceback_"] = partial(
+        list, [line]
+    )  # which pickles, as a lambda does not
+
+
 class UsageError(RaydlError):
     """An option, an address, a configuration key or a file to read that does not fit."""
 
@@ -62,9 +71,13 @@ class TimedOutError(NetworkError):
 
 
 class HttpError(RaydlError):
-    """The origin answered with an error status (``status``), such as 404."""
+    """The origin answered with an error status (``status``), such as 404.
+
+    ``url`` is the one that was asked for, without its secrets; empty where it was no download's.
+    """
 
     exit_code = 4
+    url = ""
     meaning = "the origin or a bucket answered with an error status"
 
     def __init__(self, message: str, hint: str = "", status: int = 0) -> None:

@@ -6,7 +6,7 @@ import logging
 import os
 import traceback
 
-from raydl.model.errors import CancelledError, RaydlError, Signalled
+from raydl.model.errors import CancelledError, RaydlError, Signalled, render_briefly
 
 log = logging.getLogger("raydl")
 
@@ -43,6 +43,7 @@ def error_of(raised: BaseException, hint: str = "") -> RaydlError:
         match raised:
             case KeyboardInterrupt():
                 error: RaydlError = CancelledError("interrupted", hint)
+                render_briefly(raised, str(error))
             case Signalled():
                 error = raised.to_error(hint)
             case _:

@@ -94,6 +94,9 @@ class ManyReport:
         record = {name: getattr(self, name) for name in names}
         return {**record, "files": self.files, "speed": self.speed}
 
+    def __str__(self) -> str:
+        return self.summary()
+
     def summary(self) -> str:
         """What became of it, in a line."""
         there = self.done + self.skipped

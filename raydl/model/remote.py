@@ -7,6 +7,7 @@ from typing import Any
 
 from raydl.model.digests import Proof
 from raydl.model.pieces import Pieces
+from raydl.model.units import format_size
 from raydl.model.weburl import redact
 
 
@@ -126,6 +127,13 @@ class Remote:
             media_type=self.media_type,
             coding=self.coding,
         )
+
+    def __str__(self) -> str:
+        size = "size unknown" if self.size is None else format_size(self.size)
+        ranges = "byte ranges" if self.ranges else f"no byte ranges ({self.why_no_ranges})"
+        parts = [size, ranges, f"version {self.validator}" if self.validator else "no version"]
+        parts += [str(self.digest.checksum)] if self.digest else []
+        return f"{self.name}: {', '.join(parts)}"
 
     def to_dict(self) -> dict[str, Any]:
         """The public part as plain data, URLs without their secrets."""

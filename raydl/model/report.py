@@ -84,6 +84,9 @@ class Report:
         """Plain data for JSON, the speed included."""
         return {**asdict(self), "speed": self.speed}
 
+    def __str__(self) -> str:
+        return self.summary()
+
     def summary(self) -> str:
         """What became of it, in a line."""
         if any(share.state for share in self.nodes):
@@ -140,6 +143,17 @@ class Report:
     def _trouble_and_proof(self) -> str:
         words = f", {counted(self.retries, 'retry', 'retries')}" if self.retries else ""
         return words + "".join(f", {algorithm} verified" for algorithm in self.digests)
+
+    def is_shown_in(self, cell: int) -> None:
+        """Say that a widget of that cell of a notebook shows it."""
+        vars(self)["_cell"] = cell  # no field: it says nothing of the download
+
+    def _ipython_display_(self) -> None:
+        """Nothing more, as the last value of the cell whose widget shows it already."""
+        from raydl.view.widget import running_cell
+
+        if vars(self).get("_cell") != running_cell():
+            raise NotImplementedError  # so that IPython asks for the HTML
 
     def _repr_html_(self) -> str:
         """For notebooks, which ask the value itself how it looks."""

@@ -27,10 +27,13 @@ Render = Callable[[Event], None]
 def renderer(style: str, stream: TextIO | None = None, many: bool = False) -> Iterator[Render]:
     """A function that shows events in ``style``; ``many``: those of a run of many files.
 
-    ``auto`` is a widget in a notebook, a bar on a terminal, and else plain lines; those of a
-    notebook go to its standard output, for what is on the other one looks like an error.
+    ``auto`` is nothing in a Ray task, of which there may be thousands, a widget in a notebook, a
+    bar on a terminal, and else plain lines; those of a notebook go to its standard output, for what
+    is on the other one looks like an error.
     """
     out = stream if stream is not None else sys.stderr
+    if style == "auto" and _is_ray_task():
+        style = "none"
     if style == "auto" and stream is None and (found := _notebook_style()):
         style, out = found, sys.stdout
     if out is None:  # closed by the process that started this one
@@ -42,6 +45,14 @@ def renderer(style: str, stream: TextIO | None = None, many: bool = False) -> It
         yield shown
     finally:
         shown.close()
+
+
+def _is_ray_task() -> bool:
+    """Whether this is one of Ray's workers, whose lines all come to the driver's terminal."""
+    ray: Any = sys.modules.get("ray")
+    if not hasattr(ray, "is_initialized") or not ray.is_initialized():
+        return False
+    return bool(ray.get_runtime_context().worker.mode == ray.WORKER_MODE)
 
 
 def _notebook_style() -> str:

@@ -37,6 +37,14 @@ def has_widgets() -> bool:
     return True
 
 
+def running_cell() -> int:
+    """The number of the notebook's cell that runs."""
+    from IPython import get_ipython
+
+    shell: Any = get_ipython()
+    return int(shell.execution_count) if shell is not None else 0
+
+
 class Widget:
     """A bar, the part map and the nodes' speeds, or what each node has where each gets the file; in
     the end what became of it."""
@@ -48,6 +56,7 @@ class Widget:
         self._html: Any = ipywidgets.HTML()
         self._map, self._status = PartMap(CELLS), DownloadStatus()
         self._drawn_at = 0.0
+        self._cell = running_cell()
         display(self._html)  # type: ignore[no-untyped-call]
 
     def __call__(self, event: Event) -> None:
@@ -56,6 +65,7 @@ class Widget:
         self._status.take(event)
         if self._status.report is not None:
             self._show(self._status.report._repr_html_())
+            self._status.report.is_shown_in(self._cell)
             return
         now = time.monotonic()
         if now - self._drawn_at >= DRAW_SECONDS or isinstance(event, Failed | Paused | Verifying):
@@ -72,11 +82,12 @@ class Widget:
 
     def _draw(self) -> None:
         status = self._status
-        parts = [html.line(status.summary())]
+        notes = list(status.notes)
+        parts = [html.line(notes.pop() if status.state.can_go_on else status.summary())]
         if status.share is not None:
             parts += [html.bar(status.share)]
         parts += self._who_fetches() if status.copies is None else [html.copies(status.copies)]
-        parts += [html.line(note) for note in list(status.notes)[-NOTES:]]
+        parts += [html.line(note) for note in notes[-NOTES:]]
         self._show(html.block(status.name, *parts))
 
     def _who_fetches(self) -> list[str]:

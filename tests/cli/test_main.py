@@ -245,7 +245,7 @@ class TestInterrupted:
     @pytest.mark.parametrize(
         ("how", "code", "says"),
         [
-            (signal.SIGINT, 130, "are kept: run the same command again to go on"),
+            (signal.SIGINT, 130, "are kept: run it again to go on"),
             (signal.SIGTERM, 143, "ended by SIGTERM; "),
             (signal.SIGHUP, 129, "ended by SIGHUP; "),
             (signal.SIGKILL, -9, ""),
@@ -285,7 +285,7 @@ class TestInterrupted:
         assert exited == code == events[-1]["exit_code"]
         assert (events[-1]["event"], events[-1]["error"]) == ("failed", "CancelledError")
         assert events[-1]["message"] == says
-        assert "are kept: run the same command again" in events[-1]["hint"]
+        assert "are kept: run it again" in events[-1]["hint"]
         assert [e["event"] for e in events].count("failed") == 1
 
     @pytest.mark.parametrize(

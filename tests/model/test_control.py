@@ -53,6 +53,6 @@ def test_how_to_go_on():
     control = Control()
     assert control.how_to_go_on() == "nothing new is kept yet"
     control.kept = 2048
-    assert control.how_to_go_on() == "2 KiB are kept: run the same command again to go on"
+    assert control.how_to_go_on() == "2 KiB are kept: run it again to go on"
     control.why_nothing = "the origin ignores byte ranges"
     assert control.how_to_go_on() == "nothing is kept: the origin ignores byte ranges"

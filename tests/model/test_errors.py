@@ -30,3 +30,13 @@ def test_one_exit_code_a_class():
     assert set(exit_codes()) == {*range(12), 129, 130, 143}
     assert list(exit_codes()) == sorted(exit_codes())
     assert errors.CancelledError.exit_code == 130
+
+
+def test_the_url_of_an_http_error_and_what_a_notebook_shows_survive_pickling():
+    error = HttpError("m", "h", 404)
+    error.url = "https://example.org/f"
+    assert pickle.loads(pickle.dumps(error)).url == error.url
+    known = FileNotFoundError(2, "it is gone")
+    errors.render_briefly(known, "it is gone")
+    again = pickle.loads(pickle.dumps(known))
+    assert again._render_traceback_() == ["FileNotFoundError: it is gone"]

@@ -13,3 +13,10 @@ def test_no_repr_or_record_holds_a_secret():
     assert remote.validator == "yesterday"
     for text in (repr(remote), str(remote.to_dict()), repr(source)):
         assert "hunter" not in text
+
+
+def test_as_text_it_is_a_line():
+    remote = Remote(SECRET, SECRET, 2048, True, "e", None, "b.bin", access=ACCESS)
+    assert str(remote) == "b.bin: 2 KiB, byte ranges, version e"
+    remote = Remote(SECRET, SECRET, None, False, None, None, "b.bin", "it says none")
+    assert str(remote) == "b.bin: size unknown, no byte ranges (it says none), no version"

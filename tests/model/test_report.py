@@ -8,6 +8,12 @@ def test_speed():
     assert Report("u", "p", 0).to_dict()["speed"] == 0
 
 
+def test_as_text_it_is_a_line():
+    report = Report("u", "p", 10, fetched=10, transfer_seconds=2.0)
+    assert str(report) == report.summary()
+    assert repr(report).startswith("Report(url='u'")
+
+
 def test_speed_and_time_of_a_line_fit_together():
     """The speed is that of the transfer, so its time stands beside it."""
     report = Report("u", "p", 10, fetched=10, seconds=3.0, transfer_seconds=2.0)
