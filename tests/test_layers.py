@@ -161,6 +161,7 @@ def test_shipped_code_imports_nothing_of_ours_inside_a_function():
         "model/failure.py",
         "model/weburl.py",
         "model/errors.py",
+        "model/wording.py",
         "doctor/examiner.py",
         "origin/client.py",
         "origin/redirects.py",

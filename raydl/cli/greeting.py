@@ -13,7 +13,7 @@ def greeting() -> str:
     try:
         where = choose("auto").note
     except RaydlError as error:
-        where = str(error)
+        where = error.line
     here, missing = extras()
     listed = f"extras: {', '.join(here) or 'none'}"
     if missing:

@@ -88,7 +88,7 @@ def _told(raised: BaseException, arguments: Sequence[str]) -> tuple[RaydlError, 
     if hasattr(raised, "format_message"):  # of the command line itself
         return _misused(raised, arguments)
     error = error_of(raised)
-    return error, f"raydl: {error}"
+    return error, f"raydl: {error.line}"
 
 
 def _misused(raised: Any, arguments: Sequence[str]) -> tuple[UsageError, str]:

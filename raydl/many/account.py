@@ -158,6 +158,6 @@ class Account:
 def _failed(number: int, url: str, path: str, error: RaydlError) -> FileReport:
     kind, problem = type(error).__name__, error.message
     if isinstance(error, TargetError):  # the same command again is no help, what the hint says is
-        problem = str(error)
+        problem = error.line
     shown = redact(url) if url else f"number {number}"
     return FileReport(number, shown, path, FAILED, error=kind, problem=problem)

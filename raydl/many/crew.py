@@ -183,7 +183,7 @@ class Crew:
 
     def _alone(self, error: RaydlError) -> None:
         """The cluster cannot be used, and this machine can do it alone."""
-        self._emit(Notice(f"going on without the cluster: {error}"))
+        self._emit(Notice(f"going on without the cluster: {error.line}"))
         for node in [node for node in self._hands if node != HERE]:
             self._left(node, "the cluster is gone")
 

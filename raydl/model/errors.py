@@ -9,6 +9,8 @@ import signal
 from functools import partial
 from typing import Any
 
+from raydl.model.wording import in_keywords
+
 THREADS_HINT = "it limits threads and processes: see `ulimit -u` and the container's limits"
 
 
@@ -16,7 +18,9 @@ class RaydlError(Exception):
     """Base of every error that raydl raises on purpose.
 
     ``message`` says what happened and where; ``hint`` says what to do about it (it may be
-    empty). Both are plain strings without credentials, so an error can be logged as it is.
+    empty). Both are plain strings without credentials, so an error can be logged as it is. They
+    name options as flags of the command line; the text of the error, as Python shows it, has
+    keywords instead.
     """
 
     exit_code = 1
@@ -32,16 +36,21 @@ class RaydlError(Exception):
         self.message = message
         self.hint = hint
 
-    def __str__(self) -> str:
+    @property
+    def line(self) -> str:
+        """Both in a line, as the command line says it."""
         return f"{self.message}; {self.hint}" if self.hint else self.message
+
+    def __str__(self) -> str:
+        return in_keywords(self.line)
 
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows: IPython asks for it, instead of a page of frames that are raydl's.
 
         https://ipython.readthedocs.io/en/stable/config/integrating.html
         """
-        lines = [f"{type(self).__name__}: {self.message}"]
-        return [*lines, f"  {self.hint}"] if self.hint else lines
+        lines = [f"{type(self).__name__}: {in_keywords(self.message)}"]
+        return [*lines, f"  {in_keywords(self.hint)}"] if self.hint else lines
 
 
 def render_briefly(raised: BaseException, text: str) -> None:

@@ -15,6 +15,10 @@ from raydl.model.errors import (
     WrongAnswerError,
 )
 
+NO_TRUST = "is not trusted"
+DISTRUST = "--cacert FILE trusts a certificate of your own; else check the host and the clock"
+TLS = "check the host, the clock and the CA certificates"
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -58,7 +62,7 @@ class Failure:
             case "wrong":
                 return WrongAnswerError(message)
             case "tls":
-                return NetworkError(message, "check the host, the clock and the CA certificates")
+                return NetworkError(message, DISTRUST if NO_TRUST in message else TLS)
             case "proxy":
                 return NetworkError(message, "check --proxy, or http_proxy and https_proxy")
             case _:

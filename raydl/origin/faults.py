@@ -14,7 +14,7 @@ import requests
 from urllib3.exceptions import HTTPError as Urllib3Error
 from urllib3.exceptions import NameResolutionError
 
-from raydl.model.failure import Failure
+from raydl.model.failure import NO_TRUST, Failure
 
 FOREIGN = (
     requests.RequestException,
@@ -45,7 +45,7 @@ def failure_of(error: BaseException, timeout: float, url: str = "") -> Failure:
                 return Failure("connect", f"the name of {host} cannot be resolved")
             case ssl.SSLCertVerificationError():
                 return Failure(
-                    "tls", f"the certificate of {host} is not trusted: {cause.verify_message}"
+                    "tls", f"the certificate of {host} {NO_TRUST}: {cause.verify_message}"
                 )
             case ssl.SSLError(reason="WRONG_VERSION_NUMBER"):
                 return Failure(

@@ -65,7 +65,7 @@ class Pools:
                     with self._answering(job):
                         self._greet(job, message)
             case ConnectFailed(error):
-                self._fail(pool, error, str(error))
+                self._fail(pool, error, error.line)
             case Disconnected(error):
                 self._fail(pool, error, error.message)
             case Gone():

@@ -416,7 +416,7 @@ class TestResume:
 class TestTarget:
     def test_an_existing_file_is_refused_before_anything_is_fetched(self, origin, in_tmp):
         (in_tmp / "f").write_text("mine")
-        with pytest.raises(raydl.TargetError, match="--overwrite"):
+        with pytest.raises(raydl.TargetError, match="overwrite=True"):
             fetch(origin, "f")
         assert origin.requests == []
         assert (in_tmp / "f").read_text() == "mine"

@@ -99,7 +99,7 @@ def test_without_ranges(make_origin, in_tmp, behaviour):
 
 
 def test_a_zip_without_ranges(make_origin, in_tmp):
-    with pytest.raises(WrongAnswerError, match=r"needs byte ranges.*without --extract"):
+    with pytest.raises(WrongAnswerError, match=r"needs byte ranges.*without extract=True"):
         fetch(make_origin(ZIP, ranges=False))
     assert names(in_tmp) == []
 
@@ -159,7 +159,7 @@ def test_what_is_there_already(make_origin, in_tmp):
     origin = make_origin(TGZ)
     (in_tmp / "data").mkdir()
     (in_tmp / "data" / "mine").touch()
-    with pytest.raises(TargetError, match="data exists already; --overwrite"):
+    with pytest.raises(TargetError, match="data exists already; overwrite=True"):
         fetch(origin)
     with pytest.raises(TargetError, match="data exists already"):
         fetch(origin, "data/")
@@ -195,8 +195,8 @@ def test_a_file_in_the_way(make_origin, in_tmp, overwrite):
     [
         ("-", {}, "contradict each other; raydl fetch URL -o - | tar x"),
         ("s3://bucket/key", {}, "nothing to s3://bucket/key"),
-        ("/d/out", {"to": "every-node"}, "nothing to --to every-node"),
-        ("/d/out", {"to": "shared"}, "nothing to --to shared"),
+        ("/d/out", {"to": "every-node"}, 'nothing to to="every-node"'),
+        ("/d/out", {"to": "shared"}, 'nothing to to="shared"'),
         (".", {}, "no name for a new directory"),
         ("..", {"overwrite": True}, "no name for a new directory"),
     ],
@@ -208,7 +208,7 @@ def test_what_cannot_be(origin, in_tmp, output, options, says):
 
 
 def test_only_one_archive_and_only_to_a_directory(origin, in_tmp):
-    with pytest.raises(UsageError, match="--extract is for one file"):
+    with pytest.raises(UsageError, match="extract=True is for one file"):
         raydl.fetch_many([origin.url("/a"), origin.url("/b")], "d", **SMALL)
     for read in (raydl.stream, raydl.open, raydl.refs):
         with pytest.raises(UsageError, match="`extract`"):

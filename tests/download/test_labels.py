@@ -19,7 +19,7 @@ def fetch(origin, path, address, **options):
 
 @pytest.mark.parametrize("to", ["here", "shared"])
 def test_labels_need_a_cluster(origin, tmp_path, to):
-    with pytest.raises(UsageError, match="--fetch-nodes needs a Ray cluster"):
+    with pytest.raises(UsageError, match="fetch_nodes= needs a Ray cluster"):
         fetch(origin, tmp_path / "f", "none", to=to)
     assert not origin.parts
 

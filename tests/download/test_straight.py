@@ -105,7 +105,7 @@ def test_a_full_disk_ends_it_and_what_came_is_kept(origin, in_tmp, monkeypatch):
         patch.setattr(os, "splice", splice)
         with pytest.raises(raydl.OutputError, match="the disk is full") as caught:
             fetch(origin.url(), parts=7)
-        assert "run the same command again to go on" in str(caught.value)
+        assert "call it again to go on" in str(caught.value)
     report = fetch(origin.url())
     assert report.resumed > 0
     assert (in_tmp / "file.bin").read_bytes() == origin.data

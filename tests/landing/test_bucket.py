@@ -314,7 +314,7 @@ def test_other_bytes_at_the_service_leave_nothing(service, source):
 
 def test_who_may_not_look_may_overwrite(service, source):
     service.on(refuse(403), when=lambda call: call.method == "HEAD", times=None)
-    with pytest.raises(OutputError, match="--overwrite does without"):
+    with pytest.raises(OutputError, match="overwrite=True does without"):
         fetch(service, source)
     fetch(service, source, overwrite=True)
     assert service.get("f") == DATA
@@ -602,7 +602,7 @@ def test_the_command_takes_a_bucket(service, source, tmp_path):
 
 @pytest.mark.parametrize("to", ["every-node", "shared"])
 def test_a_bucket_is_no_place_on_nodes(service, source, to):
-    with pytest.raises(UsageError, match=f"--to {to} and s3://.* contradict each other"):
+    with pytest.raises(UsageError, match=f'to="{to}" and s3://.* contradict each other'):
         raydl.fetch(source.url(), service.target("f"), to=to, progress="none")
 
 

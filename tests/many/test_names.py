@@ -66,7 +66,7 @@ def test_nor_does_any_url(text):
 
 @pytest.mark.parametrize("template", ["x", "{no}", "{name:3}", "{", "{number", "", "{number:x}"])
 def test_templates_that_are_none(template):
-    with pytest.raises(UsageError, match="--name"):
+    with pytest.raises(UsageError, match="name="):
         Naming(template)
 
 

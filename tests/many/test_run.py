@@ -390,7 +390,7 @@ def test_only_one_run_in_a_directory(library, tmp_path):
 @pytest.mark.parametrize(
     ("options", "what"),
     [
-        ({"checksum": "md5:" + "0" * 32}, "--checksum is for one file"),
+        ({"checksum": "md5:" + "0" * 32}, "checksum= is for one file"),
     ],
 )
 def test_what_is_for_one_file(library, tmp_path, options, what):

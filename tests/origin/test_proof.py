@@ -215,7 +215,7 @@ def test_what_the_origin_states_is_wrong(origin, in_tmp):
             fetch(origin)
         assert (in_tmp / name).read_bytes() == origin.data
     given = "sha256:" + ZEROS
-    with pytest.raises(ChecksumError, match="--keep-bad keeps them"):
+    with pytest.raises(ChecksumError, match="keep_bad=True keeps them"):
         fetch(origin, checksum=given)
     assert len(list(in_tmp.iterdir())) == 2
     with pytest.raises(ChecksumError, match=r"bytes are in .*file\.bin\.bad\.2"):
@@ -287,7 +287,7 @@ class TestSkipExisting:
         assert origin.parts == []
 
     def test_the_wrong_file(self, origin, in_tmp, there, digest):
-        with pytest.raises(ChecksumError, match=r"file.bin has sha256 .*--overwrite"):
+        with pytest.raises(ChecksumError, match=r"file.bin has sha256 .*overwrite=True"):
             there(**digest(ZEROS))
         assert (in_tmp / "file.bin").read_bytes() == origin.data
 

@@ -347,7 +347,7 @@ def test_a_zip_that_is_encrypted(tmp_path):
 def test_a_method_that_python_does_not_know(tmp_path):
     data = bytearray(zip_of(("f", BIG, FILE)))
     data[data.rindex(b"PK\1\2") + 10] = 9  # deflate64
-    refused(bytes(data), tmp_path, "without --extract")
+    refused(bytes(data), tmp_path, "without extract=True")
 
 
 def test_damage_in_a_zip(tmp_path):

@@ -60,7 +60,7 @@ def test_whole_and_verified_before_it_has_its_name(tmp_path):
 def test_a_wrong_digest_leaves_nothing(tmp_path):
     with closing(open_sink(tmp_path / "f", checksum=WRONG)) as sink:
         put(sink, DATA)
-        with pytest.raises(ChecksumError, match="were discarded, --keep-bad keeps them"):
+        with pytest.raises(ChecksumError, match="were discarded, keep_bad=True keeps them"):
             sink.finish()
     assert names(tmp_path) == []
     assert sink.left == 0
@@ -146,7 +146,8 @@ def test_what_is_kept_of_another_url_stays_as_it_is(tmp_path, others, resume):
     interrupted(tmp_path, 4000, remote=changed(etag=others.get("etag", '"v1"')))
     before = (tmp_path / "f.part.journal").read_text()
     with pytest.raises(
-        TargetError, match=r"f.part has 3.9 KiB of another URL, http://h/f\b.*; --overwrite .* -o"
+        TargetError,
+        match=r"f.part has 3.9 KiB of another URL, http://h/f\b.*; overwrite=True .* output=",
     ):
         open_sink(tmp_path / "f", remote=changed(**others), resume=resume)
     assert (tmp_path / "f.part").read_bytes() == DATA[:4000]
@@ -438,7 +439,7 @@ def test_a_file_system_that_cannot_spare_what_is_there(tmp_path, no_links, monke
     monkeypatch.setattr(partfile, "_rename_if_free", rename)
     with closing(open_sink(tmp_path / "f")) as sink:
         put(sink, DATA)
-        with pytest.raises(OutputError, match=r"risk of replacing another; .*--overwrite"):
+        with pytest.raises(OutputError, match=r"risk of replacing another; .*overwrite=True"):
             sink.finish()
     with closing(open_sink(tmp_path / "f", overwrite=True)) as sink:
         assert sink.kept.prefix == len(DATA)
@@ -466,7 +467,7 @@ def test_a_full_disk_keeps_what_is_there(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "full")
 
     monkeypatch.setattr(os, "pwrite", full)
-    with pytest.raises(OutputError, match=r"the disk is full; free some space, run the same"):
+    with pytest.raises(OutputError, match=r"the disk is full; free some space, call it again"):
         put(sink, DATA[4000:])
     monkeypatch.setattr(os, "pwrite", real)
     sink.close()

@@ -28,7 +28,9 @@ def test_an_existing_target(tmp_path):
     target = tmp_path / "f"
     assert check_target(target, Options()) is False
     target.write_text("x")
-    with pytest.raises(TargetError, match=r"--overwrite .*--skip-existing .* another name with -o"):
+    with pytest.raises(
+        TargetError, match=r"overwrite=True .*skip_existing=True .* name with output="
+    ):
         check_target(target, Options())
     assert check_target(target, Options(overwrite=True)) is False
     assert check_target(target, Options(skip_existing=True)) is True
@@ -46,7 +48,7 @@ def test_directories(tmp_path, monkeypatch):
     with pytest.raises(OutputError, match="mkdir -p"):
         check_target(tmp_path / "no" / "f", Options())
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(OutputError, match=r"no permission.*; save elsewhere with -o"):
+    with pytest.raises(OutputError, match=r"no permission.*; save elsewhere with output="):
         check_target(tmp_path / "f", Options())
 
 
@@ -55,14 +57,16 @@ def test_a_file_is_no_directory(tmp_path, under):
     (tmp_path / "f").write_text("x")
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
     name = under.partition("/")[0]
-    with pytest.raises(OutputError, match=rf"/{name} is no directory; save elsewhere with -o$"):
+    with pytest.raises(
+        OutputError, match=rf"/{name} is no directory; save elsewhere with output=$"
+    ):
         check_target(tmp_path / under, Options())
 
 
 def test_a_name_has_room_for_what_lies_beside_it(tmp_path):
     """Known before the origin is asked."""
     check_target(tmp_path / ("x" * 241), Options())
-    with pytest.raises(OutputError, match=r"name is too long; give a shorter one with -o$"):
+    with pytest.raises(OutputError, match=r"name is too long; give a shorter one with output=$"):
         check_target(tmp_path / ("x" * 245), Options())
 
 
@@ -78,8 +82,8 @@ def test_space(tmp_path):
         (errno.ENOSPC, "the disk is full; free some space, go on"),
         (errno.EACCES, "no permission"),
         (errno.EROFS, "read-only"),
-        (errno.ENOENT, "no file can be made there; save elsewhere with -o$"),
-        (errno.ENAMETOOLONG, "too long; give a shorter one with -o$"),
+        (errno.ENOENT, "no file can be made there; save elsewhere with output=$"),
+        (errno.ENAMETOOLONG, "too long; give a shorter one with output=$"),
         (errno.EIO, "Input/output error; go on"),
     ],
 )
