@@ -7,9 +7,11 @@ import shutil
 import sys
 import time
 
+from raydl.cli.outcome import clear
 from raydl.cluster.address import DEFAULT_PORT
 from raydl.model.errors import ClusterError
 from raydl.model.units import counted, format_age, format_size
+from raydl.node.attendance import Attendance
 from raydl.node.roles import Head, Membership, find_head, join, start_head
 
 STATUS_SECONDS = 1.0
@@ -30,14 +32,31 @@ def coordinate(host: str | None, port: int, *, auth: bool, as_json: bool) -> Non
             print(json.dumps(head.to_dict()), flush=True)
         else:
             tell(head)
-        while head.node is not None and head.node.is_running:
-            time.sleep(STATUS_SECONDS)
         if head.node is not None:
+            _watch(head, quiet=as_json)
             raise ClusterError(f"the Ray head has ended: {head.node.last_words}")
     except KeyboardInterrupt:
         say("ending the Ray head …", as_json)
     finally:
         head.stop()
+
+
+def _watch(head: Head, *, quiet: bool) -> None:
+    """Say who joins and who leaves, for as long as the head runs."""
+    attendance = None if quiet else Attendance(head.address, has_token=head.has_token)
+    try:
+        while head.node is not None and head.node.is_running:
+            for line in attendance.news() if attendance else ():
+                print(stamped(line), flush=True)
+            time.sleep(STATUS_SECONDS)
+    finally:
+        if attendance is not None:
+            attendance.close()
+
+
+def stamped(line: str) -> str:
+    """The line, and when that was."""
+    return f"{time.strftime('%H:%M:%S')}  {line}"
 
 
 def tell(head: Head) -> None:
@@ -53,7 +72,7 @@ def tell(head: Head) -> None:
         print("(to the same place for `ray start`; to any FILE for `raydl worker`)\n")
     print("then here:\n\n    raydl nodes\n    raydl fetch URL\n")
     if head.node is not None:
-        print("Ctrl-C ends the head", flush=True)
+        print("Ctrl-C ends the head. Who joins and who leaves:\n", flush=True)
 
 
 def work(address: str, token: str | None, *, as_json: bool) -> None:
@@ -67,8 +86,12 @@ def work(address: str, token: str | None, *, as_json: bool) -> None:
             print(json.dumps(record), flush=True)
         else:
             print(f"joined {joined.address} as {joined.node_address}; Ctrl-C leaves", flush=True)
+        was_lost = False
         while joined.is_running:
             if not as_json:
+                if was_lost != bool(joined.trouble):
+                    was_lost = not was_lost
+                    show.say(stamped(changed(joined)))
                 show(describe(joined))
             time.sleep(STATUS_SECONDS)
         raise ClusterError(
@@ -81,6 +104,13 @@ def work(address: str, token: str | None, *, as_json: bool) -> None:
     finally:
         show.close()
         joined.leave()
+
+
+def changed(joined: Membership) -> str:
+    """What there is to say when it loses its coordinator, or has it again."""
+    if joined.trouble:
+        return f"lost the coordinator: {joined.trouble}; it tries again"
+    return f"joined {joined.address} again"
 
 
 def describe(joined: Membership) -> str:
@@ -98,7 +128,7 @@ def describe(joined: Membership) -> str:
 def say(line: str, quiet: bool) -> None:
     """For people: on standard error, unless a program reads along."""
     if not quiet:
-        print(line, file=sys.stderr, flush=True)
+        print(f"{clear()}{line}", file=sys.stderr, flush=True)
 
 
 class Show:
@@ -112,15 +142,20 @@ class Show:
         """Show that line now."""
         if self._is_terminal:
             # What does not fit would stay, line after line.
-            room = shutil.get_terminal_size().columns - 1
-            print(f"\r{line[:room]}\x1b[K", end="", flush=True)
+            line = line[: shutil.get_terminal_size().columns - 1]
+            print(f"\r{line}\x1b[K", end="", flush=True)
         elif time.monotonic() - self._said_at >= PLAIN_SECONDS:
             print(line, flush=True)
             self._said_at = time.monotonic()
         self._said = line
 
+    def say(self, line: str) -> None:
+        """Show a line that stays."""
+        print(f"\r{line}\x1b[K" if self._is_terminal else line, flush=True)
+        self._said = ""
+
     def close(self) -> None:
-        """The next line begins on a line of its own."""
+        """The next line begins on a line of its own; of a ^C in this one nothing is left."""
         if self._is_terminal and self._said:
-            print(flush=True)
+            print(f"\r{self._said}\x1b[K", flush=True)
         self._said = ""

@@ -89,7 +89,8 @@ def _brief(file: SlowFile) -> str:
 
 
 BESIDE_BAR = (
-    (130, "{files}, {fetched}, {speed}, {left}, {failed}, {slowest}"),
+    (150, "{files}, {fetched}, {speed}, {left}, {who}, {failed}, {slowest}"),
+    (112, "{files}, {fetched}, {speed}, {left}, {who}, {failed}"),
     (92, "{files}, {fetched}, {speed}, {left}, {failed}"),
     (70, "{files}, {speed}, {left}, {failed}"),
     (54, "{files}, {speed}, {left}"),
@@ -140,6 +141,7 @@ def beside_bar(event: FilesNow, speed: float, seconds: float | None, columns: in
         fetched=format_size(event.fetched),
         speed=f"{format_size(speed)}/s",
         left="" if seconds is None else f"{format_duration(seconds)} left",
+        who=event.at_work,
         failed=f"{event.failed:,} failed" if event.failed else "",
         slowest=f"slowest {_brief(event.slowest[0])}" if event.slowest else "",
     )

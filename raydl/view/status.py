@@ -240,7 +240,9 @@ class DownloadStatus:
             self.step = Step.FETCHING
         now = time.monotonic()
         if self.copies is None:
-            self._sample(now, event.fetched, event.lanes)
+            # A lost node's requests count until others have taken them over.
+            busy = sum(seen.lanes for seen in event.by_node) if event.by_node else event.lanes
+            self._sample(now, event.fetched, min(busy, event.lanes))
         for seen in event.by_node:
             node = self.node(seen.node)
             node.lanes = seen.lanes

@@ -5,7 +5,7 @@ import pty
 import subprocess
 import sys
 
-from raydl.cli.console import describe, tell
+from raydl.cli.console import changed, describe, tell
 from raydl.node.monitor import Activity
 from raydl.node.roles import Head
 from tests.conftest import run_raydl
@@ -37,6 +37,14 @@ def test_how_a_worker_fares(monkeypatch):
     )
 
 
+def test_a_worker_that_loses_its_coordinator_and_has_it_again():
+    joined = Joined(Activity())
+    joined.address, joined.trouble = "h:1", "nothing listens there"
+    assert changed(joined) == "lost the coordinator: nothing listens there; it tries again"
+    joined.trouble = ""
+    assert changed(joined) == "joined h:1 again"
+
+
 def test_what_workers_type(capsys):
     tell(Head("10.0.0.1:6379", True, None, ["a note"]))
     told = capsys.readouterr().out
@@ -55,6 +63,7 @@ SHOWS = """
 from raydl.cli.console import Show
 show = Show()
 show("one")
+show.say("said")
 show("two")
 show.close()
 print("end")
@@ -64,7 +73,7 @@ print("end")
 def test_one_line_that_changes_in_a_terminal_and_few_lines_elsewhere(tmp_path):
     command = [sys.executable, "-c", SHOWS]
     plain = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert plain == "one\nend\n"
+    assert plain == "one\nsaid\nend\n"
     ours, theirs = pty.openpty()
     with subprocess.Popen(command, stdout=theirs) as process:
         os.close(theirs)
@@ -73,7 +82,7 @@ def test_one_line_that_changes_in_a_terminal_and_few_lines_elsewhere(tmp_path):
             seen += os.read(ours, 1000)
         assert process.wait(10) == 0
     os.close(ours)
-    assert seen == b"\rone\x1b[K\rtwo\x1b[K\r\nend\r\n"
+    assert seen == b"\rone\x1b[K\rsaid\x1b[K\r\n\rtwo\x1b[K\rtwo\x1b[K\r\nend\r\n"
 
 
 def test_wrong_input(tmp_path):

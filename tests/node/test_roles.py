@@ -13,6 +13,7 @@ import pytest
 import raydl
 from raydl.cluster.tokenstore import find_token
 from raydl.model.errors import ClusterError, UsageError
+from raydl.node.attendance import Attendance
 from raydl.node.raynode import RayNode
 from raydl.node.roles import Head, find_head, is_here, join, start_head
 from tests.conftest import RAYDL, random_bytes, run_raydl
@@ -98,6 +99,16 @@ def test_a_head_a_worker_and_a_download(home, begin, make_origin, tmp_path):
     assert not processes(home)
 
 
+def news_of(attendance):
+    """The one line that comes next."""
+    end = time.monotonic() + 30
+    while not (lines := attendance.news()):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    [line] = lines
+    return line
+
+
 @pytest.mark.slow
 def test_a_head_that_lets_in_anyone_is_ended_again(home, monkeypatch):
     """As with a Ray that knows no tokens, and says nothing of that."""
@@ -116,9 +127,11 @@ def test_a_head_that_lets_in_anyone_is_ended_again(home, monkeypatch):
 @pytest.mark.patient
 def test_a_worker_sees_what_it_does(home, make_origin, tmp_path):
     head = start_head(None, free_port())
+    attendance = Attendance(head.address, has_token=head.has_token)
     joined = join(head.address)
     try:
         assert joined.is_running
+        assert news_of(attendance).endswith(" joined: 2 nodes")
         assert joined.activity().received == 0
         origin = make_origin(random_bytes(20_000_000))
         script = (
@@ -140,6 +153,8 @@ def test_a_worker_sees_what_it_does(home, make_origin, tmp_path):
     finally:
         joined.leave()
         assert not joined.is_running
+        assert news_of(attendance).endswith(" left: 1 node")
+        attendance.close()
         assert find_head() is not None
         head.stop()
     assert find_head() is None
