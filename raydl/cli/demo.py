@@ -16,11 +16,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
-from raydl.api.functions import fetch
+from raydl.api.functions import fetch, start
 from raydl.cluster.session import several_nodes
+from raydl.model.events import Event, LanesJoined, Progress
 from raydl.model.report import Report
 from raydl.model.units import counted, format_duration, format_size
+from raydl.view.progress import renderer
+from raydl.view.terminal import is_drawable
 
 SIZE = 48 << 20
 CAP = 6 << 20
@@ -77,49 +81,57 @@ def _origin(data: bytes) -> Iterator[str]:
         server.server_close()
 
 
+def _fetch(url: str, target: Path, **options: Any) -> Report:
+    """As ``raydl.fetch``; of what happens the bar alone is shown, on a terminal."""
+    with renderer("bar" if is_drawable(sys.stderr) else "none") as render:
+
+        def show(event: Event) -> None:
+            if isinstance(event, Progress):
+                render(event)
+
+        return fetch(url, target, on_event=show, progress="none", **options)
+
+
+def _start_workers(url: str, target: Path) -> None:
+    """Have a worker on each node, so that what is shown is how they fetch."""
+    nodes = set()
+    download = start(url, target, fetch_here=False, limit_rate="1MiB", progress="none")
+    for event in download.events():
+        if isinstance(event, LanesJoined):
+            nodes.add(event.node)
+        if len(nodes) == NODES - 1:
+            break
+    download.cancel()
+    download.join()
+
+
 def main() -> None:
     """Run the demonstration; raises RaydlError where something does not work."""
     data = os.urandom(SIZE)
-    style = "bar" if sys.stderr.isatty() else "none"
     checksum = f"sha256:{hashlib.sha256(data).hexdigest()}"
     with tempfile.TemporaryDirectory() as folder, _origin(data) as url:
         _say(
-            f"An origin on this machine serves {format_size(SIZE)} "
+            f"An origin on this machine serves {format_size(SIZE)}, "
             f"and gives each connection {format_size(CAP)}/s."
         )
         target = Path(folder) / "demo.bin"
-        one = fetch(
-            url,
-            target,
-            connections=1,
-            address="none",
-            checksum=checksum,
-            progress=style,
-        )
-        _tell("one connection, this machine alone", one)
+        one = _fetch(url, target, connections=1, address="none", checksum=checksum)
+        _say(f"this machine alone, 1 connection: {_figures(one)}")
         target.unlink()
-        _say(f"Starting a Ray cluster of {NODES} nodes on this machine …")
+        _say(f"Starting a Ray cluster of {NODES} nodes, all on this machine …")
         with several_nodes(NODES):
-            many = fetch(
-                url,
-                target,
-                parts=PARTS,
-                connections=CONNECTIONS,
-                checksum=checksum,
-                progress=style,
-            )
+            _start_workers(url, Path(folder) / "started.bin")
+            many = _fetch(url, target, parts=PARTS, connections=CONNECTIONS, checksum=checksum)
         nodes = counted(len(many.nodes), "node")
-        _tell(f"{PARTS} parts, {nodes} with {CONNECTIONS} connections each", many)
+        _say(f"{nodes}, {CONNECTIONS} connections each: {_figures(many)}")
         for share in many.nodes:
             _say(f"  {share.node:<22} {format_size(share.bytes):>9}")
         _say(f"{many.speed / one.speed:.1f} times as fast; both files have the right sha256.")
 
 
-def _tell(what: str, report: Report) -> None:
-    took = format_duration(report.transfer_seconds)
-    _say(f"{what}: {took}, {format_size(report.speed)}/s, verified")
+def _figures(report: Report) -> str:
+    return f"{format_duration(report.transfer_seconds)}, {format_size(report.speed)}/s"
 
 
 def _say(line: str) -> None:
     print(line, flush=True)
-    sys.stderr.flush()

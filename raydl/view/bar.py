@@ -52,15 +52,37 @@ INDENT = "       "
 """Nodes' lines begin below the bar."""
 
 
-def progress_line(block: Block, share: float | None, text: str, columns: int) -> str:
-    """A bar with a text beside it; the text alone where ``share`` is not known."""
-    if share is None:
-        return shorten(text, columns)
-    percent = f"{int(100 * share):3} % |"
-    room = columns - len(percent) - 1
-    text = shorten(f" {text}" if text else "", room)
-    bar = block.bar(share, room - cells_of(text), terminal_colour(0)) if room > 0 else ""
-    return f"{percent}{bar}|{text}" if room > 0 else shorten(percent, columns)
+class Line:
+    """A bar with a text beside it. The bar moves with every drawing, the figures only as often as
+    a person can read them."""
+
+    def __init__(self, block: Block) -> None:
+        self._block = block
+        self._percent = self._text = ""
+        self._looked_at, self._columns = float("-inf"), 0
+
+    def is_due(self, columns: int) -> bool:
+        """Whether it is time for other figures, or there is other room for them."""
+        now = time.monotonic()
+        is_due = now - self._looked_at >= GLANCE_SECONDS or self._columns != columns
+        if is_due:
+            self._looked_at, self._columns = now, columns
+        return is_due
+
+    def say(self, share: float | None, text: str) -> None:
+        """What stands beside the bar from now on."""
+        self._percent, self._text = "" if share is None else f"{int(100 * share):3} % |", text
+
+    def draw(self, share: float | None) -> str:
+        """The bar, full to ``share``; the text alone where that is not known."""
+        if share is None or not self._percent:
+            return shorten(self._text, self._columns)
+        room = self._columns - len(self._percent) - 1
+        if room <= 0:
+            return shorten(self._percent, self._columns)
+        text = shorten(f" {self._text}" if self._text else "", room)
+        bar = self._block.bar(share, room - cells_of(text), terminal_colour(0))
+        return f"{self._percent}{bar}|{text}"
 
 
 class Bar:
@@ -69,10 +91,8 @@ class Bar:
     def __init__(self, stream: TextIO) -> None:
         self._stream, self._block = stream, Block(stream)
         self._status, self._messages = DownloadStatus(), Messages()
-        self._share = 0.0
-        self._text = ""
+        self._line, self._share = Line(self._block), 0.0
         self._below: list[str] = []
-        self._looked_at, self._size = float("-inf"), (0, 0)
 
     def __call__(self, event: Event) -> None:
         """Move the bar, or write a line above it."""
@@ -97,18 +117,16 @@ class Bar:
 
     def _draw(self, *, afresh: bool = False) -> None:
         status, (columns, height) = self._status, size_of(self._stream)
-        now = time.monotonic()
-        if afresh or now - self._looked_at >= GLANCE_SECONDS or self._size != (columns, height):
-            self._looked_at, self._size = now, (columns, height)
-            self._text = beside_bar(status, columns)
-            most = min(MOST_NODES, height // 3)
-            self._below = node_lines(status, self._block, columns, most) if columns >= WIDE else []
         share = status.share
         if share is not None and status.copies is None:
             # Not below what is shown: bytes of a broken connection are fetched again. (Nodes come
             # and go, and their copies with them.)
             share = self._share = max(self._share, share)
-        self._block.draw([progress_line(self._block, share, self._text, columns), *self._below])
+        if self._line.is_due(columns) or afresh:
+            self._line.say(share, beside_bar(status, columns))
+            most = min(MOST_NODES, height // 3)
+            self._below = node_lines(status, self._block, columns, most) if columns >= WIDE else []
+        self._block.draw([self._line.draw(share), *self._below][:height])
 
 
 def beside_bar(status: DownloadStatus, columns: int) -> str:

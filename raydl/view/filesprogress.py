@@ -8,8 +8,8 @@ from typing import TextIO
 from raydl.model.events import ClusterChosen, Event, Failed
 from raydl.model.fileevents import AllEnded, FileEnded, FilesNow, SlowFile
 from raydl.model.units import format_duration, format_size
-from raydl.view.bar import progress_line
-from raydl.view.pace import GLANCE_SECONDS, LEFT_SECONDS, SPEED_SECONDS, Pace
+from raydl.view.bar import Line
+from raydl.view.pace import LEFT_SECONDS, SPEED_SECONDS, Pace
 from raydl.view.progress import PLAIN_SECONDS, Silent
 from raydl.view.terminal import Block, shorten, size_of
 
@@ -107,7 +107,7 @@ class FilesBar:
     def __init__(self, stream: TextIO) -> None:
         self._stream, self._block = stream, Block(stream)
         self._files = Files()
-        self._text, self._columns, self._looked_at = "", 0, float("-inf")
+        self._line = Line(self._block)
 
     def __call__(self, event: Event) -> None:
         """Move the bar, or write a line above it."""
@@ -125,12 +125,10 @@ class FilesBar:
         self._block.clear()
 
     def _draw(self, event: FilesNow) -> None:
-        now, columns = time.monotonic(), size_of(self._stream).columns
-        pace = self._files.speed.take(event)
-        if now - self._looked_at >= GLANCE_SECONDS or columns != self._columns:
-            self._looked_at, self._columns = now, columns
-            self._text = beside_bar(event, *pace, columns)
-        self._block.draw([progress_line(self._block, event.share, self._text, columns)])
+        pace, columns = self._files.speed.take(event), size_of(self._stream).columns
+        if self._line.is_due(columns):
+            self._line.say(event.share, beside_bar(event, *pace, columns))
+        self._block.draw([self._line.draw(event.share)])
 
 
 def beside_bar(event: FilesNow, speed: float, seconds: float | None, columns: int) -> str:
