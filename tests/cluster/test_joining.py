@@ -117,6 +117,22 @@ def test_a_worker_that_answers_joins_with_its_store(session, begin):
     assert session.is_kept
 
 
+def test_while_it_is_connected_somebody_may_look(session, no_leaks, monkeypatch):
+    monkeypatch.setattr(module, "TELL_SECONDS", 0.01)
+    turns = []
+    fleet = ClusterFleet(
+        CHOICE,
+        lambda message: None,
+        memory=None,
+        here=lambda: False,
+        pays=lambda: True,
+        on_turn=lambda: turns.append(session.is_closed),
+    )
+    until(lambda: len(turns) > 2)
+    fleet.close()
+    assert not any(turns)
+
+
 def test_a_cluster_from_which_nobody_came_is_not_kept(session, begin):
     fleet, _ = begin()
     until(lambda: session.actors)
