@@ -150,9 +150,9 @@ standard error. On 80 columns:
 
 {eighty}
 
-On a terminal of at least 100 columns each node has a line of its own; its bar shows how fast it is,
-compared with the fastest. There are at most eight lines, and the last one sums up the other nodes. On
-160 columns:
+On a terminal of at least 100 columns each node has a line of its own; its bar shows how fast it
+is, compared with the fastest. There are at most eight lines, and the last one sums up the other
+nodes. On 160 columns:
 
 {wide}
 
@@ -160,8 +160,8 @@ At the end the bar disappears, and two lines say what was downloaded and what li
 
 {end}
 
-Problems are reported above the bar. Retries are summed up: the first one has a line, and ten seconds
-later another line counts the others.
+Problems are reported above the bar. Retries are summed up: the first one has a line, and ten
+seconds later another line counts the others.
 
 {trouble}
 
@@ -169,8 +169,8 @@ Ctrl-C stops a download. What has arrived is kept, and the same command continue
 
 {stopped}
 
-If [every node gets the file](landing.md), the bar counts all copies, and each line shows what a node
-has so far:
+If [every node gets the file](landing.md), the bar counts all copies, and each line shows what a
+node has so far:
 
 {copies}
 
