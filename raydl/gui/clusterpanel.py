@@ -23,7 +23,7 @@ from raydl.view.theme import blend, colour
 INK = 0.5
 """How much of a node's colour its text has: the colours are for areas, and too light for text."""
 
-COLUMNS = (("state", 62), ("connections", 80), ("speed", 84), ("bytes", 76))
+COLUMNS = (("state", 62), ("connections", 88), ("speed", 84), ("bytes", 76))
 
 
 class ClusterPanel(Card):

@@ -13,7 +13,7 @@ HAVE_FILE = ("done", "had", "skipped")
 
 @dataclass(frozen=True)
 class NodeShare:
-    """What one machine contributed: ``bytes`` of the file, over up to ``lanes`` lanes.
+    """What one machine contributed: ``bytes`` of the file, over up to ``lanes`` connections.
 
     Where each node gets the file, it tells of its copy, too: ``state`` is ``done``, ``had`` (from
     before), ``skipped`` or ``failed``, and ``problem`` why; ``from_peers`` are bytes that other
