@@ -32,6 +32,7 @@ from raydl.cli.flags import (
 )
 from raydl.cli.guard import ends_in_order
 from raydl.cli.manyfiles import fetch_many
+from raydl.cli.misuse import may_be_name
 from raydl.cli.outcome import StandardOutput, raise_on_signals, run
 from raydl.many.wanted import Wanted
 from raydl.model.errors import OutputError, UsageError, exit_codes
@@ -83,6 +84,8 @@ def fetch(
     """
     from raydl.download.download import run as download
 
+    if urls and len(urls) == 2 and "://" in urls[0] and may_be_name(urls[1]):
+        raise UsageError(f"{urls[1]} is no URL", f"-o {urls[1]} saves under that name")
     many = {
         "--base": base, "--name": name, "--include": include, "--exclude": exclude,
         "--if-changed": if_changed, "--report": report_to,
@@ -98,7 +101,7 @@ def fetch(
     if not urls:
         raise UsageError("there is nothing to fetch", "raydl fetch URL, or -i FILE for a list")
     if given := [flag for flag, value in many.items() if value]:
-        raise UsageError(f"{' and '.join(given)}: for many files", "give several URLs, or -i FILE")
+        raise UsageError(f"{' and '.join(given)}: for many files", "give several URLs, or -i LIST")
     url = urls[0]
     if as_json and output == "-":
         raise UsageError(

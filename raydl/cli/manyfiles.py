@@ -26,5 +26,10 @@ def fetch_many(
     problem = problem_of(report, "" if report_to else "; --report names them")
     if problem is not None:
         raise problem
+    if not report.files:
+        raise UsageError(
+            f"{' and '.join(wanted.lists) or 'what was given'} names no files",
+            "a list has a URL a line, or columns: see `raydl help sources`",
+        )
     if as_json:
         print(json.dumps(report.to_dict()))

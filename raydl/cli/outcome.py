@@ -11,9 +11,9 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from raydl.model.errors import OutputError, RaydlError, Signalled, UsageError
+from raydl.cli.misuse import explain
+from raydl.model.errors import OutputError, RaydlError, Signalled
 from raydl.model.log import DEBUG, error_of, log, note_failure
-from raydl.model.weburl import redact
 from raydl.output.oserrors import stdout_error
 from raydl.settings.config import progress_style
 from raydl.view.terminal import CLEAR, is_drawable
@@ -70,11 +70,11 @@ def run(command: Callable[[], Any], arguments: Sequence[str]) -> int:
         return code if isinstance(code, int) else 0
     except (Exception, KeyboardInterrupt, Signalled) as raised:
         note_failure(raised)
-        error, said = _told(raised, arguments)
+        error = _error(raised, arguments)
     if arguments[:1] == ["fetch"] and progress_style(arguments) == "json":
         _tell_as_event(error)
     else:
-        _say(said)
+        _say(f"raydl: {error.line}")
     if "--json" in arguments:
         from raydl.cli.notices import failed_record
 
@@ -83,29 +83,11 @@ def run(command: Callable[[], Any], arguments: Sequence[str]) -> int:
     return error.exit_code
 
 
-def _told(raised: BaseException, arguments: Sequence[str]) -> tuple[RaydlError, str]:
-    """The error that this is, and what people read."""
+def _error(raised: BaseException, arguments: Sequence[str]) -> RaydlError:
+    """The error that this is."""
     if hasattr(raised, "format_message"):  # of the command line itself
-        return _misused(raised, arguments)
-    error = error_of(raised)
-    return error, f"raydl: {error.line}"
-
-
-def _misused(raised: Any, arguments: Sequence[str]) -> tuple[UsageError, str]:
-    """A command line that could not be understood; it may repeat arguments, secrets among them."""
-    shown = io.StringIO()
-    raised.show(file=shown)
-    said, message = shown.getvalue().rstrip(), raised.format_message()
-    for argument in sorted(arguments, key=len, reverse=True):
-        if ":" in argument or "@" in argument:
-            for written in (argument, repr(argument)[1:-1]):
-                said = said.replace(written, redact(argument))
-                message = message.replace(written, redact(argument))
-    hint = ""
-    if arguments and "://" in arguments[0]:
-        hint = f"write: raydl fetch {redact(arguments[0])}"
-        said += f"\n{hint}"
-    return UsageError(message, hint), said
+        return explain(raised, arguments)
+    return error_of(raised)
 
 
 def _tell_as_event(error: RaydlError) -> None:

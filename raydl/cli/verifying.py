@@ -29,7 +29,10 @@ def verify(
     """Say whether a file is what one of these says. Raises RaydlError, of which ChecksumError where
     it is not."""
     if sum(value is not None for value in (linked, checksum, checksum_file)) != 1:
-        raise UsageError("verify against what?", "--metalink, --checksum or --checksum-file")
+        raise UsageError(
+            "there is nothing to hold it against, or too much",
+            "give one of --metalink FILE, --checksum ALG:HEX and --checksum-file FILE",
+        )
     path = Path(file)
     if not path.is_file():
         raise UsageError(f"{path} is no file" if path.exists() else f"{path} is not there")

@@ -7,7 +7,9 @@ takes them apart.
 
 from __future__ import annotations
 
+import difflib
 import re
+from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from raydl.model.errors import UsageError
@@ -80,15 +82,37 @@ def check_url(url: str) -> SplitResult:
     if not text:
         raise UsageError("the URL is empty", _EXAMPLE)
     if not _SCHEME.match(text):
-        typed = re.match(r"(https?):/*", text, re.IGNORECASE)
-        scheme = typed[1].lower() if typed else "https"
-        guess = f"{scheme}://" + re.sub(r"^(https?:)?/*", "", text, flags=re.IGNORECASE)
-        hint = _EXAMPLE if _problem(guess) else f"did you mean {_shown(guess)}?"
-        raise UsageError(f"{_shown(text)} has no scheme", hint)
+        raise _without_scheme(text)
     problem = _problem(text)
     if problem:
-        raise UsageError(f"{_shown(text)} cannot be fetched: {problem}", _EXAMPLE)
+        scheme, _, rest = text.partition("://")
+        near = difflib.get_close_matches(scheme.lower(), SCHEMES, n=1, cutoff=0.7)
+        guess = f"{near[0]}://{rest}" if near else ""
+        hint = _EXAMPLE if not near or _problem(guess) else f"did you mean {_shown(guess)}?"
+        raise UsageError(f"{_shown(text)} cannot be fetched: {problem}", hint)
     return split(text)
+
+
+def _without_scheme(text: str) -> UsageError:
+    typed = re.match(r"(https?)(?::/*|//)", text, re.IGNORECASE)
+    scheme, rest = (typed[1].lower(), text[typed.end() :]) if typed else ("https", text)
+    if not typed and _is_path(text):
+        here = "is a file here, and no URL" if _is_here(text) else "is a path, and no URL"
+        return UsageError(f"{_shown(text)} {here}", _EXAMPLE)
+    guess = f"{scheme}://{rest.lstrip('/')}"
+    hint = _EXAMPLE if _problem(guess) else f"did you mean {_shown(guess)}?"
+    return UsageError(f"{_shown(text)} has no scheme", hint)
+
+
+def _is_path(text: str) -> bool:
+    return text.startswith(("./", "../", "~/")) or _is_here(text)
+
+
+def _is_here(text: str) -> bool:
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):  # what can be no path
+        return False
 
 
 def _problem(url: str) -> str:

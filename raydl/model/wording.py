@@ -32,7 +32,7 @@ _WORDS = re.compile(
     rf"(?P<command>{_COMMAND})"
     rf"|--(?P<alone>{'|'.join(COMMAND_LINE_ALONE)})(?![\w-])"
     r"|(?<![\w/-])-o -(?!\S)"
-    rf"|(?<![\w/-])(?P<flag>-o|--[a-z]+(?:-[a-z]+)*)\b(?:[ =](?P<value>{_VALUE}))?"
+    rf"|(?<![\w/-])(?P<flag>-o|--[a-z]+(?:-[a-z]+)*)\b(?:[ =](?P<value>{_VALUE})|(?P<label>(?=:)))?"
     r"|(?P<again>run the same command again)"
     r"|the same command(?P<call>)"
 )
@@ -54,6 +54,8 @@ def _keyword(found: re.Match[str]) -> str:
     if flag is None:
         return "raydl.stream"
     name = "output" if flag == "-o" else flag[2:].replace("-", "_")
+    if found["label"] is not None:
+        return name
     if name in SWITCHES:
         return f"{name}=True" + (f" {value}" if value else "")
     if name.removeprefix("no_") in SWITCHES:

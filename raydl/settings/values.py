@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
@@ -77,15 +78,20 @@ def timeout(value: Any) -> float:
 def style(value: Any) -> str:
     """One of ``PROGRESS_STYLES``."""
     if value not in PROGRESS_STYLES:
-        raise UsageError(f"{value!r} is no progress style", f"one of {', '.join(PROGRESS_STYLES)}")
+        raise UsageError(f"{value!r} is no progress style", _one_of(value, PROGRESS_STYLES))
     return str(value)
 
 
 def place(value: Any) -> str:
     """One of ``PLACES``."""
     if value not in PLACES:
-        raise UsageError(f"{value!r} is no place for the bytes", f"one of {', '.join(PLACES)}")
+        raise UsageError(f"{value!r} is no place for the bytes", _one_of(value, PLACES))
     return str(value)
+
+
+def _one_of(value: Any, words: Sequence[str]) -> str:
+    near = difflib.get_close_matches(str(value).lower(), words, n=1)
+    return f"did you mean {near[0]}?" if near else f"one of {', '.join(words)}"
 
 
 def labels(value: Any) -> tuple[tuple[str, str], ...]:
@@ -98,7 +104,10 @@ def labels(value: Any) -> tuple[tuple[str, str], ...]:
     for item in texts:
         key, sign, label = item.partition("=") if isinstance(item, str) else (item[0], "=", item[1])
         if not (key and sign):
-            raise UsageError(f"{item!r} is no label", "key=value, as `raydl nodes` shows them")
+            hint = "KEY=VALUE, as `raydl nodes` shows them"
+            if str(item).isdecimal():
+                hint += "; how many nodes take part is no option: all do"
+            raise UsageError(f"{item!r} is no label", hint)
         found.append((key, label))
     return tuple(found)
 

@@ -24,6 +24,7 @@ from raydl.settings.options import option_fields
          'or with to="shared": output="/PATH/TO/FILE", or output="/DIRECTORY/"'),
         ("save elsewhere with -o", "save elsewhere with output="),
         ("save elsewhere, or pipe with -o -", "save elsewhere, or pipe with raydl.stream"),
+        ("--cookies: f is no cookie file", "cookies: f is no cookie file"),
         ("--name '{number}-{name}'", 'name="{number}-{name}"'),
         ("--retries N asks for longer", "retries=N asks for longer"),
         ("--nodes KEY=VALUE", 'nodes="KEY=VALUE"'),

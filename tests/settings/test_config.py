@@ -97,7 +97,7 @@ def test_later_wins(file):
         ({}, {}, "a = " + "[" * 100_000, "not valid TOML"),
         ({}, {}, "parts = " + "9" * 10_000, "not valid TOML"),
         ({}, {"RAYDL_PARTS": "0"}, "", "RAYDL_PARTS: 0 is out of bounds; from 1 to"),
-        ({"part_size": "1GiB"}, {}, "", "--part-size: '1GiB' is out of bounds"),
+        ({"part_size": "1GiB"}, {}, "", "part_size: '1GiB' is out of bounds"),
     ],
 )
 def test_errors_name_the_place(file, flags, environ, text, says):
