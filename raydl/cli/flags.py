@@ -26,6 +26,17 @@ Urls = Annotated[
         show_default=False,
     ),
 ]
+Output = Annotated[
+    str | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="PATH",
+        rich_help_panel=HEADINGS["where"],
+        help="A file, a directory/, s3://BUCKET/KEY, or - for standard output [default: the "
+        "origin's name].",
+    ),
+]
 Listed = Annotated[
     list[str] | None,
     typer.Option(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -23,6 +22,7 @@ from raydl.cli.flags import (
     JsonReport,
     Listed,
     Name,
+    Output,
     ReportTo,
     Url,
     Urls,
@@ -33,12 +33,12 @@ from raydl.cli.flags import (
 from raydl.cli.guard import ends_in_order
 from raydl.cli.manyfiles import fetch_many
 from raydl.cli.misuse import may_be_name
+from raydl.cli.onefile import fetch_one
 from raydl.cli.outcome import StandardOutput, raise_on_signals, run
 from raydl.many.wanted import Wanted
 from raydl.model.errors import OutputError, UsageError, exit_codes
 from raydl.model.weburl import is_many
 from raydl.settings.config import options_from
-from raydl.settings.options import HEADINGS
 
 # A lone \b keeps the lines of the paragraph after it as they are.
 EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"{c:>4}  {text}" for c, text in exit_codes().items())
@@ -57,17 +57,7 @@ app = typer.Typer(
 def fetch(
     flags: dict[str, Any],
     urls: Urls = None,
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="PATH",
-            rich_help_panel=HEADINGS["where"],
-            help="A file, a directory/, s3://BUCKET/KEY, or - for standard output [default: the "
-            "origin's name].",
-        ),
-    ] = None,
+    output: Output = None,
     listed: Listed = None,
     base: Base = None,
     name: Name = None,
@@ -82,8 +72,6 @@ def fetch(
     Several URLs, or a list of them (-i), go to --output-dir, or here. Without a Ray cluster this
     machine downloads alone.
     """
-    from raydl.download.download import run as download
-
     if urls and len(urls) == 2 and "://" in urls[0] and may_be_name(urls[1]):
         raise UsageError(f"{urls[1]} is no URL", f"-o {urls[1]} saves under that name")
     many = {
@@ -102,19 +90,7 @@ def fetch(
         raise UsageError("there is nothing to fetch", "raydl fetch URL, or -i FILE for a list")
     if given := [flag for flag, value in many.items() if value]:
         raise UsageError(f"{' and '.join(given)}: for many files", "give several URLs, or -i LIST")
-    url = urls[0]
-    if as_json and output == "-":
-        raise UsageError(
-            "--json and -o - both want standard output", "use --progress json: it has the report"
-        )
-    if output == "":
-        raise UsageError("the output has no name", "leave -o out for the origin's name")
-    if output == "-" and sys.stdout is not None and sys.stdout.isatty():
-        raise UsageError("standard output is a terminal", "pipe it on, or save with -o PATH")
-    options = guarded(options_of(flags), can_start_again=output != "-")
-    report = download(url, output, options)
-    if as_json:
-        print(json.dumps(report.to_dict()))
+    fetch_one(urls[0], output, flags, as_json)
 
 
 @app.command(cls=Grouped)
