@@ -1,4 +1,4 @@
-"""docs/raydl.ipynb runs, against two nodes and an origin on this machine.
+"""docs/raydl.ipynb runs on one machine, without a cluster.
 
 RAYDL_WRITE_TOUR=1 pytest tests/test_tour.py     writes its outputs again
 """
@@ -26,10 +26,9 @@ pytestmark = [
 WRITES = "RAYDL_WRITE_TOUR" in os.environ
 
 
-def test_the_tour(two_nodes, make_origin, tmp_path, monkeypatch):
+def test_the_tour(home, make_origin, tmp_path, monkeypatch):
     origin = make_origin(random_bytes(20_000_000))
     monkeypatch.setenv("TOUR_URL", origin.url("/data.bin"))
-    monkeypatch.setenv("RAY_ADDRESS", two_nodes.address)
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "runtime"))
     notebook = nbformat.read(TOUR, as_version=4)
