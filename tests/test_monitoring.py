@@ -21,7 +21,7 @@ from raydl.model.metrics import (
     RETRIES,
     SECONDS,
 )
-from tests.conftest import random_bytes
+from tests.conftest import random_bytes, run_raydl
 from tests.rayhome import free_port
 from tests.scripted import status
 
@@ -179,3 +179,9 @@ def test_an_agent_shows_a_download(own_nodes, make_origin, tmp_path):
             assert f"# HELP ray_{metric.name} {metric.description}" in text
     assert "secret" not in text
     assert "file.bin" not in text
+    done = run_raydl(
+        "fetch", origin.url(), "-o", "again", "--address", nodes.address, "--no-fetch-here",
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    until(port, lambda found: total(found, FETCHED) == 2 * len(origin.data), 5)  # sent at its end

@@ -36,7 +36,7 @@ from raydl.cli.misuse import may_be_name
 from raydl.cli.onefile import fetch_one
 from raydl.cli.outcome import StandardOutput, raise_on_signals, run
 from raydl.many.wanted import Wanted
-from raydl.model.errors import OutputError, UsageError, exit_codes
+from raydl.model.errors import UsageError, exit_codes
 from raydl.model.weburl import is_many
 from raydl.settings.config import options_from
 
@@ -330,7 +330,7 @@ def main() -> NoReturn:
         code = run(_command, sys.argv[1:])
     finally:
         ends_in_order()
-    _leave(code)
+    leave(code)
 
 
 def _command() -> Any:
@@ -345,21 +345,6 @@ def _command() -> Any:
             return command.invoke(context)
     except typer.Exit as ended:
         return ended.exit_code
-
-
-def _leave(code: int) -> NoReturn:
-    """Exit at once: all is closed and flushed by now.
-
-    Taking the interpreter down in order costs 80 ms, and waits for threads that cannot be
-    interrupted, such as one inside a name look-up or one that still connects to Ray.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            if stream is not None:
-                stream.flush()
-        except (OSError, OutputError):
-            code = code or OutputError.exit_code
-    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,11 @@ from raydl.output.oserrors import stdout_error
 from raydl.settings.config import progress_style
 from raydl.view.terminal import CLEAR, is_drawable
 
+METRICS_SECONDS = 1.0
+"""How long a command that used a cluster waits for Ray to send its last metrics. It takes Ray
+0.3 s; without them a download's last ten seconds would be missing, and its lanes seem to be at work
+on."""
+
 
 class StandardOutput(io.TextIOWrapper):
     """Standard output; a failure to write it is an error of ours, whatever code writes."""
@@ -112,3 +117,23 @@ def _say(line: str) -> None:
 def clear() -> str:
     """What takes from a terminal what may be left of a bar, or the ^C that it has shown."""
     return CLEAR if sys.stderr is not None and is_drawable(sys.stderr) else ""
+
+
+def leave(code: int) -> NoReturn:
+    """Exit at once: all is closed and flushed by now.
+
+    Taking the interpreter down in order costs 80 ms, and waits for threads that cannot be
+    interrupted, such as one inside a name look-up or one that still connects to Ray.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, OutputError):
+            code = code or OutputError.exit_code
+    if "ray" in sys.modules:
+        from raydl.cluster.metrics import send_rest
+
+        with contextlib.suppress(BaseException):  # also who does not want to wait for it
+            send_rest(METRICS_SECONDS)
+    os._exit(code)

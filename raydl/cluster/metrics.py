@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import threading
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from raydl.cluster.connection import disconnect
 from raydl.cluster.importing import ray_module
 from raydl.model.log import describe, log
 from raydl.model.metrics import COUNTER, GAUGE, METRICS, Changes, Key
@@ -21,6 +23,11 @@ class RayMetrics:
         self._lock = threading.Lock()
         self._made: dict[str, Any] = {}
         self._is_broken = False
+
+    @property
+    def has_any(self) -> bool:
+        """Whether anything was handed on."""
+        return bool(self._made) and not self._is_broken
 
     def export(self, drain: Callable[[], Changes], here: str) -> None:
         """Hand on what ``drain`` gives, where this process is connected to Ray.
@@ -84,3 +91,15 @@ def _is_client(ray: ModuleType) -> bool:
 
 RAY_METRICS = RayMetrics()
 """Those of this process."""
+
+
+def send_rest(seconds: float) -> None:
+    """Have Ray send now what it would send in its time, before a process that ends at once.
+
+    It does so when it is shut down, and in no other way; that is waited for, ``seconds`` at most.
+    Where agents are not installed, which need ``prometheus_client``, nobody would get it.
+    """
+    if RAY_METRICS.has_any and importlib.util.find_spec("prometheus_client"):
+        ending = threading.Thread(target=disconnect, name="raydl-metrics", daemon=True)
+        ending.start()
+        ending.join(seconds)

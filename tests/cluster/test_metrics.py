@@ -1,12 +1,13 @@
 """What is handed to Ray's metrics, with a Ray that is made up."""
 
 import sys
+import threading
 from types import ModuleType, SimpleNamespace
 
 import pytest
 
 from raydl.cluster import metrics as module
-from raydl.cluster.metrics import RayMetrics
+from raydl.cluster.metrics import RayMetrics, send_rest
 from raydl.model.metrics import FETCHED, LANES, METRICS, SECONDS, Changes
 
 HERE = "this machine"
@@ -88,6 +89,31 @@ def test_an_error_ends_the_metrics_and_nothing_else(calls, monkeypatch):
     metrics.export(changes, HERE)
     metrics.export(never, HERE)
     assert not calls
+
+
+@pytest.mark.parametrize(
+    ("told", "agents", "ended"), [(True, True, 1), (True, False, 0), (False, True, 0)]
+)
+def test_the_rest_is_sent_where_somebody_gets_it(calls, monkeypatch, told, agents, ended):
+    metrics, ends = RayMetrics(), []
+    monkeypatch.setattr(module, "RAY_METRICS", metrics)
+    monkeypatch.setattr(module, "disconnect", lambda: ends.append(1))
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: agents or None)
+    if told:
+        metrics.export(changes, HERE)
+    send_rest(5)
+    assert len(ends) == ended
+
+
+def test_what_does_not_end_is_not_waited_for(calls, monkeypatch):
+    metrics, released = RayMetrics(), threading.Event()
+    monkeypatch.setattr(module, "RAY_METRICS", metrics)
+    monkeypatch.setattr(module, "disconnect", released.wait)
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: True)
+    metrics.export(changes, HERE)
+    send_rest(0.01)
+    assert not released.is_set()
+    released.set()
 
 
 def test_ray_has_what_is_made():
