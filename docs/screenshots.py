@@ -127,7 +127,6 @@ def main(folder):
     worker.window.address.set("127.0.0.1:1")
     worker.window.join()
     drive(worker.root, lambda: worker.window.trouble.message)
-    worker.window.trouble.more.invoke()
     shoot(worker, folder, "worker-error")
     worker.window.trouble.clear()
 

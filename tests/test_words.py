@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent / "raydl"
 @pytest.mark.parametrize(
     ("said", "shown"),
     [
-        ("--overwrite replaces it", '"overwrite" replaces it'),
+        ("--overwrite replaces it", '"Replace a file that exists" replaces it'),
         ("run the same command again to go on from here", "Resume to go on from here"),
         ("see `raydl nodes`; the same command goes on", "see `raydl nodes`; Resume goes on"),
         ("run it again", "Resume"),
@@ -22,9 +22,12 @@ ROOT = Path(__file__).parent.parent / "raydl"
         ("write -o /x/ to save into it", "write /x/ to save into it"),
         ("give another one: --port N, or end that", 'give another one as "port", or end that'),
         ("create it: mkdir -p /x y", "create it"),
-        ("starting over (--no-resume)", 'starting over ("resume" off)'),
-        ("--limit-rate is the limit", '"limit rate" is the limit'),
-        ("--user, --bearer-env or --header", '"user", "bearer env" or "header"'),
+        ("starting over (--no-resume)", 'starting over ("Resume what was interrupted" off)'),
+        ("--limit-rate is the limit", '"Speed limit" is the limit'),
+        (
+            "--user, --bearer-env or --header",
+            '"User and password", "Variable with a bearer token" or "Headers"',
+        ),
         ("ray start --head", "ray start --head"),
         ("--to every-node needs a file", '"save to" every node needs a file'),
         ("-o /PATH/TO/FILE, or -o /DIRECTORY/", "/PATH/TO/FILE, or /DIRECTORY/"),

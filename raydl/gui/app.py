@@ -9,8 +9,9 @@ import traceback
 from collections.abc import Callable
 from tkinter import ttk
 
+from raydl.gui import desktop
 from raydl.gui.coordinatorwindow import CoordinatorWindow
-from raydl.gui.look import DARK, LIGHT, Look, system_is_dark
+from raydl.gui.look import DARK, LIGHT, Look
 from raydl.gui.memory import Memory
 from raydl.gui.pump import Pump
 from raydl.gui.roleselector import RoleSelector
@@ -143,7 +144,7 @@ class App:
                 self._paint("system", dark)
 
         if event.widget is self.root and self.look.theme == "system":
-            self.pump.run(system_is_dark, told, lambda _: None)
+            self.pump.run(desktop.is_dark, told, lambda _: None)
 
     def close(self) -> None:
         """End what runs, with a question where something would be cut off; then the window."""

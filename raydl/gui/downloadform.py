@@ -16,9 +16,10 @@ from raydl.gui.moreoptions import MoreOptions, Variables
 from raydl.gui.names import HUB, LISTS, checked, is_many, look_through, names_in
 from raydl.gui.pump import Pump
 from raydl.gui.urlfield import UrlField
-from raydl.gui.widgets import Card, Cures, Hint, Trouble, Wrapped
-from raydl.gui.words import place
+from raydl.gui.widgets import Card, Cures, Field, Trouble, Wrapped
+from raydl.gui.words import place, placeholder
 from raydl.model.errors import RaydlError, UsageError
+from raydl.model.naming import file_name
 from raydl.settings.config import Setting
 from raydl.settings.options import Options, option_fields, parse_option
 from raydl.settings.values import PLACES
@@ -34,9 +35,10 @@ WORDS = {place(name): name for name in PLACES}
 OF_ONE = ("checksum", "checksum_url", "checksum_file", "mirror", "header", "user", "bearer_env")
 """What belongs to one file, or to one host: the next one does not get it."""
 
-ONE = "parts: empty for what fits;  checksum: sha256:HEX, sha512, sha1, md5 or blake2b"
-MANY = "all files go into one folder;  a list may have a path, a size and a digest for each"
-OF_HUB = "all files go into one folder, or into the hub's own cache where none is given"
+ONE = "Several URLs, a line each, are fetched one and all into a folder."
+ON_NODES = "The path is the same on each machine; which ones get it is behind More …"
+MANY = "All files go into one folder. A list may have a path, a size and a digest for each."
+OF_HUB = "All files go into one folder, or into the hub's own cache where none is given."
 
 MENDS = {"Number them": "{number}-{name}", "Keep hosts and paths": "{host}/{path}"}
 """How files are named apart."""
@@ -78,7 +80,7 @@ class DownloadForm(Card):
             width=max(map(len, WORDS)),
         )  # fmt: skip
         self.to.grid(row=0, column=0, padx=(0, px(8)))
-        Hint(self.to, look, "Which disks get the file; the path is the same on each of them.")
+        self.fields["to"].trace_add("write", lambda *_: self._typed())
         self.target = ttk.Entry(where)
         self.target.grid(row=0, column=1, sticky="ew")
         folder = memory.folder or str(Path.home() / "Downloads")
@@ -91,11 +93,13 @@ class DownloadForm(Card):
         small = ttk.Frame(body)
         small.columnconfigure(1, weight=1)
         self.fields["parts"] = tk.StringVar(self)
-        parts = ttk.Entry(small, textvariable=self.fields["parts"], width=8)
+        says = placeholder("parts", settings["parts"].value)
+        parts = Field(small, look, says, self.fields["parts"], width=10)
         parts.grid(row=0, column=0)
         ttk.Label(small, text="Checksum").grid(row=0, column=1, sticky="e", padx=px(8))
         self.fields["checksum"] = tk.StringVar(self)
-        checksum = ttk.Entry(small, textvariable=self.fields["checksum"])
+        says = "sha256:… or another"
+        checksum = Field(small, look, says, self.fields["checksum"])
         checksum.grid(row=0, column=2, sticky="ew")
         small.columnconfigure(2, weight=6)
         self._row(2, "Parts", small)
@@ -271,7 +275,8 @@ class DownloadForm(Card):
         is_of_hub = len(names) == 1 and names[0].startswith(HUB)
         what = f"{len(names):,} URLs" if len(names) > 1 else "List" if is_many(names) else "URL"
         self._what.configure(text="Hub" if is_of_hub else what)
-        self.note.configure(text=OF_HUB if is_of_hub else MANY if is_many(names) else ONE)
+        one = ONE if self._to == "here" else ON_NODES
+        self.note.configure(text=OF_HUB if is_of_hub else MANY if is_many(names) else one)
 
     def _choose_list(self) -> None:
         path = filedialog.askopenfilename(
@@ -283,18 +288,29 @@ class DownloadForm(Card):
             self.put_url(path)
 
     def _browse(self) -> None:
-        if is_many(names_in(self.url.text)):
-            folder = filedialog.askdirectory(
-                parent=self, title="Save to", initialdir=self.target.get()
+        """Choose where it goes, from where it goes now, under the name that it would have."""
+        names = names_in(self.url.text)
+        folder, name = self._shown_target()
+        if is_many(names):
+            chosen = filedialog.askdirectory(
+                parent=self,
+                title="Save to",
+                initialdir=os.path.join(folder, name),  # noqa: PTH118
             )
-            if folder:
-                self.target.delete(0, "end")
-                self.target.insert(0, f"{folder}/")
-            return
-        path = filedialog.asksaveasfilename(
-            parent=self, title="Save to", initialdir=str(Path(self.target.get()).parent),
-            confirmoverwrite=False,  # raydl never replaces a file unless it is told to
-        )  # fmt: skip
+            path = f"{chosen}/" if chosen else ""
+        else:
+            path = filedialog.asksaveasfilename(
+                parent=self, title="Save to", initialdir=folder,
+                initialfile=name or (file_name(None, names[0]) if names else ""),
+                confirmoverwrite=False,  # raydl never replaces a file unless it is told to
+            )  # fmt: skip
         if path:
             self.target.delete(0, "end")
             self.target.insert(0, path)
+
+    def _shown_target(self) -> tuple[str, str]:
+        """The folder that is typed, and the name in it; either may be empty."""
+        target = os.path.expanduser(self.target.get().strip())  # noqa: PTH111 - which may raise
+        if os.path.isdir(target):  # noqa: PTH112 - likewise
+            return target, ""
+        return os.path.split(target)

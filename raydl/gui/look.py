@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tkinter as tk
 from dataclasses import dataclass
 from tkinter import font, ttk
+from typing import Any
+
+from raydl.gui import desktop
+from raydl.gui.tick import draw_box
 
 FAMILIES = ("Segoe UI", "SF Pro Text", "Inter", "Cantarell", "Noto Sans", "DejaVu Sans")
 MONO = ("Cascadia Mono", "SF Mono", "JetBrains Mono", "Noto Sans Mono", "DejaVu Sans Mono")
@@ -42,25 +44,15 @@ DARK = Palette(
 )  # fmt: skip
 
 
-def system_is_dark() -> bool:
-    """Whether the desktop is set to dark; light where it does not say."""
-    if sys.platform == "darwin":
-        asked = ["defaults", "read", "-g", "AppleInterfaceStyle"]
-    else:
-        asked = ["gsettings", "get", "org.gnome.desktop.interface", "color-scheme"]
-    try:
-        said = subprocess.run(asked, capture_output=True, text=True, timeout=2, check=False).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return "dark" in said.lower()
-
-
 class Look:
     """The style of one Tk, and sizes in its pixels. ``theme`` is system, light or dark."""
 
     def __init__(self, root: tk.Tk, theme: str) -> None:
         self._root = root
-        # Fonts are given in points and grow by themselves; what is given in pixels does not.
+        if root.tk.call("tk", "windowingsystem") == "x11":
+            wanted = max(desktop.scale(), root.winfo_fpixels("1i") / 96)
+            root.tk.call("tk", "scaling", wanted * 96 / 72)
+        # Fonts are given in points and grow with that; what is given in pixels does not.
         self._scale = max(1.0, root.winfo_fpixels("1i") / 96)
         families = set(font.families(root))
         base = font.nametofont("TkDefaultFont", root)
@@ -72,6 +64,8 @@ class Look:
         self.heading_font = font.Font(root, family=family, size=11, weight="bold")
         self.small_font = font.Font(root, family=family, size=9)
         self.mono_font = font.Font(root, family=mono, size=9)
+        self._pictures: list[tk.PhotoImage] = []
+        """Tk keeps their names alone."""
         self.palette = LIGHT
         self.apply(theme)
 
@@ -83,7 +77,7 @@ class Look:
         """Take the colours of ``theme``; for ``system`` it is asked, unless it is known."""
         self.theme = theme
         if theme == "system":
-            dark = system_is_dark() if system_dark is None else system_dark
+            dark = desktop.is_dark() if system_dark is None else system_dark
         else:
             dark = theme == "dark"
         self.palette = p = DARK if dark else LIGHT
@@ -107,6 +101,9 @@ class Look:
         style.configure("Heading.TLabel", font=self.heading_font)
         style.configure("Dim.TLabel", foreground=p.dim)
         style.configure("Small.TLabel", foreground=p.dim, font=self.small_font)
+        style.configure("Bad.Small.TLabel", foreground=p.bad)
+        style.configure("Placeholder.TLabel", background=p.field, foreground=p.dim)
+        style.configure("Placeholder.TLabel", font=self.small_font)
         style.configure("Good.TLabel", foreground=p.good)
         style.configure("Bad.TLabel", foreground=p.bad)
         self._buttons(style, p)
@@ -117,19 +114,14 @@ class Look:
             "TEntry", bordercolor=[("focus", p.accent)], foreground=[("disabled", p.dim)],
             lightcolor=[("focus", p.accent)], fieldbackground=[("readonly", p.card)],
         )  # fmt: skip
-        style.configure("TCombobox", padding=px(5), arrowcolor=p.dim, arrowsize=px(12))
+        style.configure("TCombobox", padding=px(5), arrowcolor=p.dim, arrowsize=px(14))
         style.map(
             "TCombobox", bordercolor=[("focus", p.accent)],
             fieldbackground=[("readonly", p.field)], foreground=[("readonly", p.text)],
             selectbackground=[("readonly", p.field)], selectforeground=[("readonly", p.text)],
         )  # fmt: skip
         style.configure("TScrollbar", arrowcolor=p.dim)
-        style.configure("TCheckbutton", indicatorbackground=p.field, indicatorsize=px(12))
-        style.map(
-            "TCheckbutton", background=[("active", p.card)],
-            indicatorbackground=[("selected", p.accent)],
-            indicatorforeground=[("selected", p.on_accent)],
-        )  # fmt: skip
+        self._check_boxes(style, p)
         style.configure(
             "Horizontal.TProgressbar", background=p.accent, troughcolor=p.empty, borderwidth=0,
             thickness=px(8), lightcolor=p.accent, darkcolor=p.accent, bordercolor=p.empty,
@@ -144,6 +136,30 @@ class Look:
             font=self.small_font, padding=px(3),
         )  # fmt: skip
         style.map("Treeview.Heading", background=[("active", p.card)])
+
+    def _check_boxes(self, style: ttk.Style, p: Palette) -> None:
+        """As pictures, of which each palette has its own."""
+        name = f"{'dark' if p is DARK else 'light'}.tick"
+        if name not in style.element_names():
+            size, px = self.px(16), self.px
+            off = draw_box(self._root, size, p.card, p.dim, p.field)
+            on = draw_box(self._root, size, p.card, p.accent, p.accent, p.on_accent)
+            lit = draw_box(self._root, size, p.card, p.accent, p.field)
+            self._pictures += [off, on, lit]
+            style.element_create(
+                name, "image", off, ("selected", on), ("active", lit), ("focus", lit),
+                width=size + px(6), sticky="w",
+            )  # fmt: skip
+        text: list[Any] = [("Checkbutton.label", {"sticky": "nswe"})]
+        parts: list[Any] = [
+            (name, {"side": "left"}),
+            ("Checkbutton.focus", {"side": "left", "children": text}),
+        ]
+        style.layout(
+            "TCheckbutton", [("Checkbutton.padding", {"sticky": "nswe", "children": parts})]
+        )
+        style.configure("TCheckbutton", padding=self.px(1))
+        style.map("TCheckbutton", background=[("active", p.card)])
 
     def _buttons(self, style: ttk.Style, p: Palette) -> None:
         px = self.px

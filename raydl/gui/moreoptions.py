@@ -9,18 +9,22 @@ from tkinter import ttk
 from typing import Any
 
 from raydl.gui.look import Look
-from raydl.gui.widgets import Hint, Trouble
-from raydl.gui.words import label
+from raydl.gui.widgets import Field as EntryField
+from raydl.gui.widgets import Wrapped
+from raydl.gui.words import explanation, in_windows, label, placeholder
 from raydl.model.errors import UsageError
-from raydl.model.units import format_size
 from raydl.settings.config import Setting
-from raydl.settings.options import IN_BYTES, parse_option
+from raydl.settings.options import HEADINGS, parse_option
 
-HEADINGS = {"Download": False, "Access to the origin": True}
-"""In the order in which they are shown, and whether the options are about access."""
+COLUMNS = (("what", "where"), ("speed", "look"), ("access",))
+"""Which of HEADINGS stand one below the other."""
 
 HIDDEN = ("user", "header", "proxy")
 """What is shown as dots while it is typed."""
+
+SAYING = "What an empty field says holds. Credentials, mirrors and checksums go with one download."
+LINES = 2
+"""Of room for what is said of a field, or is wrong with it."""
 
 Variables = dict[str, tk.StringVar | tk.BooleanVar]
 
@@ -39,35 +43,35 @@ class MoreOptions(tk.Toplevel):
         super().__init__(parent, background=look.palette.line)
         self.withdraw()
         self.title("More options")
+        self.resizable(False, False)
         self.transient(parent.winfo_toplevel())
         self.protocol("WM_DELETE_WINDOW", self.done)
         self.bind("<Escape>", lambda _: self.done())
         self._look, self._settings, self._closed = look, settings, closed
-        self._first: ttk.Entry | None = None
+        self.error = ""
+        self.fields: dict[str, ttk.Entry | ttk.Checkbutton] = {}
         self.variables: Variables = {}
         px = look.px
         body = ttk.Frame(self, padding=px(16))
         body.pack(fill="both", expand=True, padx=1, pady=1)
-        ttk.Label(body, text="For the next downloads", style="Heading.TLabel").grid(
-            row=0, column=0, columnspan=2, sticky="w"
-        )
-        for column, (heading, is_access) in enumerate(HEADINGS.items()):
-            body.columnconfigure(column, weight=1)
-            shown = {
-                n: f for n, f in options.items() if (f.metadata["of"] == "access") is is_access
-            }
-            group = self._group(body, heading, shown)
-            left = px(24) if column else 0
-            group.grid(row=1, column=column, sticky="new", padx=(left, 0), pady=(px(10), 0))
+        for number, column in enumerate(COLUMNS):
+            groups = ttk.Frame(body)
+            groups.grid(row=0, column=number, sticky="new", padx=(px(24) if number else 0, 0))
+            body.columnconfigure(number, weight=1)
+            for subject in column:
+                shown = {n: f for n, f in options.items() if f.metadata["of"] == subject}
+                if shown:
+                    self._group(groups, HEADINGS[subject], shown).pack(fill="x")
         foot = ttk.Frame(body)
-        foot.grid(row=3, column=0, columnspan=2, sticky="ew", pady=(px(12), 0))
-        ttk.Label(
-            foot, text="Credentials, mirrors and checksums are for the next one alone.",
-            style="Small.TLabel",
-        ).pack(side="left")  # fmt: skip
-        ttk.Button(foot, text="Done", command=self.done).pack(side="right")
-        self.trouble = Trouble(body, look)
-        self.trouble.grid(row=2, column=0, columnspan=2, sticky="ew")
+        foot.grid(row=1, column=0, columnspan=len(COLUMNS), sticky="ew", pady=(px(8), 0))
+        # Its room is kept, whatever it says: no button moves, and no field is covered.
+        room = ttk.Frame(foot, height=LINES * look.small_font.metrics("linespace") + px(2))
+        room.pack_propagate(False)
+        room.pack(side="left", fill="x", expand=True)
+        self.said = Wrapped(room, text=SAYING, style="Small.TLabel", anchor="nw")
+        self.said.pack(fill="both", expand=True)
+        self.done_button = ttk.Button(foot, text="Done", style="Accent.TButton", command=self.done)
+        self.done_button.pack(side="right", padx=(px(16), 0))
 
     def values(self) -> dict[str, Any]:
         """What was chosen here. Raises UsageError for what does not fit."""
@@ -85,57 +89,57 @@ class MoreOptions(tk.Toplevel):
         try:
             self.values()
         except UsageError as error:
-            self.trouble.show(error)
+            hint = f" {in_windows(error.hint)}." if error.hint else ""
+            self._say(f"{in_windows(error.message)}.{hint}", is_error=True)
             return
-        self.trouble.clear()
+        self._say(SAYING)
         self.withdraw()
         self._closed()
 
     def open(self, over: tk.Misc) -> None:
         """Show it there, below its first lines and as far to the right."""
         self.update_idletasks()
-        x = max(0, over.winfo_rootx() + over.winfo_width() - self.winfo_reqwidth())
-        self.geometry(f"+{x}+{over.winfo_rooty() + self._look.px(60)}")
+        x = over.winfo_rootx() + over.winfo_width() - self.winfo_reqwidth()
+        lowest = self.winfo_screenheight() - self.winfo_reqheight()
+        y = min(over.winfo_rooty() + self._look.px(60), lowest)
+        self.geometry(f"+{max(0, x)}+{max(0, y)}")
         self.deiconify()
         self.lift()
-        if self._first is not None:
-            self._first.focus_set()
+        next(iter(self.fields.values())).focus_set()
+
+    def _say(self, text: str, *, is_error: bool = False) -> None:
+        self.error = text if is_error else ""
+        style = "Bad.Small.TLabel" if is_error else "Small.TLabel"
+        self.said.configure(text=text, style=style)
+
+    def _explain(self, widget: tk.Misc, name: str) -> None:
+        """Say what the option does, while its field has the pointer or the focus."""
+        for event in ("<Enter>", "<FocusIn>"):
+            widget.bind(event, lambda _: self._say(f"{label(name)}: {explanation(name)}"), add="+")
 
     def _group(self, parent: ttk.Frame, heading: str, options: dict[str, Field[Any]]) -> ttk.Frame:
         px = self._look.px
-        group = ttk.Frame(parent)
+        group = ttk.Frame(parent, padding=(0, 0, 0, px(12)))
         group.columnconfigure(1, weight=1)
-        ttk.Label(group, text=heading, style="Dim.TLabel").grid(
+        ttk.Label(group, text=heading, style="Heading.TLabel").grid(
             row=0, column=0, columnspan=2, sticky="w", pady=(0, px(4))
         )
         switches = {n: f for n, f in options.items() if isinstance(f.default, bool)}
         entries = {n: f for n, f in options.items() if n not in switches}
-        for row, (name, option) in enumerate(entries.items(), start=1):
+        for row, name in enumerate(entries, start=1):
             ttk.Label(group, text=label(name), style="Small.TLabel").grid(
                 row=row, column=0, sticky="w", padx=(0, px(8))
             )
             variable = self.variables[name] = tk.StringVar(self)
-            entry = ttk.Entry(
-                group, textvariable=variable, width=20, show="•" if name in HIDDEN else ""
-            )
+            entry = self.fields[name] = EntryField(
+                group, self._look, placeholder(name, self._settings[name].value), variable,
+                width=18, show="•" if name in HIDDEN else "",
+            )  # fmt: skip
             entry.grid(row=row, column=1, sticky="ew", pady=px(1))
-            self._first = self._first or entry
-            Hint(entry, self._look, _help(option, self._settings[name].value))
-        boxes = ttk.Frame(group)
-        boxes.grid(row=98, column=0, columnspan=2, sticky="w", pady=(px(8), 0))
-        for number, (name, option) in enumerate(switches.items()):
+            self._explain(entry, name)
+        for row, name in enumerate(switches, start=len(entries) + 1):
             switch = self.variables[name] = tk.BooleanVar(self, bool(self._settings[name].value))
-            box = ttk.Checkbutton(boxes, text=label(name), variable=switch)
-            row, column = divmod(number, 2)
-            box.grid(row=row, column=column, sticky="w", padx=(0, px(16)))
-            Hint(box, self._look, option.metadata["help"])
+            box = self.fields[name] = ttk.Checkbutton(group, text=label(name), variable=switch)
+            box.grid(row=row, column=0, columnspan=2, sticky="w", pady=(px(2), 0))
+            self._explain(box, name)
         return group
-
-
-def _help(option: Field[Any], value: Any) -> str:
-    text = str(option.metadata["help"])
-    if value is None or value == () or option.metadata["secret"]:
-        return text
-    if option.name in IN_BYTES:
-        value = format_size(value)
-    return f"{text} Now: {value}"

@@ -5,13 +5,11 @@ from __future__ import annotations
 import tkinter as tk
 from collections.abc import Callable
 from tkinter import ttk
+from typing import Any
 
 from raydl.gui.look import Look
 from raydl.gui.words import in_windows
 from raydl.model.errors import RaydlError
-
-HINT_MS = 400
-MOMENT_MS = 50
 
 Cures = dict[str, Callable[[], None]]
 """What can be done about an error, by the words on a button."""
@@ -30,25 +28,14 @@ class Card(ttk.Frame):
 
 
 class Wrapped(ttk.Label):
-    """A label whose lines are as long as it is wide."""
+    """A label whose lines are as long as it is wide; it asks for no width of its own.
+
+    Else how its lines break would say how wide the window gets, and that how they break.
+    """
 
     def __init__(self, parent: tk.Misc, **options: object) -> None:
-        super().__init__(parent, **options)  # type: ignore[arg-type]
-        self._widths: list[int] = []
-        """Those that it was given within a moment."""
-        self.bind("<Configure>", lambda event: self._wrap(event.width))
-
-    def _wrap(self, width: int) -> None:
-        """Break the lines there; where two widths lead to each other, at the smaller one: how the
-        lines break may say how much room is left for them, and that for ever."""
-        if not self._widths:
-            self.after(MOMENT_MS, self._widths.clear)
-        if width in self._widths:
-            width = min(self._widths)
-        else:
-            self._widths.append(width)
-        if str(self.cget("wraplength")) != str(max(1, width)):
-            self.configure(wraplength=max(1, width))
+        super().__init__(parent, width=1, **options)  # type: ignore[arg-type]
+        self.bind("<Configure>", lambda event: self.configure(wraplength=max(1, event.width)))
 
 
 class CopyRow(ttk.Frame):
@@ -109,13 +96,12 @@ class SecretRow(ttk.Frame):
 
 
 class Trouble(ttk.Frame):
-    """An error: one sentence, and what else is known of it folded away. Takes no room without."""
+    """An error: a sentence, and below it what to do. Takes no room without one."""
 
     def __init__(self, parent: tk.Misc, look: Look) -> None:
         super().__init__(parent)
         self._look = look
         self.sentence = Wrapped(self, style="Bad.TLabel")
-        self.more = ttk.Button(self, style="Link.TButton", command=self._toggle, cursor="hand2")
         self.detail = Wrapped(self, style="Small.TLabel")
         self.cures = ttk.Frame(self)
         self.message = ""
@@ -126,72 +112,45 @@ class Trouble(ttk.Frame):
         self.message = error.message
         self.sentence.configure(text=_sentence(in_windows(error.message)))
         self.sentence.pack(fill="x", pady=(self._look.px(6), 0))
+        if error.hint:
+            self.detail.configure(text=_sentence(in_windows(error.hint)))
+            self.detail.pack(fill="x", pady=(self._look.px(2), 0))
         for name, cure in (cures or {}).items():
             ttk.Button(self.cures, text=name, style="Small.TButton", command=cure).pack(
                 side="left", padx=(0, self._look.px(6))
             )
         if cures:
             self.cures.pack(anchor="w", pady=self._look.px(4))
-        if error.hint:
-            self.detail.configure(text=_sentence(in_windows(error.hint)))
-            self.more.configure(text="What to do ▸")
-            self.more.pack(anchor="w")
         self.update_idletasks()
 
     def clear(self) -> None:
         """There is none."""
         self.message = ""
-        for widget in (self.sentence, self.cures, self.more, self.detail):
+        for widget in (self.sentence, self.cures, self.detail):
             widget.pack_forget()
         for cure in self.cures.winfo_children():
             cure.destroy()
         self.configure(height=1)
 
-    def _toggle(self) -> None:
-        if self.detail.winfo_ismapped():
-            self.detail.pack_forget()
-            self.more.configure(text="What to do ▸")
-        else:
-            self.detail.pack(fill="x")
-            self.more.configure(text="What to do ▾")
 
+class Field(ttk.Entry):
+    """A field that says something while it is empty: what holds then, or what belongs there."""
 
-class Hint:
-    """A word on a widget, shown while that has the pointer or the focus."""
-
-    def __init__(self, widget: tk.Widget, look: Look, text: str) -> None:
-        self._widget, self._look, self._text = widget, look, text
-        self._shown: tk.Toplevel | None = None
-        self._timer = ""
-        for event in ("<Enter>", "<FocusIn>"):
-            widget.bind(event, lambda _: self._show_soon(), add="+")
-        for event in ("<Leave>", "<FocusOut>", "<Destroy>"):
-            widget.bind(event, lambda _: self._hide(), add="+")
-
-    def _show_soon(self) -> None:
-        self._hide()
-        self._timer = self._widget.after(HINT_MS, self._show)
+    def __init__(
+        self, parent: tk.Misc, look: Look, says: str, variable: tk.Variable, **options: Any
+    ) -> None:
+        super().__init__(parent, textvariable=variable, **options)
+        self._left = look.px(6)
+        self._says = ttk.Label(self, text=says, style="Placeholder.TLabel", cursor="xterm")
+        self._says.bind("<Button-1>", lambda _: self.focus_set())
+        variable.trace_add("write", lambda *_: self._show())
+        self._show()
 
     def _show(self) -> None:
-        self._timer = ""
-        p, px = self._look.palette, self._look.px
-        self._shown = tk.Toplevel(self._widget, background=p.line)
-        self._shown.overrideredirect(True)
-        tk.Label(
-            self._shown, text=self._text, background=p.hover, foreground=p.text, justify="left",
-            wraplength=px(320), padx=px(8), pady=px(5), font=self._look.small_font,
-        ).pack(padx=1, pady=1)  # fmt: skip
-        x = self._widget.winfo_rootx()
-        y = self._widget.winfo_rooty() + self._widget.winfo_height() + px(2)
-        self._shown.geometry(f"+{x}+{y}")
-
-    def _hide(self) -> None:
-        if self._timer:
-            self._widget.after_cancel(self._timer)
-            self._timer = ""
-        if self._shown is not None:
-            self._shown.destroy()
-            self._shown = None
+        if self.get():
+            self._says.place_forget()
+        else:  # a pixel more to the right than the cursor
+            self._says.place(x=self._left, rely=0.5, anchor="w", relwidth=1, width=-2 * self._left)
 
 
 class Dialog(tk.Toplevel):

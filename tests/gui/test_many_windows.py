@@ -66,7 +66,7 @@ def test_several_urls_are_one_row(coordinator, library, home):
     app.root.update()
     assert int(form.url.cget("height")) == MOST_LINES
     assert f"{COUNT} URLs" in texts(form)
-    assert "all files go into one folder" in " ".join(texts(form))
+    assert "All files go into one folder" in " ".join(texts(form))
     press(app, form.url, "<Return>")
     drive(app.root, lambda: window.queue.items)
     (item,) = window.queue.items
@@ -214,7 +214,6 @@ def test_what_is_wrong_with_it_is_told_at_the_form(coordinator, home, tmp_path):
     form.put_url(two)
     form.submit()
     drive(app.root, lambda: "absolute path" in form.trouble.message)
-    form.trouble.more.invoke()
     app.root.update()
     assert "--" not in " ".join(texts(form))
     assert window.queue.items == []

@@ -1,28 +1,38 @@
 """Small pieces of the windows."""
 
+import tkinter as tk
+
 import pytest
 
-from raydl.gui.widgets import Wrapped
+from raydl.gui.widgets import Field, Wrapped
 from tests.display import why_not
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "")
 
 
-def test_two_widths_that_lead_to_each_other_end_at_the_smaller_one(open_app):
-    label = Wrapped(open_app().root, text="a word " * 40)
-    configured = []
-    label.configure = lambda **options: configured.append(options["wraplength"])
-    label.cget = lambda _: configured[-1] if configured else 0
-    for width in (300, 200, 300, 200, 300):
-        label._wrap(width)
-    assert configured == [300, 200]
+def test_lines_break_at_the_width_that_there_is_and_ask_for_none(open_app):
+    root = open_app().root
+    label = Wrapped(root, text="a word " * 40)
+    asked = label.winfo_reqwidth()
+    for width in (300, 200, 300):
+        label.place(x=0, y=0, width=width)
+        root.update()
+        assert int(str(label.cget("wraplength"))) == width
+        assert label.winfo_reqwidth() == asked < 100
 
 
-def test_each_width_counts_again_after_a_moment(open_app):
+def test_an_empty_field_says_what_holds(open_app):
     app = open_app()
-    label = Wrapped(app.root, text="a word " * 40)
-    label._wrap(300)
-    label._wrap(200)
-    label._widths.clear()  # as the moment's end does
-    label._wrap(300)
-    assert int(str(label.cget("wraplength"))) == 300
+    text = tk.StringVar(app.root)
+    field = Field(app.root, app.look, "no limit", text)
+    field.place(x=0, y=0, width=200)
+    app.root.update()
+    (says,) = field.winfo_children()
+    assert (says.cget("text"), says.winfo_ismapped()) == ("no limit", 1)
+    field.insert(0, "5M")
+    app.root.update()
+    assert not says.winfo_ismapped()
+    field.delete(0, "end")
+    app.root.update()
+    assert says.winfo_ismapped()
+    assert text.get() == ""
