@@ -34,7 +34,7 @@ from raydl.cli.guard import ends_in_order
 from raydl.cli.manyfiles import fetch_many
 from raydl.cli.misuse import may_be_name
 from raydl.cli.onefile import fetch_one
-from raydl.cli.outcome import StandardOutput, raise_on_signals, run
+from raydl.cli.outcome import StandardOutput, leave, raise_on_signals, run
 from raydl.many.wanted import Wanted
 from raydl.model.errors import UsageError, exit_codes
 from raydl.model.weburl import is_many
