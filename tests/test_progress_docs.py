@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from raydl.model.control import Control
+from raydl.model.errors import CancelledError
 from raydl.model.events import (
     ClusterChosen,
     CopiesNow,
@@ -70,9 +72,11 @@ REPORT = Report(
 )  # fmt: skip
 
 
-STOPPED = Failed(
-    "CancelledError", "interrupted", "996 MiB are kept: run the same command again to go on", 130
-)
+def stopped():
+    """Ctrl-C, with what had come by then."""
+    control = Control()
+    control.kept = 996 * MIB
+    return Failed.of(CancelledError("interrupted", control.how_to_go_on()))
 
 
 def kept(node, state, origin, peers, problem=""):
@@ -128,8 +132,8 @@ def page(shown):
             (14, LanesLeft(NODES[3], 4, "it does not answer")), at(17, 3), at(21, 3),
         ),
         "stopped": shown(
-            80, *begun, (12.5, STOPPED), ends=True,
-            then=(f"raydl: {STOPPED}",),
+            80, *begun, (12.5, stopped()), ends=True,
+            then=(f"raydl: {stopped()}",),
         ),
         "copies": shown(120, *START, *moves(1.6, 12), (12, copies(1100)), (14, copies(1200))),
         "files": shown(80, START[0], files(10), files(12), many=True),

@@ -182,8 +182,8 @@ def coordinator(
 ) -> None:
     """Make this machine the head of a Ray cluster.
 
-    It is until Ctrl-C, and shows what workers type. Where a head runs already, only show it. The
-    same as `ray start --head`, with a token.
+    It is until Ctrl-C, and shows what workers type, who joins and who leaves. Where a head runs
+    already, only show it. The same as `ray start --head`, with a token.
     """
     from raydl.cli.console import coordinate
 
