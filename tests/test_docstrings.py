@@ -7,6 +7,7 @@ import io
 import re
 import subprocess
 import sys
+import urllib.request
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,7 +52,7 @@ def names(make_origin, in_tmp):
     return {
         "url": make_origin(random_bytes(SIZE)).url("/big.iso"),
         "zip_url": make_origin(packed.getvalue()).url("/all.zip"),
-        "asyncio": asyncio, "hashlib": hashlib, "zipfile": zipfile,
+        "asyncio": asyncio, "hashlib": hashlib, "urllib": urllib, "zipfile": zipfile,
     }  # fmt: skip
 
 

@@ -82,6 +82,15 @@ def test_ray_data(ray, make_origin):
         gone.url(): None,
     }
 
+    def complete(table):
+        missing = table.filter(table["bytes"].is_null())["url"]
+        if len(missing):
+            raise FileNotFoundError(f"{len(missing)} files did not come, such as {missing[0]}")
+        return table
+
+    with pytest.raises(ray.exceptions.RayTaskError, match=f"1 files did not come.*{gone.port}"):
+        silent.map_batches(complete, batch_format="pyarrow").take_all()
+
     def fetched(row):
         return {**row, "bytes": raydl.read(row["url"])}
 
