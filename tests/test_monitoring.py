@@ -27,8 +27,6 @@ from tests.scripted import status
 
 DOCS = Path(__file__).parent.parent / "docs"
 
-WORDS_OF_QUERIES = {"by", "le", "datasource", "metric", "instance"}
-
 
 def exported():
     """The series as Ray exports them, each with the labels that raydl gives it."""
@@ -46,19 +44,20 @@ def names_in(text):
     return set(re.findall(r"\bray_raydl_\w+", text))
 
 
-def queries():
-    board = json.loads((DOCS / "grafana.json").read_text())
-    targets = [t for panel in board["panels"] for t in panel.get("targets", ())]
-    variables = [v["query"] for v in board["templating"]["list"] if v["type"] == "query"]
-    return [target["expr"] for target in targets] + [v["query"] for v in variables], targets
+def board():
+    return json.loads((DOCS / "grafana.json").read_text())
+
+
+def targets():
+    """What the panels of the dashboard ask."""
+    return [target for panel in board()["panels"] for target in panel["targets"]]
 
 
 def labels_in(query):
-    """What a query groups by or selects, and what a variable lists."""
-    grouped = re.findall(r"\bby \(([^)]*)\)", query)
-    selected = re.findall(r"(\w+)\s*=~?\s*\"", query)
-    listed = re.findall(r"label_values\(\w+, (\w+)\)", query)
-    return {each.strip() for group in grouped for each in group.split(",")} | {*selected, *listed}
+    """What a query groups by, or selects."""
+    grouped = re.findall(r"\b(?:by|without|on) ?\(([^)]*)\)", query)
+    selected = re.findall(r"(\w+)\s*(?:=~?|!=|!~)\s*\"", query)
+    return {each.strip() for group in grouped for each in group.split(",")} | set(selected)
 
 
 def test_names_are_prometheus_s():
@@ -84,32 +83,31 @@ def test_the_page_tells_of_each_metric_and_label():
 def test_the_page_and_the_dashboard_ask_for_what_there_is():
     page = (DOCS / "monitoring.md").read_text()
     asked = re.findall(r"```promql\n(.*?)```", page, re.DOTALL)
-    series, (of_board, targets) = exported(), queries()
-    for query in (*asked, *of_board):
+    assert asked
+    series = exported()
+    for query in (*asked, *(target["expr"] for target in targets())):
         names = names_in(query)
         assert names, query
         for name in names:
             assert labels_in(query) <= series[name], query
-    for target in targets:
+    for target in targets():
         shown = set(re.findall(r"{{(\w+)}}", target["legendFormat"]))
         assert shown <= labels_in(target["expr"]), target["legendFormat"]
 
 
 def test_the_dashboard_shows_every_metric():
-    shown = {name for query in queries()[0] for name in names_in(query)}
+    shown = {name for target in targets() for name in names_in(target["expr"])}
     for name, kind, *_ in METRICS:
         assert f"ray_{name}{'_bucket' if kind == HISTOGRAM else ''}" in shown
 
 
 def test_the_dashboard_can_be_imported():
-    board = json.loads((DOCS / "grafana.json").read_text())
-    assert board["id"] is None
-    sources = {v["name"] for v in board["templating"]["list"] if v["type"] == "datasource"}
-    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
-    for panel in board["panels"]:
-        if panel["type"] != "row":
-            assert panel["datasource"]["uid"] in {f"${{{name}}}" for name in sources}
-            assert panel["description"]
+    panels, variables = board()["panels"], board()["templating"]["list"]
+    assert board()["id"] is None  # else it would replace a dashboard of that number
+    (source,) = (each["name"] for each in variables if each["type"] == "datasource")
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    for where in (*panels, *targets()):
+        assert where["datasource"] == {"type": "prometheus", "uid": f"${{{source}}}"}
 
 
 def scrape(port):
