@@ -71,12 +71,9 @@ def test_names_are_prometheus_s():
 
 def test_the_page_tells_of_each_metric_and_label():
     page = (DOCS / "monitoring.md").read_text()
-    rows = dict(re.findall(r"^\| `ray_(\w+)` \|(.*)$", page, re.MULTILINE))
-    assert set(rows) == {metric.name for metric in METRICS}
-    for metric in METRICS:
-        kind, labels, _ = (cell.strip() for cell in rows[metric.name].split("|", 2))
-        assert kind == metric.kind
-        assert tuple(re.findall(r"`(\w+)`", labels)) == metric.labels
+    listed = re.findall(r"^- `ray_(\w+)` \((\w+); (.*?)\): ", page, re.MULTILINE)
+    told = {name: (kind, tuple(re.findall(r"`(\w+)`", labels))) for name, kind, labels in listed}
+    assert told == {metric.name: (metric.kind, metric.labels) for metric in METRICS}
     assert names_in(page) - set(exported()) == {"ray_raydl_part_seconds"}
 
 

@@ -44,13 +44,13 @@ HEDGES = Metric(
     "raydl_hedges_total",
     COUNTER,
     ("node", "destination"),
-    "Requests that were late, so that another lane was asked too, by the node that was late.",
+    "Requests that were late, so that another one was made, by the node that was late.",
 )
 WAITING = Metric(
     "raydl_waiting_seconds_total",
     COUNTER,
     ("reason",),
-    "Seconds for which the lanes of downloads had to wait, by reason.",
+    "Seconds for which the connections of downloads had to wait, by reason.",
 )
 SECONDS = Metric(
     "raydl_part_seconds",
@@ -64,7 +64,7 @@ LANES = Metric(
     "raydl_lanes",
     GAUGE,
     ("node",),
-    "Lanes at work now, by node: each is one request in flight.",
+    "Connections at work now, by node: each is one request in flight.",
 )
 IN_FLIGHT = Metric(
     "raydl_parts_in_flight",
