@@ -1,15 +1,25 @@
-"""`ray job submit -- raydl fetch …`: the job's log reads well, and the file is right."""
+"""`ray job submit -- raydl fetch …`, and what Ray's tools show of what raydl does."""
 
+import json
+import os
+import shlex
 import socket
+import subprocess
 import sys
 import time
+from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 
 from raydl.output.journal import Journal
-from tests.conftest import random_bytes
+from tests.conftest import RAYDL, random_bytes, run_raydl
+from tests.conftest import _nodes as ray_nodes
+from tests.everywhere import Everywhere
+from tests.objectstores import bucket, s3_server, service  # noqa: F401 - fixtures
 from tests.scripted import anything, stall, status
+
+ROOT = Path(__file__).parent.parent
 
 pytest.importorskip("aiohttp_cors")  # of ray[default], which brings Ray's job server
 
@@ -31,16 +41,24 @@ def until(call, seconds=60.0):
         time.sleep(0.1)
 
 
-@pytest.fixture
-def jobs(own_nodes):
-    from ray.job_submission import JobSubmissionClient
-
+@pytest.fixture(scope="module")
+def dashboard():
+    """The address of the dashboard of two nodes."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    own_nodes(2, include_dashboard=True, dashboard_port=port)
+    nodes = ray_nodes(2, include_dashboard=True, dashboard_port=port)
+    cluster = next(nodes)
     address = f"http://127.0.0.1:{port}"
     until(lambda: urlopen(f"{address}/api/version", timeout=5).status == 200)
-    return JobSubmissionClient(address)
+    yield address, cluster.address
+    next(nodes, None)
+
+
+@pytest.fixture
+def jobs(dashboard):
+    from ray.job_submission import JobSubmissionClient
+
+    return JobSubmissionClient(dashboard[0])
 
 
 def ended(jobs, job):
@@ -92,3 +110,57 @@ def test_a_job_that_is_stopped(jobs, make_origin, tmp_path):
     log = jobs.get_job_logs(again)
     assert "going on from" in log
     assert (tmp_path / "out").read_bytes() == origin.data, log
+
+
+def test_a_job_that_fetches_everywhere(jobs, make_origin, tmp_path, bucket):  # noqa: F811
+    everywhere = Everywhere(make_origin(b""), tmp_path / "job", bucket)
+    line = shlex.join([sys.executable, "-m", "tests.everywhere", *everywhere.args])
+    runtime = {"env_vars": {**everywhere.variables, "PYTHONPATH": str(ROOT)}}
+    job = until(lambda: jobs.submit_job(entrypoint=line, runtime_env=runtime))
+    ended(jobs, job)
+    log = jobs.get_job_logs(job)
+    assert jobs.get_job_status(job) == "SUCCEEDED", log
+    everywhere.check(json.loads(log.splitlines()[-1]), 2)
+
+
+def test_what_rays_tools_show(dashboard, make_origin, tmp_path):
+    """Of two drivers at once, whose URLs are signed, and of many files."""
+    from ray.job_submission import JobSubmissionClient
+    from ray.util.state import list_actors, list_tasks
+
+    address, head = dashboard
+    origin = make_origin(b"")
+    origin.files = {"/big.iso": random_bytes(9_000_000), "/small": b"x"}
+    options = ["--address", head, "--no-fetch-here", "--progress", "none"]
+    env = {**os.environ, "RAY_AUTH_MODE": "disabled"}
+    signed = origin.url("/big.iso?X-Amz-Signature=very-secret")
+    drivers = [
+        subprocess.Popen(
+            [*RAYDL, "fetch", signed, "-o", str(tmp_path / f"{n}"), "--limit-rate", "3M", *options],
+            env=env,
+        )
+        for n in range(2)
+    ]
+    assert [driver.wait(60) for driver in drivers] == [0, 0]
+    small = ["fetch", origin.url("/small"), origin.url("/big.iso"), "--output-dir", "d", *options]
+    assert run_raydl(*small, cwd=tmp_path, env=env).returncode == 0
+    workers = [actor.name for actor in list_actors(address=address)]
+    mine = [name for name in workers if name.startswith("raydl worker on ")]
+    assert len(set(mine)) == len(workers) >= 3
+    wanted = {"raydl part of big.iso", "raydl status", "raydl small files from 127.0.0.1"}
+
+    def shown():  # workers tell the head of their calls once a second
+        tasks = list_tasks(address=address, limit=10_000)
+        names = {task.name for task in tasks}
+        return names if names >= wanted else None
+
+    names = until(shown)
+    assert all(name.startswith("raydl ") for name in names)
+    told = [
+        job.metadata["description"]
+        for job in JobSubmissionClient(address).list_jobs()
+        if job.type == "DRIVER"
+    ]
+    assert [text.partition(": ")[2] for text in told].count("big.iso") >= 2
+    assert any(text.endswith(": many files") for text in told)
+    assert "very-secret" not in f"{names} {workers} {told}"

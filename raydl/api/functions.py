@@ -201,7 +201,8 @@ def open_as(kind: type[File], url: str, **options: Unpack[OptionKeywords]) -> Fi
     """The same as a file object of that kind."""
     chosen = quietly(options)
     choice = choose(chosen.address)
-    return kind(_look(url, chosen), choice, chosen, note_quietly)
+    found = _look(url, chosen)
+    return kind(found, replace(choice, purpose=found.remote.name), chosen, note_quietly)
 
 
 def refs(url: str, **options: Unpack[OptionKeywords]) -> Iterator[PartRef]:
@@ -241,7 +242,7 @@ def _refs(url: str, choice: ClusterChoice, options: Options) -> Iterator[PartRef
     if not remote.ranges:
         why = remote.why_no_ranges
         raise RangesIgnoredError(f"no parts for the nodes: {why}", "raydl.stream works without")
-    session = connect(choice)
+    session = connect(replace(choice, purpose=remote.name))
     session.give()
     session.close()
     with transfer(found, choose("auto"), options, note_quietly, stay=True) as fetching:
@@ -295,7 +296,7 @@ def nodes(address: str = "auto") -> list[Node]:
     choice = choose(address)
     if choice.how == "none":
         return []
-    session = connect(choice)
+    session = connect(replace(choice, purpose="nodes"))
     try:
         return session.nodes()
     finally:

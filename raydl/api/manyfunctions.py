@@ -142,7 +142,7 @@ def _refs_many(
     options: Options,
     on_event: Callable[[Event], None] | None,
 ) -> Iterator[FileRefs]:
-    session = connect(choice)
+    session = connect(replace(choice, purpose="many files"))
     session.give()
     session.close()
     deliveries = Deliveries(options.max_memory // 2)

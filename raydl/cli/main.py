@@ -136,6 +136,14 @@ def nodes(address: Address = None, as_json: Json = False) -> None:
     """Show the cluster's nodes.
 
     And what raydl would use of each.
+
+    \b
+    node          Its address, as in the report of a download.
+    lanes         Requests in flight at once: measured, or `connections`.
+    object store  Ray's memory there, for parts on their way.
+    role          The head, this machine, or a worker.
+    labels        Ray's, as of `ray start --labels pool=gpu`: by these
+                  `raydl fetch` chooses --nodes and --fetch-nodes.
     """
     from raydl.api.functions import nodes as list_nodes
     from raydl.cli.tables import show_nodes

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +59,7 @@ def show_nodes(found: Sequence[Node], options: Options, as_json: bool) -> None:
             "head": node.is_head,
             "lanes": lanes if options.fetch_here or not node.is_driver else 0,
             "object_store": node.object_store,
-            "labels": dict(node.labels),
+            "labels": dict(sorted(node.labels.items())),
         }
         for node in found
     ]
@@ -67,19 +70,41 @@ def show_nodes(found: Sequence[Node], options: Options, as_json: bool) -> None:
         print("no Ray cluster: raydl uses this machine alone")
         print("start one with `raydl coordinator`, or give --address HOST:PORT")
         return
-    width = max(len(str(r["node"])) for r in records)
-    print(f"{'node':<{width}}  {'connections':>11}  object store  role, labels")
+    rows = [("node", "connections", "object store", "role", ["labels"])]
     for record in records:
         roles = [word for word in ("head", "this_machine") if record[word]]
         role = ", ".join(roles).replace("_", " ") or "worker"
+        labels = [f"{key}={value}" for key, value in _given(record["labels"])]
         store = format_size(record["object_store"])
-        labels = "".join(f"  {key}={value}" for key, value in _given(record["labels"]))
-        print(f"{record['node']:<{width}}  {record['lanes']:>11}  {store:>12}  {role}{labels}")
+        rows.append((record["node"], str(record["lanes"]), store, role, labels))
+    nodes, roles_there = zip(*((row[0], row[3]) for row in rows), strict=True)
+    wide, wider = max(map(len, nodes)), max(map(len, roles_there))
+    for node, lanes, store, role, labels in rows:
+        line = f"{node:<{wide}}  {lanes:>11}  {store:>12}  {role:<{wider}}"
+        print(_with_labels(line, [printable(label) for label in labels]))
+
+
+def _with_labels(line: str, labels: Sequence[str]) -> str:
+    """The line with labels at its end, or below it, where a terminal has no room for them."""
+    whole = "  ".join([line, *labels]).rstrip()
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else len(whole)
+    if len(whole) <= columns:
+        return whole
+    indent = "    "
+    below = textwrap.wrap(
+        "  ".join(labels),
+        columns,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join([line.rstrip(), *below])
 
 
 def _given(labels: Mapping[str, str]) -> list[tuple[str, str]]:
-    """The labels but for those that Ray gives every node, such as its id."""
-    return [pair for pair in labels.items() if not pair[0].startswith("ray.io/")]
+    """The labels but for the id, which Ray gives every node."""
+    return [pair for pair in sorted(labels.items()) if pair[0] != "ray.io/node-id"]
 
 
 def show_settings(found: Mapping[str, Setting], as_json: bool) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
+from raydl.cluster.titles import Titles
 from raydl.model.failure import Failure
 
 CONTROL = "control"
@@ -40,24 +41,24 @@ Outcome = tuple[int, float, Failure | None]
 class Actor:
     """A worker on a node, seen from the driver. Callbacks come on Ray's own thread."""
 
-    def __init__(self, ray: ModuleType, handle: Any, grouped: bool) -> None:
-        self._ray, self._handle = ray, handle
-        self._fetch = handle.fetch.options(num_returns=2)
-        self._small = handle.small.options(num_returns=2)
+    def __init__(self, ray: ModuleType, handle: Any, titles: Titles, grouped: bool) -> None:
+        self._ray, self._handle, self._titles, self._is_grouped = ray, handle, titles, grouped
         self._last = -1
-        # A thread of its own in the actor: it answers while all lanes are busy.
-        self._pulse, self._cancel, self._rest = (
-            method.options(concurrency_group=CONTROL) if grouped else method
-            for method in (handle.pulse, handle.cancel, handle.rest)
-        )
-        group = {"concurrency_group": DISK} if grouped else {}
-        self._disk = handle.disk.options(**group)
-        self._send = handle.send.options(**group)
-        self._read = handle.read.options(num_returns=2, **group)
-        self._shared = handle.shared.options(**group)
-        self._shelf = handle.shelf.options(**group)
-        self._read_shelf = handle.read_shelf.options(num_returns=2, **group)
-        self._at_once = handle.disk.options(**({"concurrency_group": CONTROL} if grouped else {}))
+        self._calls: dict[tuple[str, str], Any] = {}
+
+    def _named(self, method: str, name: str, group: str = "", returns: int = 1) -> Any:
+        """That method's remote call, as Ray's tools shall name it.
+
+        ``group``: what has threads of its own in the actor.
+        """
+        call = self._calls.get((method, name))
+        if call is None:
+            options: dict[str, Any] = {"name": name, "num_returns": returns}
+            if group and self._is_grouped:
+                options["concurrency_group"] = group
+            call = getattr(self._handle, method).options(**options).remote
+            self._calls[method, name] = call
+        return call
 
     @staticmethod
     def _answered(answer: Any, done: Callable[[Any], None]) -> None:
@@ -78,8 +79,8 @@ class Actor:
 
         A worker that has just been made answers as soon as it has started.
         """
-
-        self._answered(self._pulse.remote(), done)
+        # With threads of its own it answers while all lanes are busy.
+        self._answered(self._named("pulse", "raydl status", CONTROL)(), done)
 
     def fetch(
         self,
@@ -88,10 +89,13 @@ class Actor:
         start: int,
         stop: int,
         done: Callable[[Outcome | ActorLost, ObjectPayload], None],
+        name: str = "",
     ) -> None:
-        """Fetch ``[start, stop)``: ``done`` gets what became of it, and the payload."""
+        """Fetch ``[start, stop)`` of the file that is called ``name``: ``done`` gets what became
+        of it, and the payload."""
         self._last = ticket
-        meta, data = self._fetch.remote(*source, ticket, start, stop)
+        title = self._titles.of("part of", name, "a file")
+        meta, data = self._named("fetch", title, returns=2)(*source, ticket, start, stop)
         payload = ObjectPayload(data)
 
         def answered(future: Any) -> None:
@@ -106,35 +110,37 @@ class Actor:
 
     def disk(self, method: str, *args: Any, done: Callable[[Any], None]) -> None:
         """Have it do something with its node's files; ``done`` gets the answer or an ActorLost."""
-        self._answered(self._disk.remote(method, *args), done)
+        self._answered(self._on_disk("disk", "copy", method)(method, *args), done)
 
     def send(self, method: str, *args: Any, done: Callable[[Any], None]) -> None:
         """The same for a bucket, with bytes in the object store."""
-        self._answered(self._send.remote(method, *args), done)
+        self._answered(self._on_disk("send", "upload", method)(method, *args), done)
 
     def shared(self, method: str, *args: Any, done: Callable[[Any], None]) -> None:
         """The same with a file that several nodes write."""
-        self._answered(self._shared.remote(method, *args), done)
+        self._answered(self._on_disk("shared", "shared file", method)(method, *args), done)
 
     def disk_at_once(self, method: str, *args: Any) -> None:
         """The same, beside whatever else it does there; without an answer."""
-        self._at_once.remote(method, *args)
+        self._named("disk", _title("copy at once", method), CONTROL)(method, *args)
 
     def read(
         self, key: str, start: int, stop: int, done: Callable[[Any, ObjectPayload], None]
     ) -> None:
         """Have it give bytes of its copy: ``done`` gets what became of it, and the payload."""
-        self._answered_with_bytes(self._read.remote(key, start, stop), done)
+        read = self._named("read", _title("copy", "read"), DISK, returns=2)
+        self._answered_with_bytes(read(key, start, stop), done)
 
     def shelf(self, method: str, *args: Any, done: Callable[[Any], None]) -> None:
         """Have it do something with its node's directories of small files."""
-        self._answered(self._shelf.remote(method, *args), done)
+        self._answered(self._on_disk("shelf", "small files", method)(method, *args), done)
 
     def read_shelf(
         self, key: str, places: list[tuple[Any, ...]], done: Callable[[Any, ObjectPayload], None]
     ) -> None:
         """Have it give small files: ``done`` gets what became of them, and their bytes."""
-        self._answered_with_bytes(self._read_shelf.remote(key, places), done)
+        read = self._named("read_shelf", _title("small files", "read"), DISK, returns=2)
+        self._answered_with_bytes(read(key, places), done)
 
     def small(
         self,
@@ -144,26 +150,38 @@ class Actor:
         pace: float,
         put_ca: str | None,
         done: Callable[[Any, ObjectPayload], None],
+        host: str = "",
     ) -> None:
-        """Have it fetch small files: ``done`` gets what became of them, and their bytes."""
+        """Have it fetch small files from that host: ``done`` gets what became of them, and their
+        bytes."""
         self._last = max(self._last, ticket)
-        self._answered_with_bytes(self._small.remote(*source, ticket, wishes, pace, put_ca), done)
+        title = self._titles.of("small files from", host, "a host")
+        small = self._named("small", title, returns=2)
+        self._answered_with_bytes(small(*source, ticket, wishes, pace, put_ca), done)
 
     def cancel(self, ticket: int) -> None:
         """Cut that request off."""
-        self._cancel.remote([ticket])
+        self._named("cancel", "raydl cancel", CONTROL)([ticket])
 
     def rest(self) -> None:
         """Cut everything off, until the next download.
 
         What was sent may reach the worker after this: it recognises that by the last ticket.
         """
-        self._rest.remote(self._last)
+        self._named("rest", "raydl rest", CONTROL)(self._last)
+
+    def _on_disk(self, method: str, what: str, verb: str) -> Any:
+        return self._named(method, _title(what, verb), DISK)
 
     def kill(self) -> None:
         """End the actor's process."""
         with contextlib.suppress(Exception):
             self._ray.kill(self._handle)
+
+
+def _title(what: str, verb: str) -> str:
+    """Such as ``raydl copy: land all``."""
+    return f"raydl {what}: {verb.replace('_', ' ')}"
 
 
 class ObjectPayload:

@@ -8,7 +8,7 @@ import re
 import socket
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
@@ -28,12 +28,14 @@ class ClusterChoice:
 
     ``how`` is ``none`` (this machine alone), ``session`` (this process is connected already),
     ``cluster`` (``address`` is HOST:PORT), ``client`` (``ray://…``) or ``local`` (start one).
-    ``note`` is a line for a person that says which it is and why.
+    ``note`` is a line for a person that says which it is and why. ``purpose`` is what a connection
+    is first made for, such as a file's name: others may use it later.
     """
 
     how: str
     address: str
     note: str
+    purpose: str = field(default="", compare=False)
 
 
 def choose(address: str) -> ClusterChoice:

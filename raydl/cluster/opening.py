@@ -8,11 +8,15 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+from raydl import __version__
 from raydl.cluster.address import ClusterChoice
 from raydl.cluster.authentication import own_token, sends_token
 from raydl.cluster.importing import ray_module
 from raydl.cluster.preflight import token_error
+from raydl.cluster.process import PROCESS
+from raydl.cluster.titles import shortened
 from raydl.model.errors import ClusterError, RaydlError
+from raydl.model.units import printable
 
 NAMESPACE = "raydl"
 
@@ -21,23 +25,36 @@ ENTRYPOINT = "raydl"
 
 
 def open_connection(ray: ModuleType, choice: ClusterChoice) -> None:
-    """Connect this process to the chosen cluster, or to one that is started. Raises RaydlError."""
-    quiet: dict[str, Any] = {
+    """Connect this process to the chosen cluster, or to one that is started. Raises RaydlError.
+
+    Its job says what it is for, as `ray list jobs --detail` shows; Ray's client has no way to.
+    """
+    how: dict[str, Any] = {
         "log_to_driver": False,
         "logging_level": logging.CRITICAL,
         "configure_logging": False,
+        "namespace": NAMESPACE,
     }
+    if choice.how != "client":
+        config = ray_module("job_config").JobConfig
+        how["job_config"] = config(metadata={"description": describe(choice.purpose)})
+    PROCESS.set_defaults()  # where somebody else has imported ray
     try:
         with _no_command_line():
             if choice.how == "local":
                 with own_token():
-                    ray.init(address="local", include_dashboard=False, namespace=NAMESPACE, **quiet)
+                    ray.init(address="local", include_dashboard=False, **how)
             else:
-                ray.init(choice.address, namespace=NAMESPACE, **quiet)
+                ray.init(choice.address, **how)
     except Exception as error:
         with contextlib.suppress(Exception):
             ray.shutdown()  # what is half open would stand in the way of the next ray.init
         raise _connect_error(choice, error) from error
+
+
+def describe(purpose: str) -> str:
+    """Such as ``raydl 0.1.0: big.iso``."""
+    return f"raydl {__version__}" + (f": {shortened(printable(purpose))}" if purpose else "")
 
 
 @contextlib.contextmanager

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from raydl.cluster.titles import Titles
+
 if TYPE_CHECKING:
     from raydl.cluster.actors import Actor
     from raydl.cluster.address import ClusterChoice
@@ -34,6 +36,8 @@ class RayProcess:
         self.users = 0
         self.is_lost = False
         """Whether the head is gone."""
+        self.titles = Titles()
+        """What Ray's tools call workers and calls on this connection."""
         self.has_own_token = False
         """Whether Ray has read the token that raydl set for it."""
         self._choice: ClusterChoice | None = None
@@ -60,6 +64,7 @@ class RayProcess:
             if identity != self._identity:
                 self._identity, self._choice, self.is_lost = identity, None, False
                 self._idle.clear()
+                self.titles = Titles()
 
     def made(self, choice: ClusterChoice, identity: str) -> None:
         """Raydl made this connection, for nobody yet."""

@@ -150,9 +150,16 @@ class Session:
                 self._actor_class = self._ray.remote(
                     num_cpus=0, max_restarts=0, max_task_retries=0, **threads
                 )(worker)
-            pinned = self._actor_class.options(scheduling_strategy=affinity(node.id, soft=False))
-            handle = pinned.remote(self._is_client)
-        return Actor(self._ray, handle, grouped=not self._is_client), False
+            options = {"scheduling_strategy": affinity(node.id, soft=False)}
+            titles = PROCESS.titles
+            try:
+                # Ray's client would tell too late that a name is taken.
+                name = (titles.another_worker if self._is_client else titles.worker)(node.name)
+                handle = self._actor_class.options(name=name, **options).remote(self._is_client)
+            except ValueError:  # another one of this process has it, or had it a moment ago
+                name = titles.another_worker(node.name)
+                handle = self._actor_class.options(name=name, **options).remote(self._is_client)
+        return Actor(self._ray, handle, titles, grouped=not self._is_client), False
 
     def dismiss(self, node: Node, actor: Actor) -> None:
         """Give back a worker that is not needed any more; the next download may want it."""

@@ -204,6 +204,7 @@ class _Download:
         remote = found.remote
         emit(Probed(remote))
         must_have_size(remote.size, self._item)
+        self._choice = replace(self._choice, purpose=remote.name)
         path = self._sinks.path(remote)
         is_here = options.to != EVERY_NODE
         is_there = is_here and path is not None and check_target(path, options)

@@ -118,7 +118,7 @@ def _run(
     is_placed = options.output_dir is not None or order.landing is not None
     naming = Naming(order.name, hidden=is_placed)
     extent = must_differ(order.preview, naming) if order.preview is not None else None
-    choice = choose(options.address)
+    choice = replace(choose(options.address), purpose="many files")
     if choice.how == "none" and not options.fetch_here:
         why = f"no machine is left to fetch: {choice.note}"
         raise UsageError(why, "give --address HOST:PORT")

@@ -35,8 +35,9 @@ class Source:
     """What a lane needs to ask for byte ranges: handed to threads and to actors alike.
 
     ``url`` is the URL after all redirects; it can hold secrets, so it is not part of the repr.
-    ``access`` is what that URL may be shown. ``pieces`` are those of which each has to be right
-    before its bytes count. The other fields are those of Remote.
+    ``access`` is what that URL may be shown. ``name`` is what the file is called. ``pieces`` are
+    those of which each has to be right before its bytes count. The other fields are those of
+    Remote.
     """
 
     url: str = field(repr=False)
@@ -49,6 +50,7 @@ class Source:
     weak_date: str | None = None
     media_type: str = ""
     coding: str = ""
+    name: str = ""
     pieces: Pieces | None = None
 
     @property
@@ -126,6 +128,7 @@ class Remote:
             weak_date=self.weak_date,
             media_type=self.media_type,
             coding=self.coding,
+            name=self.name,
         )
 
     def __str__(self) -> str:

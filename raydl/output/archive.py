@@ -78,7 +78,8 @@ def _of_tar(stream: Stream) -> Iterator[Member]:
 
 def _next_of_tar(tar: tarfile.TarFile) -> tarfile.TarInfo | None:
     with judging(DAMAGED_TAR):
-        member = tar.next()
+        # One with nothing in it has no member before which Python 3.10 could look.
+        member = tar.next() if tar.offset else None
         tar.members.clear()  # type: ignore[attr-defined]  # there may be millions
         for_all = sum(len(name) + len(text) for name, text in tar.pax_headers.items())
         if for_all > LARGEST_HEADERS or (member is not None and member.size < 0):

@@ -11,6 +11,7 @@ from raydl.cluster.actors import MOST_LANES, Actor, ActorLost, Outcome
 from raydl.cluster.session import Node
 from raydl.model.parts import Part
 from raydl.model.remote import Source
+from raydl.model.weburl import split
 from raydl.workers.nodefiles import LOST, Answer
 from raydl.workers.protocol import HERE, Fetched, Heard, Memory, Payload, Post, Pulse, Slots
 
@@ -68,7 +69,8 @@ class ActorTeam:
             self._post(Fetched(ticket, got, payload if got else None, problem, seconds))
 
         try:
-            self.actor.fetch(source.pack(), ticket, part.start, part.stop, done)
+            bounds = part.start, part.stop
+            self.actor.fetch(source.pack(), ticket, *bounds, done, source.name)
         except Exception as error:  # the connection to Ray has gone
             self._lost(self, type(error).__name__)
 
@@ -151,7 +153,8 @@ class ActorTeam:
                 done(answer, payload)
 
         try:
-            self.actor.small(source.pack(), ticket, wishes, pace, put_ca, answered)
+            host = split(source.url).hostname or ""
+            self.actor.small(source.pack(), ticket, wishes, pace, put_ca, answered, host)
         except Exception as error:  # the connection to Ray has gone
             self._lost(self, type(error).__name__)
             done(None, None)

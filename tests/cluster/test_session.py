@@ -90,6 +90,22 @@ def test_a_worker_on_a_given_node_and_its_bytes_without_a_copy(session, origin):
     assert lost.reason == "its process ended"
 
 
+def test_workers_have_names_of_their_own(session):
+    """Of two on one node, too, as two drivers have them that share a namespace."""
+    import ray
+
+    node = worker_node(session)
+    actors = [session.hire(node, NodeWorker)[0] for _ in range(2)]
+    for actor in actors:
+        outcome(actor.pulse)
+    named = ray.util.list_named_actors(all_namespaces=True)
+    names = {each["name"] for each in named if each["namespace"] == "raydl"}
+    assert len(names) == len(named) == 2
+    assert {name.rpartition(" ")[0] for name in names} == {f"raydl worker on {node.name}"}
+    for actor in actors:
+        actor.kill()
+
+
 def test_a_node_that_does_not_exist(session, origin):
     from dataclasses import replace
 
