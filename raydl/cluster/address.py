@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import socket
+import struct
 import sys
 import tempfile
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ from raydl.settings.ownfile import NotOwnError, read_own
 DEFAULT_PORT = 6379
 CLIENT_SCHEME = "ray://"
 CLIENT_PORT = 10001
+
+SIOCGIFADDR = 0x8915
+"""Linux's request for the address of an interface."""
 
 
 @dataclass(frozen=True)
@@ -153,8 +157,25 @@ def own_addresses() -> list[str]:
     with contextlib.suppress(OSError):
         named = socket.getaddrinfo(socket.gethostname(), 0, socket.AF_INET, socket.SOCK_STREAM)
         found += [address[0] for *_, address in named]
+    found += _addresses_of_interfaces()
     own = dict.fromkeys(str(address) for address in found if is_here(str(address)))
     return [address for address in own if not address.startswith("127.")]
+
+
+def _addresses_of_interfaces() -> list[str]:
+    """One of each network interface, by netdevice(7); none where that is not Linux's."""
+    if not sys.platform.startswith("linux"):
+        return []
+    import fcntl
+
+    found = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        for _, name in socket.if_nameindex():
+            with contextlib.suppress(OSError):  # it has none
+                request = struct.pack("256s", name.encode()[:15])
+                answer = fcntl.ioctl(any_socket.fileno(), SIOCGIFADDR, request)
+                found.append(socket.inet_ntoa(answer[20:24]))
+    return found
 
 
 def left_by_ray_start() -> str | None:

@@ -22,8 +22,8 @@ WINDOWS: dict[str, type[CoordinatorWindow | WorkerWindow]] = {
     "coordinator": CoordinatorWindow,
     "worker": WorkerWindow,
 }
-SIZES = {"": (560, 430), "worker": (640, 620), "coordinator": (1180, 860)}
-SMALLEST = {"": (520, 380), "worker": (560, 480), "coordinator": (1024, 700)}
+SIZES = {"": (580, 470), "worker": (660, 680), "coordinator": (1180, 860)}
+SMALLEST = {"": (540, 470), "worker": (600, 560), "coordinator": (1024, 700)}
 OF_SCREEN = 0.92
 """The share of a screen's height that bars of the desktop leave."""
 
@@ -33,7 +33,7 @@ MODIFIER, KEY = ("Command", "⌘") if sys.platform == "darwin" else ("Control", 
 
 
 class App:
-    """The window. ``role`` is empty for the choice between the two."""
+    """The window. ``role`` is empty for the last one, or the choice where there was none yet."""
 
     def __init__(self, role: str = "") -> None:
         try:
@@ -54,7 +54,8 @@ class App:
         self.root.protocol("WM_DELETE_WINDOW", self.close)
         self.root.report_callback_exception = self._unexpected
         self._bind_keys()
-        if role:
+        role = role or self.memory.role
+        if role in WINDOWS:
             self.show_role(role)
         else:
             self.show_roles()

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from tkinter import ttk
 from typing import Literal
 
-from raydl.cluster.address import DEFAULT_PORT
 from raydl.cluster.session import Node
 from raydl.cluster.tokenstore import find_token
 from raydl.gui.backgroundtask import BackgroundTask
+from raydl.gui.headplace import HeadPlace
 from raydl.gui.look import Look
+from raydl.gui.memory import Memory
 from raydl.gui.pump import Pump
 from raydl.gui.widgets import Card, CopyRow, SecretRow, Trouble, Wrapped
 from raydl.model.errors import RaydlError, UsageError
@@ -33,10 +34,12 @@ class ClusterPanel(Card):
     """
 
     def __init__(
-        self, parent: tk.Misc, look: Look, pump: Pump, changed: Callable[[str], None]
-    ) -> None:
+        self, parent: tk.Misc, look: Look, pump: Pump, memory: Memory,
+        changed: Callable[[str], None],
+    ) -> None:  # fmt: skip
         super().__init__(parent, look, "Cluster")
         self._look, self._pump, self._changed = look, pump, changed
+        self.head_place = HeadPlace(self.body, look, pump, memory, self.start)
         self.head: Head | None = None
         self._task = BackgroundTask()
         self._ending: Head | None = None
@@ -53,13 +56,9 @@ class ClusterPanel(Card):
         row.pack(fill="x", pady=(px(8), 0))
         self.start_button = ttk.Button(row, text="Start cluster", command=self.start)
         self.start_button.pack(side="left")
-        ttk.Label(row, text="port", style="Small.TLabel").pack(side="left", padx=(px(10), px(4)))
-        self.port = ttk.Entry(row, width=6)
-        self.port.insert(0, str(DEFAULT_PORT))
-        self.port.pack(side="left")
-        self.port.bind("<Return>", lambda _: self.start())
         self.stop_button = ttk.Button(row, text="Stop", command=self.stop)
         self.stop_button.pack(side="right")
+        self.head_place.pack(fill="x", pady=(px(8), 0))
         self.trouble = Trouble(body, self._look)
         self.trouble.pack(fill="x")
         self.invitation = ttk.Frame(body)
@@ -92,14 +91,14 @@ class ClusterPanel(Card):
             return
         self.trouble.clear()
         try:
-            port = _port(self.port.get())
+            host, port = self.head_place.chosen()
         except UsageError as error:
             self.trouble.show(error)
             return
         self._task.begin()
         self._show("starting Ray's head …")
         self._pump.run(
-            lambda: find_head() or start_head(None, port, cancelled=self._task.is_cancelled),
+            lambda: find_head() or start_head(host, port, cancelled=self._task.is_cancelled),
             self._started,
             self._failed,
         )
@@ -219,7 +218,7 @@ class ClusterPanel(Card):
         px, head = self._look.px, self.head
         idle = not self._task.is_busy and head is None
         self.start_button.state(["!disabled" if idle else "disabled"])
-        self.port.state(["!disabled" if idle else "disabled"])
+        self.head_place.enable(idle)
         self.stop_button.state(["disabled" if idle else "!disabled"])
         if head is None:
             self.stop_button.configure(text="Cancel" if self._task.is_busy else "Stop")
@@ -251,9 +250,3 @@ def _row(status: NodeStatus | None, otherwise: str) -> tuple[str, ...]:
         f"{format_size(status.speed)}/s" if status.speed else "",
         format_size(status.bytes) if status.bytes else "",
     )
-
-
-def _port(text: str) -> int:
-    if not text.strip().isdecimal() or not 0 < int(text) < 65536:
-        raise UsageError(f"{text.strip()!r} is no port", f"a number, usually {DEFAULT_PORT}")
-    return int(text)

@@ -42,7 +42,7 @@ class CoordinatorWindow(ttk.Frame):
         self.columnconfigure(0, weight=5, uniform="halves")
         self.columnconfigure(1, weight=7, uniform="halves")
         self.rowconfigure(0, weight=1)
-        self.cluster = ClusterPanel(self, look, pump, self._use_cluster)
+        self.cluster = ClusterPanel(self, look, pump, memory, self._use_cluster)
         self.cluster.grid(row=0, column=0, sticky="nsew", padx=(0, px(12)))
         right = ttk.Frame(self, style="Window.TFrame")
         right.grid(row=0, column=1, sticky="nsew")

@@ -124,7 +124,7 @@ class Look:
         self._check_boxes(style, p)
         style.configure(
             "Horizontal.TProgressbar", background=p.accent, troughcolor=p.empty, borderwidth=0,
-            thickness=px(8), lightcolor=p.accent, darkcolor=p.accent, bordercolor=p.empty,
+            arrowsize=px(8), lightcolor=p.accent, darkcolor=p.accent, bordercolor=p.empty,
         )  # fmt: skip
         style.configure(
             "Treeview", background=p.field, fieldbackground=p.field, foreground=p.text,

@@ -71,6 +71,24 @@ class Memory:
         self._keep("theme", theme)
 
     @property
+    def port(self) -> str:
+        """Of the head that was started last, as text."""
+        return self._text("port")
+
+    @port.setter
+    def port(self, port: str) -> None:
+        self._keep("port", port)
+
+    @property
+    def host(self) -> str:
+        """The address of this machine that was chosen for the head."""
+        return self._text("host")
+
+    @host.setter
+    def host(self, host: str) -> None:
+        self._keep("host", host)
+
+    @property
     def folder(self) -> str:
         """Where files were saved last."""
         return self._text("folder")

@@ -8,17 +8,17 @@ from functools import partial
 from tkinter import ttk
 
 from raydl.gui.look import Look
-from raydl.gui.widgets import Trouble
+from raydl.gui.widgets import Trouble, Wrapped
 from raydl.model.errors import RaydlError
 
 ROLES = {
     "coordinator": (
         "Coordinator",
-        "Downloads land on this machine. Other machines help it.",
+        "Downloads land on this machine. It can do them alone, and other machines can help it.",
     ),
     "worker": (
         "Worker",
-        "This machine helps a coordinator with its own way to the internet.",
+        "This machine helps a coordinator, with its own connection to the internet.",
     ),
 }
 
@@ -32,19 +32,22 @@ class RoleSelector(ttk.Frame):
         super().__init__(parent, style="Window.TFrame", padding=look.px(36))
         self._look, px = look, look.px
         ttk.Label(self, text="raydl", style="Title.TLabel").pack(anchor="w")
-        ttk.Label(
+        Wrapped(
             self,
-            text="Download a file with several machines at once. What is this one?",
+            text="Download with several machines at once, or with this one alone. "
+            "What shall this one be?",
             style="Dim.Window.TLabel",
-        ).pack(anchor="w", pady=(px(4), px(20)))
+        ).pack(fill="x", pady=(px(4), px(20)))
         self.buttons: dict[str, ClusterChoice] = {}
         for role, (name, sentence) in ROLES.items():
             button = ClusterChoice(self, look, name, sentence, partial(choose, role))
             button.pack(fill="x", pady=(0, px(12)))
             self.buttons[role] = button
-        ttk.Label(
-            self, text="Tab and Enter choose; it is remembered.", style="Dim.Window.TLabel"
-        ).pack(anchor="w")
+        Wrapped(
+            self,
+            text="Next time raydl opens as that at once; Change role leads back here.",
+            style="Dim.Window.TLabel",
+        ).pack(fill="x")
         self.trouble = Trouble(self, look)
         self.buttons.get(last, self.buttons["coordinator"]).focus_set()
 
@@ -67,11 +70,11 @@ class ClusterChoice(ttk.Frame):
         )  # fmt: skip
         self.invoke = chosen
         self._labels = {
-            ttk.Label(self, text=name): "",
-            ttk.Label(self, text=sentence): "Dim.",
+            Wrapped(self, text=name): "",
+            Wrapped(self, text=sentence): "Dim.",
         }
         for label in self._labels:
-            label.pack(anchor="w", pady=(0, px(4)))
+            label.pack(fill="x", pady=(0, px(4)))
         self._paint("")
         for widget in (self, *self._labels):
             widget.bind("<Button-1>", lambda _: chosen())

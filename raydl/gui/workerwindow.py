@@ -7,13 +7,13 @@ import tkinter as tk
 from collections.abc import Callable
 from tkinter import filedialog, ttk
 
-from raydl.cluster.tokenstore import parse_token, read_token
+from raydl.cluster.tokenstore import find_token, parse_token, read_token
 from raydl.gui.backgroundtask import BackgroundTask
 from raydl.gui.look import Look
 from raydl.gui.machine import Machine
 from raydl.gui.memory import Memory
 from raydl.gui.pump import Pump
-from raydl.gui.widgets import Card, Dialog, Trouble
+from raydl.gui.widgets import Card, Dialog, Field, Trouble, Wrapped
 from raydl.model.errors import RaydlError
 from raydl.model.units import counted
 from raydl.node.roles import Membership, join
@@ -62,26 +62,30 @@ class WorkerWindow(ttk.Frame):
         body.columnconfigure(1, weight=1)
         ttk.Label(body, text="Coordinator").grid(row=0, column=0, sticky="w", padx=(0, px(12)))
         self.address = ttk.Combobox(body, values=self._memory.addresses)
-        self.address.grid(row=0, column=1, columnspan=2, sticky="ew")
+        self.address.grid(row=0, column=1, columnspan=3, sticky="ew")
         if self._memory.addresses:
             self.address.set(self._memory.addresses[0])
-        ttk.Label(
-            body, text="as its window shows it: HOST or HOST:PORT", style="Small.TLabel"
-        ).grid(row=1, column=1, sticky="w", pady=(px(2), px(10)))
+        Wrapped(
+            body, text="The address that the coordinator's window shows.", style="Small.TLabel"
+        ).grid(row=1, column=1, columnspan=3, sticky="ew", pady=(px(2), px(10)))
         ttk.Label(body, text="Token").grid(row=2, column=0, sticky="w", padx=(0, px(12)))
         self._token_text = tk.StringVar(self)
         self._token_text.trace_add("write", lambda *_: self._has_new_token())
-        self.token = ttk.Entry(body, show="•", textvariable=self._token_text)
+        says = "this machine's own" if find_token() else "none"
+        self.token = Field(body, self._look, says, self._token_text, show="•")
         self.token.grid(row=2, column=1, sticky="ew")
+        self.paste_button = ttk.Button(body, text="Paste", command=self._paste_token)
+        self.paste_button.grid(row=2, column=2, padx=(px(8), 0))
         self.file_button = ttk.Button(body, text="From file …", command=self._choose_token)
-        self.file_button.grid(row=2, column=2, padx=(px(8), 0))
-        ttk.Label(
+        self.file_button.grid(row=2, column=3, padx=(px(8), 0))
+        Wrapped(
             body,
-            text="empty: the one in ~/.ray/auth_token, where the cluster wants one",
+            text="Copy it in the coordinator's window, under Token, and paste it here. It is kept "
+            "until this window is closed, and never written to the disk.",
             style="Small.TLabel",
-        ).grid(row=3, column=1, columnspan=2, sticky="w", pady=(px(2), px(10)))
+        ).grid(row=3, column=1, columnspan=3, sticky="ew", pady=(px(2), px(10)))
         row = ttk.Frame(body)
-        row.grid(row=4, column=0, columnspan=3, sticky="ew")
+        row.grid(row=4, column=0, columnspan=4, sticky="ew")
         self.join_button = ttk.Button(row, text="Join", style="Accent.TButton", command=self.join)
         self.join_button.pack(side="left")
         self.leave_button = ttk.Button(row, text="Leave", command=self.leave)
@@ -89,7 +93,7 @@ class WorkerWindow(ttk.Frame):
         self.state_label = ttk.Label(row, style="Dim.TLabel")
         self.state_label.pack(side="left", padx=px(8))
         self.trouble = Trouble(body, self._look)
-        self.trouble.grid(row=5, column=0, columnspan=3, sticky="ew")
+        self.trouble.grid(row=5, column=0, columnspan=4, sticky="ew")
         for entry in (self.address, self.token):
             entry.bind("<Return>", lambda _: self.join())
 
@@ -268,7 +272,7 @@ class WorkerWindow(ttk.Frame):
         self.join_button.state(["!disabled" if idle else "disabled"])
         self.leave_button.state(["disabled" if idle else "!disabled"])
         self.leave_button.configure(text="Leave" if here is not None else "Cancel")
-        for entry in (self.address, self.token, self.file_button):
+        for entry in (self.address, self.token, self.paste_button, self.file_button):
             entry.state(["!disabled" if idle else "disabled"])
         if here is not None:
             state = state or f"connected to {here.address}, as {here.node_address}"
@@ -282,6 +286,14 @@ class WorkerWindow(ttk.Frame):
 
     def _has_new_token(self) -> None:
         self._token_is_new = True
+
+    def _paste_token(self) -> None:
+        try:
+            text = self.clipboard_get().strip()
+        except tk.TclError:
+            return
+        self.token.delete(0, "end")
+        self.token.insert(0, text)
 
     def _choose_token(self) -> None:
         path = filedialog.askopenfilename(parent=self, title="The cluster's token")

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from raydl.cluster.address import choose, forget, left_by_ray_start, parse_address
+from raydl.cluster.address import choose, forget, left_by_ray_start, own_addresses, parse_address
 from raydl.cluster.head import check_listener
 from raydl.model.errors import ClusterError, UsageError
 from tests.foreign import make_foreign
@@ -241,3 +241,13 @@ def test_only_what_names_the_head_that_ended_is_forgotten(left):
 def test_ray_that_is_just_being_imported(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace())
     assert choose("auto").how == "none"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere only some are found")
+def test_the_address_of_every_interface_is_found(monkeypatch):
+    """Also of one that is neither the way out nor in the host's name, as lo is."""
+    monkeypatch.setattr("socket.gethostname", lambda: "no-such-host.invalid")
+    seen = []
+    monkeypatch.setattr("raydl.cluster.address.is_here", lambda address: seen.append(address))
+    own_addresses()
+    assert "127.0.0.1" in seen

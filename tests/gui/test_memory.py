@@ -16,6 +16,7 @@ def test_it_lasts():
     memory = Memory()
     assert (memory.role, memory.theme, memory.folder, memory.addresses) == ("", "system", "", [])
     memory.role, memory.theme, memory.folder = "worker", "dark", "/data"
+    memory.port, memory.host = "6391", "10.0.0.3"
     memory.joined("a:1")
     memory.joined("b:2")
     memory.joined("a:1")
@@ -24,6 +25,7 @@ def test_it_lasts():
     memory.interrupted(of_nodes)
     again = Memory()
     assert (again.role, again.theme, again.folder) == ("worker", "dark", "/data")
+    assert (again.port, again.host) == ("6391", "10.0.0.3")
     assert again.addresses == ["a:1", "b:2"]
     assert again.unfinished == [of_nodes]
     again.finished("http://h/f", "/data/")

@@ -79,14 +79,18 @@ def fill(entry, text):
 # The choice of a role.
 
 
-def test_a_role_is_chosen_and_remembered(open_app):
+def test_a_role_is_chosen_once(open_app):
     app = open_app()
     assert set(app.roles.buttons) == {"coordinator", "worker"}
+    assert "alone" in " ".join(texts(app.roles.buttons["coordinator"]))
     press(app, app.roles.buttons["worker"], "<Return>")
     assert "raydl worker" in texts(app.root)
-    app.back_button.invoke()
-    drive(app.root, lambda: app.roles)
     again = open_app()
+    assert again.roles is None
+    assert "raydl worker" in texts(again.root)
+    assert again.back_button.cget("text") == "Change role"
+    again.back_button.invoke()
+    drive(again.root, lambda: again.roles)
     assert again.root.focus_lastfor() is again.roles.buttons["worker"]
     press(again, again.roles.buttons["coordinator"], "<space>")
     assert "raydl coordinator" in texts(again.root)
@@ -275,6 +279,29 @@ def test_a_token_is_never_in_the_clear(open_app, tmp_path):
     window.join_button.invoke()
     assert window.trouble.message == "that is no token"
     assert "secret-token" not in " ".join(texts(app.root))
+
+
+def test_a_pasted_token_is_for_this_session_alone(open_app, home, monkeypatch, capfd):
+    joined = []
+    monkeypatch.setattr(
+        "raydl.gui.workerwindow.join", lambda address, token, **_: joined.append(token) or Here()
+    )
+    app = open_app("worker")
+    window = app.window
+    window.clipboard_clear()
+    window.clipboard_append(" secret-token\n")
+    window.paste_button.invoke()
+    window.address.set("h:1")
+    window.join()
+    drive(app.root, lambda: window._joined)
+    assert joined == ["secret-token"]
+    assert "secret-token" not in " ".join(texts(app.root))
+    app.quit()
+    files = [path for path in home.rglob("*") if path.is_file()]
+    assert home / "raydl" / "windows.json" in files
+    assert not [path for path in files if b"secret-token" in path.read_bytes()]
+    assert "secret-token" not in "".join(capfd.readouterr())
+    assert open_app("worker").window.token.get() == ""
 
 
 class Here:
@@ -537,7 +564,7 @@ def test_wrong_input_says_what_is_wrong(coordinator):
     window.form.submit()
     assert "checksum" in window.form.trouble.message
     assert window.queue.items == []
-    fill(window.cluster.port, "x")
+    fill(window.cluster.head_place.port, "x")
     window.cluster.start()
     assert "is no port" in window.cluster.trouble.message
     app.root.update()
@@ -791,6 +818,40 @@ def test_each_option_behind_more_is_in_plain_words_and_explained(coordinator):
     fill(dialog.fields["limit_rate"], "5M")
     app.root.update()
     assert texts(dialog).count("no limit") == shown.count("no limit") - 1
+
+
+def test_port_and_address_of_the_head_are_chosen_once(open_app, monkeypatch):
+    asked = []
+
+    def start_head(host, port, **_):
+        asked.append((host, port))
+        raise ClusterError("it is only asked")
+
+    monkeypatch.setattr("raydl.gui.headplace.own_addresses", lambda: ["10.0.0.3", "192.168.7.4"])
+    monkeypatch.setattr("raydl.gui.clusterpanel.find_head", lambda: None)
+    monkeypatch.setattr("raydl.gui.clusterpanel.start_head", start_head)
+    app = open_app("coordinator")
+    place = app.window.cluster.head_place
+    drive(app.root, place.address.winfo_ismapped)
+    assert place.address.get() == "10.0.0.3"
+    place.address.set("192.168.7.4")
+    fill(place.port, "6391")
+    app.window.cluster.start()
+    drive(app.root, lambda: asked)
+    again = open_app("coordinator").window.cluster
+    drive(again, again.head_place.address.winfo_ismapped)
+    assert (again.head_place.port.get(), again.head_place.address.get()) == ("6391", "192.168.7.4")
+    assert asked == [("192.168.7.4", 6391)]
+
+
+def test_one_address_is_no_choice(open_app, monkeypatch):
+    monkeypatch.setattr("raydl.gui.headplace.own_addresses", lambda: ["10.0.0.3"])
+    app = open_app("coordinator")
+    place = app.window.cluster.head_place
+    place.take_addresses(["10.0.0.3"])
+    app.root.update()
+    assert not place.address.winfo_ismapped()
+    assert place.chosen() == (None, 6379)
 
 
 def test_options_behind_more(coordinator):
@@ -1170,8 +1231,8 @@ def test_two_windows_make_a_cluster_and_download(open_app, home, tmp_path):
     def both(until, seconds=60):
         drive(head_app.root, lambda: worker_app.root.update() or until(), seconds)
 
-    fill(head.cluster.port, str(free_port()))
-    press(head_app, head.cluster.port, "<Return>")
+    fill(head.cluster.head_place.port, str(free_port()))
+    press(head_app, head.cluster.head_place.port, "<Return>")
     both(lambda: head.cluster.head)
     address = head.cluster.head.address
     assert head.cluster.address.text.get() == address
@@ -1265,7 +1326,7 @@ app.run()
 @pytest.mark.cluster
 def test_a_head_that_ends_by_itself(coordinator):
     app, window = coordinator
-    fill(window.cluster.port, str(free_port()))
+    fill(window.cluster.head_place.port, str(free_port()))
     window.cluster.start()
     drive(app.root, lambda: window.cluster.head)
     os.kill(window.cluster.head.node._process.pid, signal.SIGTERM)
