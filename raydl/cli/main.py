@@ -159,14 +159,14 @@ def doctor(
     flags: dict[str, Any],
     url: Annotated[
         str | None,
-        typer.Argument(metavar="[URL]", help="Have each node ask its origin, too."),
+        typer.Argument(metavar="[URL]", help="Check whether each node can fetch it, too."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Look what does not work here, and say what to do.
+    """Find what does not work here, and how to mend it.
 
-    Looks at this machine, the cluster and each of its nodes. The exit code is that of the first
-    problem, 0 where there are only warnings.
+    Checks this machine, the cluster and each of its nodes. The exit code is that of the first
+    problem, and 0 if there are only warnings.
     """
     from raydl.cli.doctor import doctor as look
 

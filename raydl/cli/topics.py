@@ -73,7 +73,7 @@ def _addresses() -> str:
         f"{_rows(rows)}\n\n"
         "A cluster that cannot be used ends no download: a line says why, and this\n"
         "machine goes on. With --no-fetch-here it is an error.\n\n"
-        "  raydl doctor                looks whether all is well\n"
+        "  raydl doctor                finds what does not work\n"
         "  raydl nodes                 shows what would be used\n"
         "  raydl coordinator           makes this machine the head of a cluster\n"
         "  raydl worker HOST:PORT      adds this machine to one"
