@@ -9,7 +9,7 @@ from raydl.model.events import ClusterChosen, Event, Failed
 from raydl.model.fileevents import AllEnded, FileEnded, FilesNow, SlowFile
 from raydl.model.units import format_duration, format_size
 from raydl.view.bar import Line
-from raydl.view.pace import LEFT_SECONDS, SPEED_SECONDS, Pace
+from raydl.view.pace import LEFT_SECONDS, Pace
 from raydl.view.progress import PLAIN_SECONDS, Silent
 from raydl.view.terminal import Block, shorten, size_of
 
@@ -21,10 +21,10 @@ LONGEST_NAME = 24
 
 
 class Speed:
-    """How fast they come, of late."""
+    """How fast they come, of late: a small file counts once it is whole, so that is a while."""
 
     def __init__(self) -> None:
-        self._bytes, self._share = Pace(SPEED_SECONDS), Pace(LEFT_SECONDS)
+        self._bytes, self._share = Pace(LEFT_SECONDS), Pace(LEFT_SECONDS)
 
     def take(self, event: FilesNow) -> tuple[float, float | None]:
         """Bytes a second, and how many are left at that pace, if that can be known."""

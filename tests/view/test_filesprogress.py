@@ -101,6 +101,19 @@ def test_no_line_is_ever_wrapped(monkeypatch, columns):
     assert cells_of(lines[0]) < max(2, columns)
 
 
+def test_files_that_come_in_waves_have_a_steady_speed(monkeypatch):
+    """Four at a time, each of which takes five seconds."""
+    show = Show(monkeypatch, Terminal(monkeypatch, 80), many=True)
+    speeds = set()
+    for tenth in range(400):
+        wave = tenth // 50
+        event = FilesNow(4 * wave, 0, 0, 100, wave * 10 << 20, 4, 0, wave / 25)
+        [line] = show.render((tenth / 10, event))
+        if tenth > 100:
+            speeds.add(line.split(", ")[1])
+    assert speeds <= {"1.9 MiB/s", "2 MiB/s"}
+
+
 def test_what_is_left_of_the_bar(monkeypatch):
     terminal = Terminal(monkeypatch, 80)
     show = Show(monkeypatch, terminal, many=True)
