@@ -102,6 +102,8 @@ def test_flags_in_the_text_exist(page):
     text = FENCE.sub("", page.read_text())
     for command, rest in re.findall(r"`raydl ([a-z]+)([^`]*)`", text):
         known = root.get_command(None, command)
+        if known is None and rest.startswith(" of ") and page.name == "architecture.md":
+            continue  # what Ray's tools call a call
         assert known is not None, command
         flags = {flag for p in known.params for flag in (*p.opts, *p.secondary_opts)} | {"--help"}
         for flag in re.findall(r"(?<!\S)(--[a-z][a-z-]*)", rest):
