@@ -19,7 +19,7 @@ from raydl.download.reader import RemoteFile
 from raydl.download.sinkchoice import Output
 from raydl.download.transfer import Transfer, transfer
 from raydl.model.control import Control
-from raydl.model.errors import HttpError, RangesIgnoredError, UsageError
+from raydl.model.errors import HttpError, RangesIgnoredError, UsageError, render_briefly
 from raydl.model.eventlog import note, note_quietly
 from raydl.model.events import Event, Probed
 from raydl.model.parts import PartRef
@@ -177,6 +177,9 @@ def _stream(url: str, options: Options) -> Iterator[memoryview]:
     try:
         yield from pipe
         download.result()
+    except KeyboardInterrupt as raised:
+        render_briefly(raised, "interrupted")
+        raise
     finally:
         pipe.cancel()
         download.cancel()

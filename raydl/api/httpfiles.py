@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fsspec import get_filesystem_class, register_implementation
-from fsspec.callbacks import DEFAULT_CALLBACK
+from fsspec.callbacks import NoOpCallback
 from fsspec.implementations.http import HTTPFileSystem, get_client
 
 from raydl.api.functions import read, start
@@ -25,6 +25,9 @@ AT_ONCE = 4
 PLAIN = {"headers", "trust_env"}
 """What a session of aiohttp can be given and raydl does the same with; with more than that
 (``auth``, ``cookies``, a connector) files are left to fsspec."""
+
+NOBODY = NoOpCallback()
+"""Is told how far it is where nobody asked."""
 
 Value = TypeVar("Value")
 
@@ -100,7 +103,7 @@ class HTTPFiles(HTTPFileSystem, metaclass=_Chosen):  # type: ignore[misc]
         rpath: str,
         lpath: Any,
         chunk_size: int = 5 << 20,
-        callback: Any = DEFAULT_CALLBACK,
+        callback: Any = NOBODY,
         **kwargs: Any,
     ) -> None:
         fleet = self._fleet(kwargs)

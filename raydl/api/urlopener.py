@@ -28,11 +28,13 @@ class Opener:
         """What ``urlopen`` returns."""
         request = fullurl if isinstance(fullurl, Request) else Request(fullurl)
         answer = self._inner.open(request, data, *timeout)
-        if request.get_method() != "GET" or not _is_large(request, answer):
+        if not _is_large(request, answer):
             return answer
-        options, given = self._options, request.headers
-        if given:
-            options = {**options, "header": {**options.get("header", {}), **given}}
+        options = dict(self._options)
+        if given := request.headers:
+            options["header"] = {**options.get("header", {}), **given}
+        if timeout and isinstance(timeout[0], int | float):
+            options["timeout"] = timeout[0]
         try:
             raw = open_file(request.full_url, options)
         except (RaydlError, OSError):
@@ -63,6 +65,8 @@ def _is_large(request: Request, answer: Any) -> bool:
     size = headers.get("Content-Length", "")
     return (
         request.type in ("http", "https")
+        and request.get_method() == "GET"
+        and request.data is None
         and getattr(answer, "status", None) == 200
         and size.isdecimal()
         and int(size) >= LARGE

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from raydl.download.download import run
 from raydl.download.sinkchoice import Output
 from raydl.model.control import Control
+from raydl.model.errors import render_briefly
 from raydl.model.events import Event, Progress
 from raydl.model.exithooks import before_exit
 from raydl.model.report import Report
@@ -115,6 +116,10 @@ class Handle(Generic[R, P]):
             if self._future.done():
                 raise
             raise TimeoutError(f"not done after {timeout:g}s: {self!r}") from None
+        except KeyboardInterrupt as raised:
+            if not self._future.done():
+                render_briefly(raised, f"it goes on, until it is cancelled: {self!r}")
+            raise
 
     def add_done_callback(self, call: Callable[[Any], None]) -> None:
         """Call ``call`` with this handle as soon as it has ended; at once if it has."""

@@ -146,6 +146,16 @@ def test_what_raydl_cannot_open_comes_as_it_came(origin):
         assert answer.read() == origin.data
 
 
+def test_the_timeout_of_urlopen(origin):
+    def is_silent(handler, seen):
+        return handler.origin.release.wait(60) or True
+
+    origin.on(is_silent, None, lambda seen: seen.is_part)
+    install(retries=0)
+    with urllib.request.urlopen(origin.url(), timeout=0.2) as answer, pytest.raises(TimeoutError):
+        answer.read()
+
+
 def test_an_answer_has_what_programs_ask_of_it(origin):
     with install(), urllib.request.urlopen(origin.url()) as answer:
         assert (answer.status, answer.code, answer.reason) == (200, 200, "OK")

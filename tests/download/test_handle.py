@@ -119,6 +119,23 @@ def test_a_result_that_is_not_there_yet(origin, in_tmp):
     download.result(30)
 
 
+def test_an_interrupt_of_waiting_says_that_it_goes_on(origin, in_tmp, monkeypatch):
+    gate = Gate(origin)
+    download = raydl.start(origin.url(), **QUIET)
+
+    def interrupted(timeout=None):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(download.future, "result", interrupted)
+        with pytest.raises(KeyboardInterrupt) as raised:
+            download.result()
+    (line,) = raised.value._render_traceback_()
+    assert line.startswith("KeyboardInterrupt: it goes on, until it is cancelled: <Download http")
+    gate.let(1000)
+    download.result(30)
+
+
 def test_its_events_have_its_id(origin, in_tmp):
     one, two = (raydl.start(origin.url(), name, **QUIET) for name in ("one", "two"))
     for download in (one, two):
