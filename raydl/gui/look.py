@@ -98,6 +98,7 @@ class Look:
         style.configure("Dim.Window.TLabel", background=p.window, foreground=p.dim)
         style.configure("Title.TLabel", background=p.window, font=self.title_font)
         style.configure("Card.TFrame", background=p.card, bordercolor=p.line, relief="solid")
+        style.configure("Command.TLabel", font=self.mono_font)
         style.configure("Heading.TLabel", font=self.heading_font)
         style.configure("Dim.TLabel", foreground=p.dim)
         style.configure("Small.TLabel", foreground=p.dim, font=self.small_font)
@@ -113,6 +114,7 @@ class Look:
         style.map(
             "TEntry", bordercolor=[("focus", p.accent)], foreground=[("disabled", p.dim)],
             lightcolor=[("focus", p.accent)], fieldbackground=[("readonly", p.card)],
+            background=[("readonly", p.card)],
         )  # fmt: skip
         style.configure("TCombobox", padding=px(5), arrowcolor=p.dim, arrowsize=px(14))
         style.map(
@@ -122,10 +124,7 @@ class Look:
         )  # fmt: skip
         style.configure("TScrollbar", arrowcolor=p.dim)
         self._check_boxes(style, p)
-        style.configure(
-            "Horizontal.TProgressbar", background=p.accent, troughcolor=p.empty, borderwidth=0,
-            arrowsize=px(8), lightcolor=p.accent, darkcolor=p.accent, bordercolor=p.empty,
-        )  # fmt: skip
+        self._bars(style, p)
         style.configure(
             "Treeview", background=p.field, fieldbackground=p.field, foreground=p.text,
             borderwidth=0, rowheight=px(24), font="TkDefaultFont",
@@ -136,6 +135,20 @@ class Look:
             font=self.small_font, padding=px(3),
         )  # fmt: skip
         style.map("Treeview.Heading", background=[("active", p.card)])
+
+    def _bars(self, style: ttk.Style, p: Palette) -> None:
+        """Flat ones: those of the theme have a border within which they grow."""
+        if "flat.pbar" not in style.element_names():
+            for part in ("trough", "pbar"):
+                style.element_create(f"flat.{part}", "from", "default", f"Progressbar.{part}")
+        grown: list[Any] = [("flat.pbar", {"side": "left", "sticky": "ns"})]
+        style.layout(
+            "Horizontal.TProgressbar", [("flat.trough", {"sticky": "nswe", "children": grown})]
+        )
+        style.configure(
+            "Horizontal.TProgressbar", background=p.accent, troughcolor=p.empty, borderwidth=0,
+            thickness=self.px(8), troughborderwidth=0, troughrelief="flat",
+        )  # fmt: skip
 
     def _check_boxes(self, style: ttk.Style, p: Palette) -> None:
         """As pictures, of which each palette has its own."""

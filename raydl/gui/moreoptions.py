@@ -133,7 +133,7 @@ class MoreOptions(tk.Toplevel):
             variable = self.variables[name] = tk.StringVar(self)
             entry = self.fields[name] = EntryField(
                 group, self._look, placeholder(name, self._settings[name].value), variable,
-                width=18, show="•" if name in HIDDEN else "",
+                width=16, show="•" if name in HIDDEN else "",
             )  # fmt: skip
             entry.grid(row=row, column=1, sticky="ew", pady=px(1))
             self._explain(entry, name)

@@ -39,7 +39,7 @@ class Wrapped(ttk.Label):
 
 
 class CopyRow(ttk.Frame):
-    """A line of text, to be copied with a button."""
+    """A line of text, to be read in as many as it takes, and to be copied with a button."""
 
     def __init__(self, parent: tk.Misc, look: Look, label: str) -> None:
         super().__init__(parent)
@@ -47,10 +47,12 @@ class CopyRow(ttk.Frame):
         line = ttk.Frame(self)
         line.pack(fill="x")
         self.text = tk.StringVar(self)
-        self._entry = ttk.Entry(line, textvariable=self.text, state="readonly", font=look.mono_font)
-        self._entry.pack(side="left", fill="x", expand=True)
+        box = ttk.Frame(line, style="Card.TFrame", padding=look.px(5), borderwidth=1)
+        box.pack(side="left", fill="x", expand=True)
+        self.line = Wrapped(box, textvariable=self.text, style="Command.TLabel")
+        self.line.pack(fill="x")
         self.button = ttk.Button(line, text="Copy", style="Small.TButton", command=self._copy)
-        self.button.pack(side="left", padx=(look.px(6), 0), fill="y")
+        self.button.pack(side="left", padx=(look.px(6), 0), anchor="n")
 
     def _copy(self) -> None:
         copy(self, self.text.get())

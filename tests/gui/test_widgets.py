@@ -4,7 +4,7 @@ import tkinter as tk
 
 import pytest
 
-from raydl.gui.widgets import Field, Wrapped
+from raydl.gui.widgets import CopyRow, Field, Wrapped
 from tests.display import why_not
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "")
@@ -36,3 +36,18 @@ def test_an_empty_field_says_what_holds(open_app):
     app.root.update()
     assert says.winfo_ismapped()
     assert text.get() == ""
+
+
+def test_a_long_command_is_readable_to_its_end_and_copied_whole(open_app):
+    app = open_app()
+    row = CopyRow(app.root, app.look, "in a terminal")
+    row.place(x=0, y=0, width=260)
+    command = "RAY_AUTH_MODE=token ray start --address=192.168.100.100:6379"
+    row.text.set("ray start")
+    app.root.update()
+    low = row.line.winfo_reqheight()
+    row.text.set(command)
+    app.root.update()
+    assert row.line.winfo_height() >= row.line.winfo_reqheight() >= 2 * low
+    row.button.invoke()
+    assert app.root.clipboard_get() == command
