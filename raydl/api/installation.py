@@ -9,7 +9,12 @@ from typing import Any
 
 from raydl.api import urlopener
 from raydl.api.functions import quietly
+from raydl.model.errors import UsageError
+from raydl.origin.credentialscope import HARMLESS
 from raydl.settings.options import OptionKeywords, Unpack
+
+OF_ONE_HOST = ("user", "bearer_env", "cert", "location_trusted")
+"""Options that go with a URL to its host, or beyond it."""
 
 _lock = threading.Lock()
 _installed: list[Installation] = []
@@ -42,8 +47,10 @@ def install(**options: Unpack[OptionKeywords]) -> Installation:
     ``http`` and ``https`` of fsspec (pyarrow, dask, xarray, zarr, datasets) and
     ``urllib.request.urlopen`` (pandas, ``torch.hub``): what has 16 MiB and more comes with every
     node of the cluster, or over several connections of this machine; the rest in the requests in
-    which it came before. Give the options that ``fetch`` takes. As a context manager it ends
-    with the block. The latest one counts. Raises UsageError.
+    which it came before. Give the options that ``fetch`` takes, but for credentials of one host:
+    they would be shown to every host that a library asks. Give those with the library's call
+    (``headers=``), in the URL, or in ~/.netrc. As a context manager it ends with the block. The
+    latest one counts. Raises UsageError.
 
         >>> with raydl.install(connections=8):
         ...     with urllib.request.urlopen(url) as answer:
@@ -51,8 +58,15 @@ def install(**options: Unpack[OptionKeywords]) -> Installation:
         5000000
     """
     chosen: dict[str, Any] = dict(options)
-    if header := quietly(options).header:
-        chosen["header"] = dict(header)
+    parsed = quietly(options)
+    private = [name for name in OF_ONE_HOST if getattr(parsed, name)]
+    if private or any(name.lower() not in HARMLESS for name, _ in parsed.header):
+        raise UsageError(
+            f"{private[0] if private else 'header'} would be shown to every host that is asked",
+            "give it with the library's call, in the URL, or in ~/.netrc",
+        )
+    if parsed.header:
+        chosen["header"] = dict(parsed.header)
     made = Installation(chosen)
     with _lock:
         _installed.append(made)

@@ -13,6 +13,7 @@ import pytest
 
 import raydl
 from raydl.api import urlopener
+from raydl.model.errors import UsageError
 from tests.conftest import random_bytes
 from tests.scripted import anything, status
 
@@ -126,11 +127,23 @@ def test_who_wants_a_cache_of_fsspec_has_it(origin):
 
 def test_headers(origin, tmp_path):
     """Those that were installed, and those of a call."""
-    with install(header={"X-One": "1"}):
+    with install(header={"Referer": "1"}):
         fsspec.open(origin.url(), headers={"X-Two": "2"}).open().read()
         urllib.request.urlopen(urllib.request.Request(origin.url(), headers={"X-Two": "2"})).read()
     by_raydl = [s for s in origin.requests if s.headers["user-agent"].startswith("raydl")]
-    assert {(s.headers["x-one"], s.headers["x-two"]) for s in by_raydl} == {("1", "2")}
+    assert {(s.headers["referer"], s.headers["x-two"]) for s in by_raydl} == {("1", "2")}
+
+
+@pytest.mark.parametrize(
+    "private",
+    [{"header": {"X-Key": "k"}}, {"header": "Authorization: k"}, {"user": "a:b"},
+     {"bearer_env": "HOME"}, {"location_trusted": True}],
+)  # fmt: skip
+def test_no_hosts_credentials_are_for_all(private):
+    before = urllib.request._opener
+    with pytest.raises(UsageError, match="every host"):
+        install(**private)
+    assert urllib.request._opener is before
 
 
 def test_what_only_aiohttp_can_is_left_to_it(origin):

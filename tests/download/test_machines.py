@@ -19,7 +19,7 @@ HERE, THERE = ClusterChoice("cluster", "here:1", ""), ClusterChoice("cluster", "
 class Fleet:
     made = ()
 
-    def __init__(self, choice, post, *, memory, here, pays):
+    def __init__(self, choice, post, *, memory, here, pays, on_turn):
         self.choice, self.post, self.here, self.pays = choice, post, here, pays
         self.closed = None
         type(self).made += (self,)

@@ -338,7 +338,7 @@ def test_the_grid_fits_the_limits():
         grid = grid_for(size, 1 << 40)
         assert blocks.SMALLEST <= grid <= blocks.LARGEST
         assert -(-size // grid) <= blocks.MOST_BLOCKS
-    with pytest.raises(UsageError, match="max-memory"):
+    with pytest.raises(UsageError, match="max_memory"):
         grid_for(5 << 40, 256 * MIB)
     with pytest.raises(UsageError, match="at most"):
         grid_for((5 << 40) + 1, 1 << 40)

@@ -303,7 +303,7 @@ def test_payloads_are_released():
 def test_network_errors_are_network_errors():
     bench = Bench(retries=0)
     bench.join("a", 1, lambda lane, task: (0, Failure("timeout", "slow"), None))
-    with pytest.raises(NetworkError, match="slow; run the same"):
+    with pytest.raises(NetworkError, match="slow; call it again"):
         bench.run()
 
 
