@@ -60,20 +60,27 @@ class Ledger:
             self._database = sqlite3.connect(
                 self._path, timeout=0.5, isolation_level=None, check_same_thread=False
             )
-            # Of one process alone, so that no file system has to share memory; and safe from a
-            # crash of the machine without waiting for the disk (sqlite.org/wal.html).
-            self._database.execute("PRAGMA locking_mode=EXCLUSIVE")
-            self._database.execute("PRAGMA journal_mode=WAL")
-            self._database.execute("PRAGMA synchronous=NORMAL")
-            self._database.executescript(_TABLES)
-            self._database.execute("BEGIN IMMEDIATE")
-            self.salt = self._find_salt()
+            try:
+                self._open()
+            except sqlite3.Error:
+                self._database.close()
+                raise
         except OSError as error:
             raise OutputError(
                 f"cannot write to {directory}: {error.strerror}", "choose another --output-dir"
             ) from None
         except sqlite3.Error as error:
             raise self._error(error) from None
+
+    def _open(self) -> None:
+        # Of one process alone, so that no file system has to share memory; and safe from a
+        # crash of the machine without waiting for the disk (sqlite.org/wal.html).
+        self._database.execute("PRAGMA locking_mode=EXCLUSIVE")
+        self._database.execute("PRAGMA journal_mode=WAL")
+        self._database.execute("PRAGMA synchronous=NORMAL")
+        self._database.executescript(_TABLES)
+        self._database.execute("BEGIN IMMEDIATE")
+        self.salt = self._find_salt()
 
     def _find_salt(self) -> int:
         """A number that no other ledger has; see ``seal``."""

@@ -1,5 +1,7 @@
 """Many files to every node, where nodes hang, fill up, or lose what others count on."""
 
+from typing import ClassVar
+
 import pytest
 
 from raydl.landing.desk import Desk
@@ -33,7 +35,10 @@ class Bytes:
 class Team(ActorTeam):
     """A node, with the code that runs there and a disk of its own."""
 
+    made: ClassVar[list] = []
+
     def __init__(self, node, disk):
+        self.made.append(self)
         self.node, self.labels, self.disk = node, {}, disk
         self.shelves = Shelves(lambda ref, seconds: memoryview(ref))
         self.hangs_at = ()
@@ -129,6 +134,15 @@ class Fleet:
     def has(self, node):
         folder = self.disks / node
         return sorted(path.name for path in folder.iterdir() if path.name[0] != ".")
+
+
+@pytest.fixture(autouse=True)
+def disks_are_left():
+    """What a node has open of its disk is closed; its process would end."""
+    yield
+    for team in Team.made:
+        team.shelves.close_all()
+    Team.made.clear()
 
 
 @pytest.fixture
