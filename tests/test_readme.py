@@ -44,7 +44,7 @@ def home(home):
         pytest.param("a worker's", marks=pytest.mark.slow),
     ],
 )
-def test_three_machines(home, tmp_path, old_token):
+def test_three_machines(home, tmp_path, origin, old_token):
     """Whatever token there was before. The first machine and another, with a home each."""
     first, other = home / "first", home / "other"
     for where in (first, other):
@@ -72,3 +72,10 @@ def test_three_machines(home, tmp_path, old_token):
         )  # fmt: skip
     listed = run_raydl("nodes", "--json", cwd=tmp_path, env={"HOME": str(first)})
     assert len(json.loads(listed.stdout)) == 2, listed.stderr
+    fetch = blocks[2].split("raydl ")[-1].replace("https://example.org/big.iso", origin.url())
+    options = ["--no-fetch-here", "--json", "--timeout", "60s"]
+    done = run_raydl(*fetch.split(), *options, cwd=tmp_path, env={"HOME": str(first)})
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "file.bin").read_bytes() == origin.data
+    (share,) = (share for share in json.loads(done.stdout)["nodes"] if share["bytes"])
+    assert share["node"] != "this machine"
