@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -73,6 +74,11 @@ def check_target(path: Path, options: Options) -> bool:
 
 
 def _check(path: Path, options: Options) -> bool:
+    try:
+        path.stat()
+    except OSError as error:  # what is_dir() and exists() keep to themselves from Python 3.14 on
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise
     if path.is_dir() and not options.extract:
         raise OutputError(f"{path} is a directory", f"write -o {path}/ to save into it")
     exists = path.exists()

@@ -285,6 +285,10 @@ def _filtered(member: tarfile.TarInfo, root: Path) -> tarfile.TarInfo:
     except tarfile.FilterError as error:
         why = _REFUSED.get(type(error).__name__, "is not let in")
         raise unfit(f"{member.name!r} {why}") from None
+    except OSError as error:  # newer Pythons look where links lead
+        if error.errno in (errno.ENOTDIR, errno.ELOOP):
+            raise unfit(f"{member.name!r} is in no directory") from None
+        raise
 
 
 def _write(path: str, member: tarfile.TarInfo, content: Content) -> None:

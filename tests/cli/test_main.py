@@ -389,7 +389,7 @@ def test_standard_output_that_cannot_take_much():
     """What is larger than the buffers is lost by the time of the flush at the end."""
     out = StandardOutput(io.BufferedWriter(Full()), "utf-8")
     with pytest.raises(OutputError, match="standard output: the disk is full"):
-        print("x" * 100_000, file=out)
+        print("x" * 1_000_000, file=out)
 
 
 def test_probe(origin, here):

@@ -25,7 +25,7 @@ SMALL = {**ALONE, "part_size": 20_000, "max_memory": "1MiB"}
 def nothing_left(no_leaks, monkeypatch):
     monkeypatch.setattr(reader, "BLOCK", 4096)
     monkeypatch.setattr(reader, "SKIP", 30_000)
-    monkeypatch.setattr(reader, "LARGE", 100_000)
+    monkeypatch.setattr(reader, "LARGE", 150_000)  # more than io reads at once
 
 
 @pytest.fixture

@@ -213,7 +213,8 @@ def sized(name, size, kind):
 
 @pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE])
 def test_a_name_of_gigabytes_takes_no_memory(tmp_path, kind):
-    refused(sized("f", 1 << 40, kind) + bytes(1 << 20), tmp_path, "too long")
+    # Newer Pythons read it in pieces, and come to the end first.
+    refused(sized("f", 1 << 40, kind) + bytes(1 << 20), tmp_path, "too long|damaged")
 
 
 def test_headers_before_headers(tmp_path):
