@@ -119,6 +119,7 @@ def test_what_is_not_drawn_needs_no_tk():
         "manyitem",
         "memory",
         "names",
+        "nodecolours",
         "outside",
     ):
         assert "tkinter" not in {m.partition(".")[0] for m in imports(HOME / "gui" / f"{name}.py")}

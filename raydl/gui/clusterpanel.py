@@ -5,26 +5,21 @@ from __future__ import annotations
 import tkinter as tk
 from collections.abc import Callable
 from tkinter import ttk
-from typing import Literal
 
 from raydl.cluster.session import Node
 from raydl.cluster.tokenstore import find_token
 from raydl.gui.backgroundtask import BackgroundTask
+from raydl.gui.commands import Commands
 from raydl.gui.headplace import HeadPlace
 from raydl.gui.look import Look
 from raydl.gui.memory import Memory
+from raydl.gui.nodecolours import NodeColours
+from raydl.gui.nodetable import NodeTable
 from raydl.gui.pump import Pump
 from raydl.gui.widgets import Card, CopyRow, SecretRow, Trouble, Wrapped
 from raydl.model.errors import RaydlError, UsageError
-from raydl.model.units import format_size
 from raydl.node.roles import Head, find_head, start_head
-from raydl.view.status import DownloadStatus, NodeStatus
-from raydl.view.theme import blend, colour
-
-INK = 0.5
-"""How much of a node's colour its text has: the colours are for areas, and too light for text."""
-
-COLUMNS = (("state", 62), ("connections", 88), ("speed", 84), ("bytes", 76))
+from raydl.view.status import DownloadStatus
 
 
 class ClusterPanel(Card):
@@ -35,16 +30,17 @@ class ClusterPanel(Card):
 
     def __init__(
         self, parent: tk.Misc, look: Look, pump: Pump, memory: Memory,
-        changed: Callable[[str], None],
+        colours: NodeColours, changed: Callable[[str], None],
     ) -> None:  # fmt: skip
         super().__init__(parent, look, "Cluster")
         self._look, self._pump, self._changed = look, pump, changed
+        self._colours = colours
         self.head_place = HeadPlace(self.body, look, pump, memory, self.start)
         self.head: Head | None = None
         self._task = BackgroundTask()
         self._ending: Head | None = None
         self._nodes: list[Node] = []
-        self._status: DownloadStatus | None = None
+        self._work: tuple[DownloadStatus | None, list[DownloadStatus], float] = (None, [], 0.0)
         self._make()
         self._show()
 
@@ -62,26 +58,21 @@ class ClusterPanel(Card):
         self.trouble = Trouble(body, self._look)
         self.trouble.pack(fill="x")
         self.invitation = ttk.Frame(body)
-        self.address = CopyRow(self.invitation, self._look, "address, for the workers' window")
+        self.address = CopyRow(self.invitation, self._look, "Address, for the workers' window")
         self.address.pack(fill="x", pady=(px(8), 0))
-        self.command = CopyRow(self.invitation, self._look, "or, in a worker's terminal")
-        self.command.pack(fill="x", pady=(px(6), 0))
-        self.ray_command = CopyRow(self.invitation, self._look, "or, with Ray alone")
-        self.ray_command.pack(fill="x", pady=(px(6), 0))
         self.token = SecretRow(
-            self.invitation, self._look, "token, which workers need", lambda: find_token() or ""
+            self.invitation, self._look, "Token, which workers need", lambda: find_token() or ""
         )
         self.notes = Wrapped(self.invitation, style="Small.TLabel")
-        self.table = ttk.Treeview(
-            body, columns=[name for name, _ in COLUMNS], height=6, selectmode="none"
-        )
-        self.table.heading("#0", text="node", anchor="w")
-        self.table.column("#0", width=px(70), minwidth=px(70), stretch=True)
-        for name, width in COLUMNS:
-            side: Literal["w", "e"] = "w" if name == "state" else "e"
-            self.table.heading(name, text=name, anchor=side)
-            self.table.column(name, width=px(width), stretch=False, anchor=side)
-        self.table.pack(fill="both", expand=True, pady=(px(12), 0))
+        self.commands_button = ttk.Button(
+            self.invitation, text="Commands for a terminal …", style="Link.TButton",
+            cursor="hand2", command=lambda: self.commands.open(),
+        )  # fmt: skip
+        self.commands_button.pack(anchor="w", pady=(px(8), 0))
+        self.commands = Commands(self, self._look)
+        self.nodes = NodeTable(body, self._look, self._colours)
+        self.nodes.pack(fill="both", expand=True, pady=(px(12), 0))
+        self.table = self.nodes.table
 
     # What it does.
 
@@ -169,33 +160,20 @@ class ClusterPanel(Card):
         self._nodes = found
         self.draw()
 
-    def show_status(self, status: DownloadStatus | None) -> None:
-        """The download whose speeds stand in the list."""
-        self._status = status
+    def show_work(
+        self, running: DownloadStatus | None, downloads: list[DownloadStatus], speed: float
+    ) -> None:
+        """What the nodes do for the download that runs, and brought for all of them."""
+        self._work = (running, downloads, speed)
         self.draw()
 
     def draw(self) -> None:
-        """Fill the table: nodes of the cluster, and what they do for the download."""
-        working: dict[str, NodeStatus] = dict(self._status.nodes) if self._status else {}
-        rows: dict[str, tuple[str, ...]] = {}
-        for node in self._nodes:
-            name = "this machine" if node.is_driver else node.name
-            rows[name] = _row(working.pop(name, None), "ready")
-        for name, status in working.items():
-            rows[name] = _row(status, "")
-        for name in set(self.table.get_children()) - set(rows):
-            self.table.delete(name)
-        for name, values in rows.items():
-            if not self.table.exists(name):
-                self.table.insert("", "end", iid=name, text=name)
-            if self.table.item(name, "values") != values:
-                self.table.item(name, values=values)
-            known = self._status.nodes.get(name) if self._status else None
-            tag = f"node{known.number}" if known else ""
-            if known:
-                ink = blend(colour(known.number), self._look.palette.text, INK)
-                self.table.tag_configure(tag, foreground=ink)
-            self.table.item(name, tags=(tag,) if tag else ())
+        """Fill the list of nodes."""
+        self.nodes.show(self._nodes, self.head is None, *self._work)
+
+    def repaint(self) -> None:
+        """The theme has changed."""
+        self.nodes.repaint()
 
     def _started(self, head: Head) -> None:
         self.head, then = head, self._task.end()
@@ -203,8 +181,7 @@ class ClusterPanel(Card):
             self.close(then)
             return
         self.address.text.set(head.address)
-        self.command.text.set(head.raydl_command)
-        self.ray_command.text.set(head.ray_command)
+        self.commands.take(head)
         self.notes.configure(text="\n".join(head.notes))
         self._show()
         self._changed(head.address)
@@ -223,30 +200,22 @@ class ClusterPanel(Card):
         if head is None:
             self.stop_button.configure(text="Cancel" if self._task.is_busy else "Stop")
             self.invitation.pack_forget()
+            self.head_place.pack(fill="x", pady=(px(8), 0), before=self.trouble)
             self.token.hide()
+            self.commands.withdraw()
             text = state or "No cluster: this machine downloads alone. Start one, and others join."
             self.state_label.configure(text=text, style="Dim.TLabel")
         else:
             self.stop_button.configure(text="Stop" if head.node else "Let go")
             how = "runs here" if head.node else "was running here already"
             self.state_label.configure(text=state or f"A Ray head {how}.", style="Good.TLabel")
+            self.head_place.pack_forget()
             if head.has_token:
-                self.token.pack(fill="x", pady=(px(6), 0))
+                self.token.pack(fill="x", pady=(px(6), 0), after=self.address)
             else:
                 self.token.pack_forget()
             self.notes.pack_forget()
             if head.notes:
-                self.notes.pack(fill="x", pady=(px(6), 0))
-            self.invitation.pack(fill="x", before=self.table)
+                self.notes.pack(fill="x", pady=(px(6), 0), before=self.commands_button)
+            self.invitation.pack(fill="x", before=self.nodes)
         self.draw()
-
-
-def _row(status: NodeStatus | None, otherwise: str) -> tuple[str, ...]:
-    if status is None:
-        return (otherwise, "", "", "")
-    return (
-        status.state,
-        str(status.lanes) if status.lanes else "",
-        f"{format_size(status.speed)}/s" if status.speed else "",
-        format_size(status.bytes) if status.bytes else "",
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tkinter as tk
 from collections.abc import Callable
+from functools import partial
 from tkinter import ttk
 from typing import Any
 
@@ -11,17 +12,25 @@ from raydl.gui.backend import Backend, Message
 from raydl.gui.clusterpanel import ClusterPanel
 from raydl.gui.detail import Detail
 from raydl.gui.downloadform import DownloadForm
+from raydl.gui.downloadlist import Actions, DownloadList
 from raydl.gui.downloadqueue import DownloadQueue, Listed
 from raydl.gui.item import Item
 from raydl.gui.look import Look
 from raydl.gui.memory import Memory, Unfinished
 from raydl.gui.names import is_many
+from raydl.gui.nodecolours import NodeColours
+from raydl.gui.outside import notify, open_outside
+from raydl.gui.partialdialog import PartialDialog
 from raydl.gui.pump import Pump
-from raydl.gui.widgets import Card, Dialog, Trouble
+from raydl.gui.widgets import Dialog, Trouble, copy
 from raydl.model.state import DownloadState
+from raydl.model.units import format_size
 from raydl.settings.config import config_files, options_from, settings
 
 DRAW_MS = 100
+
+TOLD = {DownloadState.DONE: "Download finished", DownloadState.FAILED: "Download failed"}
+"""What the desktop is told."""
 
 
 class CoordinatorWindow(ttk.Frame):
@@ -38,47 +47,38 @@ class CoordinatorWindow(ttk.Frame):
         options_from(found)
         self.backend = Backend(lambda batch: pump.post(self._take, batch))
         self.queue = DownloadQueue(self.backend, self._changed)
+        colours = NodeColours()
         px = look.px
-        self.columnconfigure(0, weight=5, uniform="halves")
-        self.columnconfigure(1, weight=7, uniform="halves")
-        self.rowconfigure(0, weight=1)
-        self.cluster = ClusterPanel(self, look, pump, memory, self._use_cluster)
+        self.columnconfigure(0, weight=20, uniform="halves")
+        self.columnconfigure(1, weight=31, uniform="halves")
+        self.rowconfigure(0, weight=2)
+        self.cluster = ClusterPanel(self, look, pump, memory, colours, self._use_cluster)
         self.cluster.grid(row=0, column=0, sticky="nsew", padx=(0, px(12)))
         right = ttk.Frame(self, style="Window.TFrame")
         right.grid(row=0, column=1, sticky="nsew")
+        right.columnconfigure(0, weight=1)
+        right.rowconfigure(1, weight=1)
         self.form = DownloadForm(right, look, memory, found, pump, self._submit, self._submit_many)
-        self.form.pack(fill="x")
-        self._make_list(right)
+        self.form.grid(row=0, column=0, sticky="ew")
+        actions = Actions(
+            self.open, self.open_folder, self.copy_url, self.edit, self.toggle, self.cancel,
+            self.remove, self.queue.clear_finished,
+        )  # fmt: skip
+        self.list = DownloadList(right, look, actions, self._look_at)
+        self.list.grid(row=1, column=0, sticky="nsew", pady=(px(12), 0))
         self.detail = Detail(
-            right, look, self.toggle, self.cancel, overwrite=self.overwrite, move=self.move
-        )
-        self.detail.pack(fill="both", expand=True, pady=(px(12), 0))
+            self, look, colours, self.toggle, self.cancel, self.open_folder,
+            {"overwrite": self.overwrite, "beside": self.keep_both, "skip": self.skip},
+            self.move,
+        )  # fmt: skip
+        self.detail.grid(row=1, column=0, columnspan=2, sticky="nsew", pady=(px(12), 0))
+        self._look_at(None)
         for unfinished in memory.unfinished:
             self._offer(unfinished)
         if self.queue.items:
             self.select(self.queue.items[0])
         self.form.url.focus_set()
         self._timer = self.after(DRAW_MS, self._draw)
-
-    def _make_list(self, parent: tk.Misc) -> None:
-        px = self._look.px
-        card = Card(parent, self._look, "Downloads")
-        card.pack(fill="x", pady=(px(12), 0))
-        self.remove_button = ttk.Button(
-            card.top, text="Remove", style="Small.TButton", command=self.remove
-        )
-        self.remove_button.pack(side="right")
-        self.list = ttk.Treeview(card.body, columns=("state", "share"), height=3)
-        self.list.heading("#0", text="file", anchor="w")
-        self.list.heading("state", text="state", anchor="w")
-        self.list.heading("share", text="", anchor="e")
-        self.list.column("#0", width=px(260), stretch=True)
-        self.list.column("state", width=px(90), stretch=False)
-        self.list.column("share", width=px(60), stretch=False, anchor="e")
-        self.list.pack(fill="x")
-        self.list.bind("<<TreeviewSelect>>", lambda _: self._selected())
-        self.list.bind("<Return>", lambda _: self.toggle())
-        self.list.bind("<Delete>", lambda _: self.remove())
 
     @property
     def trouble(self) -> Trouble:
@@ -94,8 +94,29 @@ class CoordinatorWindow(ttk.Frame):
 
     def select(self, item: Listed) -> None:
         """Look at that one."""
-        self.list.selection_set(str(item.key))
-        self.list.focus(str(item.key))
+        self.list.select(item)
+
+    def open(self) -> None:
+        """Open the file, or the folder of many, with what the desktop has for it."""
+        if self.item is not None and self.item.file is not None:
+            open_outside(self.item.file)
+
+    def open_folder(self) -> None:
+        """Show where it is."""
+        if self.item is not None and self.item.folder is not None:
+            open_outside(self.item.folder)
+
+    def copy_url(self) -> None:
+        """To the clipboard."""
+        if self.item is not None:
+            copy(self, self.item.url)
+
+    def edit(self) -> None:
+        """Have it in the form instead of in the list."""
+        item = self.item
+        if item is not None and item.state.can_go_on:
+            self.form.edit(item.url, item.target, item.to, str(item.options.get("checksum") or ""))
+            self.queue.remove(item)
 
     def toggle(self) -> None:
         """Pause or resume the one that is looked at."""
@@ -103,9 +124,10 @@ class CoordinatorWindow(ttk.Frame):
             self.queue.toggle(self.item)
 
     def cancel(self) -> None:
-        """End the one that is looked at."""
-        if self.item is not None:
-            self.queue.cancel(self.item)
+        """End the one that is looked at; asks what becomes of a partial file."""
+        item = self.item
+        if item is not None and not item.state.is_over:
+            self._ask_for_partial(f"Cancel {item.name}?", item, self.queue.cancel)
 
     def overwrite(self) -> None:
         """Replace the file that is in the way of the one that is looked at."""
@@ -118,16 +140,32 @@ class CoordinatorWindow(ttk.Frame):
             self._memory.finished(self.item.url, self.item.target)
             self.queue.move(self.item, target)
 
+    def keep_both(self) -> None:
+        """Save it beside the file that is in the way."""
+        if isinstance(self.item, Item):
+            self.move(self.item.beside)
+
+    def skip(self) -> None:
+        """Leave the file that is in the way as it is."""
+        if self.item is not None:
+            self.queue.skip(self.item)
+
     def remove(self) -> None:
-        """Take the one that is looked at off the list, if it has ended."""
+        """Take the one that is looked at off the list; asks what becomes of a partial file."""
         item = self.item
-        if item is not None and item.state.is_over:
-            self.queue.remove(item)
-            self._memory.finished(item.url, item.target)
-            self.list.delete(str(item.key))
-            self.detail.show(None)
-            if self.queue.items:
-                self.select(self.queue.items[-1])
+        if item is not None:
+            self._ask_for_partial(f"Remove {item.name} from the list?", item, self.queue.remove)
+
+    def _ask_for_partial(
+        self, question: str, item: Listed, call: Callable[[Listed, bool], None]
+    ) -> None:
+        if not item.partial:
+            call(item, False)
+        elif self.dialog is None or not self.dialog.winfo_exists():
+            self.dialog = PartialDialog(
+                self, self._look, f"{question} {format_size(item.partial)} of it have arrived.",
+                lambda delete: call(item, delete),
+            )  # fmt: skip
 
     def close(self, then: Callable[[], None]) -> None:
         """End it all, and call ``then``; asks first while something is downloaded."""
@@ -157,6 +195,8 @@ class CoordinatorWindow(ttk.Frame):
     def repaint(self) -> None:
         """The theme has changed."""
         self.detail.repaint()
+        self.list.repaint()
+        self.cluster.repaint()
         self.form.repaint()
 
     def hurry(self) -> None:
@@ -189,13 +229,17 @@ class CoordinatorWindow(ttk.Frame):
     # What happens.
 
     def _submit(self, url: str, target: str, options: dict[str, Any]) -> None:
-        self.select(self.queue.add(url, target, options))
+        self._added(self.queue.add(url, target, options))
 
     def _submit_many(
         self, names: list[str], target: str, options: dict[str, Any],
         files: int | None, template: str,
     ) -> None:  # fmt: skip
-        self.select(self.queue.add_many(names, target, options, files, template))
+        self._added(self.queue.add_many(names, target, options, files, template))
+
+    def _added(self, item: Listed) -> None:
+        if self.item is None:
+            self.select(item)
 
     def _use_cluster(self, address: str) -> None:
         self.queue.address = address or "none"
@@ -209,42 +253,50 @@ class CoordinatorWindow(ttk.Frame):
                 self.queue.take(message)
 
     def _changed(self, item: Listed) -> None:
-        key = str(item.key)
-        if not self.list.exists(key):
-            self.list.insert("", "end", iid=key)
-        self._fill(item)
-        self.list.see(key)
+        if item not in self.queue.items:
+            self._memory.finished(item.url, item.target)
+            self.list.drop(item)
+            return
+        self.list.show(item)
         if item.state is DownloadState.DONE:
             self._memory.finished(item.url, item.target)
-        elif item.state.can_go_on and item.can_resume and item.process:  # not one only offered
-            self._memory.interrupted(item.unfinished)
-        if item is self.detail.item:
-            self._look_at(item)
-
-    def _selected(self) -> None:
-        chosen = self.list.selection()
-        item = next((i for i in self.queue.items if str(i.key) in chosen), None)
-        if item is not self.detail.item:
+        elif item.state.can_go_on and item.process:  # not one only offered
+            if item.can_resume:
+                self._memory.interrupted(item.unfinished)
+            else:
+                self._memory.finished(item.url, item.target)
+        if item.state in TOLD:
+            told = partial(notify, TOLD[item.state], item.name)
+            self._pump.run(told, lambda _: None, lambda _: None)
+        if item is self.item:
             self._look_at(item)
 
     def _look_at(self, item: Listed | None) -> None:
         self.detail.show(item)
-        self.cluster.show_status(item.status if isinstance(item, Item) else None)
-
-    def _fill(self, item: Listed) -> None:
-        share = "" if item.share is None else f"{100 * item.share:.0f} %"
-        key, values = str(item.key), (item.state.value, share)
-        if self.list.item(key, "values") != values or self.list.item(key, "text") != item.name:
-            self.list.item(key, text=item.name, values=values)
+        if item is None:
+            self.detail.grid_remove()
+        else:
+            self.detail.grid()
+        self._draw_what_moves()
 
     def _draw(self) -> None:
         """What moves, ten times a second, however many events there were."""
         self._timer = self.after(DRAW_MS, self._draw)  # first: whatever goes wrong below
         running = self.queue.running
         if running is not None:
-            self._fill(running)
-        if running is not None and running is self.detail.item:
+            self.list.show(running)
+        if running is not None and running is self.item:
             self.detail.draw()
-            self.cluster.draw()
+        self._draw_what_moves()
         self.cluster.look_after()
         self.backend.look_after()
+
+    def _draw_what_moves(self) -> None:
+        """Nodes, with what each did for all downloads; and rows of a table get more room."""
+        running = self.queue.running
+        self.cluster.show_work(
+            running.status if isinstance(running, Item) else None,
+            [item.status for item in self.queue.items if isinstance(item, Item)],
+            running.status.speed if running is not None else 0.0,
+        )
+        self.rowconfigure(1, weight=1 if self.detail.has_rows else 0)

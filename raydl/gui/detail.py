@@ -8,15 +8,18 @@ from pathlib import Path
 from tkinter import filedialog, ttk
 
 from raydl.gui.copytable import CopyTable
+from raydl.gui.downloadlist import toggle_word
 from raydl.gui.downloadqueue import Listed
 from raydl.gui.filesview import FilesView
 from raydl.gui.item import CELLS, Item
 from raydl.gui.look import Look
 from raydl.gui.manyitem import ManyItem
+from raydl.gui.nodecolours import NodeColours
 from raydl.gui.outside import open_outside
 from raydl.gui.strip import Legend, Strip
 from raydl.gui.widgets import Card, Cures, Trouble, Wrapped
 from raydl.gui.words import in_windows
+from raydl.model.errors import RaydlError
 from raydl.model.report import Report
 from raydl.model.state import DownloadState
 from raydl.model.units import format_size
@@ -26,19 +29,16 @@ STEPS = (("fetched", "Fetched"), ("assembled", "Assembled"), ("verified", "Verif
 
 
 class Detail(Card):
-    """The others are what its buttons do; ``move`` gets the path that was chosen."""
+    """The others are what its buttons do: ``mends`` those for a file that is in the way, by
+    "overwrite", "beside" and "skip"; ``move`` gets the path that was chosen."""
 
     def __init__(
-        self,
-        parent: tk.Misc,
-        look: Look,
-        toggle: Callable[[], None],
-        cancel: Callable[[], None],
-        overwrite: Callable[[], None],
+        self, parent: tk.Misc, look: Look, colours: NodeColours, toggle: Callable[[], None],
+        cancel: Callable[[], None], open_folder: Callable[[], None], mends: Cures,
         move: Callable[[str], None],
-    ) -> None:
-        super().__init__(parent, look, "Progress")
-        self._look, self._overwrite, self._move = look, overwrite, move
+    ) -> None:  # fmt: skip
+        super().__init__(parent, look, "")
+        self._look, self._mends, self._move = look, mends, move
         self.item: Listed | None = None
         px, body = look.px, self.body
         self.cancel_button = ttk.Button(
@@ -50,55 +50,62 @@ class Detail(Card):
         )
         self.toggle_button.pack(side="right", padx=px(6))
         self.folder_button = ttk.Button(
-            self.top, text="Open folder", style="Small.TButton", command=self._open_folder
+            self.top, text="Open folder", style="Small.TButton", command=open_folder
         )
         self.report_button = ttk.Button(
             self.top, text="Open report", style="Small.TButton", command=self._open_report
         )
-        self.name = ttk.Label(body, style="Heading.TLabel")
-        self.name.pack(anchor="w")
-        self.summary = Wrapped(body, style="Dim.TLabel")
-        self.summary.pack(fill="x", pady=(px(2), 0))
-        # What matters most comes first: in a low window the last is what is cut off.
-        self.trouble = Trouble(body, look)
-        self.trouble.pack(fill="x")
-        self.result = Wrapped(body, style="TLabel", justify="left")
-        self._bars_frame = bars = ttk.Frame(body)
-        bars.pack(fill="x", pady=(px(8), 0))
+        self.name = self.heading
+        self.name.pack_forget()  # buttons come first: a long name is what is cut off
+        self.name.pack(side="left")
+        body.columnconfigure(0, weight=20, uniform="halves")
+        body.columnconfigure(1, weight=31, uniform="halves")
+        body.rowconfigure(0, weight=1, minsize=px(118))
+        left, self._right = ttk.Frame(body), ttk.Frame(body)
+        left.grid(row=0, column=0, sticky="nsew", padx=(0, px(24)))
+        self._right.grid(row=0, column=1, sticky="nsew")
+        self.summary = Wrapped(left, style="Dim.TLabel")
+        self.summary.pack(fill="x")
+        self.trouble = Trouble(left, look)
+        self.result = Wrapped(left, style="TLabel", justify="left")
+        self._bars_frame = bars = ttk.Frame(left)
         bars.columnconfigure(1, weight=1)
         self.bars: dict[str, ttk.Progressbar] = {}
         self.bar_texts: dict[str, ttk.Label] = {}
         for row, (step, word) in enumerate(STEPS):
             ttk.Label(bars, text=word, style="Small.TLabel").grid(row=row, column=0, sticky="w")
             bar = ttk.Progressbar(bars, maximum=1000, mode="determinate")
-            bar.grid(row=row, column=1, sticky="ew", padx=px(10), pady=px(3))
+            bar.grid(row=row, column=1, sticky="ew", padx=(px(10), 0), pady=px(3))
             text = ttk.Label(bars, style="Small.TLabel", width=9, anchor="e")
             text.grid(row=row, column=2, sticky="e")
             self.bars[step], self.bar_texts[step] = bar, text
-        self._map = ttk.Frame(body)
-        self.strip = Strip(self._map, look, CELLS)
+        self._map = ttk.Frame(self._right)
+        self.strip = Strip(self._map, look, colours, CELLS)
         self.strip.pack(fill="x")
-        self.legend = Legend(self._map, look)
+        self.legend = Legend(self._map, look, self.strip.word)
         self.legend.pack(fill="x")
-        ttk.Label(self._map, textvariable=self.strip.word, style="Small.TLabel").pack(anchor="w")
-        self.copies = CopyTable(body, look)
-        self.files = FilesView(body, look)
-        self.notes = Wrapped(body, style="Small.TLabel", justify="left", anchor="nw")
-        self.notes.pack(fill="x", pady=(px(6), 0))
+        self.copies = CopyTable(self._right, look)
+        self.files = FilesView(self._right, look)
+        self.notes = Wrapped(self._right, style="Small.TLabel", justify="left", anchor="nw")
+        self.notes.pack(side="bottom", fill="x", pady=(px(6), 0))
         self.show(None)
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether there is a table in it, which can do with more room."""
+        return not self._map.winfo_manager()
 
     def show(self, item: Listed | None) -> None:
         """Look at that one from now on."""
         self.item = item
         one = item if isinstance(item, Item) else None
-        self.strip.show(one.parts if one else None, one.status if one else None)
-        self.legend.show(one.status if one else None)
+        self.strip.show(one.parts if one else None)
         self.copies.forget()
         self.refresh()
 
     def repaint(self) -> None:
         """The theme has changed."""
-        self.legend.forget()
+        self.legend.repaint()
         self.show(self.item)
 
     def refresh(self) -> None:
@@ -108,22 +115,28 @@ class Detail(Card):
         is_going = state in (DownloadState.RUNNING, DownloadState.PAUSED)
         can_toggle = is_going or (state is not None and state.can_go_on)
         self.toggle_button.state(["!disabled" if can_toggle else "disabled"])
-        self.toggle_button.configure(text=_toggle(item))
+        self.toggle_button.configure(text=toggle_word(item))
         can_cancel = is_going or state is DownloadState.QUEUED
         self.cancel_button.state(["!disabled" if can_cancel else "disabled"])
         self.trouble.clear()
-        for widget in (self.result, self.folder_button, self.report_button):
+        for widget in (
+            self.trouble, self.result, self._bars_frame, self.folder_button, self.report_button
+        ):  # fmt: skip
             widget.pack_forget()
-        if item is not None and item.report is not None:
-            if item.error is None:
-                self.result.configure(text=_result(item))
-                self.result.pack(fill="x", pady=(self._look.px(6), 0), after=self.trouble)
-            if item.is_here:
-                self.folder_button.pack(side="right")
+        has_failed = item is not None and item.error is not None and state is DownloadState.FAILED
+        gap = (self._look.px(6), 0)
+        if item is not None and item.error is not None and has_failed:
+            self.trouble.pack(fill="x")
+            self.trouble.show(_in_the_way(item) or item.error, self._cures(item))
+        elif item is not None and item.report is not None:
+            self.result.configure(text=_result(item))
+            self.result.pack(fill="x", pady=gap)
+        if isinstance(item, Item) and not has_failed:
+            self._bars_frame.pack(fill="x", pady=gap)
+        if item is not None and item.report is not None and item.is_here:
+            self.folder_button.pack(side="right")
         if isinstance(item, ManyItem) and item.has_report:
             self.report_button.pack(side="right", padx=self._look.px(6))
-        if item is not None and item.error is not None and state is DownloadState.FAILED:
-            self.trouble.show(item.error, self._cures(item))
         self.draw()
 
     def draw(self) -> None:
@@ -131,13 +144,6 @@ class Detail(Card):
         item = self.item
         self._arrange(item)
         if item is None:
-            self.name.configure(text="Nothing yet")
-            self.summary.configure(
-                text="Paste URLs, hf://org/name or the path of a list above, and press Enter."
-            )
-            for step in self.bars:
-                self._bar(step, 0.0, "")
-            self.notes.configure(text="")
             return
         self.name.configure(text=item.name)
         told = [] if item.state.is_over else list(item.status.notes)[-3:]
@@ -161,7 +167,6 @@ class Detail(Card):
         word = "no digest" if done else "…" if verifying else ""
         self._bar("verified", float(is_proven), "100 %" if is_proven else word)
         self.strip.draw()
-        self.legend.show(status)
 
     def _arrange(self, item: Listed | None) -> None:
         """The part map, what each node has where each gets the file, or many files."""
@@ -173,15 +178,10 @@ class Detail(Card):
             shown = self.files
         if shown.winfo_manager():
             return
-        for other in (self._bars_frame, self._map, self.copies, self.files):
+        for other in (self._map, self.copies, self.files):
             other.pack_forget()
-        if shown is not self.files:
-            self._bars_frame.pack(fill="x", pady=(self._look.px(8), 0), before=self.notes)
         fills = shown is not self._map
-        shown.pack(
-            fill="both" if fills else "x", expand=fills, pady=(self._look.px(10), 0),
-            before=self.notes,
-        )  # fmt: skip
+        shown.pack(fill="both" if fills else "x", expand=fills)
 
     def _bar(self, step: str, share: float, text: str) -> None:
         self.bars[step].configure(value=round(1000 * share))
@@ -190,7 +190,10 @@ class Detail(Card):
     def _cures(self, item: Listed) -> Cures:
         cures: Cures = {}
         if item.is_in_the_way:
-            cures["Overwrite"] = self._overwrite
+            cures["Replace"] = self._mends["overwrite"]
+            if isinstance(item, Item) and item.is_here:
+                cures["Keep both"] = self._mends["beside"]
+            cures["Skip"] = self._mends["skip"]
         if item.wants_another_place:
             what = "folder" if isinstance(item, ManyItem) else "name"
             cures[f"Another {what} …"] = self._choose_another
@@ -212,19 +215,17 @@ class Detail(Card):
         if path:
             self._move(path)
 
-    def _open_folder(self) -> None:
-        if self.item is not None and self.item.folder is not None:
-            open_outside(self.item.folder)
-
     def _open_report(self) -> None:
         if isinstance(self.item, ManyItem) and self.item.report_path is not None:
             open_outside(self.item.report_path)
 
 
-def _toggle(item: Listed | None) -> str:
-    if item is not None and item.state.can_go_on:
-        return item.again
-    return "Resume" if item is not None and item.state is DownloadState.PAUSED else "Pause"
+def _in_the_way(item: Listed) -> RaydlError | None:
+    """What is said where the buttons are the choices."""
+    if item.error is None or not item.is_in_the_way or isinstance(item, ManyItem):
+        return None
+    both = " keep both under two names," if item.is_here else ""
+    return RaydlError(item.error.message, f"replace it,{both} or skip this download")
 
 
 def _summary(item: Item) -> str:

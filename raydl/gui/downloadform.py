@@ -126,6 +126,15 @@ class DownloadForm(Card):
             entry.bind("<Return>", lambda _: self.submit())
         self.url.accept_drops()
 
+    def edit(self, text: str, target: str, to: str, checksum: str) -> None:
+        """Have that in its fields, to be changed and fetched again."""
+        self.trouble.clear()
+        for name, text_of_it in (("to", place(to)), ("checksum", checksum)):
+            self.setvar(str(self.fields[name]), text_of_it)
+        self.target.delete(0, "end")
+        self.target.insert(0, target)
+        self.put_url(text)
+
     def submit(self) -> None:
         """Check it all, and hand it over."""
         self._check("")

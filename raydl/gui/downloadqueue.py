@@ -17,7 +17,8 @@ Listed = Item | ManyItem
 
 
 class DownloadQueue:
-    """The list of them. ``changed`` is called with an item whose state is another than before."""
+    """The list of them. ``changed`` is called with an item whose state is another than before, or
+    that is in the list no more."""
 
     def __init__(self, backend: Backend, changed: Callable[[Listed], None]) -> None:
         self._backend, self._changed = backend, changed
@@ -25,6 +26,10 @@ class DownloadQueue:
         self.items: list[Listed] = []
         self.address = "none"
         """The cluster for downloads that begin from now on."""
+        self._discarded: set[int] = set()
+        """The keys of those whose partial file is to be deleted when they have ended."""
+        self._leaving: set[int] = set()
+        """Of those that are taken off the list then."""
         self.is_closed = False
         """Once it is, nothing begins any more."""
 
@@ -72,6 +77,14 @@ class DownloadQueue:
         item.options = {**item.options, "overwrite": True, "skip_existing": False}
         self.toggle(item)
 
+    def skip(self, item: Listed) -> None:
+        """Leave what is in the way as it is."""
+        if isinstance(item, ManyItem):
+            item.options = {**item.options, "overwrite": False, "skip_existing": True}
+            self.toggle(item)
+        else:
+            self.remove(item)
+
     def move(self, item: Listed, target: str) -> None:
         """Begin again, with another target."""
         item.target = target
@@ -90,8 +103,10 @@ class DownloadQueue:
             self._changed(item)
             self._advance()
 
-    def cancel(self, item: Listed) -> None:
-        """End it; what had arrived is kept."""
+    def cancel(self, item: Listed, delete: bool = False) -> None:
+        """End it; what had arrived is kept, or deleted."""
+        if delete:
+            self._discarded.add(item.key)
         if item.state is DownloadState.QUEUED:
             item.status.state = DownloadState.STOPPED
             self._ended(item)
@@ -99,10 +114,21 @@ class DownloadQueue:
             self._backend.cancel(item.key)
             self._set(item, DownloadState.CANCELLING)
 
-    def remove(self, item: Listed) -> None:
-        """Take it off the list; files stay."""
-        if item.state.is_over:
-            self.items.remove(item)
+    def remove(self, item: Listed, delete: bool = False) -> None:
+        """Take it off the list, once it has ended; a file that is whole stays, of a partial one
+        what ``delete`` says."""
+        self._leaving.add(item.key)
+        if not item.state.is_over:
+            self.cancel(item, delete)
+            return
+        if delete:
+            item.discard()
+        self._ended(item)
+
+    def clear_finished(self) -> None:
+        """Take those off the list that are done."""
+        for item in [item for item in self.items if item.state is DownloadState.DONE]:
+            self.remove(item)
 
     def take(self, message: Message) -> Listed | None:
         """Take in what the backend said; returns the item that it is about."""
@@ -147,7 +173,13 @@ class DownloadQueue:
 
     def _ended(self, item: Listed) -> None:
         if item.state.can_go_on:
+            if item.key in self._discarded:
+                item.discard()
             item.look_what_is_left()
+        self._discarded.discard(item.key)
+        if item.key in self._leaving:
+            self._leaving.remove(item.key)
+            self.items.remove(item)
         self._changed(item)
         self._advance()
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from raydl.gui.backend import Backend
-from raydl.gui.leftover import Leftover, leftover
+from raydl.gui.leftover import Leftover, discard, leftover
 from raydl.gui.memory import Unfinished, nodes_of
 from raydl.model.errors import IncompleteError, OutputError, RaydlError, TargetError
 from raydl.model.events import Event, Failed, Finished, Planned
@@ -63,6 +64,35 @@ class Item:
         """Where the file is, once it is there."""
         path = self.report.path if self.report is not None else None
         return Path(path).resolve().parent if path else None
+
+    @property
+    def file(self) -> Path | None:
+        """What there is to open; None while it is not there."""
+        path = self.report.path if self.report is not None and self.is_here else None
+        return Path(path) if path and os.path.exists(path) else None  # noqa: PTH110
+
+    @property
+    def partial(self) -> int:
+        """Bytes in a partial file of this machine's, which nobody needs once this is given up."""
+        if not self.is_here or self.state is DownloadState.DONE:
+            return 0
+        if self.state.is_under_way:
+            return self.status.fetched
+        return leftover(self.path, self.url).kept if self.path is not None else 0
+
+    @property
+    def beside(self) -> str:
+        """A target like its own whose name is free: "name (1).iso"."""
+        path = self.path
+        assert path is not None
+        is_tar = path.suffixes[-2:-1] == [".tar"]
+        ending = "".join(path.suffixes[-2:]) if is_tar else path.suffix
+        stem = path.name.removesuffix(ending)
+        for number in count(1):
+            other = path.with_name(f"{stem} ({number}){ending}")
+            if not any(os.path.lexists(name) for name in (other, f"{other}.part")):
+                return str(other)
+        raise AssertionError("unreachable")
 
     @property
     def to(self) -> str:
@@ -147,6 +177,11 @@ class Item:
             self.status.take(Failed.of(error))
         elif report is not None:
             self.status.take(Finished(report))
+
+    def discard(self) -> None:
+        """Delete its partial file."""
+        if self.is_here and self.path is not None:
+            discard(self.path, self.url)
 
     def look_what_is_left(self) -> None:
         """The download ended without the file: find out what the next run resumes, and show it."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import NamedTuple
 
 from raydl.origin.identity import Identity
 from raydl.output.journal import Journal
+from raydl.output.partfile import lock_file
 
 
 class Leftover(NamedTuple):
@@ -22,8 +24,8 @@ class Leftover(NamedTuple):
 
 def leftover(target: Path, url: str) -> Leftover:
     """What is there of ``url``: the disk knows, whatever the download said at its end."""
-    part = target.with_name(f"{target.name}.part")
-    journal = Journal.load(part.with_name(f"{part.name}.journal"))
+    part, journal_path = _places(target)
+    journal = Journal.load(journal_path)
     try:
         length = part.stat().st_size
     except OSError:
@@ -34,3 +36,23 @@ def leftover(target: Path, url: str) -> Leftover:
     if journal.identity == Identity.of(url):
         return Leftover(kept.prefix, journal.size)
     return Leftover(is_anothers=kept.size > 0)
+
+
+def discard(target: Path, url: str) -> None:
+    """Delete what is there of ``url``; nothing of another's, nor while a process writes it."""
+    part, journal_path = _places(target)
+    journal = Journal.load(journal_path)
+    if journal is None or journal.identity != Identity.of(url):
+        return
+    with contextlib.suppress(OSError):
+        with part.open("rb+") as file:
+            is_free = lock_file(file.fileno())
+        if is_free:
+            part.unlink()
+            journal_path.unlink()
+
+
+def _places(target: Path) -> tuple[Path, Path]:
+    """Of the partial file, and of its journal."""
+    part = target.with_name(f"{target.name}.part")
+    return part, part.with_name(f"{part.name}.journal")

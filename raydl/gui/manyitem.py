@@ -75,6 +75,16 @@ class ManyItem:
         return Path(found).absolute() if found else None
 
     @property
+    def file(self) -> Path | None:
+        """What there is to open: their folder."""
+        return self.folder if self.report is not None and self.is_here else None
+
+    @property
+    def partial(self) -> int:
+        """None that are told: what is left of some among many files is not looked for."""
+        return 0
+
+    @property
     def has_report(self) -> bool:
         """Whether something is written down of how it ended, and it is worth a look."""
         path = self.report_path
@@ -147,6 +157,9 @@ class ManyItem:
             self.status.take(AllEnded(report))
         if error is not None:
             self.status.take(Failed.of(error))
+
+    def discard(self) -> None:
+        """Nothing: what came is kept."""
 
     def look_what_is_left(self) -> None:
         """Nothing: the run finds out when it goes on."""

@@ -7,31 +7,40 @@ from collections import deque
 from tkinter import ttk
 
 from raydl.gui.look import Look
+from raydl.gui.nodecolours import NodeColours
 from raydl.model.units import format_size
 from raydl.view.partmap import STRENGTH, Cell, CellState, PartMap
-from raydl.view.status import DownloadStatus
-from raydl.view.theme import TROUBLE, blend, colour
+from raydl.view.theme import TROUBLE, blend
+
+WORDS = {
+    CellState.WAITING: "waiting",
+    CellState.FLYING: "in flight",
+    CellState.HEDGED: "late",
+    CellState.FETCHED: "fetched",
+    CellState.WRITTEN: "written",
+    CellState.FAILED: "failed",
+}
 
 
 class Strip(tk.Canvas):
     """The file as a strip of cells; only those that changed are drawn again."""
 
-    def __init__(self, parent: tk.Misc, look: Look, cells: int) -> None:
+    def __init__(self, parent: tk.Misc, look: Look, colours: NodeColours, cells: int) -> None:
         super().__init__(
             parent, height=look.px(30), background=look.palette.empty, highlightthickness=0, width=1
         )
-        self._look, self._count = look, cells
+        self._look, self._colours, self._count = look, colours, cells
         self._cells = [self.create_rectangle(0, 0, 0, 0, width=0) for _ in range(cells)]
-        self._source: tuple[PartMap, DownloadStatus] | None = None
+        self._parts: PartMap | None = None
         self.word = tk.StringVar(self)
         """What is under the pointer."""
         self.bind("<Configure>", lambda _: self._place())
         self.bind("<Motion>", self._point)
         self.bind("<Leave>", lambda _: self.word.set(""))
 
-    def show(self, parts: PartMap | None, status: DownloadStatus | None) -> None:
+    def show(self, parts: PartMap | None) -> None:
         """Draw that map from now on."""
-        self._source = (parts, status) if parts is not None and status is not None else None
+        self._parts = parts
         self.configure(background=self._look.palette.empty)
         for number in range(self._count):
             self.itemconfigure(self._cells[number], fill=self._colour(number))
@@ -40,9 +49,9 @@ class Strip(tk.Canvas):
 
     def draw(self) -> int:
         """Draw what changed; returns how many cells that were."""
-        if self._source is None:
+        parts, changed = self._parts, 0
+        if parts is None:
             return 0
-        changed, parts = 0, self._source[0]
         for number in parts.changed:
             self.itemconfigure(self._cells[number], fill=self._colour(number))
             changed += 1
@@ -56,63 +65,50 @@ class Strip(tk.Canvas):
             self.coords(cell, left, 0, right, height)
 
     def _colour(self, number: int) -> str:
-        empty = self._look.palette.empty
-        if self._source is None:
-            return empty
-        parts, status = self._source
-        cell: Cell = parts.cell(number)
+        p = self._look.palette
+        if self._parts is None:
+            return p.empty
+        cell: Cell = self._parts.cell(number)
         if cell.state is CellState.WAITING:
-            return empty
+            return p.empty
         if cell.state is CellState.FAILED:
             return TROUBLE
-        known = status.nodes.get(cell.node)
-        return blend(colour(known.number if known else 0), empty, STRENGTH[cell.state])
+        ink = self._colours.of(cell.node) if cell.node else p.dim  # what was there from before
+        return blend(ink, p.empty, STRENGTH[cell.state])
 
     def _point(self, event: tk.Event[tk.Canvas]) -> None:
-        if self._source is None or not self.winfo_width():
+        if self._parts is None or not self.winfo_width():
             return
         number = min(self._count - 1, max(0, event.x * self._count // self.winfo_width()))
-        cell = self._source[0].cell(number)
+        cell = self._parts.cell(number)
         self.word.set(f"{cell.state.value}, {cell.node}" if cell.node else cell.state.value)
 
 
 class Legend(ttk.Frame):
-    """What the strengths of a colour mean, and which node has which colour."""
+    """What the strengths of a colour mean; which node has which is in the list of nodes. ``word``
+    is what is under the pointer."""
 
-    def __init__(self, parent: tk.Misc, look: Look) -> None:
+    def __init__(self, parent: tk.Misc, look: Look, word: tk.StringVar) -> None:
         super().__init__(parent)
-        self._look = look
-        self._shown: tuple[str, ...] | None = None
+        self._look, px = look, look.px
+        self._squares: dict[CellState, tk.Frame] = {}
+        for state, text in WORDS.items():
+            square = tk.Frame(self, width=px(12), height=px(12))
+            square.pack(side="left", pady=(px(3), 0))
+            self._squares[state] = square
+            ttk.Label(self, text=text, style="Small.TLabel").pack(
+                side="left", padx=(px(4), px(10)), pady=(px(3), 0)
+            )
+        ttk.Label(self, textvariable=word, style="Small.TLabel").pack(side="left")
+        self.repaint()
 
-    def show(self, status: DownloadStatus | None) -> None:
-        """For the nodes of that download."""
-        names = tuple(status.nodes) if status else ()
-        if names == self._shown:
-            return
-        self._shown = names
-        for child in self.winfo_children():
-            child.destroy()
-        empty, first = self._look.palette.empty, colour(0)
-        words = [
-            (empty, CellState.WAITING.value),
-            *((blend(first, empty, strength), state.value) for state, strength in STRENGTH.items()),
-            (TROUBLE, CellState.FAILED.value),
-        ]
-        self._row(words)
-        if len(names) > 1:
-            self._row([(colour(number), name) for number, name in enumerate(names[:8])])
-
-    def forget(self) -> None:
-        """Draw it again next time."""
-        self._shown = None
-
-    def _row(self, words: list[tuple[str, str]]) -> None:
-        px = self._look.px
-        row = ttk.Frame(self)
-        row.pack(fill="x", pady=(px(3), 0))
-        for fill, word in words:
-            tk.Frame(row, background=fill, width=px(12), height=px(12)).pack(side="left")
-            ttk.Label(row, text=word, style="Small.TLabel").pack(side="left", padx=(px(4), px(12)))
+    def repaint(self) -> None:
+        """Take the colours of the theme: no node's, for each has one of its own."""
+        p = self._look.palette
+        fills = {state: blend(p.dim, p.empty, strength) for state, strength in STRENGTH.items()}
+        for state, square in self._squares.items():
+            is_bad = state is CellState.FAILED
+            square.configure(background=TROUBLE if is_bad else fills.get(state, p.empty))
 
 
 class Graph(tk.Canvas):
@@ -138,6 +134,8 @@ class Graph(tk.Canvas):
         most = max(self._speeds)
         self.configure(background=p.card)
         self.delete("all")
+        if height < px(30):
+            return  # no room for a line and its words
         points = [
             (
                 width * number / (len(self._speeds) - 1),

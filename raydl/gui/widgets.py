@@ -22,7 +22,8 @@ class Card(ttk.Frame):
         super().__init__(parent, style="Card.TFrame", padding=look.px(14), borderwidth=1)
         self.top = ttk.Frame(self)
         self.top.pack(fill="x", pady=(0, look.px(8)))
-        ttk.Label(self.top, text=heading, style="Heading.TLabel").pack(side="left")
+        self.heading = ttk.Label(self.top, text=heading, style="Heading.TLabel")
+        self.heading.pack(side="left")
         self.body = ttk.Frame(self)
         self.body.pack(fill="both", expand=True)
 

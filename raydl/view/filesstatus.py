@@ -49,6 +49,16 @@ class FilesStatus:
         return self.now.share if self.now else None
 
     @property
+    def speed(self) -> float:
+        """Bytes a second, over the last seconds."""
+        return self._of_late[0] if self.state is DownloadState.RUNNING else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the pace of late; None while unknown."""
+        return self._of_late[1] if self.state is DownloadState.RUNNING else None
+
+    @property
     def counts(self) -> list[tuple[str, int]]:
         """How many files have come, were there, do not come, and are left, where that is known."""
         now = self.now

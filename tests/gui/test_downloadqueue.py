@@ -20,6 +20,7 @@ from raydl.model.report import Report
 from raydl.model.state import DownloadState
 from raydl.origin.identity import Identity
 from raydl.output.journal import Journal
+from raydl.output.partfile import lock_file
 from raydl.view.partmap import CellState
 from tests.view.copies import SIZE, copy, now, report_of
 
@@ -133,13 +134,68 @@ def test_it_ends_when_the_backend_is_done_with_it():
 def test_a_queued_one_is_taken_off():
     queue, backend, _ = make()
     first, second = queue.add("http://h/a", "", {}), queue.add("http://h/b", "", {})
-    queue.remove(first)
-    assert len(queue.items) == 2
-    queue.cancel(second)
-    assert second.state is DownloadState.STOPPED
     queue.remove(second)
+    assert second.state is DownloadState.STOPPED
     assert queue.items == [first]
     assert len(backend.asked) == 1
+
+
+def test_one_that_runs_is_taken_off_once_it_has_ended(tmp_path):
+    queue, _, changed = make()
+    first = queue.add("http://h/a", str(tmp_path / "a"), {})
+    second = queue.add("http://h/b", "", {})
+    queue.remove(first)
+    assert (first.state, queue.items) == (DownloadState.CANCELLING, [first, second])
+    leave(tmp_path, "a", 7)
+    queue.take(ended(first, CancelledError("cancelled")))
+    assert queue.items == [second]
+    assert second.state is DownloadState.RUNNING
+    assert (first.key, DownloadState.STOPPED) in changed
+    assert (tmp_path / "a.part").exists()
+
+
+def test_a_partial_file_is_deleted_with_what_vouches_for_it_and_nothing_else(tmp_path):
+    queue, *_ = make()
+    item = queue.add("http://h/a", str(tmp_path / "a"), {})
+    queue.cancel(item, delete=True)
+    leave(tmp_path, "a", 7)
+    leave(tmp_path, "b", 7)
+    queue.take(ended(item, CancelledError("cancelled")))
+    assert (item.left.kept, item.can_resume) == (0, False)
+    assert {path.name for path in tmp_path.iterdir()} == {"b.part", "b.part.journal"}
+    anothers = queue.offer("http://h/other", str(tmp_path / "b"), {})
+    queue.remove(anothers, delete=True)
+    assert (tmp_path / "b.part").exists()
+    mine = queue.offer("http://h/a", str(tmp_path / "b"), {})
+    assert mine.partial == 7
+    with open(tmp_path / "b.part", "rb+") as file:
+        assert lock_file(file.fileno())
+        queue.remove(mine, delete=True)
+        assert (tmp_path / "b.part").exists()
+    mine.discard()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_those_that_are_done_are_cleared(tmp_path):
+    queue, *_ = make()
+    first, second, third = (queue.add(f"http://h/{n}", "", {}) for n in "abc")
+    queue.take(ended(first))
+    queue.take(ended(second, NetworkError("gone")))
+    queue.clear_finished()
+    assert queue.items == [second, third]
+
+
+def test_a_name_beside_one_that_is_taken(tmp_path):
+    queue, *_ = make()
+    for name, there, free in (
+        ("a.iso", (), "a (1).iso"),
+        ("a.iso", ("a (1).iso", "a (2).iso.part"), "a (3).iso"),
+        ("b.tar.gz", (), "b (1).tar.gz"),
+        ("c", (), "c (1)"),
+    ):
+        for other in there:
+            (tmp_path / other).touch()
+        assert queue.offer("http://h/a", str(tmp_path / name), {}).beside == str(tmp_path / free)
 
 
 @pytest.mark.parametrize("name", ["a.iso", ""])

@@ -73,8 +73,8 @@ def test_several_urls_are_one_row(coordinator, library, home):
     drive(app.root, lambda: item.state is DownloadState.DONE)
     wanted = {path.rpartition("/")[2]: data for path, data in library.files.items()}
     assert there(home / "Downloads") == wanted
-    assert window.list.item(str(item.key), "text") == f"{COUNT} files"
-    assert window.list.item(str(item.key), "values") == ("done", "100 %")
+    assert window.list.tree.item(str(item.key), "text") == f"{COUNT} files"
+    assert window.list.tree.item(str(item.key), "values")[1] == "done"
     assert window.detail.files.counts["done"].cget("text") == str(COUNT)
     assert window.detail.files.bar.cget("value") == 1000
     assert window.detail.folder_button.winfo_ismapped()
@@ -84,6 +84,7 @@ def test_several_urls_are_one_row(coordinator, library, home):
     assert form.url.text == ""
     assert app.memory.unfinished == []
     again = submit(app, window, "\n".join(urls(library)))
+    window.select(again)
     drive(app.root, lambda: again.state is DownloadState.DONE)
     assert window.detail.files.counts["from before"].cget("text") == str(COUNT)
 
@@ -125,7 +126,8 @@ def test_a_list_and_what_failed_of_it(coordinator, library, tmp_path, monkeypatc
     drive(app.root, lambda: "404" in files.word.cget("text"))
     assert "--" not in " ".join(texts(detail))
     opened = []
-    monkeypatch.setattr("raydl.gui.detail.open_outside", opened.append)
+    for module in ("detail", "coordinatorwindow"):
+        monkeypatch.setattr(f"raydl.gui.{module}.open_outside", opened.append)
     detail.folder_button.invoke()
     detail.report_button.invoke()
     assert opened == [tmp_path / "into", item.report_path]
@@ -151,7 +153,7 @@ def test_files_in_the_way_are_replaced(coordinator, library, home):
     item = submit(app, window, "\n".join(urls(library)))
     drive(app.root, lambda: item.state is DownloadState.FAILED)
     assert mine.read_text() == "mine"
-    cure(window, "Overwrite").invoke()
+    cure(window, "Replace").invoke()
     drive(app.root, lambda: item.state is DownloadState.DONE)
     assert mine.read_bytes() == library.files["/d/03.bin"]
 

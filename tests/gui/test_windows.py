@@ -543,7 +543,7 @@ def test_a_download_alone(coordinator, origin, home):
     assert all(cell.state.value == "written" for cell in item.parts.cells())
     assert window.form.url.text == ""
     window.remove()
-    assert window.list.get_children() == ()
+    assert window.list.tree.get_children() == ()
 
 
 def test_wrong_input_says_what_is_wrong(coordinator):
@@ -598,13 +598,15 @@ def test_pause_resume_cancel_and_the_next(coordinator, make_origin, home):
     app.root.update()
     gate.let(6)
     drive(app.root, lambda: (one.share or 0) > 0)
-    press(app, window.list, "<Control-p>")
+    press(app, window.list.tree, "<Control-p>")
     drive(app.root, lambda: one.state is DownloadState.PAUSED)
     assert window.detail.toggle_button.cget("text") == "Resume"
     assert two.state is DownloadState.QUEUED
     window.detail.toggle_button.invoke()
     gate.let(3)
     window.detail.cancel_button.invoke()
+    assert "of it have arrived" in " ".join(texts(window.dialog))
+    press(app, window.dialog.yes_button, "<Return>")
     gate.let(1000)
     drive(app.root, lambda: one.state is DownloadState.STOPPED and two.state is DownloadState.DONE)
     assert (home / "Downloads" / "two").read_bytes() == second.data
@@ -679,7 +681,7 @@ def test_a_digest_that_does_not_fit_leaves_nothing(coordinator, origin, home):
     assert window.detail.summary.cget("text") == "not finished; nothing is kept"
     assert window.detail.toggle_button.cget("text") == "Try again"
     assert window.detail.bar_texts["fetched"].cget("text") == "0 %"
-    assert window.list.item(str(item.key), "values") == ("failed", "0 %")
+    assert window.list.tree.item(str(item.key), "values")[1] == "failed"
     assert app.memory.unfinished == []
 
 
@@ -718,10 +720,10 @@ def test_a_file_that_is_there_is_replaced_or_left(coordinator, origin, home, mon
     assert there.read_text() == "old"
     window.select(one)
     drive(app.root, lambda: window.item is one)
-    press(app, cure(window, "Overwrite"), "<Return>")
+    press(app, cure(window, "Replace"), "<Return>")
     drive(app.root, lambda: one.state is DownloadState.DONE)
     assert there.read_bytes() == origin.data
-    assert cure(window, "Overwrite") is None
+    assert cure(window, "Replace") is None
 
 
 def drive_until_gone(app, seconds=30):
@@ -1066,7 +1068,7 @@ def test_nodes_are_rows_with_what_each_has(coordinator):
     assert rows["10.0.0.4"] == ("██████████ 100 %", "", "1 GiB", "done")
     assert detail.bar_texts["fetched"].cget("text") == "75 %"
     assert detail.bar_texts["assembled"].cget("text") == "50 %"
-    assert window.list.item(str(item.key), "values")[1] == "75 %"
+    assert window.list.tree.item(str(item.key), "values")[1] == "━━━━━━── 75 %"
     problem = "disk full; run the same command again"
     take(now(copy("10.0.0.3", "done", 256, 768), copy("10.0.0.4", "failed", problem=problem)))
     drive(app.root, lambda: rows["10.0.0.4"][3] == "failed: disk full; Resume")
