@@ -49,7 +49,7 @@ class CoordinatorWindow(ttk.Frame):
         self.queue = DownloadQueue(self.backend, self._changed)
         colours = NodeColours()
         px = look.px
-        self.columnconfigure(0, weight=20, uniform="halves")
+        self.columnconfigure(0, weight=21, uniform="halves")
         self.columnconfigure(1, weight=31, uniform="halves")
         self.rowconfigure(0, weight=2)
         self.cluster = ClusterPanel(self, look, pump, memory, colours, self._use_cluster)

@@ -58,9 +58,9 @@ class Detail(Card):
         self.name = self.heading
         self.name.pack_forget()  # buttons come first: a long name is what is cut off
         self.name.pack(side="left")
-        body.columnconfigure(0, weight=20, uniform="halves")
+        body.columnconfigure(0, weight=21, uniform="halves")
         body.columnconfigure(1, weight=31, uniform="halves")
-        body.rowconfigure(0, weight=1, minsize=px(118))
+        body.rowconfigure(0, weight=1, minsize=px(102))
         left, self._right = ttk.Frame(body), ttk.Frame(body)
         left.grid(row=0, column=0, sticky="nsew", padx=(0, px(24)))
         self._right.grid(row=0, column=1, sticky="nsew")

@@ -91,7 +91,6 @@ class DownloadForm(Card):
         self.browse_button = ttk.Button(body, text="Browse …", command=self._browse)
         self.browse_button.grid(row=1, column=2, sticky="ew", padx=(px(8), 0))
         small = ttk.Frame(body)
-        small.columnconfigure(1, weight=1)
         self.fields["parts"] = tk.StringVar(self)
         says = placeholder("parts", settings["parts"].value)
         parts = Field(small, look, says, self.fields["parts"], width=10)

@@ -18,8 +18,7 @@ from raydl.model.units import counted, format_size
 from raydl.view.status import DownloadStatus, NodeStatus
 
 COLUMNS: dict[str, tuple[int, Literal["w", "e"]]] = {
-    "node": (96, "w"), "state": (94, "w"), "speed": (82, "e"),
-    "brought": (74, "e"),
+    "node": (98, "w"), "state": (98, "w"), "speed": (76, "e"), "brought": (68, "e"),
 }  # fmt: skip
 
 HERE = "this machine"
@@ -43,13 +42,12 @@ class NodeTable(ttk.Frame):
         self.columnconfigure(0, weight=1)
         self.rowconfigure(0, weight=1)
         self.rowconfigure(2, weight=3)
-        rows = Rows(self, look, COLUMNS, height=FEWEST, selectmode="none")
+        rows = Rows(self, look, COLUMNS, is_small=True, height=FEWEST, selectmode="none")
         rows.grid(row=0, column=0, sticky="nsew")
         self.table = rows.tree
         self.total = ttk.Label(self, style="Small.TLabel")
         self.total.grid(row=1, column=0, sticky="w", pady=(px(8), px(4)))
         self.graph = Graph(self, look)
-        self.graph.grid(row=2, column=0, sticky="nsew")
 
     def show(
         self, nodes: Sequence[Node], is_alone: bool, running: DownloadStatus | None,
@@ -85,6 +83,8 @@ class NodeTable(ttk.Frame):
         if now - self._point_at >= POINT_SECONDS:
             self._point_at = now
             self.graph.add(speed)
+        if speed and not self.graph.winfo_manager():  # until then it has nothing to show
+            self.graph.grid(row=2, column=0, sticky="nsew")
 
     def repaint(self) -> None:
         """Take the colours of the theme."""

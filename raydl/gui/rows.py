@@ -18,10 +18,11 @@ class Rows(ttk.Frame):
 
     def __init__(
         self, parent: tk.Misc, look: Look, columns: dict[str, tuple[int, Literal["w", "e"]]],
-        **options: Any,
+        is_small: bool = False, **options: Any,
     ) -> None:  # fmt: skip
         super().__init__(parent)
         style = ttk.Style(self)
+        style.configure("Small.Flat.Treeview", font=look.small_font)
         style.configure("Flat.Treeview.Item", padding=(look.px(5), 0))
         style.layout(
             "Flat.Treeview.Item",
@@ -31,9 +32,10 @@ class Rows(ttk.Frame):
             ]})],
         )  # fmt: skip
         first, *others = columns
+        style_name = "Small.Flat.Treeview" if is_small else "Flat.Treeview"
         self.columnconfigure(0, weight=1)
         self.rowconfigure(0, weight=1)
-        self.tree = ttk.Treeview(self, columns=others, style="Flat.Treeview", **options)
+        self.tree = ttk.Treeview(self, columns=others, style=style_name, **options)
         self.tree.grid(row=0, column=0, sticky="nsew")
         for name, (width, side) in columns.items():
             column = "#0" if name == first else name

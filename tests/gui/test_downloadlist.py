@@ -1,10 +1,14 @@
 """The list of downloads in the coordinator's window, and the nodes beside it."""
 
 import time
+import tkinter as tk
+from tkinter import font, ttk
 
 import pytest
 
 from raydl.cluster.session import Node
+from raydl.gui.rows import Rows
+from raydl.gui.widgets import Card, Wrapped
 from raydl.model.errors import CancelledError, NetworkError, TargetError
 from raydl.model.events import LanesJoined, NodeNow, PartFetched, Planned, Probed, Progress
 from raydl.model.remote import Remote
@@ -13,7 +17,7 @@ from raydl.model.state import DownloadState
 from raydl.node.roles import Head
 from tests.display import drive, why_not
 from tests.gui.test_downloadqueue import leave
-from tests.gui.test_windows import cure, fill, press, texts
+from tests.gui.test_windows import cure, everything, fill, press, texts
 from tests.view.copies import copy, now
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "-")
@@ -294,6 +298,70 @@ def test_nodes_are_those_of_the_cluster_whatever_is_selected(alone, home):
     assert window.cluster.nodes.total.cget("text").startswith("3 nodes, 3 connections")
     of_map, of_table = window.detail.strip._colours, window.cluster.nodes._colours
     assert of_map is of_table
+
+
+def cut_off(app):
+    """What is not wholly to be seen: labels, buttons, fields, and texts in rows."""
+    found = []
+    for widget in everything(app.window):
+        if not widget.winfo_viewable():
+            continue
+        kind, card = widget.winfo_class(), widget
+        while not isinstance(card, Card | Rows):
+            card = card.master
+            if card is app.window:
+                break
+        if kind in ("TButton", "TLabel", "TEntry", "TCombobox", "Canvas"):
+            right = widget.winfo_rootx() + widget.winfo_width()
+            low = widget.winfo_rooty() + widget.winfo_height()
+            asks_for_none = isinstance(widget, Wrapped | tk.Canvas | ttk.Entry)
+            if (
+                (widget.winfo_width() < widget.winfo_reqwidth() and not asks_for_none)
+                or widget.winfo_height() < min(widget.winfo_reqheight(), app.look.px(30))
+                or right > card.winfo_rootx() + card.winfo_width()
+                or low > card.winfo_rooty() + card.winfo_height()
+            ):
+                found.append((kind, str(widget), kind == "TLabel" and widget.cget("text")))
+        elif kind == "Treeview":
+            style = ttk.Style(app.root)
+            letters = font.Font(app.root, font=style.lookup(widget.cget("style"), "font"))
+            names = widget.cget("columns")
+            total = sum(widget.column(name, "width") for name in ("#0", *names))
+            if total > widget.winfo_width():
+                found.append((str(widget), "columns", total, widget.winfo_width()))
+            for row in widget.get_children():
+                found += [
+                    (str(widget), text)
+                    for name, text in zip(names, widget.item(row, "values"), strict=True)
+                    if letters.measure(text) + app.look.px(4) > widget.column(name, "width")
+                ]
+    return found
+
+
+def test_nothing_is_cut_off_in_the_smallest_window(alone, home):
+    app, window = alone
+    app.root.geometry("1024x700")
+    window.cluster._started(Head("192.0.2.102:6379", has_token=True, notes=["the token is new"]))
+    window.backend.watch("")
+    nodes = [Node(str(n), f"192.0.2.{n}", "h", n == 0, n == 0, 1.0, 0) for n in range(5)]
+    window.cluster.take_nodes(nodes)
+    item = begin(window, home)
+    take(window, item, *(LanesJoined(f"192.0.2.{n}", 16) for n in range(1, 5)))
+    busy = tuple(NodeNow(f"192.0.2.{n}", 16, 99 << 20, False) for n in range(1, 5))
+    take(window, item, Progress(SIZE // 2, SIZE // 3, SIZE, 64, 4, 12, busy))
+    item.status.notes.extend(["the Ray cluster at 192.0.2.102:6379", "connected: 5 nodes", "so"])
+    for number in range(9):
+        begin(window, home, f"{number}.iso")
+    drive(app.root, lambda: app.root.winfo_width() < 1040 and window.detail.strip.winfo_viewable())
+    for _ in range(20):
+        app.root.update()
+    assert cut_off(app) == []
+    there = home / "Downloads" / "big.iso"
+    there.write_text("old")
+    end(window, item, error=TargetError(f"{there} exists already", "choose"))
+    for _ in range(20):
+        app.root.update()
+    assert cut_off(app) == []
 
 
 def test_a_download_to_every_node_shows_the_size_of_the_file(alone):
