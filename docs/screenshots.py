@@ -188,10 +188,18 @@ def main(folder):
         drive(app.root, lambda: both() or item.report, 90)
         shoot(app, folder, "coordinator-done")
         origin.rules.clear()
+        window.form.put_url(origin.url("/big.iso"))
+        window.form.submit()
+        again = window.queue.items[-1]
+        window.select(again)
+        drive(app.root, lambda: again.state.is_over, 60)
+        shoot(app, folder, "coordinator-exists")
+        window.skip()
         origin.on(status(404), None, anything)
         window.form.put_url(origin.url("/gone.iso"))
         window.form.submit()
         last = window.queue.items[-1]
+        window.select(last)
         drive(app.root, lambda: last.state.is_over, 60)
         shoot(app, folder, "coordinator-error")
     app.quit()

@@ -60,6 +60,7 @@ class CoordinatorWindow(ttk.Frame):
         right.rowconfigure(1, weight=1)
         self.form = DownloadForm(right, look, memory, found, pump, self._submit, self._submit_many)
         self.form.grid(row=0, column=0, sticky="ew")
+        self.form.url.accept_drops(self)
         actions = Actions(
             self.open, self.open_folder, self.copy_url, self.edit, self.toggle, self.cancel,
             self.remove, self.queue.clear_finished,

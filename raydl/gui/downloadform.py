@@ -123,7 +123,6 @@ class DownloadForm(Card):
         self.trouble.grid(row=5, column=0, columnspan=3, sticky="ew")
         for entry in (self.to, self.target, parts, checksum):
             entry.bind("<Return>", lambda _: self.submit())
-        self.url.accept_drops()
 
     def edit(self, text: str, target: str, to: str, checksum: str) -> None:
         """Have that in its fields, to be changed and fetched again."""

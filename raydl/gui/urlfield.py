@@ -67,17 +67,17 @@ class UrlField(tk.Text):
             selectforeground=p.on_accent,
         )  # fmt: skip
 
-    def accept_drops(self) -> None:
-        """Have links and lists dropped on it, where the library for it is there."""
+    def accept_drops(self, place: tk.Misc) -> None:
+        """Have links and lists dropped anywhere on ``place``, where the library for it is there."""
         try:
             from tkinterdnd2 import DND_FILES, DND_TEXT
         except ImportError:
             return
-        register = getattr(self, "drop_target_register", None)
+        register = getattr(place, "drop_target_register", None)
         if register is None or not getattr(self.winfo_toplevel(), "can_drop", False):
             return
         register(DND_FILES, DND_TEXT)
-        self.dnd_bind("<<Drop>>", self.take_drop)  # type: ignore[attr-defined]
+        place.dnd_bind("<<Drop>>", self.take_drop)  # type: ignore[attr-defined]
 
     def take_drop(self, event: Any) -> str:
         """Have in it what was dropped: a text, or a list of Tcl's."""

@@ -744,7 +744,7 @@ root.overrideredirect(True)
 link = tk.Label(root, text="a link")
 link.pack(fill="both", expand=True)
 link.drag_source_register(1, DND_TEXT)
-link.dnd_bind("<<DragInitCmd>>", lambda _: (COPY, DND_TEXT, "http://127.0.0.1/dropped.iso"))
+link.dnd_bind("<<DragInitCmd>>", lambda _: (COPY, DND_TEXT, "http://127.0.0.1/1.iso\\nhttp://127.0.0.1/2.iso"))
 link.dnd_bind("<<DragEndCmd>>", lambda event: root.after_idle(root.destroy))
 root.bind("<Visibility>", lambda _: print("there", flush=True))
 root.mainloop()
@@ -760,7 +760,8 @@ def ended(process):
 
 
 @pytest.mark.skipif(not shutil.which("xdotool"), reason="needs xdotool")
-def test_a_link_is_dropped(coordinator):
+@pytest.mark.parametrize("place", ["field", "list"])
+def test_links_are_dropped_anywhere(coordinator, place):
     pytest.importorskip("tkinterdnd2")
     app, window = coordinator
     app.root.geometry("+0+0")
@@ -778,13 +779,14 @@ def test_a_link_is_dropped(coordinator):
     with subprocess.Popen(dragged, stdout=subprocess.PIPE, text=True) as other, ended(other):
         assert other.stdout.readline() == "there\n"
         url = window.form.url
-        x, y = url.winfo_rootx() + 40, url.winfo_rooty() + 10
+        at = url if place == "field" else window.list.tree
+        x, y = at.winfo_rootx() + 40, at.winfo_rooty() + 10
         pointer("mousemove", 1230, 40, "mousedown", 1)
         for to in [(1225, 45), (1200, 50), (x, y), (x + 3, y + 1)]:
             pointer("mousemove", *to)
         pointer("mouseup", 1)
         until_done(other)
-    drive(app.root, lambda: url.text == "http://127.0.0.1/dropped.iso")
+    drive(app.root, lambda: url.text == "http://127.0.0.1/1.iso\nhttp://127.0.0.1/2.iso")
 
 
 def test_without_what_drops_need(open_app, monkeypatch):
