@@ -15,7 +15,7 @@ from raydl.view.copies import row, state
 COLUMNS = (("has", 158), ("from the origin", 100), ("from others", 90), ("state", 200))
 
 BAR = 10
-"""Blocks of a bar that is full."""
+"""Strokes of a bar."""
 
 
 class CopyTable(ttk.Frame):
@@ -70,7 +70,7 @@ class CopyTable(ttk.Frame):
     def _show_row(self, copy: CopyNow, size: int) -> None:
         node, share, _, is_bad = row(copy, size)
         values = (
-            f"{'█' * round(BAR * share)}{'░' * (BAR - round(BAR * share))} {100 * share:.0f} %",
+            f"{'━' * round(BAR * share)}{'─' * (BAR - round(BAR * share))} {100 * share:.0f} %",
             format_size(copy.from_origin) if copy.from_origin else "",
             format_size(copy.from_peers) if copy.from_peers else "",
             in_windows(state(copy)),

@@ -87,13 +87,12 @@ class Detail(Card):
         self.copies = CopyTable(self._right, look)
         self.files = FilesView(self._right, look)
         self.notes = Wrapped(self._right, style="Small.TLabel", justify="left", anchor="nw")
-        self.notes.pack(side="bottom", fill="x", pady=(px(6), 0))
         self.show(None)
 
     @property
     def has_rows(self) -> bool:
         """Whether there is a table in it, which can do with more room."""
-        return not self._map.winfo_manager()
+        return bool(self.copies.winfo_manager() or self.files.winfo_manager())
 
     def show(self, item: Listed | None) -> None:
         """Look at that one from now on."""
@@ -147,13 +146,25 @@ class Detail(Card):
             return
         self.name.configure(text=item.name)
         told = [] if item.state.is_over else list(item.status.notes)[-3:]
-        self.notes.configure(text="\n".join(in_windows(note) for note in told))
+        self._tell([in_windows(note) for note in told])
         if isinstance(item, ManyItem):
             self.summary.configure(text=_summary_of_many(item))
             self.files.show(item)
         else:
             self.summary.configure(text=_summary(item))
             self._draw_one(item)
+
+    def _tell(self, lines: list[str]) -> None:
+        """Lines below what is shown, which has their room when there are none."""
+        self.notes.configure(text="\n".join(lines))
+        if not lines:
+            self.notes.pack_forget()
+        elif not self.notes.winfo_manager():
+            others = self._right.pack_slaves()
+            for other in others:
+                other.pack_forget()
+            self.notes.pack(side="bottom", fill="x", pady=(self._look.px(6), 0))
+            self._arrange(self.item)
 
     def _draw_one(self, item: Item) -> None:
         status = item.status
@@ -173,15 +184,18 @@ class Detail(Card):
         copies = item.status.copies if isinstance(item, Item) else None
         if copies is not None:
             self.copies.show(copies)
-        shown: ttk.Frame = self._map if copies is None else self.copies
+        shown: ttk.Frame | None = self._map if copies is None else self.copies
         if isinstance(item, ManyItem):
             shown = self.files
-        if shown.winfo_manager():
+        elif shown is self._map and item is not None and item.state.can_go_on and not item.fetched:
+            shown = None  # a map of nothing
+        if shown is not None and shown.winfo_manager():
             return
         for other in (self._map, self.copies, self.files):
             other.pack_forget()
-        fills = shown is not self._map
-        shown.pack(fill="both" if fills else "x", expand=fills)
+        if shown is not None:
+            fills = shown is not self._map
+            shown.pack(fill="both" if fills else "x", expand=fills)
 
     def _bar(self, step: str, share: float, text: str) -> None:
         self.bars[step].configure(value=round(1000 * share))

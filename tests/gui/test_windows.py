@@ -1066,8 +1066,8 @@ def test_nodes_are_rows_with_what_each_has(coordinator):
     take(now(copy("10.0.0.3", "receiving", 256, 256), copy("10.0.0.4", "done", 0, 1024)))
     drive(app.root, lambda: len(rows) == 2 and detail.copies.winfo_ismapped())
     assert not detail.strip.winfo_ismapped()
-    assert rows["10.0.0.3"] == ("█████░░░░░ 50 %", "256 MiB", "256 MiB", "receiving")
-    assert rows["10.0.0.4"] == ("██████████ 100 %", "", "1 GiB", "done")
+    assert rows["10.0.0.3"] == ("━━━━━───── 50 %", "256 MiB", "256 MiB", "receiving")
+    assert rows["10.0.0.4"] == ("━━━━━━━━━━ 100 %", "", "1 GiB", "done")
     assert detail.bar_texts["fetched"].cget("text") == "75 %"
     assert detail.bar_texts["assembled"].cget("text") == "50 %"
     assert window.list.tree.item(str(item.key), "values")[1] == "━━━━━━── 75 %"
