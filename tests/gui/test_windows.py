@@ -1313,8 +1313,8 @@ import sys
 from raydl.gui.app import App
 app = App("coordinator")
 panel = app.window.cluster
-panel.port.delete(0, "end")
-panel.port.insert(0, sys.argv[1])
+panel.head_place.port.delete(0, "end")
+panel.head_place.port.insert(0, sys.argv[1])
 panel.start()
 def look():
     if panel.head is None:
