@@ -339,8 +339,14 @@ def cut_off(app):
 
 
 def test_nothing_is_cut_off_in_the_smallest_window(alone, home):
-    app, window = alone
-    app.root.geometry("1024x700")
+    app, _ = alone
+    look_for_what_is_cut_off(app, home)
+
+
+def look_for_what_is_cut_off(app, home):
+    """While five nodes download, and once a file is in the way."""
+    window, px = app.window, app.look.px
+    app.root.geometry(f"{px(1024)}x{px(700)}")
     window.cluster._started(Head("192.0.2.102:6379", has_token=True, notes=["the token is new"]))
     window.backend.watch("")
     nodes = [Node(str(n), f"192.0.2.{n}", "h", n == 0, n == 0, 1.0, 0) for n in range(5)]
@@ -352,7 +358,9 @@ def test_nothing_is_cut_off_in_the_smallest_window(alone, home):
     item.status.notes.extend(["the Ray cluster at 192.0.2.102:6379", "connected: 5 nodes", "so"])
     for number in range(9):
         begin(window, home, f"{number}.iso")
-    drive(app.root, lambda: app.root.winfo_width() < 1040 and window.detail.strip.winfo_viewable())
+    drive(
+        app.root, lambda: app.root.winfo_width() < px(1040) and window.detail.strip.winfo_viewable()
+    )
     for _ in range(20):
         app.root.update()
     assert cut_off(app) == []

@@ -179,6 +179,8 @@ import subprocess, sys, tkinter
 from tkinter import ttk
 from raydl.gui.app import App
 from raydl.model.errors import RaydlError
+from pathlib import Path
+from tests.gui.test_downloadlist import Nobody, look_for_what_is_cut_off
 from tests.gui.test_windows import everything
 scale, resource = float(sys.argv[1]), sys.argv[2]
 first = tkinter.Tk()  # without one, the server forgets its resources
@@ -209,6 +211,11 @@ for app in apps:
         low = widget.winfo_rooty() + widget.winfo_height()
         assert right <= inside.winfo_rootx() + inside.winfo_width(), what
         assert low <= inside.winfo_rooty() + inside.winfo_height(), what
+apps[2].window.form.more_dialog.done()
+apps[2].window.queue._backend = Nobody()
+look_for_what_is_cut_off(apps[2], Path.home())
+apps[2].window.queue.items.clear()
+apps[2].window.cluster.head = None
 for app in apps:
     app.quit()
 """
