@@ -5,6 +5,7 @@ The examples are run by a test: in them ``url`` is the address of a file, here o
 
 from __future__ import annotations
 
+import inspect
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -61,8 +62,9 @@ def fetch(
     return run(url, output, Options.of(options), on_event)
 
 
-fetch.__doc__ = f"""{fetch.__doc__}
-    Options, with their defaults:
+fetch.__doc__ = f"""{inspect.cleandoc(fetch.__doc__ or "")}
+
+Options, with their defaults:
 
 {describe_options("    ")}
 """

@@ -54,6 +54,11 @@ def get(url, path):
     return path.read_bytes()
 
 
+def opened(url):
+    with urllib.request.urlopen(url) as answer:
+        return answer.read()
+
+
 def urlretrieve(url, path):
     urllib.request.urlretrieve(url, path)
     return path.read_bytes()
@@ -63,7 +68,7 @@ WAYS = {
     "open": lambda url, path: fsspec.open(url).open().read(),
     "cat": lambda url, path: files().cat(url),
     "get": get,
-    "urlopen": lambda url, path: urllib.request.urlopen(url).read(),
+    "urlopen": lambda url, path: opened(url),
     "urlretrieve": urlretrieve,
 }
 
@@ -129,7 +134,7 @@ def test_headers(origin, tmp_path):
     """Those that were installed, and those of a call."""
     with install(header={"Referer": "1"}):
         fsspec.open(origin.url(), headers={"X-Two": "2"}).open().read()
-        urllib.request.urlopen(urllib.request.Request(origin.url(), headers={"X-Two": "2"})).read()
+        opened(urllib.request.Request(origin.url(), headers={"X-Two": "2"}))
     by_raydl = [s for s in origin.requests if s.headers["user-agent"].startswith("raydl")]
     assert {(s.headers["referer"], s.headers["x-two"]) for s in by_raydl} == {("1", "2")}
 
