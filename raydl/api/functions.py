@@ -47,11 +47,12 @@ def fetch(
     for the origin's name in the current directory; with ``extract`` the directory that the archive
     becomes. The keyword arguments are the fields of ``Options``; sizes are bytes or text such as
     ``"64MiB"``, durations seconds or text such as ``"30s"``.
-    ``on_event`` gets every event, on the thread where it happens; the last is Finished or Failed.
+    ``on_event`` receives every event, on the thread where it occurs; the last is Finished or
+    Failed.
 
-    Returns the Report once the file is whole, verified and in place. Raises RaydlError: its
-    subclasses say what went wrong, and what had arrived is kept, so that the same call goes on
-    from there. KeyboardInterrupt leaves the same.
+    Returns the Report when the file is complete, verified and in place. Raises RaydlError; its
+    subclasses say what went wrong. What had arrived is kept, so that the same call continues from
+    there, also after KeyboardInterrupt.
 
         >>> report = raydl.fetch(url, "big.iso", part_size="1MiB")
         >>> report.path, report.size
@@ -77,7 +78,7 @@ async def fetch_async(
     on_event: Callable[[Event], None] | None = None,
     **options: Unpack[OptionKeywords],
 ) -> Report:
-    """``fetch`` for asyncio: the loop goes on while the download runs in a thread.
+    """``fetch`` for asyncio: the download runs in a thread and does not block the loop.
 
     Cancelling the task cancels the download, and waits until it has ended.
 
@@ -106,11 +107,11 @@ def start(
     on_event: Callable[[Event], None] | None = None,
     **options: Unpack[OptionKeywords],
 ) -> Download:
-    """Begin to download in the background, like ``fetch``; returns a handle.
+    """Start a download in the background, like ``fetch``; returns a handle.
 
-    Downloads that run at once in a process share its workers, its memory and the budgets of
-    their options, in turns by bytes. Raises UsageError; other errors are what ``result`` of the
-    handle raises.
+    Concurrent downloads in a process share its workers, its memory and the budgets of their
+    options, and take turns by bytes. Raises UsageError; other errors are raised by the handle's
+    ``result``.
 
         >>> download = raydl.start(url, "later.iso")
         >>> download.pause()
@@ -123,7 +124,7 @@ def start(
 
 
 def events(url: str, output: Output = None, **options: Unpack[OptionKeywords]) -> Iterator[Event]:
-    """Download like ``fetch``, and yield every event as it happens; the last is Finished.
+    """Download like ``fetch``, and yield every event as it occurs; the last is Finished.
 
     Raises what ``fetch`` raises, after a Failed event. Closing the iterator (leaving its loop)
     cancels the download and keeps what had arrived.
@@ -143,12 +144,12 @@ def events(url: str, output: Output = None, **options: Unpack[OptionKeywords]) -
 
 
 def stream(url: str, **options: Unpack[OptionKeywords]) -> Iterator[memoryview]:
-    """The file's bytes in order, as they come, without a disk.
+    """The file's bytes in order, as they arrive, without a disk.
 
-    Yields views of up to ``part_size`` bytes; each is good until the next is asked for. Who reads
-    slowly slows the fleet down: never more than ``max_memory`` bytes wait. Leaving the loop ends
-    the download. Raises what ``fetch`` raises; where a digest is known, a file that does not have
-    it raises ChecksumError after its last byte.
+    Yields views of up to ``part_size`` bytes; each is valid until the next is requested. A slow
+    reader slows the fleet down: never more than ``max_memory`` bytes wait. Leaving the loop ends
+    the download. Raises what ``fetch`` raises; if a digest is known, a file with another one raises
+    ChecksumError after its last byte.
 
         >>> hasher = hashlib.sha256()
         >>> for data in raydl.stream(url):  # memoryviews, in order
@@ -160,8 +161,8 @@ def stream(url: str, **options: Unpack[OptionKeywords]) -> Iterator[memoryview]:
 def read(url: str, **options: Unpack[OptionKeywords]) -> bytes:
     """The whole file as bytes, without a disk.
 
-    It lies in this machine's memory, beside ``max_memory`` of what is on its way. Raises what
-    ``stream`` raises.
+    It is held in this machine's memory, in addition to ``max_memory`` for bytes in flight. Raises
+    what ``stream`` raises.
 
         >>> len(raydl.read(url))
         5000000
@@ -191,8 +192,8 @@ def _stream(url: str, options: Options) -> Iterator[memoryview]:
 def open(url: str, **options: Unpack[OptionKeywords]) -> RemoteFile:
     """The file as a file object that reads by ranges: ``read``, ``readinto``, ``seek``, ``tell``.
 
-    A raw one: wrap it in ``io.BufferedReader`` where many small reads come. Reading on from
-    where the last read ended lets the whole fleet read ahead. Raises what ``probe`` raises, and
+    It is unbuffered: wrap it in ``io.BufferedReader`` for many small reads. If reads are
+    sequential, the whole fleet reads ahead. Raises what ``probe`` raises, and
     reads raise RaydlError. ``zip_url`` is an archive's address:
 
         >>> with zipfile.ZipFile(raydl.open(zip_url)) as zipped:  # fetches the directory
@@ -213,13 +214,13 @@ def open_as(kind: type[File], url: str, **options: Unpack[OptionKeywords]) -> Fi
 def refs(url: str, **options: Unpack[OptionKeywords]) -> Iterator[PartRef]:
     """The file's parts in order as Ray objects, left on the nodes that fetched them.
 
-    Yields ``(ref, start, stop)``: bytes ``[start, stop)`` are ``memoryview(ray.get(ref))``, in a
-    task or actor of yours ``memoryview`` of the argument. They live as long as you hold the
-    references, so drop them as you go: what you keep is beyond ``max_memory``.
+    Yields ``(ref, start, stop)``: bytes ``[start, stop)`` are ``memoryview(ray.get(ref))``, or
+    ``memoryview`` of the argument in a task or actor of yours. They live as long as you hold the
+    references, so drop them as you go: what you keep is not counted in ``max_memory``.
 
-    A Ray session that this process has stays as it is; else it is connected, and the session is
-    yours from then on: ``ray.shutdown()`` ends it. Raises UsageError where there is no cluster,
-    RangesIgnoredError where the origin serves no ranges, and what ``fetch`` raises.
+    An existing Ray session of this process stays as it is; otherwise raydl connects, and the
+    session is yours from then on: ``ray.shutdown()`` ends it. Raises UsageError if there is no
+    cluster, RangesIgnoredError if the origin serves no ranges, and what ``fetch`` raises.
 
     Words of a large text, counted where its parts are; ``text_url`` is its address:
 
@@ -291,9 +292,9 @@ def _look(url: str, options: Options) -> Located:
 
 
 def nodes(address: str = "auto") -> list[Node]:
-    """The nodes of the cluster that ``address`` means; empty where there is no cluster.
+    """The nodes of the cluster that ``address`` means; empty if there is no cluster.
 
-    Raises ClusterError when it cannot be reached, UsageError for an address that is none.
+    Raises ClusterError if it cannot be reached, UsageError for an invalid address.
 
         >>> raydl.nodes("none")
         []

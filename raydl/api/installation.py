@@ -45,12 +45,12 @@ def install(**options: Unpack[OptionKeywords]) -> Installation:
     """Have libraries fetch large files through raydl, in this process, until ``uninstall``.
 
     ``http`` and ``https`` of fsspec (pyarrow, dask, xarray, zarr, datasets) and
-    ``urllib.request.urlopen`` (pandas, ``torch.hub``): what has 16 MiB and more comes with every
-    node of the cluster, or over several connections of this machine; the rest in the requests in
-    which it came before. Give the options that ``fetch`` takes, but for credentials of one host:
-    they would be shown to every host that a library asks. Give those with the library's call
+    ``urllib.request.urlopen`` (pandas, ``torch.hub``): files of 16 MiB and more are fetched by
+    every node of the cluster, or over several connections of this machine; smaller ones with the
+    same requests as before. It takes the options of ``fetch``, except credentials of one host,
+    which would be shown to every host that a library asks. Give those with the library's call
     (``headers=``), in the URL, or in ~/.netrc. As a context manager it ends with the block. The
-    latest one counts. Raises UsageError.
+    latest call counts. Raises UsageError.
 
         >>> with raydl.install(connections=8):
         ...     with urllib.request.urlopen(url) as answer:
@@ -75,7 +75,7 @@ def install(**options: Unpack[OptionKeywords]) -> Installation:
 
 
 def uninstall() -> None:
-    """Undo every ``install``: libraries open URLs as they did before. Nothing where there is none.
+    """Undo every ``install``: libraries open URLs as before. Does nothing if there is none.
 
     >>> raydl.uninstall()
     """

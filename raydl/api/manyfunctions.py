@@ -41,18 +41,19 @@ def fetch_many(
     """Download many files into ``directory``, with every node of the cluster, or this machine.
 
     ``items`` are URLs, (URL, path), (URL, path, digest), mappings with ``url``, ``path``, ``size``
-    and ``digest``, or ``Item`` objects; they are read as there is room for them. A path is relative
-    to the directory; without one a file is named by its URL, or by ``name``, a template such as
-    ``"{host}/{path}"``. ``if_changed`` asks for files that came before, and fetches those that
-    have changed. ``report`` is a file for what became of each: ``.jsonl``, ``.csv``, ``.parquet``.
+    and ``digest``, or ``Item`` objects; they are read as files are fetched. A path is relative to
+    the directory; without one, a file is named after its URL, or by ``name``, a template such as
+    ``"{host}/{path}"``. ``if_changed`` checks files from earlier runs, and fetches those that have
+    changed. ``report`` is a file that lists the result of each: ``.jsonl``, ``.csv``, ``.parquet``.
 
-    ``hf://org/name[@revision][/path]`` is all files of a repository of the Hugging Face hub that
-    ``include`` and ``exclude`` admit, which are patterns such as ``"*.safetensors"``. One of them
-    alone, without a directory, goes into the hub's own cache. ``s3://bucket/prefix/`` is all that
-    is below a prefix of an object store, ``gs://`` and ``az://`` likewise.
+    ``hf://org/name[@revision][/path]`` means all files of a Hugging Face repository that
+    ``include`` and ``exclude`` admit, which are patterns such as ``"*.safetensors"``. A single such
+    name, without a directory, goes into the hub's own cache. ``s3://bucket/prefix/`` means
+    everything below a prefix of an object store, as do ``gs://`` and ``az://``.
 
-    One file's failure ends no other: the report tells of it. The same call again goes on: what is
-    there, whole, is left alone. Raises RaydlError for what ends all of it, such as a full disk.
+    A file that fails does not stop the others; it is in the report. The same call again continues:
+    complete files are left alone. Raises RaydlError for what ends the whole run, such as a full
+    disk.
 
         >>> report = raydl.fetch_many([(url, "a/one.iso"), (url, "a/two.iso")], "many")
         >>> report.done, report.failed, report.size
@@ -76,9 +77,9 @@ def start_many(
     on_event: Callable[[Event], None] | None = None,
     **options: Unpack[OptionKeywords],
 ) -> ManyDownload:
-    """Begin to download many files in the background, like ``fetch_many``; returns a handle.
+    """Start to download many files in the background, like ``fetch_many``; returns a handle.
 
-    Raises UsageError; other errors are what ``result`` of the handle raises.
+    Raises UsageError; other errors are raised by the handle's ``result``.
 
         >>> download = raydl.start_many([(url, "b/one.iso"), (url, "b/two.iso")], "many")
         >>> download.result(timeout=60).done
@@ -98,16 +99,16 @@ def refs_many(
 ) -> Iterator[FileRefs]:
     """Many files as Ray objects, left on the nodes that fetched them; ``items`` as ``fetch_many``.
 
-    Yields ``(item, pieces)`` as they come: a piece is ``(ref, start, stop)``, and the file's bytes
-    are ``memoryview(ray.get(ref))[start:stop]`` of each piece in turn, in a task or actor of yours
-    ``memoryview`` of the argument. Small files have one piece, and share its object with others;
-    empty ones have none. Objects live as long as you hold their references: drop them as you
-    go. Some ``max_memory`` bytes come before you take them. Files over 16 MiB are held against no
-    digest but those of their pieces: with one of the whole alone they fail.
+    Yields ``(item, pieces)`` as files arrive: a piece is ``(ref, start, stop)``, and the file's
+    bytes are ``memoryview(ray.get(ref))[start:stop]`` of each piece in turn, or ``memoryview`` of
+    the argument in a task or actor of yours. A small file has one piece and shares its object with
+    others; an empty file has none. Objects live as long as you hold their references: drop them as
+    you go. About ``max_memory`` bytes are fetched ahead. Files over 16 MiB are only verified by
+    digests of their pieces: with a digest of the whole file alone they fail.
 
-    Files that fail are told by events; in the end FilesFailedError is raised where there were any,
-    whose ``report`` tells of them. UsageError is where there is no cluster. The session is as
-    with ``refs``.
+    Events report files that fail; if there were any, FilesFailedError is raised at the end, and its
+    ``report`` lists them. Raises UsageError if there is no cluster. The session is as with
+    ``refs``.
 
     Images that are decoded where they are; ``image_urls`` are their addresses:
 
@@ -118,7 +119,7 @@ def refs_many(
         >>> ray.get(sizes)
         [(32, 24), (32, 24)]
 
-    The same as a data set of Ray's:
+    The same as a data set for Ray Data:
 
         >>> @ray.remote
         ... def row(url, data, start, stop):

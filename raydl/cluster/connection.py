@@ -97,10 +97,10 @@ def abandon() -> None:
 
 
 def disconnect() -> None:
-    """Let go of the cluster: end idle workers, and the connection if raydl made it.
+    """Release the cluster: end idle workers, and the connection if raydl made it.
 
-    A connection that is being made is waited for, and ended if its download is over. Downloads
-    that run keep theirs; where there are none, ``ray.init()`` works afterwards.
+    Waits for a connection that is being made, and closes it if its download has ended. Running
+    downloads keep theirs; if there are none, ``ray.init()`` works afterwards.
     """
     with PROCESS.lock:
         if not PROCESS.users:

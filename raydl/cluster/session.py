@@ -28,7 +28,7 @@ from raydl.model.units import format_size
 
 @dataclass(frozen=True)
 class Node:
-    """A node of the cluster. ``name`` is its address, made unique where nodes share one."""
+    """A node of the cluster. ``name`` is its address, made unique if nodes share one."""
 
     id: str
     name: str

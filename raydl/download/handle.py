@@ -74,39 +74,40 @@ class Handle(Generic[R, P]):
 
     @property
     def id(self) -> str:
-        """What its events call it, in ``download``."""
+        """Its id, which its events have in ``download``."""
         return self._control.id
 
     @property
     def progress(self) -> P | None:
-        """How far it is: the latest event that tells, None before the first."""
+        """The latest progress event; None before the first."""
         return self._progress
 
     @property
     def paused(self) -> bool:
-        """Whether it was paused, and not continued."""
+        """Whether it is paused."""
         return self._control.is_paused
 
     def pause(self) -> None:
-        """Ask the origin for nothing more; what was asked for, about a second's worth, comes."""
+        """Send no more requests; what was requested, about a second's worth, still arrives."""
         self._control.pause()
 
     def resume(self) -> None:
-        """Go on after ``pause``."""
+        """Continue after ``pause``."""
         self._control.pause(False)
 
     def cancel(self) -> None:
-        """End it; ``result`` raises CancelledError. What had arrived is kept in the .part file."""
+        """Cancel; ``result`` raises CancelledError. What had arrived is kept in the .part file."""
         self._control.cancel()
 
     def done(self) -> bool:
-        """Whether it has ended, in whatever way."""
+        """Whether it has ended, successfully or not."""
         return self._future.done()
 
     def result(self, timeout: float | None = None) -> R:
-        """The report, as soon as there is one; waits ``timeout`` seconds at most.
+        """Wait for the report, for at most ``timeout`` seconds, and return it.
 
-        Raises what ``raydl.fetch`` or ``fetch_many`` raises, and TimeoutError while it goes on.
+        Raises what ``raydl.fetch`` or ``fetch_many`` raises, and TimeoutError if it is still
+        running.
         """
         from concurrent.futures import TimeoutError as NotYet  # before Python 3.11 another one
 
@@ -122,13 +123,13 @@ class Handle(Generic[R, P]):
             raise
 
     def add_done_callback(self, call: Callable[[Any], None]) -> None:
-        """Call ``call`` with this handle as soon as it has ended; at once if it has."""
+        """Call ``call`` with this handle when it has ended; immediately if it already has."""
         self._future.add_done_callback(lambda _: call(self))
 
     def events(self) -> Iterator[Event]:
-        """Every event as it happens, until the end; those that were before come first.
+        """Every event as it occurs, until the end; earlier ones come first.
 
-        An iterator that is dropped gets nothing more.
+        A dropped iterator gets no more events.
         """
         mine: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         with self._lock:
@@ -146,7 +147,7 @@ class Handle(Generic[R, P]):
 
     @property
     def future(self) -> Future[R]:
-        """The same as a future of the standard library; cancelling that one does nothing."""
+        """The same as a ``concurrent.futures.Future``; cancelling that has no effect."""
         return self._future
 
     def join(self) -> None:
@@ -185,7 +186,7 @@ class Handle(Generic[R, P]):
 
 
 class Download(Handle[Report, Progress]):
-    """A download in a thread of its own; ``raydl.start`` makes it."""
+    """A download in a thread of its own; ``raydl.start`` returns it."""
 
     _progress_kind = Progress
 
@@ -201,7 +202,7 @@ class Download(Handle[Report, Progress]):
 
     @property
     def kept(self) -> int:
-        """Bytes that the next run can go on from; once it has ended without the file."""
+        """Bytes from which the next run can continue, if it ended without the file."""
         return self._control.kept
 
     def _far(self) -> str:

@@ -36,11 +36,10 @@ LARGE = 16 << 20
 class RemoteFile(io.RawIOBase):
     """The file's bytes, by position: ``read``, ``readinto``, ``readall``, ``seek``, ``tell``.
 
-    ``size`` is in bytes, None where the origin does not say, and ``name`` the origin's. A read
-    somewhere is one request. From the second read on that goes on where the last one ended, and
-    for reads of 16 MiB and more, the whole fleet reads ahead, ``max_memory`` bytes at most; a seek
-    of more than 4 MiB ends that. Without byte ranges there is no seeking. Not for several threads
-    at once.
+    ``size`` is in bytes, None if the origin does not say, and ``name`` is the origin's. A single
+    read is one request. From the second sequential read on, and for reads of 16 MiB and more, the
+    whole fleet reads ahead, ``max_memory`` bytes at most; a seek of more than 4 MiB ends that.
+    Without byte ranges there is no seeking. Not thread-safe.
     """
 
     def __init__(self, found: Located, choice: ClusterChoice, options: Options, emit: Emit) -> None:

@@ -12,7 +12,7 @@ from raydl.model.units import format_size
 
 
 class ManyDownload(Handle[ManyReport, FilesNow]):
-    """A run of many files in a thread of its own; ``raydl.start_many`` makes it."""
+    """A run of many files in a thread of its own; ``raydl.start_many`` returns it."""
 
     _progress_kind = FilesNow
 

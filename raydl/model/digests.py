@@ -38,7 +38,7 @@ class Checksum:
 
     @classmethod
     def parse(cls, text: str) -> Checksum:
-        """From ``sha256:HEX``; also with ``=`` or ``-`` between, as aria2 and npm write it.
+        """Parse ``sha256:HEX``, also with ``=`` or ``-`` in between, as aria2 and npm write it.
 
         Raises UsageError for an unknown algorithm and for a digest of the wrong length.
         """

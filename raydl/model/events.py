@@ -27,10 +27,10 @@ Emit = Callable[["Event"], None]
 
 @dataclass(frozen=True)
 class Event:
-    """Base of all events. ``level`` says how loud: ``info``, ``warning`` or ``detail``.
+    """Base of all events. ``level`` is ``info``, ``warning`` or ``detail``.
 
     ``download`` is the id of the download, empty before there is one, and ``file`` the number of
-    the file in it: a part is known by its file and its first byte.
+    the file in it: a part is identified by its file and its first byte.
     """
 
     level: ClassVar[str] = "detail"

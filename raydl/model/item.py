@@ -20,9 +20,9 @@ FIELDS = ("url", "path", "size", "digest")
 class Item:
     """A file to fetch: from ``url``, to ``path`` in the directory of the run.
 
-    ``path`` is relative, with slashes; None for a name that is found otherwise. ``size`` is in
-    bytes. ``number`` is the line or place in the list, from 1 on. ``mirrors`` are other URLs of the
-    same file, the best first, and ``pieces`` the digests of its pieces: a Metalink has such.
+    ``path`` is relative, with slashes; None if the name is found otherwise. ``size`` is in bytes.
+    ``number`` is the line or position in the list, from 1. ``mirrors`` are other URLs of the same
+    file, the best first, and ``pieces`` the digests of its pieces, as in a Metalink.
     """
 
     url: str = field(repr=False)

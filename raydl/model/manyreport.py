@@ -14,11 +14,11 @@ DONE, SKIPPED, FAILED = "done", "skipped", "failed"
 
 @dataclass(frozen=True)
 class FileReport:
-    """What became of one file: ``state`` is ``done``, ``skipped`` (there already) or ``failed``.
+    """The result of one file: ``state`` is ``done``, ``skipped`` (it existed) or ``failed``.
 
-    ``number`` is its place in the list, ``path`` where it is, relative to the directory of the run,
-    ``size`` in bytes. ``error`` is the class of what went wrong, ``problem`` a line on it.
-    ``digest`` is the one that was compared, as ``ALGORITHM:HEX``.
+    ``number`` is its position in the list, ``path`` its path relative to the directory of the run,
+    ``size`` its size in bytes. ``error`` is the class of what went wrong, ``problem`` a line about
+    it. ``digest`` is the one that was compared, as ``ALGORITHM:HEX``.
     """
 
     number: int
@@ -37,12 +37,12 @@ class FileReport:
 
 @dataclass(frozen=True)
 class ManyReport:
-    """What became of all: how many files are ``done``, ``skipped`` and ``failed``.
+    """The result of a run: how many files are ``done``, ``skipped`` and ``failed``.
 
-    ``size`` is the bytes that came, ``seconds`` is wall time.
-    ``nodes`` are how many files each fetched. With ``to="every-node"``, ``copies`` are the nodes
-    that were to have the files, each with why it lacks some; empty for one that has them all.
-    Iterating goes over what became of each file that failed, and ``failures`` is the same.
+    ``size`` is the bytes fetched, ``seconds`` is wall time. ``nodes`` maps each node to the number
+    of files it fetched. With ``to="every-node"``, ``copies`` maps each selected node to the reason
+    why it lacks files; empty if it has all. Iterating yields a FileReport for each failed file;
+    ``failures`` has the same.
     """
 
     directory: str
@@ -77,7 +77,7 @@ class ManyReport:
 
     @property
     def failures(self) -> Iterator[FileReport]:
-        """What became of each file that failed, in the order in which they did."""
+        """A FileReport for each failed file, in the order in which they failed."""
         return self._failures()
 
     def __iter__(self) -> Iterator[FileReport]:
@@ -98,7 +98,7 @@ class ManyReport:
         return self.summary()
 
     def summary(self) -> str:
-        """What became of it, in a line."""
+        """The result in one line."""
         there = self.done + self.skipped
         files = files_of(there, self.files if self.failed else None)
         line = f"{self.directory}: {files} in {format_duration(self.seconds)}"
@@ -118,7 +118,7 @@ class ManyReport:
         return line + (f", {self.failed:,} failed" if self.failed else "")
 
     def to_pandas(self) -> Any:
-        """The failed files as a pandas DataFrame. Raises ImportError where pandas is not there."""
+        """The failed files as a pandas DataFrame. Raises ImportError if pandas is not installed."""
         import pandas
 
         columns = list(FileReport.__dataclass_fields__)

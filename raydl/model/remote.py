@@ -79,13 +79,13 @@ class Source:
 class Remote:
     """What a probe learned about the file.
 
-    ``size`` is in bytes, ``None`` where the origin does not say. ``ranges`` says whether it
-    serves byte ranges (RFC 9110, section 14). ``etag`` and ``last_modified`` are strong validators:
-    where they are the same, so are the bytes (RFC 9110, section 8.8.1). ``weak_etag`` and
-    ``weak_date`` prove a change where they differ, and nothing where they do not. ``coding`` is
-    the content coding in which the file lies on the origin, and in which it is saved.
-    ``is_downgraded``: whether a redirect led from https to http. ``mirrors`` are other URLs of the
-    file that the origin names, the best first.
+    ``size`` is in bytes, ``None`` if the origin does not say. ``ranges`` says whether it serves
+    byte ranges (RFC 9110, section 14). ``etag`` and ``last_modified`` are strong validators: if
+    they are the same, so are the bytes (RFC 9110, section 8.8.1). ``weak_etag`` and ``weak_date``
+    prove a change if they differ, and nothing if they do not. ``coding`` is the content coding in
+    which the origin stores the file, and in which it is saved. ``is_downgraded``: whether a
+    redirect led from https to http. ``mirrors`` are other URLs of the file that the origin names,
+    the best first.
     """
 
     url: str = field(repr=False)

@@ -15,9 +15,10 @@ HAVE_FILE = ("done", "had", "skipped")
 class NodeShare:
     """What one machine contributed: ``bytes`` of the file, over up to ``lanes`` connections.
 
-    Where each node gets the file, it tells of its copy, too: ``state`` is ``done``, ``had`` (from
-    before), ``skipped`` or ``failed``, and ``problem`` why; ``from_peers`` are bytes that other
-    nodes had, ``seconds`` when it had the file, and ``digest`` is its, as ``ALGORITHM:HEX``.
+    If each node gets the file, it also describes the node's copy: ``state`` is ``done``, ``had``
+    (from before), ``skipped`` or ``failed``, and ``problem`` says why; ``from_peers`` are bytes
+    that came from other nodes, ``seconds`` is the time until it had the file, and ``digest`` the
+    copy's digest, as ``ALGORITHM:HEX``.
     """
 
     node: str
@@ -49,14 +50,14 @@ class NodeShares(tuple[NodeShare, ...]):
 class Report:
     """A finished download.
 
-    ``path`` is None when the bytes went to standard output; of an archive that was unpacked it is
-    the directory, and ``size`` is the archive's. ``size``, ``fetched`` (over the network in this
+    ``path`` is None if the bytes went to standard output; for an unpacked archive it is the
+    directory, and ``size`` is the archive's. ``size``, ``fetched`` (over the network in this
     run) and ``resumed`` (kept from an earlier run) are bytes, ``seconds`` is wall time and
     ``transfer_seconds`` the time from the first request for a part to the last byte. ``wasted``
-    bytes came twice or in vain. ``digests`` maps an algorithm to the hex digest
+    bytes were fetched twice or in vain. ``digests`` maps an algorithm to the hex digest
     that was computed and compared, and ``proof`` says where the expected one came from:
-    ``given``, a file or URL, or a header of the origin. ``limit`` says which limit was met, where
-    that is known.
+    ``given``, a file or URL, or a header of the origin. ``limit`` says which limit was met, if that
+    is known.
     """
 
     url: str
@@ -77,7 +78,7 @@ class Report:
 
     @property
     def speed(self) -> float:
-        """Bytes a second over the transfer; 0 when nothing was transferred."""
+        """Bytes per second over the transfer; 0 if nothing was transferred."""
         return self.fetched / self.transfer_seconds if self.transfer_seconds > 0 else 0.0
 
     def to_dict(self) -> dict[str, Any]:
@@ -88,7 +89,7 @@ class Report:
         return self.summary()
 
     def summary(self) -> str:
-        """What became of it, in a line."""
+        """The result in one line."""
         if any(share.state for share in self.nodes):
             return self._summary_of_copies()
         where = self.path or "standard output"

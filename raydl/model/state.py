@@ -38,5 +38,5 @@ class DownloadState(Enum):
 
     @property
     def is_over(self) -> bool:
-        """Whether it has ended, in whatever way."""
+        """Whether it has ended, successfully or not."""
         return self.can_go_on or self is DownloadState.DONE

@@ -78,7 +78,7 @@ def _access(*args: Any, **kwargs: Any) -> Any:
 class Options:
     """How to download. Sizes are bytes, durations seconds; text such as ``64MiB`` is accepted.
 
-    Use ``Options.of(...)`` to make one from text, numbers or both: it parses and checks.
+    Use ``Options.of(...)`` to create one from text, numbers or both: it parses and checks them.
     """
 
     parts: int | None = _tuning(
@@ -277,8 +277,8 @@ class Options:
     def of(cls, values: Mapping[str, Any]) -> Options:
         """Options from text or numbers, every value parsed and checked.
 
-        Raises UsageError that names the option for a bad value, and the nearest right name for
-        an unknown one.
+        Raises UsageError, which names the option for a bad value, and the nearest valid name for an
+        unknown one.
         """
         return cls(**{name: parse_option(name, value) for name, value in values.items()})
 
