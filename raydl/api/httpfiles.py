@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import os
 from collections.abc import Callable, Mapping
@@ -13,10 +14,12 @@ from typing import Any, TypeVar
 from fsspec import get_filesystem_class, register_implementation
 from fsspec.callbacks import NoOpCallback
 from fsspec.implementations.http import HTTPFileSystem, get_client
+from fsspec.spec import make_instance
 
-from raydl.api.functions import read, start
-from raydl.api.openfile import errors_of_files, open_file
+from raydl.api.functions import read, start, stream
+from raydl.api.openfile import open_file
 from raydl.download.reader import LARGE
+from raydl.model.errors import HttpError, NetworkError, RaydlError, WrongAnswerError
 from raydl.model.events import Event, Progress
 
 AT_ONCE = 4
@@ -29,24 +32,31 @@ PLAIN = {"headers", "trust_env"}
 NOBODY = NoOpCallback()
 """Is told how far it is where nobody asked."""
 
+NOT_FOR_RAYDL = (HttpError, NetworkError, WrongAnswerError)
+"""An origin may answer raydl otherwise than fsspec, whose cookies, proxy and name differ."""
+
 Value = TypeVar("Value")
 
 
 class _Chosen(type(HTTPFileSystem)):  # type: ignore[misc]
     """Makes what was installed an argument of each instance, which so takes it along when it is
-    pickled, and is another one after ``install`` with other options."""
+    pickled, and is another one after ``install`` with other options. Its ``storage_options`` do not
+    have it: programs make fsspec's own file system of these elsewhere."""
 
     options: Mapping[str, Any] = {}
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        return super().__call__(*args, **{"raydl": dict(cls.options), **kwargs})
+        made = super().__call__(*args, **{"raydl": dict(cls.options), **kwargs})
+        made.storage_options = {k: v for k, v in made.storage_options.items() if k != "raydl"}
+        return made
 
 
 class HTTPFiles(HTTPFileSystem, metaclass=_Chosen):  # type: ignore[misc]
     """fsspec's own file system for HTTP, but that 16 MiB and more come through ``raydl``.
 
     ``raydl`` are options as ``raydl.fetch`` takes them. Listings, what is asked about a file,
-    uploads, and small files and ranges are fsspec's, in as many requests.
+    uploads, and small files and ranges are fsspec's, in as many requests. So is what the origin
+    does not give to raydl.
     """
 
     def __init__(self, *args: Any, raydl: Mapping[str, Any] | None = None, **options: Any) -> None:
@@ -54,6 +64,10 @@ class HTTPFiles(HTTPFileSystem, metaclass=_Chosen):  # type: ignore[misc]
         self._chosen = dict(raydl or {})
         # Not the loop's own threads: there names of hosts are looked up.
         self._threads = ThreadPoolExecutor(AT_ONCE, "raydl-files")
+
+    def __reduce__(self) -> Any:
+        options = {**self.storage_options, "raydl": self._chosen}
+        return make_instance, (type(self), self.storage_args, options)
 
     def _open(
         self,
@@ -69,11 +83,13 @@ class HTTPFiles(HTTPFileSystem, metaclass=_Chosen):  # type: ignore[misc]
         """Who wants one of fsspec's caches or blocks gets them."""
         fleet = self._fleet(kwargs)
         is_plain = block_size is None and cache_type is None and cache_options is None
-        if mode == "rb" and is_plain and fleet is not None:
+        if mode == "rb" and is_plain and not size and fleet is not None:
             found = self.info(path, **kwargs)
-            size = found["size"]
-            if size is not None and size >= LARGE and found.get("partial", True):
-                return _File.at(self, path, kwargs, open_file(path, fleet), found)
+            if found.get("partial", True):  # else fsspec asks again, or would not know of it
+                size = found["size"]
+                if size is not None and size >= LARGE:
+                    with contextlib.suppress(RaydlError, OSError):
+                        return _File.at(self, path, kwargs, open_file(path, fleet), found)
         return super()._open(
             path, mode, block_size, autocommit, cache_type, cache_options, size, **kwargs
         )
@@ -87,11 +103,15 @@ class HTTPFiles(HTTPFileSystem, metaclass=_Chosen):  # type: ignore[misc]
         if start is not None or end is not None:
             if start is None or end is None or start < 0 or end - start < LARGE:
                 return await self._cat_by_fsspec(url, start, end, kwargs)
-            return await self._in_thread(_range, url, start, end, fleet)
+            with contextlib.suppress(*NOT_FOR_RAYDL, OSError):
+                return await self._in_thread(_range, url, start, end, fleet)
+            return await self._cat_by_fsspec(url, start, end, kwargs)
         async with await self._asked(url, kwargs) as answer:
             if not _is_large(answer):
                 return await answer.read()  # type: ignore[no-any-return]
-        return await self._in_thread(_whole, url, fleet)
+        with contextlib.suppress(*NOT_FOR_RAYDL):
+            return await self._in_thread(lambda: read(url, **fleet))
+        return await self._cat_by_fsspec(url, None, None, kwargs)
 
     async def _cat_by_fsspec(
         self, url: str, start: int | None, end: int | None, kwargs: dict[str, Any]
@@ -119,7 +139,12 @@ class HTTPFiles(HTTPFileSystem, metaclass=_Chosen):  # type: ignore[misc]
                         callback.relative_update(len(data))
                 return
             callback.set_size(answer.content_length)
-        await self._in_thread(_save, rpath, os.fspath(lpath), fleet, callback)
+        save = _write if os.path.lexists(lpath) else _save
+        with contextlib.suppress(*NOT_FOR_RAYDL):
+            await self._in_thread(save, rpath, str(Path(lpath).absolute()), fleet, callback)
+            return
+        callback.absolute_update(0)
+        await super()._get_file(rpath, lpath, chunk_size, callback, **kwargs)
 
     async def _asked(self, url: str, kwargs: dict[str, Any]) -> Any:
         """The answer to the request that fsspec sends, which for a small file is all there is."""
@@ -141,7 +166,10 @@ class HTTPFiles(HTTPFileSystem, metaclass=_Chosen):  # type: ignore[misc]
             or self.get_client is not get_client
         ):
             return None
-        headers = {**(self.client_kwargs.get("headers") or {}), **per_request.get("headers", {})}
+        headers = {
+            **(self.client_kwargs.get("headers") or {}),
+            **(per_request.get("headers") or {}),
+        }
         chosen = dict(self._chosen)
         return {**chosen, "header": {**chosen.get("header", {}), **headers}} if headers else chosen
 
@@ -185,11 +213,6 @@ def _is_large(answer: Any) -> bool:
     return size is not None and size >= LARGE and "Content-Encoding" not in answer.headers
 
 
-def _whole(url: str, options: dict[str, Any]) -> bytes:
-    with errors_of_files(url):
-        return read(url, **options)
-
-
 def _range(url: str, begin: int, end: int, options: dict[str, Any]) -> bytes:
     with open_file(url, options) as raw:
         raw.seek(begin)
@@ -202,8 +225,15 @@ def _save(url: str, path: str, options: dict[str, Any], callback: Any) -> None:
             callback.absolute_update(event.fetched)
 
     options = {"progress": "none", "overwrite": True, **options}
-    with errors_of_files(url):
-        start(url, path, on_event=told, **options).result()
+    start(url, path, on_event=told, **options).result()
+
+
+def _write(url: str, path: str, options: dict[str, Any], callback: Any) -> None:
+    """Into the file that is there, which others may have open, link to, or read the end of."""
+    with Path(path).open("wb") as file:
+        for data in stream(url, **options):
+            file.write(data)
+            callback.relative_update(len(data))
 
 
 _before: dict[str, Any] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from raydl.api.functions import open_as
@@ -45,6 +45,17 @@ class File(RemoteFile):
         """Fill ``buffer`` as far as there are bytes at hand."""
         with errors_of_files(self._found.name):
             return super().readinto(buffer)
+
+    def is_of(self, headers: Mapping[str, str]) -> bool:
+        """Whether it is the file, in the same version, of an answer with these headers."""
+        remote = self._remote
+        known = (
+            ("Content-Length", str(remote.size)),
+            ("ETag", remote.etag or remote.weak_etag),
+            ("Last-Modified", remote.last_modified or remote.weak_date),
+        )
+        told = ((headers.get(name, "").removeprefix("W/"), value) for name, value in known)
+        return all(text == value for text, value in told if text and value)
 
 
 def open_file(url: str, options: dict[str, Any]) -> File:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 import urllib.request
 from collections.abc import Mapping
+from http.client import HTTPResponse
 from typing import Any
 from urllib.request import Request, build_opener
-from urllib.response import addinfourl
 
 from raydl.api.openfile import open_file
 from raydl.download.reader import LARGE
@@ -16,7 +16,8 @@ from raydl.model.errors import RaydlError
 
 class Opener:
     """Opens as ``before`` does, which is what was installed, or None for urllib's own; but the body
-    of a large answer comes through raydl. A file that raydl cannot open comes as it came.
+    of a large answer comes through raydl. A file that raydl cannot open, or that is another one
+    when it asks, comes as it came.
     """
 
     def __init__(self, before: Any, options: Mapping[str, Any]) -> None:
@@ -26,7 +27,7 @@ class Opener:
 
     def open(self, fullurl: str | Request, data: Any = None, *timeout: Any) -> Any:
         """What ``urlopen`` returns."""
-        request = fullurl if isinstance(fullurl, Request) else Request(fullurl)
+        request = Request(fullurl) if isinstance(fullurl, str) else fullurl
         answer = self._inner.open(request, data, *timeout)
         if not _is_large(request, answer):
             return answer
@@ -36,41 +37,26 @@ class Opener:
         if timeout and isinstance(timeout[0], int | float):
             options["timeout"] = timeout[0]
         try:
-            raw = open_file(request.full_url, options)
+            file = open_file(request.full_url, options)
         except (RaydlError, OSError):
             return answer
-        if raw.size != int(answer.headers["Content-Length"]):
-            raw.close()
+        if not file.seekable() or not file.is_of(answer.headers):
+            file.close()
             return answer
-        answer.close()
-        return _Answer(raw, answer)
-
-
-class _Answer(addinfourl):
-    """An answer whose body raydl reads."""
-
-    def __init__(self, raw: io.RawIOBase, answer: Any) -> None:
-        file: Any = io.BufferedReader(raw, 1 << 20)
-        super().__init__(file, answer.headers, answer.url, answer.status)
-        self.reason = self.msg = answer.reason
-
-    def getheader(self, name: str, default: str | None = None) -> str | None:
-        """As ``http.client.HTTPResponse`` has it."""
-        return self.headers.get(name, default)
+        answer.fp.close()
+        answer.fp = io.BufferedReader(file, 1 << 20)
+        return answer
 
 
 def _is_large(request: Request, answer: Any) -> bool:
     """Whether it is a whole file, as it lies there, that is worth the fleet."""
-    headers = answer.headers
-    size = headers.get("Content-Length", "")
     return (
-        request.type in ("http", "https")
-        and request.get_method() == "GET"
+        request.get_method() == "GET"
         and request.data is None
-        and getattr(answer, "status", None) == 200
-        and size.isdecimal()
-        and int(size) >= LARGE
-        and "Content-Encoding" not in headers
+        and isinstance(answer, HTTPResponse)
+        and answer.status == 200
+        and (answer.length or 0) >= LARGE
+        and "Content-Encoding" not in answer.headers
     )
 
 

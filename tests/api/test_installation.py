@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import http.client
 import io
 import json
 import pickle
+import tempfile
 import threading
 import urllib.error
 import urllib.request
@@ -164,6 +166,71 @@ def test_what_raydl_cannot_open_comes_as_it_came(origin):
         assert answer.read() == origin.data
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_what_the_origin_does_not_give_to_raydl(way, origin, tmp_path):
+    """It may know others by a cookie, or by their name."""
+    origin.on(status(403), None, lambda seen: seen.headers["user-agent"].startswith("raydl"))
+    with install():
+        assert WAYS[way](origin.url(), tmp_path / "got") == origin.data
+
+
+def test_a_file_that_another_program_has_open(origin):
+    """As of ``tempfile``: another one of that name would be lost with it."""
+    with install(), tempfile.NamedTemporaryFile() as file:
+        files().get_file(origin.url(), file.name)
+        assert file.read() == origin.data
+    assert "raydl" in {name for name, _ in who(origin)}
+
+
+def test_a_path_is_a_path(origin, in_tmp):
+    """Neither standard output, nor a directory in which it has the origin's name."""
+    (in_tmp / "directory").mkdir()
+    with install():
+        files().get_file(origin.url(), "-")
+        with pytest.raises(IsADirectoryError):
+            files().get_file(origin.url(), "directory")
+    assert (in_tmp / "-").read_bytes() == origin.data
+
+
+@pytest.mark.parametrize("size", [1000, SIZE])
+def test_without_ranges(size, make_origin):
+    origin = make_origin(random_bytes(size), ranges=False, headers={"Accept-Ranges": "none"})
+    with install():
+        file = files().open(origin.url())
+        assert type(file).__name__ == "HTTPStreamFile"
+        assert file.read() == origin.data
+        assert urllib.request.urlopen(origin.url()).read() == origin.data
+    assert who(origin).count(("raydl", "GET")) <= 1
+
+
+def test_another_version_when_raydl_asks(origin):
+    """The headers are those of the bytes, though both versions have the same size."""
+    before = origin.data
+
+    def answer_and_change(handler, seen):
+        handler.serve(seen)
+        handler.origin.data, handler.origin.headers = random_bytes(SIZE, 9), {"ETag": '"v2"'}
+        return True
+
+    origin.on(answer_and_change, 1, anything)
+    with install(), urllib.request.urlopen(origin.url()) as answer:
+        assert (answer.headers["ETag"], answer.read()) == ('"v1"', before)
+
+
+def test_urls_that_others_open():
+    class Others(urllib.request.BaseHandler):
+        def others_open(self, request):
+            return io.BytesIO(b"theirs")
+
+    urllib.request.install_opener(urllib.request.build_opener(Others))
+    try:
+        with install():
+            assert urllib.request.urlopen("others://x").read() == b"theirs"
+            assert urllib.request.urlopen("data:,here").read() == b"here"
+    finally:
+        urllib.request.install_opener(None)
+
+
 def test_the_timeout_of_urlopen(origin):
     def is_silent(handler, seen):
         return handler.origin.release.wait(60) or True
@@ -179,7 +246,20 @@ def test_an_answer_has_what_programs_ask_of_it(origin):
         assert (answer.status, answer.code, answer.reason) == (200, 200, "OK")
         assert answer.url == answer.geturl() == origin.url()
         assert answer.getheader("Content-Length") == answer.info()["Content-Length"] == str(SIZE)
+        assert ("ETag", '"v1"') in answer.getheaders()
+        assert isinstance(answer, http.client.HTTPResponse)
         assert b"".join(iter(lambda: answer.read(65536), b"")) == origin.data
+        assert answer.read() == b""
+    assert answer.read() == b""
+    assert "raydl" in {name for name, _ in who(origin)}
+
+
+def test_its_options_make_a_file_system_elsewhere(origin):
+    """As dask and datasets have it made in other processes, where nothing is installed."""
+    with install():
+        options = files().storage_options
+    assert "raydl" not in options
+    assert fsspec.filesystem("http", **options).cat(origin.url()) == origin.data
 
 
 def test_async_callers(origin):
