@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent / "raydl"
         ("run it again", "Resume"),
         ("free some space, or save elsewhere with -o", "free some space, or save elsewhere"),
         ("save elsewhere, or pipe with -o -", "save elsewhere"),
-        ("write -o /x/ to save into it", "write /x/ to save into it"),
+        ("write -o '/x/' to save into it", "write '/x/' to save into it"),
         ("give another one: --port N, or end that", 'give another one as "port", or end that'),
         ("create it: mkdir -p /x y", "create it"),
         ("starting over (--no-resume)", 'starting over ("Resume what was interrupted" off)'),

@@ -30,7 +30,7 @@ def report_file(name: str | None) -> Iterator[Write]:
     path = Path(name).expanduser()
     make = _KINDS.get(path.suffix.lower())
     if make is None:
-        raise UsageError(f"--report {name}: of what kind?", f"its ending is {', '.join(_KINDS)}")
+        raise UsageError(f"--report {name!r}: of what kind?", f"its ending is {', '.join(_KINDS)}")
     try:
         with make(path) as write:
             yield write

@@ -24,14 +24,12 @@ _COMMAND = (
 )
 """What is to be typed into a shell stays as it is."""
 
-_VALUE = (
-    r"'[^']*'|/[^\s,;)]*|s3://\S+|\d[^\s,;)]*|[A-Z][A-Z0-9:=]*(?![a-z])|here\b|every-node|shared"
-)
+_VALUE = r"'[^']*'|[-.](?!\S)|/[^\s,;)]*|s3://\S+|\d[^\s,;)]*|[A-Z][A-Z0-9:=]*(?![a-z])|here\b|every-node|shared"
 
 _WORDS = re.compile(
     rf"(?P<command>{_COMMAND})"
     rf"|--(?P<alone>{'|'.join(COMMAND_LINE_ALONE)})(?![\w-])"
-    r"|(?<![\w/-])-o -(?!\S)"
+    r"|pipe with -o -(?!\S)"
     rf"|(?<![\w/-])(?P<flag>-o|--[a-z]+(?:-[a-z]+)*)\b(?:[ =](?P<value>{_VALUE})|(?P<label>(?=:)))?"
     r"|(?P<again>run the same command again)"
     r"|the same command(?P<call>)"
@@ -52,7 +50,7 @@ def _keyword(found: re.Match[str]) -> str:
     if found["call"] is not None:
         return "the same call"
     if flag is None:
-        return "raydl.stream"
+        return "pipe with raydl.stream"
     name = "output" if flag == "-o" else flag[2:].replace("-", "_")
     if found["label"] is not None:
         return name

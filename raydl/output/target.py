@@ -80,7 +80,7 @@ def _check(path: Path, options: Options) -> bool:
         if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             raise
     if path.is_dir() and not options.extract:
-        raise OutputError(f"{path} is a directory", f"write -o {path}/ to save into it")
+        raise OutputError(f"{path} is a directory", f"write -o '{path}/' to save into it")
     exists = path.exists()
     if options.extract and (path.is_symlink() or (exists and not path.is_dir())):
         raise OutputError(f"{path} is no directory", "save elsewhere with -o")
