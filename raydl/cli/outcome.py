@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from raydl.cli.misuse import explain
 from raydl.model.errors import OutputError, RaydlError, Signalled
 from raydl.model.log import DEBUG, error_of, log, note_failure
+from raydl.model.units import printable
 from raydl.output.oserrors import stdout_error
 from raydl.settings.config import progress_style
 from raydl.view.terminal import CLEAR, is_drawable
@@ -111,7 +112,7 @@ def _tell_what_is_done() -> None:
 
 def _say(line: str) -> None:
     with contextlib.suppress(OSError):
-        print(f"{clear()}{line}", file=sys.stderr, flush=True)
+        print(f"{clear()}{printable(line)}", file=sys.stderr, flush=True)
 
 
 def clear() -> str:

@@ -18,9 +18,10 @@ _TIME_UNITS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "min": 60.0, "h": 3600
 _QUANTITY = re.compile(r"\s*(\d{1,18}(?:\.\d{1,9})?)\s*([a-z]*)\s*", re.IGNORECASE | re.ASCII)
 
 
-def printable(text: str) -> str:
-    """Text of others, for a terminal: what would control it is a replacement character."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+def printable(text: str, but: str = "") -> str:
+    """Text of others, for a terminal: what would control it is a replacement character, ``but``
+    for these."""
+    return "".join(c if c.isprintable() or c in but else "\ufffd" for c in text)
 
 
 def parse_size(value: str | int) -> int:

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from raydl.model.eventlog import warn
 from raydl.model.events import CopiesNow, Event, Progress
-from raydl.model.units import format_duration, format_size
+from raydl.model.units import format_duration, format_size, printable
 from raydl.view.copies import arrivals
 from raydl.view.messages import Messages
 from raydl.view.status import DownloadStatus
@@ -97,6 +97,10 @@ class Silent:
         """Nothing more comes."""
 
     def _line(self, text: str) -> None:
+        """A line for people, or several."""
+        self._write(printable(text, "\n"))
+
+    def _write(self, text: str) -> None:
         # The reader of standard error may have gone: that is no reason to stop a download.
         with contextlib.suppress(OSError, ValueError):
             print(text, file=self._stream, flush=True)
@@ -108,7 +112,7 @@ class JsonLines(Silent):
     def __call__(self, event: Event) -> None:
         """Write the event's record."""
         record: dict[str, Any] = {"time": round(time.time(), 3), **event.to_dict()}
-        self._line(json.dumps(record, ensure_ascii=False))
+        self._write(json.dumps(record, ensure_ascii=False))
 
 
 class Plain(Silent):

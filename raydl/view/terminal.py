@@ -9,6 +9,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TextIO
 
+from raydl.model.units import printable
+
 CLEAR = "\r\x1b[J"
 """From the first column of this line on, nothing: what a ``Block`` has drawn, and a ^C in it."""
 
@@ -49,6 +51,7 @@ def _cells(character: str) -> int:
 
 def shorten(text: str, room: int) -> str:
     """In ``room`` columns; what is too long loses its middle, for names differ at their ends."""
+    text = printable(text)
     if cells_of(text) <= room:
         return text
     tail = _fitting(text[::-1], room // 2)[::-1]
@@ -90,7 +93,8 @@ class Block:
         self._write(self._drawn())
 
     def say(self, text: str) -> None:
-        """Write it above the lines, where it stays."""
+        """Write it above the lines, where it stays: a line, or several."""
+        text = printable(text, "\n")
         self._write(f"{CLEAR}{text}\n{self._drawn()}" if self._lines else f"{text}\n")
 
     def clear(self) -> None:

@@ -130,6 +130,14 @@ def test_a_failure_is_told_by_who_called(style):
     assert ("broken" in text) == (style == "json")
 
 
+@pytest.mark.parametrize("style", ["plain", "bar"])
+def test_a_name_controls_no_terminal(style):
+    """As that of a URL, or of a file, may: here it would clear the screen."""
+    text = show(style, Notice("a\x1b[2Jb is odd"), Finished(Report("u", "a\x1b[2Jb", 1, 1)))
+    assert "\x1b[2J" not in text
+    assert text.count("a\ufffd[2Jb") == 2
+
+
 @pytest.mark.parametrize("style", ["plain", "json"])
 def test_a_reader_that_has_gone_does_not_stop_a_download(style):
     stream = io.StringIO()

@@ -24,6 +24,7 @@ from tests.view.screens import Terminal
         ("模型", 3, "模…"),
         ("abc", 1, "…"),
         ("abc", 0, ""),
+        ("a\x1b[2J\nb", 9, "a\ufffd[2J\ufffdb"),
     ],
 )
 def test_what_is_too_long_loses_its_middle(text, room, shown):
