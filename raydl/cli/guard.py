@@ -53,11 +53,11 @@ def stand_by(*, starts_ray: bool) -> bool:
     theirs.close()
     status, was_asked = _wait(child, passed_on)
     with ours:
-        is_in_order = ours.recv(1) == b"."
-    if not (is_in_order or was_asked):
+        told = ours.recv(2)
+    if not (told or was_asked):
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return True
-    code = os.waitstatus_to_exitcode(status)
+    code = told[1] if told[1:] else os.waitstatus_to_exitcode(status)
     if code < 0:
         signal.signal(-code, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -90,11 +90,12 @@ def _keep_terminate_from_ray() -> None:
     threading.Thread(target=wait, name="raydl-terminate", daemon=True).start()
 
 
-def ends_in_order() -> None:
-    """What ends now is not Ray's doing, whatever the exit code."""
+def ends_in_order(code: int | None = None) -> None:
+    """What ends now is not Ray's doing, whatever the exit code; with ``code`` it is that one, even
+    if Ray's code ends the process while it is shut down."""
     for link in _link:
         with contextlib.suppress(OSError):
-            link.send(b".")
+            link.send(b"." if code is None else bytes((ord("."), code)))
 
 
 _PASSED_ON = frozenset(

@@ -334,10 +334,11 @@ def main() -> NoReturn:
     """Run the command line and exit with the documented code."""
     raise_on_signals()
     StandardOutput.watch()
+    code = None
     try:
         code = run(_command, sys.argv[1:])
     finally:
-        ends_in_order()
+        ends_in_order(code)
     leave(code)
 
 

@@ -78,6 +78,13 @@ def test_what_ends_in_order_is_the_end(begin, code):
     assert process.returncode == code
 
 
+@pytest.mark.parametrize("how", ["os._exit(1)", "os.abort()"])
+def test_what_ray_does_while_it_is_shut_down_changes_no_exit_code(begin, how):
+    process, _ = begin(f"ends_in_order(7); {how}")
+    assert rest(process) == ""
+    assert process.returncode == 7
+
+
 def test_a_library_that_takes_sigterm_does_not_get_it(begin):
     """As Ray's does, which does not ask Python."""
     process, _ = begin("import ctypes; ctypes.CDLL(None).signal(15, 0); time.sleep(60)")
