@@ -276,7 +276,7 @@ def demo() -> None:
     """Show here what several connections bring.
 
     Fetch a file from an origin on this machine that caps each connection: once over one, once over
-    several. Needs no network and takes less than half a minute.
+    several. Needs no network.
     """
     from raydl.cli.demo import main as show
 

@@ -53,7 +53,7 @@ class CopyRow(ttk.Frame):
         self.line = Wrapped(box, textvariable=self.text, style="Command.TLabel")
         self.line.pack(fill="x")
         self.button = ttk.Button(line, text="Copy", style="Small.TButton", command=self._copy)
-        self.button.pack(side="left", padx=(look.px(6), 0), anchor="n")
+        self.button.pack(side="left", padx=(look.px(6), 0))
 
     def _copy(self) -> None:
         copy(self, self.text.get())
