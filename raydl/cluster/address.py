@@ -113,7 +113,7 @@ def parse_address(address: str, default_port: int = 0) -> tuple[str, int]:
     port = int(match[3]) if match and match[3] else default_port or DEFAULT_PORT
     if match is None or not 0 < port < 65536:
         raise UsageError(
-            f"{address!r} is no Ray address",
+            f"{address.rpartition('@')[2]!r} is no Ray address",
             f"write HOST:PORT (Ray's port is usually {DEFAULT_PORT}), auto, none or local",
         )
     return match[1] or match[2], port

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -61,7 +62,10 @@ def examine(options: Options, url: str | None = None) -> Iterator[Row]:
     Takes a second without a cluster, a few with one, and less than a minute whatever is frozen.
     """
     here = _machine(Examiner().facts("."))
-    yield from judge_machine(here, str(Path.cwd()))
+    directory = ""
+    with contextlib.suppress(OSError):
+        directory = str(Path.cwd())
+    yield from judge_machine(here, directory)
     yield judge_extras(*extras())
     source = None
     if url is not None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from raydl.doctor.facts import MachineFacts, NodeFacts, Reach, Room
 from raydl.doctor.rows import HERE, Row, doubtful, fine, wrong
-from raydl.model.errors import ClusterError
+from raydl.model.errors import ClusterError, OutputError
 from raydl.model.remote import Remote
 from raydl.model.units import format_duration, format_size
 
@@ -32,7 +32,7 @@ def exit_code(rows: Iterable[Row]) -> int:
 
 
 def judge_machine(facts: MachineFacts, directory: str) -> list[Row]:
-    """This machine; ``directory`` is where files would be saved."""
+    """This machine; ``directory`` is where files would be saved, empty where it is gone."""
     ray = f"{facts.ray}, Python {facts.python}"
     rows = [
         fine(HERE, "Ray", ray)
@@ -40,7 +40,9 @@ def judge_machine(facts: MachineFacts, directory: str) -> list[Row]:
         else doubtful(HERE, "Ray", "not installed: no cluster can be used", "pip install ray")
     ]
     disk = _disk(HERE, facts.disk)
-    if disk is None and facts.disk is not None:
+    if not directory:
+        disk = wrong(HERE, "disk", OutputError("the working directory is gone", "cd to another"))
+    elif disk is None and facts.disk is not None:
         rows.append(fine(HERE, "disk", f"{format_size(facts.disk.free)} free in {directory}"))
     rows += filter(None, [disk])
     files = _files(HERE, facts.files)

@@ -7,6 +7,8 @@ import signal
 
 import pytest
 
+from raydl.doctor.examination import examine
+from raydl.settings.options import Options
 from tests.conftest import run_raydl
 from tests.scripted import status
 
@@ -44,6 +46,13 @@ def test_each_problem_comes_with_its_mend_and_its_code(here, origin):
     assert lines[at].startswith("problem   this machine     cluster ")
     assert lines[at + 1].strip() == "start one there with: raydl coordinator --port 1"
     assert lines[-1] == "2 problems: the line below each says what to do"
+
+
+def test_in_a_directory_that_is_gone(here, monkeypatch):
+    monkeypatch.chdir(here)
+    here.rmdir()
+    found = list(examine(Options.of({"address": "none"})))
+    assert [row.found for row in found if row.state != "ok"] == ["the working directory is gone"]
 
 
 def test_settings_that_are_wrong_are_one_of_the_problems(here):

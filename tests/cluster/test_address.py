@@ -65,6 +65,11 @@ def test_what_is_no_address(text):
         parse_address(text)
 
 
+def test_who_takes_it_for_a_url_shows_no_password():
+    with pytest.raises(UsageError, match=r"^'h:1' is no"):
+        parse_address("user:hunter2@h:1")
+
+
 def test_something_that_speaks_http2(listener):
     check_listener("127.0.0.1", listener.port)
 

@@ -16,7 +16,7 @@ from raydl.doctor.judge import (
     judge_token,
 )
 from raydl.doctor.rows import HERE, Row, fine, wrong
-from raydl.model.errors import ClusterError, HttpError
+from raydl.model.errors import ClusterError, HttpError, OutputError
 from raydl.model.failure import Failure
 from raydl.model.remote import Remote
 
@@ -56,6 +56,11 @@ def test_doubts_about_this_machine(change, what, found, mend):
     assert found in row.found
     assert mend in row.mend
     assert row.code == 0
+
+
+def test_a_working_directory_that_is_gone():
+    row = only(judge_machine(WELL, ""), "problem")
+    assert (row.what, row.code) == ("disk", OutputError.exit_code)
 
 
 def test_what_cannot_be_told_is_not_said():
