@@ -49,8 +49,8 @@ class CoordinatorWindow(ttk.Frame):
         self.queue = DownloadQueue(self.backend, self._changed)
         colours = NodeColours()
         px = look.px
-        self.columnconfigure(0, weight=21, uniform="halves")
-        self.columnconfigure(1, weight=31, uniform="halves")
+        self.columnconfigure(0, weight=22, uniform="halves")
+        self.columnconfigure(1, weight=30, uniform="halves")
         self.rowconfigure(0, weight=2)
         self.cluster = ClusterPanel(self, look, pump, memory, colours, self._use_cluster)
         self.cluster.grid(row=0, column=0, sticky="nsew", padx=(0, px(12)))

@@ -18,7 +18,7 @@ from raydl.model.units import counted, format_size
 from raydl.view.status import DownloadStatus, NodeStatus
 
 COLUMNS: dict[str, tuple[int, Literal["w", "e"]]] = {
-    "node": (98, "w"), "state": (98, "w"), "speed": (76, "e"), "brought": (68, "e"),
+    "node": (112, "w"), "state": (98, "w"), "speed": (72, "e"), "brought": (68, "e"),
 }  # fmt: skip
 
 HERE = "this machine"

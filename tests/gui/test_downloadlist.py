@@ -335,6 +335,10 @@ def cut_off(app):
                     for name, text in zip(names, widget.item(row, "values"), strict=True)
                     if letters.measure(text) + app.look.px(4) > widget.column(name, "width")
                 ]
+                if widget is app.window.cluster.nodes.table:  # beside a square of ten pixels
+                    name = widget.item(row, "text")
+                    if letters.measure(name) + app.look.px(16) > widget.column("#0", "width"):
+                        found.append((str(widget), name, widget.column("#0", "width")))
     return found
 
 
@@ -349,11 +353,11 @@ def look_for_what_is_cut_off(app, home):
     app.root.geometry(f"{px(1024)}x{px(700)}")
     window.cluster._started(Head("192.0.2.102:6379", has_token=True, notes=["the token is new"]))
     window.backend.watch("")
-    nodes = [Node(str(n), f"192.0.2.{n}", "h", n == 0, n == 0, 1.0, 0) for n in range(5)]
+    nodes = [Node(str(n), f"192.168.178.{n + 20}", "h", n == 0, n == 0, 1.0, 0) for n in range(5)]
     window.cluster.take_nodes(nodes)
     item = begin(window, home)
-    take(window, item, *(LanesJoined(f"192.0.2.{n}", 16) for n in range(1, 5)))
-    busy = tuple(NodeNow(f"192.0.2.{n}", 16, 99 << 20, False) for n in range(1, 5))
+    take(window, item, *(LanesJoined(f"192.168.178.{n + 20}", 16) for n in range(1, 5)))
+    busy = tuple(NodeNow(f"192.168.178.{n + 20}", 16, 99 << 20, False) for n in range(1, 5))
     take(window, item, Progress(SIZE // 2, SIZE // 3, SIZE, 64, 4, 12, busy))
     item.status.notes.extend(["the Ray cluster at 192.0.2.102:6379", "connected: 5 nodes", "so"])
     for number in range(9):
