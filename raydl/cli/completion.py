@@ -137,6 +137,8 @@ def offers(command: Any, words: Sequence[str], begun: str) -> list[Offer]:
         last = named[min(arguments, len(named) - 1)] if named else None
         takes_more = last is not None and (arguments < len(named) or last.nargs < 0)
         found = _values(last.name) if last is not None and takes_more else []
+        if last is not None and last.name == "address":  # a worker joins a cluster that is there
+            found = [offer for offer in found if offer.word not in WORDS]
     return [offer for offer in found if offer.word.startswith(begun)]
 
 
@@ -176,23 +178,26 @@ def _values(name: str) -> list[Offer]:
     return _FINDERS[name]() if name in _FINDERS else []
 
 
+WORDS = {
+    "auto": "RAY_ADDRESS, what `ray start` left here, or this machine alone",
+    "none": "this machine alone",
+    "local": "a Ray of its own on this machine",
+}
+"""The words for ``--address`` that are no address."""
+
+
 def _addresses() -> list[Offer]:
     """Ray's own notes of what was started here, and the coordinators that windows were in."""
     from raydl.cluster.address import left_by_ray_start
     from raydl.gui.memory import Memory
 
-    words = {
-        "auto": "RAY_ADDRESS, what `ray start` left here, or this machine alone",
-        "none": "this machine alone",
-        "local": "a Ray of its own on this machine",
-    }
     seen = dict.fromkeys(Memory().addresses, "joined before")
     if left := left_by_ray_start():
         seen[left] = "started here by `ray start`"
-    if (named := os.environ.get("RAY_ADDRESS", "").strip()) and named not in words:
+    if (named := os.environ.get("RAY_ADDRESS", "").strip()) and named not in WORDS:
         seen[named] = "RAY_ADDRESS"
     shown = {address: text for address, text in seen.items() if address == printable(address)}
-    return [Offer(*pair) for pair in {**words, **shown}.items()]
+    return [Offer(*pair) for pair in {**WORDS, **shown}.items()]
 
 
 def _fixed(words: Iterable[str]) -> Callable[[], list[Offer]]:

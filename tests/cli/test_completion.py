@@ -44,7 +44,7 @@ def words(command, line):
         ("fetch -o ", []),
         ("fetch URL --checksum sha5", ["sha512:"]),
         ("nodes --address lo", ["local"]),
-        ("worker no", ["none"]),
+        ("worker ", []),
         ("help exi", ["exit-codes"]),
         ("help prob", ["probe"]),
         ("gui --role w", ["worker"]),
