@@ -22,13 +22,13 @@ INTRODUCTION = """# The command line
 
 What `raydl --help`, its commands and the topics of `raydl help` say, generated from them. The same
 names serve as flags, as keys of `raydl.toml` and as `RAYDL_…` variables; `raydl config` tells what
-is in force and why, and a line on standard error which files are.
+is in force and where it comes from, and a line on standard error which files were read.
 
-A flag goes before a variable, that before `raydl.toml` in the working directory, and that before
-the one in the user's configuration directory (`~/.config/raydl` on Linux). The one in the working
-directory may have come with somebody's repository, so **only tuning counts there**: `parts`,
-`part_size`, `connections`, `max_memory`, `retries`, `limit_rate`, `max_connections_per_origin`,
-`lowest_speed`, `timeout`, `progress`.
+A flag takes precedence over a variable, that over `raydl.toml` in the working directory, and that
+over the one in the user's configuration directory (`~/.config/raydl` on Linux). The one in the
+working directory may have come with somebody's repository, so **only tuning counts there**:
+`parts`, `part_size`, `connections`, `max_memory`, `retries`, `limit_rate`,
+`max_connections_per_origin`, `lowest_speed`, `timeout`, `progress`.
 Any other option in it is an error that says where it belongs.
 
 A `RAYDL_…` variable that is no option's is left alone: Kubernetes sets `RAYDL_PORT`,
@@ -37,8 +37,8 @@ anything here. One that is nearly an option's gets a warning with the right name
 
 With `--json` standard output gets one object, whatever happens: the result, or on failure the
 fields `error` (the class, such as `NetworkError`), `message`, `hint` and `exit_code`, which are
-those of a [`failed`](events.md#failed) event, and `report` where some nodes have the file. People's
-line is on standard error as always; with `--progress json` that event is.
+those of a [`failed`](events.md#failed) event, and `report` where some nodes have the file. The
+error's line is on standard error as always; with `--progress json` the event is there instead.
 
 `RAYDL_DEBUG=1` tells on standard error what is done, and shows the whole chain of causes of an
 error; passwords and queries of URLs are left out.

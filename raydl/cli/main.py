@@ -121,7 +121,7 @@ def verify(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Hold a file against its digests.
+    """Check a file against its digests.
 
     Without a network. With a Metalink it tells which pieces are bad; `raydl fetch --repair` fetches
     these. Exit code 6 where it is not what it should be, 2 where there is no such file.
@@ -139,7 +139,7 @@ def nodes(address: Address = None, as_json: Json = False) -> None:
 
     \b
     node          Its address, as in the report of a download.
-    lanes         Requests in flight at once: measured, or `connections`.
+    connections   Requests in flight at once: measured, or as --connections says.
     object store  Ray's memory there, for parts on their way.
     role          The head, this machine, or a worker.
     labels        Ray's, as of `ray start --labels pool=gpu`: by these
@@ -263,7 +263,7 @@ def tls(
 
 @app.command()
 def config(as_json: Json = False) -> None:
-    """Print the options in force, and why they are."""
+    """Print the options in force, and where each comes from."""
     from raydl.cli.tables import show_settings
 
     found = settings_of({})
@@ -273,10 +273,10 @@ def config(as_json: Json = False) -> None:
 
 @app.command()
 def demo() -> None:
-    """Show here what several connections bring.
+    """Show on this machine what several nodes bring.
 
-    Fetch a file from an origin on this machine that caps each connection: once over one, once over
-    several. Needs no network.
+    Fetch a file from an origin on this machine that caps each connection: once over one, once with
+    a Ray cluster of three nodes. Needs no network.
     """
     from raydl.cli.demo import main as show
 

@@ -108,7 +108,7 @@ def _given(labels: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def show_settings(found: Mapping[str, Setting], as_json: bool) -> None:
-    """Print the options in force, and why they are."""
+    """Print the options in force, and where each comes from."""
     if as_json:
         plain = {k: {"value": _shown(k, s.value), "where": s.where} for k, s in found.items()}
         print(json.dumps(plain))

@@ -30,7 +30,7 @@ def verify(
     it is not."""
     if sum(value is not None for value in (linked, checksum, checksum_file)) != 1:
         raise UsageError(
-            "there is nothing to hold it against, or too much",
+            "there is nothing to check it against, or too much",
             "give one of --metalink FILE, --checksum ALG:HEX and --checksum-file FILE",
         )
     path = Path(file)
@@ -63,7 +63,7 @@ def _item(path: Path, linked: Path) -> Item:
         raise found[0]
     item = found[0]
     if item.pieces is None and item.digest is None and item.size is None:
-        raise UsageError(f"{linked} has nothing to hold {path} against")
+        raise UsageError(f"{linked} has nothing to check {path} against")
     return item
 
 

@@ -75,7 +75,7 @@ def judge_alone(note: str, is_gone: bool) -> Row:
     if is_gone:
         mend = "`raydl coordinator` starts one here; --address HOST:PORT is another"
         return doubtful(HERE, "cluster", note, mend)
-    return fine(HERE, "cluster", f"{note}; --to every-node and --to shared need one")
+    return fine(HERE, "cluster", f"{note}; --to every-node needs one")
 
 
 def judge_node(facts: NodeFacts, driver: MachineFacts) -> list[Row]:

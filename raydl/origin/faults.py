@@ -48,9 +48,7 @@ def failure_of(error: BaseException, timeout: float, url: str = "") -> Failure:
                     "tls", f"the certificate of {host} {NO_TRUST}: {cause.verify_message}"
                 )
             case ssl.SSLError(reason="WRONG_VERSION_NUMBER"):
-                return Failure(
-                    "tls", f"{host} speaks no TLS there: does the URL begin with http://?"
-                )
+                return Failure("tls", f"{host} speaks no TLS there, perhaps plain http://")
             case ConnectionRefusedError():
                 return Failure("connect", f"{host} refuses the connection")
             case ConnectionResetError() | BrokenPipeError():

@@ -95,15 +95,15 @@ def test_what_cannot_be(here):
     listed(here, file_of(DATA, [URL], name="a"), file_of(DATA, [URL], name="b/f.isoo"))
     with pytest.raises(UsageError, match=r"has no file named f.iso"):
         hold()
-    with pytest.raises(UsageError, match="nothing to hold it against, or too much"):
+    with pytest.raises(UsageError, match="nothing to check it against, or too much"):
         hold(None)
-    with pytest.raises(UsageError, match="nothing to hold it against, or too much"):
+    with pytest.raises(UsageError, match="nothing to check it against, or too much"):
         hold("l.meta4", "md5:00")
     (here / "SUMS").write_text(f"{'0' * 64}  g\n")
     with pytest.raises(UsageError, match=r"has no digest of f.iso"):
         hold(None, None, "SUMS")
     listed(here, f"<file name='x'><url>{URL}</url></file>")
-    with pytest.raises(UsageError, match="nothing to hold"):
+    with pytest.raises(UsageError, match="nothing to check"):
         hold()
     (here / "f.iso").unlink()
     with pytest.raises(UsageError, match="is not there"):
