@@ -91,6 +91,7 @@ class Crew:
             self._answers.large_ended,
             self._tell,
             self._answers.mirror_left,
+            self._want_if_lacking,
             self._desk.clock,
         )
         self._signer = Signer(
@@ -231,6 +232,9 @@ class Crew:
                 self._add(task)
             except RaydlError as error:
                 self._answers.give_up(task, error)
+
+    def _want_if_lacking(self, tasks: list[Task]) -> None:
+        self._want([task for task in tasks if not self._landing.is_there(task)])
 
     def _add(self, task: Task) -> None:
         if task.is_large:

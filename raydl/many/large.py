@@ -114,7 +114,8 @@ class LargeFiles:
     ``fetch`` brings one from a mirror to where it belongs, in a thread of its own, by options that
     name the mirrors that may be asked beside it; ``arrivals`` counts the nodes
     that are to have the files and came so far. ``mirror_left`` is called by the desk's thread: one
-    that a file would have begun with fails.
+    that a file would have begun with fails. ``again`` gets, once a
+    file has ended, those that were to go to its path meanwhile: a list may name it twice.
     """
 
     def __init__(
@@ -126,12 +127,14 @@ class LargeFiles:
         ended: Ended,
         tell: Callable[[str], None],
         mirror_left: Callable[[Task, str, RaydlError], None],
+        again: Callable[[list[Task]], None],
         clock: Callable[[], float],
     ) -> None:
-        self._mirror_left, self._clock = mirror_left, clock
+        self._mirror_left, self._again, self._clock = mirror_left, again, clock
         self._options_for, self._fetch, self._arrivals = options_for, fetch, arrivals
         self._post, self._ended, self._tell = post, ended, tell
         self._waiting: deque[Job] = deque()
+        self._twins: dict[Path, list[Task]] = {}  # of what waits or runs
         self._running: set[Job] = set()
         self._over: list[Job] = []
         self._threads: list[threading.Thread] = []
@@ -143,7 +146,7 @@ class LargeFiles:
         return not (self._waiting or self._running)
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._waiting) + sum(map(len, self._twins.values()))
 
     @property
     def under_way(self) -> UnderWay:
@@ -174,7 +177,11 @@ class LargeFiles:
         }
 
     def add(self, task: Task, path: Path) -> None:
-        """It is to be downloaded to ``path``."""
+        """It is to be downloaded to ``path``, after what is being downloaded there."""
+        if path in self._twins:
+            self._twins[path].append(task)
+            return
+        self._twins[path] = []
         self._waiting.append(Job(task, path, self._hear, self._look))
         self._go_on()
 
@@ -288,6 +295,8 @@ class LargeFiles:
             self._over.append(job)
         if not job.is_told:
             self._ended(job, brought, error)
+            if twins := self._twins.pop(job.path):
+                self._again(twins)
         elif error is not None:  # those that came since do not have it, whatever became of others
             job.missing |= dict.fromkeys(job.late, error.message)
         self._go_on()

@@ -29,10 +29,11 @@ class Large:
     def __init__(self):
         self.posted, self.begun = queue.Queue(), queue.Queue()
         self.arrivals, self.ended, self.now = ["a", "b"], [], 0.0
+        self.again = []
         self.files = LargeFiles(
             lambda name: Options(), self.fetch, lambda: self.arrivals, self.posted.put,
             lambda job, brought, error: self.ended.append((job.task.path, error)), print,
-            lambda *left: None,
+            lambda *left: None, self.again.extend,
             lambda: self.now,
         )  # fmt: skip
 
@@ -59,6 +60,23 @@ class Large:
 @pytest.fixture
 def large():
     return Large()
+
+
+def test_one_path_is_written_by_one_at_a_time(large):
+    large.add("f", "f", "g")
+    first, other = large.begin(2)
+    assert (first[0].task.path, other[0].task.path) == ("f", "g")
+    assert len(large.files) == 1
+    first[1].put(None)
+    large.turn()
+    assert [task.path for task in large.again] == ["f"]
+    large.add("f")  # it is free now
+    ((again, answer),) = large.begin(1)
+    assert again.task.path == "f"
+    for end in (answer, other[1]):
+        end.put(None)
+    large.turn(2)
+    assert large.files.is_idle
 
 
 def test_the_next_one_is_fetched_while_others_are_verified(large):

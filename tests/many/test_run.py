@@ -237,6 +237,12 @@ def test_two_lines_for_one_file(library, tmp_path):
     assert report.skipped == 2 * len(library.files)
 
 
+def test_two_lines_for_one_large_file(make_origin, tmp_path):
+    origin = make_origin(random_bytes(LARGEST + 1))
+    report = fetch([origin.url()] * 3, tmp_path)
+    assert (report.done, report.skipped, report.failed) == (1, 2, 0)
+
+
 def test_two_files_of_one_name_are_told_before_anything(library, tmp_path):
     other = library.url("/e/f1")
     with pytest.raises(UsageError, match="f1 would be the name of 2 files, number 2 and 12"):
