@@ -46,14 +46,20 @@ class RemoteFile(io.RawIOBase):
         super().__init__()
         self._found, self._remote = found, found.remote
         self._choice, self._options, self._emit = choice, options, emit
-        self._origin = Origin(found.remote.access, options.timeout)
         self._position = 0
+        self._left_behind: Any = None
+        self._begin()
         self._block, self._block_start = memoryview(b""), 0
+        self.size = found.remote.size
+        self.name = found.remote.name
+
+    def _begin(self) -> None:
+        """With a connection of this process, and nothing read ahead."""
+        self._process = os.getpid()
+        self._origin = Origin(self._remote.access, self._options.timeout)
         self._ahead: contextlib.ExitStack | None = None
         self._chunks: Iterator[Any] = iter(())
         self._chunk, self._ahead_at = memoryview(b""), -1
-        self.size = found.remote.size
-        self.name = found.remote.name
 
     def __repr__(self) -> str:
         size = "size unknown" if self.size is None else f"{self.size:,} bytes"
@@ -103,6 +109,7 @@ class RemoteFile(io.RawIOBase):
     def close(self) -> None:
         """End connections and reading ahead."""
         if not self.closed:
+            self._check_process()
             self._stop_ahead()
             self._origin.close()
         super().close()
@@ -133,6 +140,15 @@ class RemoteFile(io.RawIOBase):
     def _check_open(self) -> None:
         if self.closed:
             raise ValueError("the file is closed")
+        self._check_process()
+
+    def _check_process(self) -> None:
+        """Begin anew in a process that was forked off: the threads are not there, and two that
+        read from one connection get each other's bytes."""
+        if self._process != os.getpid():
+            # To be kept: whoever ends these waits for threads, or tells the origin.
+            self._left_behind = self._ahead, self._chunks, self._chunk, self._origin
+            self._begin()
 
     def _reaches_ahead(self) -> bool:
         if self._ahead is None:

@@ -2,6 +2,8 @@
 
 import io
 import os
+import subprocess
+import sys
 import threading
 import zipfile
 
@@ -176,6 +178,28 @@ def test_parquet(make_origin):
     parquet.write_table(table, packed, row_group_size=10_000)
     with raydl.open(make_origin(packed.getvalue()).url(), **SMALL) as file:
         assert parquet.read_table(file, columns=["a"]).equals(table.select(["a"]))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_in_a_process_that_is_forked_off_amid_reading(make_origin, tmp_path):
+    """As loaders of training data do: both read on, each by connections of its own."""
+    origin = make_origin(random_bytes(3_000_000))
+    (tmp_path / "right").write_bytes(origin.data)
+    code = f"""
+import os, raydl
+right = open("right", "rb").read()
+file = raydl.open({origin.url()!r}, address="none", part_size=50_000, max_memory="1MiB")
+got = b"".join(file.read(300_000) for _ in range(4))  # the last ones read ahead
+child = os.fork()
+while more := file.read(100_000):
+    got += more
+file.close()
+if child == 0:
+    os._exit(0 if got == right else 1)
+assert got == right
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, timeout=60, check=True)
 
 
 class Reads(RuleBasedStateMachine):
