@@ -44,6 +44,7 @@ class Actor:
     def __init__(self, ray: ModuleType, handle: Any, titles: Titles, grouped: bool) -> None:
         self._ray, self._handle, self._titles, self._is_grouped = ray, handle, titles, grouped
         self._last = -1
+        self._resting: Any = None
         self._calls: dict[tuple[str, str], Any] = {}
 
     def _named(self, method: str, name: str, group: str = "", returns: int = 1) -> Any:
@@ -77,10 +78,22 @@ class Actor:
     def pulse(self, done: Callable[[tuple[Any, ...] | ActorLost], None]) -> None:
         """Ask how it is doing: ``done`` gets the fields of a Pulse, but for when it is heard.
 
-        A worker that has just been made answers as soon as it has started.
+        A worker that has just been made answers as soon as it has started; one that was told to
+        rest once it does: else it would let go of what the next download opens.
         """
-        # With threads of its own it answers while all lanes are busy.
-        self._answered(self._named("pulse", "raydl status", CONTROL)(), done)
+        resting, self._resting = self._resting, None
+        if resting is None:
+            # With threads of its own it answers while all lanes are busy.
+            self._answered(self._named("pulse", "raydl status", CONTROL)(), done)
+            return
+
+        def rested(answer: Any) -> None:
+            if isinstance(answer, ActorLost):
+                done(answer)
+            else:
+                self.pulse(done)
+
+        self._answered(resting, rested)
 
     def fetch(
         self,
@@ -168,7 +181,7 @@ class Actor:
 
         What was sent may reach the worker after this: it recognises that by the last ticket.
         """
-        self._named("rest", "raydl rest", CONTROL)(self._last)
+        self._resting = self._named("rest", "raydl rest", CONTROL)(self._last)
 
     def _on_disk(self, method: str, what: str, verb: str) -> Any:
         return self._named(method, _title(what, verb), DISK)

@@ -115,6 +115,38 @@ def test_a_node_that_does_not_exist(session, origin):
     assert isinstance(problem, ActorLost)
 
 
+class SlowToRest:
+    """A worker that lets go once a file is there, and tells whether it has."""
+
+    def __init__(self, copy):
+        self.has_rested = False
+
+    def rest(self, last):
+        import os
+        import time
+
+        while not os.path.exists(str(last)):
+            time.sleep(0.01)
+        self.has_rested = True
+
+    def pulse(self):
+        return (self.has_rested,)
+
+
+def test_a_worker_is_ready_once_it_rests(session, tmp_path):
+    """Else it would let go of what the next download opens."""
+    actor, _ = session.hire(worker_node(session), SlowToRest)
+    outcome(actor.pulse)
+    actor._last = tmp_path / "go"
+    actor.rest()
+    answered, answers = threading.Event(), []
+    actor.pulse(lambda answer: (answers.append(answer), answered.set()))
+    (tmp_path / "go").touch()
+    assert answered.wait(30)
+    assert answers == [(True,)]
+    actor.kill()
+
+
 def test_a_worker_rests_and_works_again(two_nodes, session, origin):
     node = worker_node(session)
     actor, _ = session.hire(node, NodeWorker)

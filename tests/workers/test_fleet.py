@@ -55,7 +55,7 @@ def actors():
     found = []
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
-            if re.search("(Node|Rooted)Worker", " ".join(process.cmdline())):
+            if re.search("(Node|Rooted)Worker|ray::raydl ", " ".join(process.cmdline())):
                 found.append(process)
     return found
 
