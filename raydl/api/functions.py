@@ -292,7 +292,7 @@ def _look(url: str, options: Options) -> Located:
 
 
 def nodes(address: str = "auto") -> list[Node]:
-    """The nodes of the cluster that ``address`` means; empty if there is no cluster.
+    """The nodes of the cluster that ``address`` means, its head first; none without a cluster.
 
     Raises ClusterError if it cannot be reached, UsageError for an invalid address.
 
@@ -304,6 +304,6 @@ def nodes(address: str = "auto") -> list[Node]:
         return []
     session = connect(replace(choice, purpose="nodes"))
     try:
-        return session.nodes()
+        return sorted(session.nodes(), key=lambda node: (not node.is_head, node.name))
     finally:
         session.close()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
+import textwrap
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
@@ -49,10 +52,26 @@ def _options(flags: dict[str, Any]) -> tuple[Options, list[Row]]:
 def _shown(rows: Iterable[Row]) -> Iterator[Row]:
     for row in rows:
         begin = f"{row.state:<8}  {row.where:<15}  {row.what:<12}  "
-        print(f"{begin}{printable(row.found)}", flush=True)
+        print(_wrapped(begin, row.found), flush=True)
         if row.mend:
-            print(f"{'':<{len(begin)}}{printable(row.mend)}", flush=True)
+            print(_wrapped(" " * len(begin), row.mend), flush=True)
         yield row
+
+
+def _wrapped(begin: str, text: str) -> str:
+    """The text behind ``begin``, and below itself where a terminal is too narrow for it."""
+    line = begin + printable(text)
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else len(line)
+    if len(line) <= max(columns, len(begin) + 20):
+        return line
+    return textwrap.fill(
+        printable(text),
+        columns,
+        initial_indent=begin,
+        subsequent_indent=" " * len(begin),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _sum(rows: list[Row]) -> str:

@@ -145,7 +145,9 @@ def read_list(name: str, base: str | None = None, tell: Tell = lambda _: None) -
     try:
         stream = path.open("rb")
     except OSError as error:
-        raise UsageError(f"the list {name} cannot be read: {error.strerror}") from None
+        hint = "save it here first, or pipe it in: -i -" if "://" in name else ""
+        shown = redact(name) if hint else name
+        raise UsageError(f"the list {shown} cannot be read: {error.strerror}", hint) from None
     with stream:
         yield from _lines(stream, parse)
 
@@ -185,7 +187,13 @@ def _parser(ending: str) -> Parse:
 def _plain(number: int, text: str) -> Entry | None:
     if text.lstrip().startswith("#"):
         return None
-    return entry(tuple(field.strip() for field in text.split("\t")), number)
+    found = entry(tuple(field.strip() for field in text.split("\t")), number)
+    if isinstance(found, Unreadable) and any(listed.path for listed in listed_in(text)):
+        raise UsageError(
+            "the list has digests and names, as sha256sum writes them",
+            "say where the files are: --base URL",
+        )
+    return found
 
 
 def _json(number: int, text: str) -> Entry:

@@ -101,7 +101,8 @@ class ManyReport:
         """The result in one line."""
         there = self.done + self.skipped
         files = files_of(there, self.files if self.failed else None)
-        line = f"{self.directory}: {files} in {format_duration(self.seconds)}"
+        where = "the working directory" if self.directory == "." else self.directory
+        line = f"{where}: {files} in {format_duration(self.seconds)}"
         line += f", {format_size(self.size)}"
         if self.copies:
             whole = sum(not problem for problem in self.copies.values())

@@ -119,7 +119,7 @@ def _problem(url: str) -> str:
     """Why this cannot be fetched; empty where it can be tried."""
     scheme = url.partition("://")[0].lower()
     if scheme not in SCHEMES:
-        return f"the scheme {printable(scheme)} is not supported, {', '.join(SCHEMES)} are"
+        return f"the scheme {printable(scheme)} is not supported, {', '.join(SCHEMES)} and hf are"
     if scheme in STORES:
         return "" if _BUCKET.fullmatch(split(url).netloc) else "it names no bucket"
     try:

@@ -7,7 +7,9 @@ import signal
 
 import pytest
 
+from raydl.cli.doctor import _shown
 from raydl.doctor.examination import examine
+from raydl.doctor.rows import fine
 from raydl.settings.options import Options
 from tests.conftest import run_raydl
 from tests.scripted import status
@@ -25,6 +27,17 @@ def rows(done):
     record = json.loads(done.stdout)
     assert record["exit_code"] == done.returncode
     return {(row["where"], row["what"]): row for row in record["rows"]}
+
+
+def test_what_is_too_wide_goes_on_below_itself(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((80, 24)))
+    row = fine("this machine", "extras", ", ".join(f"extra{n}" for n in range(20)))
+    assert list(_shown([row])) == [row]
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 1
+    assert max(map(len, lines)) <= 80
+    assert len({line.index("extra", 35) for line in lines}) == 1
 
 
 def test_without_a_cluster(here, origin):

@@ -95,6 +95,16 @@ def test_a_list_of_digests(tmp_path):
     assert reasons(found) == ["line 4 names no file: it has no digest and name"]
 
 
+def test_a_list_of_digests_without_a_place_for_its_names(tmp_path):
+    with pytest.raises(UsageError, match=r"--base URL|base="):
+        items(written(tmp_path, "SHA256SUMS", f"{'ab' * 32}  f.iso\n"))
+
+
+def test_a_list_at_a_url_is_not_fetched():
+    with pytest.raises(UsageError, match=r"https://h/l\?… cannot be read.*pipe it in"):
+        list(read_list("https://h/l?key=hunter2"))
+
+
 @pytest.mark.parametrize(
     ("line", "why"),
     [
