@@ -184,10 +184,6 @@ def main(folder):
             before = worker.window.machine.graph._speeds[-1]
             drive(worker.root, lambda b=before: worker.window.machine.graph._speeds[-1] != b)
         shoot(worker, folder, "worker-running")
-        window.toggle()
-        app.root.lift()
-        shoot(app, folder, "coordinator-paused")
-        window.toggle()
         drive(app.root, lambda: both() or item.report, 90)
         shoot(app, folder, "coordinator-done")
         origin.rules.clear()
