@@ -184,6 +184,7 @@ def main(folder):
             before = worker.window.machine.graph._speeds[-1]
             drive(worker.root, lambda b=before: worker.window.machine.graph._speeds[-1] != b)
         shoot(worker, folder, "worker-running")
+        app.root.lift()
         drive(app.root, lambda: both() or item.report, 90)
         shoot(app, folder, "coordinator-done")
         origin.rules.clear()
