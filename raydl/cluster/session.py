@@ -152,13 +152,8 @@ class Session:
                 )(worker)
             options = {"scheduling_strategy": affinity(node.id, soft=False)}
             titles = PROCESS.titles
-            try:
-                # Ray's client would tell too late that a name is taken.
-                name = (titles.another_worker if self._is_client else titles.worker)(node.name)
-                handle = self._actor_class.options(name=name, **options).remote(self._is_client)
-            except ValueError:  # another one of this process has it, or had it a moment ago
-                name = titles.another_worker(node.name)
-                handle = self._actor_class.options(name=name, **options).remote(self._is_client)
+            name = titles.worker(node.name)
+            handle = self._actor_class.options(name=name, **options).remote(self._is_client)
         return Actor(self._ray, handle, titles, grouped=not self._is_client), False
 
     def dismiss(self, node: Node, actor: Actor) -> None:

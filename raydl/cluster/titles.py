@@ -20,24 +20,20 @@ LONGEST = 64
 
 
 class Titles:
-    """The names on one connection to Ray.
-
-    Drivers may share a namespace, in which two actors cannot have the same name: so each
-    connection has a mark of its own.
-    """
+    """The names on one connection to Ray."""
 
     def __init__(self) -> None:
-        self._mark = secrets.token_hex(3)
         self._shown: dict[str, str] = {}
 
-    def worker(self, node: str) -> str:
-        """Of the worker on a node, the same each time: Ray keeps these, too."""
-        return f"raydl worker on {node} {self._mark}"
-
     @staticmethod
-    def another_worker(node: str) -> str:
-        """Of one beside that, or where it may be: nobody else has it."""
-        return f"raydl worker on {node} {secrets.token_hex(3)}"
+    def worker(node: str) -> str:
+        """Of a worker on a node, a new one each time.
+
+        Where two actors would have the same name, in a namespace that drivers may share, Ray loads
+        the class of the one that is there into this process, and that is raydl's own here: its
+        functions would be others from then on, with modules of their own.
+        """
+        return f"raydl worker on {node} {secrets.token_hex(6)}"
 
     def of(self, what: str, name: str, otherwise: str) -> str:
         """Such as ``raydl part of big.iso``; with ``otherwise`` for the name, where that is empty
