@@ -91,7 +91,8 @@ class Actor:
             if isinstance(answer, ActorLost):
                 done(answer)
             else:
-                self.pulse(done)
+                # Ray's client, whose thread this is, would wait for itself.
+                threading.Thread(target=self.pulse, args=(done,), daemon=True).start()
 
         self._answered(resting, rested)
 
