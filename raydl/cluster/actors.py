@@ -182,7 +182,9 @@ class Actor:
 
         What was sent may reach the worker after this: it recognises that by the last ticket.
         """
-        self._resting = self._named("rest", "raydl rest", CONTROL)(self._last)
+        resting = self._named("rest", "raydl rest", CONTROL)(self._last)
+        if self._is_grouped:  # Ray's client gives no answer to who asks for it so late
+            self._resting = resting
 
     def _on_disk(self, method: str, what: str, verb: str) -> Any:
         return self._named(method, _title(what, verb), DISK)
