@@ -91,8 +91,7 @@ class Actor:
             if isinstance(answer, ActorLost):
                 done(answer)
             else:
-                # Ray's client, whose thread this is, would wait for itself.
-                threading.Thread(target=self.pulse, args=(done,), daemon=True).start()
+                self.pulse(done)
 
         self._answered(resting, rested)
 
@@ -183,7 +182,7 @@ class Actor:
         What was sent may reach the worker after this: it recognises that by the last ticket.
         """
         resting = self._named("rest", "raydl rest", CONTROL)(self._last)
-        if self._is_grouped:  # Ray's client gives no answer to who asks for it so late
+        if self._is_grouped:  # who asks for more in a callback of Ray's client waits for ever
             self._resting = resting
 
     def _on_disk(self, method: str, what: str, verb: str) -> Any:
