@@ -32,7 +32,13 @@ def fetch_everywhere(
         if isinstance(event, ClusterChosen):
             chosen.add(event.note)
 
-    options = {"address": address, "fetch_here": False, "progress": "none", "on_event": listen}
+    options = {
+        "address": address,
+        "fetch_here": False,
+        "progress": "none",
+        "on_event": listen,
+        "timeout": 100,
+    }  # so long may a busy machine take to start workers
     items = [f"{small}/{number}" for number in range(COUNT)]
     done = {}
     with pytest.MonkeyPatch.context() as patch:

@@ -96,7 +96,8 @@ def test_a_job_that_fails(jobs, origin, tmp_path):
 def test_a_job_that_is_stopped(jobs, make_origin, tmp_path):
     origin = make_origin(random_bytes(12_000_000))
     origin.on(stall(10), None, lambda s: s.is_part and s.range[1] >= 6_000_000)
-    line = f"{sys.executable} -m raydl fetch {origin.url()} -o {tmp_path / 'out'}"
+    # Requests of no more than this: of a larger one that stalls, nothing would come.
+    line = f"{sys.executable} -m raydl fetch {origin.url()} -o {tmp_path / 'out'} --part-size 1MiB"
     job = until(lambda: jobs.submit_job(entrypoint=line))
     journal = tmp_path / "out.part.journal"
     until(lambda: journal.exists() and Journal.load(journal).kept(12_000_000).size > 4_000_000)
