@@ -10,6 +10,7 @@ brought to no disk. A ``.part`` file without a journal is not raydl's.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -232,11 +233,18 @@ def save_fields(path: Path, fields: dict[str, Any]) -> None:
             file.write(_line(fields))
             file.flush()
             os.fsync(file.fileno())
-        fresh.replace(path)
+        _give_name(fresh, path)
     except OSError:
         with contextlib.suppress(OSError):
             fresh.unlink()
         raise
+
+
+def _give_name(fresh: Path, path: Path) -> None:
+    try:
+        fresh.replace(path)
+    except FileNotFoundError:  # it was there a moment ago, and only one that saves takes it away
+        raise OSError(errno.EBUSY, "another program writes it, too") from None
 
 
 def _line(fields: dict[str, Any]) -> bytes:

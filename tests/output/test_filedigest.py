@@ -12,6 +12,7 @@ from raydl.model.errors import CancelledError, ChecksumError, OutputError
 from raydl.output import filedigest as module
 from raydl.output.filedigest import FileDigest
 from raydl.output.partfile import PartFile
+from tests.openfiles import nothing_stays_open
 
 DATA = bytes(range(1, 251)) * 40
 SIZE = len(DATA)
@@ -149,16 +150,15 @@ def test_closing_ends_it_amid_the_file(part, digest, slow):
 
 def test_its_handle_outlasts_the_file_and_none_is_left(tmp_path, slow, digest):
     """The file may be closed, or replaced, while it is read."""
-    before = len(os.listdir("/proc/self/fd"))
-    part = PartFile(tmp_path / "f")
-    put(part, 0, SIZE)
-    digest.follow(part, SIZE)
-    part.renew()
-    put(part, 0, SIZE, b"x" * SIZE)
-    part.close()
-    with (tmp_path / "other").open("wb") as other:
-        other.write(b"y" * SIZE)  # has the number that the file had
-        slow.go_on.set()
-        assert digest.verify("f", nothing)
-    digest.close()
-    assert len(os.listdir("/proc/self/fd")) == before
+    with nothing_stays_open():
+        part = PartFile(tmp_path / "f")
+        put(part, 0, SIZE)
+        digest.follow(part, SIZE)
+        part.renew()
+        put(part, 0, SIZE, b"x" * SIZE)
+        part.close()
+        with (tmp_path / "other").open("wb") as other:
+            other.write(b"y" * SIZE)  # has the number that the file had
+            slow.go_on.set()
+            assert digest.verify("f", nothing)
+        digest.close()

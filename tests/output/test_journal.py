@@ -233,6 +233,14 @@ def test_a_journal_that_is_replaced_has_no_note(tmp_path):
     assert list(journal.with_synced(Coverage(FIRST)).kept(100)) == FIRST
 
 
+def test_one_that_another_program_saves_at_the_same_moment(tmp_path, monkeypatch):
+    """The error says so: it came as one that no file can be made there."""
+    monkeypatch.setattr(os, "fsync", lambda fd: (tmp_path / "j~").unlink())
+    with pytest.raises(OSError, match="another program writes it, too"):
+        journal_of(remote()).save(tmp_path / "j")
+    assert not list(tmp_path.iterdir())
+
+
 def test_no_note_is_written_into_what_is_none_of_ours(tmp_path):
     journal = journal_of(remote())
     with pytest.raises(FileNotFoundError):

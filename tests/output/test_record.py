@@ -13,6 +13,7 @@ from raydl.output.finished import find
 from raydl.output.journal import Journal
 from raydl.output.ranges import stamp_of
 from raydl.output.record import Record, record_path
+from tests.openfiles import nothing_stays_open
 
 DATA = b"The bytes of the file" * 100
 MD5 = "0123456789abcdef" * 2
@@ -170,10 +171,9 @@ def test_a_record_that_is_a_link_is_none(target):
 
 
 def test_nothing_stays_open_and_nothing_is_left(target):
-    before = set(os.listdir("/proc/self/fd"))
-    look(target)
-    look(target, url="http://other/f")
-    assert set(os.listdir("/proc/self/fd")) == before
+    with nothing_stays_open():
+        look(target)
+        look(target, url="http://other/f")
     record_path(target).unlink()
     record_path(target).mkdir()
     with pytest.raises(OSError, match="directory"):

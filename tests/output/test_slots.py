@@ -3,7 +3,7 @@
 import errno
 import os
 import threading
-from contextlib import closing, nullcontext, suppress
+from contextlib import closing, nullcontext
 
 import pytest
 
@@ -16,6 +16,7 @@ from raydl.output import slots as module
 from raydl.output.filesink import FileSink
 from raydl.output.journal import Journal
 from raydl.output.slots import Slots
+from tests.openfiles import open_fds
 
 DATA = bytes(range(1, 251)) * 40
 SIZE = len(DATA)
@@ -101,15 +102,6 @@ class File:
 def file(tmp_path):
     with closing(File(tmp_path / "f")) as file:
         yield file
-
-
-def open_fds():
-    """What is open, with what it leads to; other tests may be closing theirs meanwhile."""
-    found = set()
-    for fd in os.listdir("/proc/self/fd"):
-        with suppress(OSError):  # the one that lists them is closed by now
-            found.add((fd, os.readlink(f"/proc/self/fd/{fd}")))
-    return found
 
 
 @pytest.mark.parametrize("how", WAYS.values(), ids=WAYS)
