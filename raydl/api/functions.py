@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from typing import TypeVar
 
@@ -23,6 +23,7 @@ from raydl.model.control import Control
 from raydl.model.errors import HttpError, RangesIgnoredError, UsageError, render_briefly
 from raydl.model.eventlog import note, note_quietly
 from raydl.model.events import Event, Probed
+from raydl.model.exithooks import closed_at_exit
 from raydl.model.parts import PartRef
 from raydl.model.remote import Remote
 from raydl.model.report import Report
@@ -239,10 +240,10 @@ def refs(url: str, **options: Unpack[OptionKeywords]) -> Iterator[PartRef]:
     choice = choose(chosen.address)
     if choice.how == "none":
         raise UsageError(f"refs need a Ray cluster: {choice.note}", "address='local' starts one")
-    return _refs(url, choice, chosen)
+    return closed_at_exit(_refs(url, choice, chosen))
 
 
-def _refs(url: str, choice: ClusterChoice, options: Options) -> Iterator[PartRef]:
+def _refs(url: str, choice: ClusterChoice, options: Options) -> Generator[PartRef, None, None]:
     found = _look(url, options)
     remote = found.remote
     if not remote.ranges:

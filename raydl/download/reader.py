@@ -16,6 +16,7 @@ from raydl.model import backoff
 from raydl.model.coverage import Coverage
 from raydl.model.errors import HttpError, OriginChangedError
 from raydl.model.events import Emit
+from raydl.model.exithooks import closed_at_exit
 from raydl.model.failure import Failure
 from raydl.model.weburl import redact
 from raydl.origin import Origin
@@ -52,6 +53,7 @@ class RemoteFile(io.RawIOBase):
         self._block, self._block_start = memoryview(b""), 0
         self.size = found.remote.size
         self.name = found.remote.name
+        closed_at_exit(self)
 
     def _begin(self) -> None:
         """With a connection of this process, and nothing read ahead."""
