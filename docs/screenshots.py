@@ -6,6 +6,7 @@ Needs Xvfb and ImageMagick's `import`. Starts Ray nodes and an origin on this ma
 them.
 """
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -25,6 +26,8 @@ from tests.display import display, drive  # noqa: E402
 from tests.scripted import Origin, anything, status  # noqa: E402
 
 SIZE = 96_000_000
+SCALES = 150, 200
+"""Per cent, beside 100."""
 
 
 def shoot(app, folder, name):
@@ -34,7 +37,8 @@ def shoot(app, folder, name):
     target = folder / f"gui-{name}.png"
     window = subprocess.run(
         ["import", "-window", "root", "-crop",
-         f"{app.root.winfo_width()}x{app.root.winfo_height()}+0+0", "+repage", str(target)],
+         f"{app.root.winfo_width()}x{app.root.winfo_height()}+0+0", "+repage",
+         "+dither", "-colors", "256", f"PNG8:{target}"],
         check=False,
     )  # fmt: skip
     assert window.returncode == 0
@@ -66,7 +70,7 @@ def copies(share):
     return CopiesNow(size, (*map(copy, range(7)), full))
 
 
-def shoot_nodes(app, folder):
+def shoot_nodes(app, folder, name="coordinator-nodes"):
     """A download to every node, of which a program tells what is to be seen."""
     window = app.window
     started, window.queue._backend.start = window.queue._backend.start, lambda *_: 0
@@ -81,7 +85,7 @@ def shoot_nodes(app, folder):
         window._take([("event", item.key, copies(share))])
         end = time.monotonic() + 0.5
         drive(app.root, lambda end=end: time.monotonic() > end)
-    shoot(app, folder, "coordinator-nodes")
+    shoot(app, folder, name)
     window.form.fields["to"].set("here")
     window._take([("ended", item.key, None, CancelledError("it is only shown"))])
     window.remove()
@@ -206,10 +210,25 @@ def main(folder):
     worker.quit()
 
 
+def main_at(percent, folder):
+    """The same window on a display of more dots an inch."""
+    from raydl.gui.app import App
+
+    app = App("coordinator")
+    drive(app.root, app.window.form.start_button.winfo_rootx)
+    shoot_nodes(app, folder, f"coordinator-{percent}")
+    app.quit()
+
+
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory(prefix="rdl", ignore_cleanup_errors=True) as home:
         os.environ.update(HOME=home, XDG_STATE_HOME=home, RAY_TMPDIR=home, XDG_CONFIG_HOME=home)
         (Path(home) / "Downloads").mkdir()
-        with display() as name:
-            os.environ["DISPLAY"] = name
-            main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images")
+        folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images"
+        with contextlib.ExitStack() as displays:  # until the end: Tk ends a program without one
+            os.environ["DISPLAY"] = displays.enter_context(display())
+            main(folder)
+            for percent in SCALES:
+                large = display(96 * percent // 100, f"{14 * percent}x{10 * percent}")
+                os.environ["DISPLAY"] = displays.enter_context(large)
+                main_at(percent, folder)

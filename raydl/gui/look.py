@@ -9,6 +9,7 @@ from typing import Any
 
 from raydl.gui import desktop
 from raydl.gui.tick import draw_box
+from raydl.view.theme import blend
 
 FAMILIES = ("Segoe UI", "SF Pro Text", "Inter", "Cantarell", "Noto Sans", "DejaVu Sans")
 MONO = ("Cascadia Mono", "SF Mono", "JetBrains Mono", "Noto Sans Mono", "DejaVu Sans Mono")
@@ -122,7 +123,12 @@ class Look:
             fieldbackground=[("readonly", p.field)], foreground=[("readonly", p.text)],
             selectbackground=[("readonly", p.field)], selectforeground=[("readonly", p.text)],
         )  # fmt: skip
-        style.configure("TScrollbar", arrowcolor=p.dim)
+        thumb = blend(p.dim, p.field, 0.4)
+        style.configure(
+            "TScrollbar", arrowcolor=p.dim, arrowsize=px(14), gripcount=0, troughcolor=p.field,
+            background=thumb, lightcolor=thumb, darkcolor=thumb, bordercolor=p.field,
+        )  # fmt: skip
+        style.map("TScrollbar", background=[("active", p.dim), ("disabled", p.field)])
         self._check_boxes(style, p)
         self._bars(style, p)
         style.configure(

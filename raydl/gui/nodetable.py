@@ -80,9 +80,10 @@ class NodeTable(ttk.Frame):
         words += [f"{format_size(speed)}/s"] if speed else []
         self.total.configure(text=", ".join(words))
         now = time.monotonic()
-        if now - self._point_at >= POINT_SECONDS:
+        is_due = now - self._point_at >= POINT_SECONDS
+        self.graph.add(speed, instead=not is_due)  # it shows what the words say
+        if is_due:
             self._point_at = now
-            self.graph.add(speed)
         if speed and not self.graph.winfo_manager():  # until then it has nothing to show
             self.graph.grid(row=2, column=0, sticky="nsew")
 

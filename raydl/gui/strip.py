@@ -122,8 +122,10 @@ class Graph(tk.Canvas):
         self._speeds: deque[float] = deque([0.0] * points, maxlen=points)
         self.bind("<Configure>", lambda _: self.repaint())
 
-    def add(self, speed: float) -> None:
-        """Add one more point."""
+    def add(self, speed: float, *, instead: bool = False) -> None:
+        """Add one more point, or put it ``instead`` of the newest."""
+        if instead:
+            self._speeds.pop()
         self._speeds.append(speed)
         self.repaint()
 
