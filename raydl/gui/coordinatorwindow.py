@@ -11,7 +11,7 @@ from typing import Any
 from raydl.gui.backend import Backend, Message
 from raydl.gui.clusterpanel import ClusterPanel
 from raydl.gui.detail import Detail
-from raydl.gui.downloadform import DownloadForm
+from raydl.gui.downloadform import DownloadForm, Typed
 from raydl.gui.downloadlist import Actions, DownloadList
 from raydl.gui.downloadqueue import DownloadQueue, Listed
 from raydl.gui.item import Item
@@ -116,7 +116,9 @@ class CoordinatorWindow(ttk.Frame):
         """Have it in the form instead of in the list."""
         item = self.item
         if item is not None and item.state.can_go_on:
-            self.form.edit(item.url, item.target, item.to, str(item.options.get("checksum") or ""))
+            checksum = str(item.options.get("checksum") or "")
+            typed = {"checksum": checksum, **item.typed}
+            self.form.edit(item.url, item.target, item.to, typed)
             self.queue.remove(item)
 
     def toggle(self) -> None:
@@ -229,16 +231,17 @@ class CoordinatorWindow(ttk.Frame):
 
     # What happens.
 
-    def _submit(self, url: str, target: str, options: dict[str, Any]) -> None:
-        self._added(self.queue.add(url, target, options))
+    def _submit(self, url: str, target: str, options: dict[str, Any], typed: Typed) -> None:
+        self._added(self.queue.add(url, target, options), typed)
 
     def _submit_many(
         self, names: list[str], target: str, options: dict[str, Any],
-        files: int | None, template: str,
+        files: int | None, template: str, typed: Typed,
     ) -> None:  # fmt: skip
-        self._added(self.queue.add_many(names, target, options, files, template))
+        self._added(self.queue.add_many(names, target, options, files, template), typed)
 
-    def _added(self, item: Listed) -> None:
+    def _added(self, item: Listed, typed: Typed) -> None:
+        item.typed = typed
         if self.item is None:
             self.select(item)
 

@@ -43,15 +43,19 @@ OF_HUB = "All files go into one folder, or into the hub's own cache where none i
 MENDS = {"Number them": "{number}-{name}", "Keep hosts and paths": "{host}/{path}"}
 """How files are named apart."""
 
-Submit = Callable[[str, str, dict[str, Any]], None]
-SubmitMany = Callable[[list[str], str, dict[str, Any], "int | None", str], None]
+Typed = dict[str, str]
+"""What was typed for the options OF_ONE, as it was typed."""
+
+Submit = Callable[[str, str, dict[str, Any], Typed], None]
+SubmitMany = Callable[[list[str], str, dict[str, Any], "int | None", str, Typed], None]
 
 
 class DownloadForm(Card):
     """``submit`` gets a URL, a target (a path, or a directory/) and options, all of them checked.
 
     ``submit_many`` gets several names, a directory/ (empty for the hub's cache), options, how many
-    files that is as far as it is known, and a template for their names, which may be empty.
+    files that is as far as it is known, and a template for their names, which may be empty. Both
+    get what was typed, for ``edit``.
 
     ``settings`` are the values in force: of raydl.toml and the environment.
     """
@@ -124,11 +128,11 @@ class DownloadForm(Card):
         for entry in (self.to, self.target, parts, checksum):
             entry.bind("<Return>", lambda _: self.submit())
 
-    def edit(self, text: str, target: str, to: str, checksum: str) -> None:
+    def edit(self, text: str, target: str, to: str, typed: Typed) -> None:
         """Have that in its fields, to be changed and fetched again."""
         self.trouble.clear()
-        for name, text_of_it in (("to", place(to)), ("checksum", checksum)):
-            self.setvar(str(self.fields[name]), text_of_it)
+        self.setvar(str(self.fields["to"]), place(to))
+        self._put_typed(typed)
         self.target.delete(0, "end")
         self.target.insert(0, target)
         self.put_url(text)
@@ -158,25 +162,32 @@ class DownloadForm(Card):
         if is_many(names):
             self._look_through(names, target, options, template)
         else:
-            self._submit(names[0], target, options)
+            self._submit(names[0], target, options, self._typed_for_it())
             self._is_taken()
 
     def _is_taken(self) -> None:
         """The next one is another."""
         self.url.put("")
-        for name in OF_ONE:
-            self.setvar(str(self.fields[name]), "")
-        self._show_count()
+        self._put_typed({})
         self.url.focus_set()
+
+    def _typed_for_it(self) -> Typed:
+        return {name: str(self.fields[name].get()) for name in OF_ONE}
+
+    def _put_typed(self, typed: Typed) -> None:
+        for name in OF_ONE:
+            self.setvar(str(self.fields[name]), typed.get(name, ""))
+        self._show_count()
 
     def _look_through(
         self, names: list[str], target: str, options: dict[str, Any], template: str
     ) -> None:
         """Read lists, which takes its time, and hand it all over if it can be fetched."""
+        typed = self._typed_for_it()
 
         def done(found: tuple[list[str], int | None]) -> None:
             self._set_reading(False)
-            self._submit_many(found[0], target, options, found[1], template)
+            self._submit_many(found[0], target, options, found[1], template, typed)
             self._is_taken()
 
         def failed(error: RaydlError) -> None:

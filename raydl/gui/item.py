@@ -39,6 +39,8 @@ class Item:
     """Once it has ended without the file."""
     process: int = 0
     """The number of the process that downloads it."""
+    typed: dict[str, str] = field(default_factory=dict, repr=False)
+    """What was typed for it alone, by the option's name; empty for one of before."""
 
     @property
     def name(self) -> str:

@@ -38,6 +38,8 @@ class ManyItem:
     error: RaydlError | None = None
     process: int = 0
     """The number of the process that downloads it."""
+    typed: dict[str, str] = field(default_factory=dict, repr=False)
+    """What was typed for it alone, by the option's name; empty for one of before."""
     report_path: Path | None = None
     """Where the run writes what became of each file."""
 

@@ -195,8 +195,17 @@ def test_what_is_done_is_opened_and_cleared(alone, home, monkeypatch):
 
 def test_edit_and_try_again_has_it_in_the_form(alone, home):
     app, window = alone
-    window.form.fields["checksum"].set(f"md5:{'0' * 32}")
+    typed = {
+        "checksum": f"md5:{'0' * 32}",
+        "header": "X-Key: 1",
+        "user": "anna:wrong",
+        "mirror": "http://g/big.iso",
+    }
+    for name, text in typed.items():
+        window.form.fields[name].set(text)
     item = begin(window, home)
+    assert not any(window.form.fields[name].get() for name in typed)
+    assert "wrong" not in repr(item)
     fill(window.form.target, "elsewhere")
     app.root.update()
     end(window, item, error=NetworkError("gone"))
@@ -204,9 +213,13 @@ def test_edit_and_try_again_has_it_in_the_form(alone, home):
     assert window.queue.items == []
     assert window.form.url.text == "http://h/big.iso"
     assert window.form.target.get() == f"{home}/Downloads/"
-    assert str(window.form.fields["checksum"].get()).startswith("md5:0")
+    assert {name: window.form.fields[name].get() for name in typed} == typed
+    assert str(window.form.more_button.cget("text")) == "More (3) …"
+    window.form.fields["user"].set("anna:right")
     window.form.submit()
-    assert [again.url for again in window.queue.items] == ["http://h/big.iso"]
+    again = window.queue.items[0]
+    assert again.url == "http://h/big.iso"
+    assert again.options == {**item.options, "user": "anna:right"}
 
 
 @pytest.mark.parametrize("delete", [False, True])
