@@ -30,9 +30,14 @@ SLOWER = 0.85
 ONE_COMPLAINT = 1.0
 """Seconds in which all complaints are one: they are of requests that were under way together."""
 
+LEAST = 0.5
+"""Requests a second that are asked of a host which has borne none at all."""
+
 PATIENCE = 2.0
-FASTER = 1.03
-"""Without a complaint for PATIENCE seconds, the rate grows by that much a second."""
+FASTER, MUCH_FASTER = 1.03, 2.0
+"""Without a complaint for PATIENCE seconds, the rate grows by that much a second: by the second
+number where nobody knows what the host bears, for it complained before it served anything. Once
+lanes need not wait any more to keep it, it is forgotten, and more lanes are tried."""
 
 WINDOW = 1.0
 
@@ -55,6 +60,8 @@ class Tempo:
         self._served: deque[tuple[float, int]] = deque()
         self._complained_at = -ONE_COMPLAINT
         self._grown_at = now
+        self._is_guess = False
+        """Whether ``rate`` is of no use but to begin with."""
         self.fleet(nodes)
 
     def fleet(self, nodes: int) -> None:
@@ -94,15 +101,16 @@ class Tempo:
         self._complained_at = self._grown_at = now
         span = max(0.2, now - self._served[0][0]) if self._served else WINDOW
         borne = sum(files for _, files in self._served) / min(span, WINDOW)
-        self.rate = max(0.5, SLOWER * (borne if self.rate is None else min(self.rate, borne)))
+        self.rate = max(LEAST, SLOWER * (borne if self.rate is None else min(self.rate, borne)))
+        self._is_guess = not borne
         enough = round(2 * self.rate * max(seconds, 0.01)) + self._nodes
         self._set(max(1, min(self.lanes, enough)))
         self._is_trial = False
 
-    def look(self, is_busy: bool, now: float) -> None:
+    def look(self, is_busy: bool, seconds: float, now: float) -> None:
         """Act on what came; ``is_busy``: whether all lanes had something to do."""
         if self.rate is not None:
-            self._speed_up(now)
+            self._speed_up(self.rate, seconds, now)
             return
         if not is_busy:
             self._begin()
@@ -125,11 +133,13 @@ class Tempo:
         else:
             self._begin()
 
-    def _speed_up(self, now: float) -> None:
-        assert self.rate is not None
+    def _speed_up(self, rate: float, seconds: float, now: float) -> None:
         if now - self._complained_at > PATIENCE and now - self._grown_at >= 1.0:
-            self.rate *= FASTER
+            self.rate = rate * (MUCH_FASTER if self._is_guess else FASTER)
             self._grown_at = now
+            if self.pace < seconds:
+                self.rate, self._before, self._try_at = None, None, now
+                self._set(self.lanes)
 
     def _set(self, lanes: int) -> None:
         self.lanes = max(1, min(lanes, self._top))

@@ -16,7 +16,7 @@ class Model:
     def __init__(self, answer, nodes=1, start=100.0):
         self.answer, self.now = answer, start
         self.tempo = Tempo(nodes, start)
-        self.served, self.refused = [], []
+        self.served, self.refused, self.seconds = [], [], 0.01
 
     def run(self, seconds):
         """Lanes ask one file after the other, until the time is over."""
@@ -29,7 +29,7 @@ class Model:
             if not events or events[0][0] > next_look:
                 self.now = next_look
                 next_look += 0.1
-                self.tempo.look(True, self.now)
+                self.tempo.look(True, self.seconds, self.now)
                 continue
             at, _, what, began = heapq.heappop(events)
             self.now = max(self.now, at)
@@ -40,13 +40,14 @@ class Model:
                 served = self.answer(self, self.now)
                 if served is None:
                     self.refused.append(self.now)
-                    self.tempo.complained(0.01, self.now)
+                    self.tempo.complained(self.seconds, self.now)
                     again = self.now + max(0.01, self.tempo.pace)
                     heapq.heappush(events, (again, next(order), "ask", 0.0))
                 else:
                     heapq.heappush(events, (served, next(order), "end", self.now))
             else:
                 self.served.append(self.now)
+                self.seconds = self.now - began
                 self.tempo.came(1, SIZE, self.now - began, self.now)
                 again = max(self.now, began + self.tempo.pace)
                 heapq.heappush(events, (again, next(order), "ask", 0.0))
@@ -117,10 +118,31 @@ def test_a_limit_of_requests_is_kept_and_used(nodes):
 def test_a_limit_that_is_gone_is_forgotten_by_and_by():
     model = Model(limited(100, 20))
     model.run(5)
-    before = model.tempo.rate
-    model.answer = latency(0.005)
+    model.answer = latency(0.02)
+    model.run(30)
+    assert model.rate(model.now - 5, model.now) > 1000
+
+
+def refuses(seconds, then):
+    """It refuses everything at first."""
+    return lambda model, now: None if now < 100.0 + seconds else then(model, now)
+
+
+@pytest.mark.parametrize("seconds", [0.001, 0.5, 3.0])
+@pytest.mark.parametrize("nodes", [1, 4])
+def test_a_complaint_before_anything_was_served_is_no_measure(nodes, seconds):
+    model = Model(refuses(seconds, latency(0.02)), nodes)
+    model.run(20)
+    assert len(model.refused) <= 2 * nodes
+    assert model.tempo.lanes == 64 * nodes
+    assert model.rate(model.now - 5, model.now) > 0.9 * 64 * nodes / 0.02
+
+
+def test_a_busy_host_that_complained_once_gets_no_more_than_it_can_use():
+    model = Model(refuses(0.5, serves(50)))
     model.run(60)
-    assert model.tempo.rate > 3 * before
+    assert model.tempo.lanes <= 8
+    assert model.rate(150, 160) > 0.95 * 50
 
 
 def test_the_user_has_the_last_word():
@@ -128,7 +150,7 @@ def test_the_user_has_the_last_word():
     assert tempo.lanes == 3
     for turn in range(100):
         tempo.came(100, SIZE, 0.1, turn * 0.1)
-        tempo.look(True, turn * 0.1)
+        tempo.look(True, 0.01, turn * 0.1)
         assert tempo.lanes <= 3
 
 
