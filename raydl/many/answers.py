@@ -188,8 +188,10 @@ class Answers:
         if kind in UNREACHED and host.unreached(flight.hand.node, now):
             self._ask_again(host, [task], failure.message)
             return
-        for other in host.drain_if_gone(now) if kind in UNREACHED else ():
-            self.give_up(other, failure.to_error())
+        if kind in UNREACHED and host.is_gone(now):  # it is not to be waited for once for each
+            for other in (task, *host.drain()):
+                self.give_up(other, failure.to_error())
+            return
         task.tries += 1
         most = min(self._options.retries, 1 if task.item.mirrors else MOST_TRIES - 1)
         # A signature may have expired while others were fetched: it is made anew, once.

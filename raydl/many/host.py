@@ -227,17 +227,18 @@ class Host:
 
     def unreached(self, node: str, now: float) -> bool:
         """It could not reach the host, and is set aside for a while; whether that is its own
-        fault, as others could since it first failed."""
+        fault, as others could since it first failed. What comes while it rests began before: it is
+        no further strike."""
         strikes, since = self._strikes.get(node, (0, now))
-        self._strikes[node] = strikes + 1, since
-        self._resting[node] = now + min(LONGEST_REST, backoff.delay(strikes + 1))
+        if not self.rests(node, now):
+            self._strikes[node] = strikes + 1, since
+            self._resting[node] = now + min(LONGEST_REST, backoff.delay(strikes + 1))
         return any(at > since for other, at in self._served.items() if other != node)
 
-    def drain_if_gone(self, now: float) -> list[Task]:
-        """All that waits, where nobody has reached the host for long: it is not to be waited for
-        once for each."""
+    def is_gone(self, now: float) -> bool:
+        """Whether nobody has reached the host for long."""
         first = self._unreached_since(now)
-        return [] if first is None or now - first < GONE_SECONDS else self.drain()
+        return first is not None and now - first >= GONE_SECONDS
 
     def drain_to_mirrors(self, now: float) -> list[Task]:
         """What waits and can be had elsewhere, where nobody has reached the host since it failed
