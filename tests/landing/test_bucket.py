@@ -48,6 +48,8 @@ def quick(monkeypatch, no_leaks):
     monkeypatch.setattr(blocks, "USUAL", GRID)
     monkeypatch.setattr(unfinished, "SMALLEST", GRID)
     monkeypatch.setattr(backoff, "FIRST", 0.01)
+    standard = pytest.importorskip("botocore.retries.standard")
+    monkeypatch.setattr(standard.ExponentialBackoff, "delay_amount", lambda *_: 0.0)
 
 
 def fetch(service, origin, key="f", events=None, **values):

@@ -236,6 +236,7 @@ def test_a_source_and_a_destination_end_alike(bucket, origin, in_tmp, monkeypatc
         bucket.bucket = "no-such-bucket"
     elif cause == "gone":
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     else:
         bucket.on(refuse(403, "AccessDenied"), lambda call: True, None)
     if cause == "no credentials":
