@@ -192,7 +192,8 @@ def test_nodes_command(two_nodes, tmp_path):
     assert [r["lanes"] for r in records] == ["measured", "measured"]
     assert sum(r["this_machine"] for r in records) == 1
     table = run_raydl("nodes", "--address", two_nodes.address, cwd=tmp_path).stdout
-    assert "head, this machine" in table
+    # Which of two nodes with one address a driver is at is for Ray to say: 2.53 takes either.
+    assert table.count("this machine") == table.count("head") == 1
 
 
 NO_RAYDL = "raise ImportError('there is no raydl on this machine')\n"
