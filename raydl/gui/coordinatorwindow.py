@@ -115,7 +115,7 @@ class CoordinatorWindow(ttk.Frame):
     def edit(self) -> None:
         """Have it in the form instead of in the list."""
         item = self.item
-        if item is not None and item.state.can_go_on:
+        if item is not None and item.state.can_go_on and not self.form.is_reading:
             checksum = str(item.options.get("checksum") or "")
             typed = {"checksum": checksum, **item.typed}
             self.form.edit(item.url, item.target, item.to, typed)

@@ -67,7 +67,7 @@ class DownloadForm(Card):
         super().__init__(parent, look, "New download")
         self._look, self._memory, self._settings = look, memory, settings
         self._pump, self._submit, self._submit_many = pump, submit, submit_many
-        self._is_reading = False
+        self.is_reading = False
         self.fields: Variables = {}
         px, body = look.px, self.body
         body.columnconfigure(1, weight=1)
@@ -142,7 +142,7 @@ class DownloadForm(Card):
         self._check("")
 
     def _check(self, template: str) -> None:
-        if self._is_reading:
+        if self.is_reading:
             return
         self.trouble.clear()
         target = self.target.get().strip()
@@ -205,7 +205,7 @@ class DownloadForm(Card):
         self._pump.run(lambda: look_through(names, target, options, template), done, failed)
 
     def _set_reading(self, reading: bool) -> None:
-        self._is_reading = reading
+        self.is_reading = reading
         self.start_button.configure(text="Reading …" if reading else "Start")
         self.start_button.state(["disabled" if reading else "!disabled"])
 

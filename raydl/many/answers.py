@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from raydl.many.account import Account
 from raydl.many.hands import Hand
@@ -92,6 +93,7 @@ class Answers:
         now, host, node = self._clock(), flight.host, flight.hand.node
         came: list[tuple[Task, Brought]] = []
         unasked: list[Task] = []
+        failed: list[tuple[Task, list[Any]]] = []
         count, size, seconds = 0, 0, 0.0
         for task, (state, *rest) in zip(flight.tasks, outcomes, strict=True):
             if state == UNASKED:
@@ -114,12 +116,14 @@ class Answers:
             elif state == LARGE:
                 self._add_large(task)
             else:
-                self._failed(flight, task, rest, now)
+                failed.append((task, rest))
         if payload is not None and not size:
             payload.release()  # it is of nothing
             payload = None
         host.put_back(unasked)
         host.tempo.came(count, size, seconds, now)
+        for task, rest in failed:  # once it is known what the host has borne
+            self._failed(flight, task, rest, now)
         if self._landing.writes(flight.hand) or not came:
             if payload is not None:
                 payload.release()
@@ -200,7 +204,7 @@ class Answers:
         if not (failure.retryable or is_expired) or task.tries > most:
             tries = f" ({task.tries} tries)" if task.tries > 1 else ""
             error = failure.to_error(tries)
-            for other in (task, *(host.drain_to_mirrors(now) if kind in UNREACHED else ())):
+            for other in (task, *(host.drain_to_mirrors() if kind in UNREACHED else ())):
                 self.give_up(other, error)
         else:
             self._account.retries += 1

@@ -135,7 +135,8 @@ class Crew:
         self._landing.turn(now)
         busy = self._give_out(now)
         for host in self._hosts:
-            host.tempo.look(host in busy, host.seconds, now)
+            if now >= host.until and not self._is_held:  # else nothing is asked that it could bear
+                host.tempo.look(host in busy, host.seconds, now)
         self._give_up_late(now)
         self._account.look(now, self._at_work, lambda: self._slowest(now))
         is_quiet = self._intake.is_over and not self._flights and self._large.is_idle

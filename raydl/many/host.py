@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -230,6 +231,8 @@ class Host:
         fault, as others could since it first failed. What comes while it rests began before: it is
         no further strike."""
         strikes, since = self._strikes.get(node, (0, now))
+        if now - self._resting.get(node, now) >= GONE_SECONDS:  # nobody has tried for long
+            strikes, since = 0, now
         if not self.rests(node, now):
             self._strikes[node] = strikes + 1, since
             self._resting[node] = now + min(LONGEST_REST, backoff.delay(strikes + 1))
@@ -237,20 +240,20 @@ class Host:
 
     def is_gone(self, now: float) -> bool:
         """Whether nobody has reached the host for long."""
-        first = self._unreached_since(now)
+        first = self._unreached_since()
         return first is not None and now - first >= GONE_SECONDS
 
-    def drain_to_mirrors(self, now: float) -> list[Task]:
+    def drain_to_mirrors(self) -> list[Task]:
         """What waits and can be had elsewhere, where nobody has reached the host since it failed
         first: that is no reason to wait at all."""
-        if self._unreached_since(now) is None:
+        if self._unreached_since() is None:
             return []
         return self.drain(lambda task: bool(task.item.mirrors))
 
-    def _unreached_since(self, now: float) -> float | None:
+    def _unreached_since(self) -> float | None:
         """When it failed first; None where somebody has reached it since."""
-        first = min((since for _, since in self._strikes.values()), default=now)
-        return None if any(at > first for at in self._served.values()) else first
+        last = max(self._served.values(), default=-math.inf)
+        return min((since for _, since in self._strikes.values() if since >= last), default=None)
 
     def drain(self, which: Callable[[Task], bool] = lambda _: True) -> list[Task]:
         """What waits, of that sort, which is not to be asked for."""

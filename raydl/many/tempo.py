@@ -60,8 +60,8 @@ class Tempo:
         self._served: deque[tuple[float, int]] = deque()
         self._complained_at = -ONE_COMPLAINT
         self._grown_at = now
-        self._is_guess = False
-        """Whether ``rate`` is of no use but to begin with."""
+        self._has_served = self._is_guess = False
+        """The second: whether ``rate`` is of no use but to begin with."""
         self.fleet(nodes)
 
     def fleet(self, nodes: int) -> None:
@@ -90,6 +90,7 @@ class Tempo:
             self._work += size + files * A_REQUEST
             self._seconds += seconds
             self._files += files
+        self._has_served = self._has_served or files > 0
         self._served.append((now, files))
         while self._served[0][0] < now - WINDOW:
             self._served.popleft()
@@ -102,7 +103,9 @@ class Tempo:
         span = max(0.2, now - self._served[0][0]) if self._served else WINDOW
         borne = sum(files for _, files in self._served) / min(span, WINDOW)
         self.rate = max(LEAST, SLOWER * (borne if self.rate is None else min(self.rate, borne)))
-        self._is_guess = not borne
+        self._is_guess = not self._has_served
+        if self._is_trial:  # it was of too many, as one that brought nothing
+            self._hold = min(2 * self._hold, LONGEST_HOLD)
         enough = round(2 * self.rate * max(seconds, 0.01)) + self._nodes
         self._set(max(1, min(self.lanes, enough)))
         self._is_trial = False
@@ -138,7 +141,8 @@ class Tempo:
             self.rate = rate * (MUCH_FASTER if self._is_guess else FASTER)
             self._grown_at = now
             if self.pace < seconds:
-                self.rate, self._before, self._try_at = None, None, now
+                self._try_at = now if self._is_guess else now + self._hold
+                self.rate, self._before = None, None
                 self._set(self.lanes)
 
     def _set(self, lanes: int) -> None:

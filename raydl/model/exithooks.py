@@ -54,7 +54,7 @@ def _cancel_all() -> None:
 
 def _close_all() -> None:
     for closeable in list(_open):
-        with contextlib.suppress(Exception):  # the same
+        with contextlib.suppress(Exception, KeyboardInterrupt):  # the same
             closeable.close()
 
 

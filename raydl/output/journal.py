@@ -243,7 +243,9 @@ def save_fields(path: Path, fields: dict[str, Any]) -> None:
 def _give_name(fresh: Path, path: Path) -> None:
     try:
         fresh.replace(path)
-    except FileNotFoundError:  # it was there a moment ago, and only one that saves takes it away
+    except FileNotFoundError:  # it was there a moment ago
+        if not path.parent.is_dir():
+            raise
         raise OSError(errno.EBUSY, "another program writes it, too") from None
 
 

@@ -38,6 +38,21 @@ def test_it_is_the_nodes_own_fault_where_others_could(host):
     assert not host.is_gone(100.0 + GONE_SECONDS)
 
 
+def test_what_it_brought_since_counts(host):
+    """Not what a node could not reach before that."""
+    host.unreached("a", 100.0)
+    host.served("b", 1, 0.1, 499.0)
+    host.unreached("b", 501.0)
+    assert not host.is_gone(500.0 + GONE_SECONDS)
+    assert host.is_gone(501.0 + GONE_SECONDS)
+
+
+def test_time_in_which_nobody_asked_does_not_count(host):
+    host.unreached("a", 100.0)
+    host.unreached("a", 300.0)
+    assert not host.is_gone(300.0)
+
+
 def test_it_is_gone_once_nobody_reached_it_for_long(host):
     host.unreached("a", 100.0)
     host.unreached("b", 130.0)

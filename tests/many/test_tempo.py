@@ -138,6 +138,34 @@ def test_a_complaint_before_anything_was_served_is_no_measure(nodes, seconds):
     assert model.rate(model.now - 5, model.now) > 0.9 * 64 * nodes / 0.02
 
 
+@pytest.mark.parametrize(("most", "seconds"), [(8, 0.2), (20, 0.5)])
+def test_a_host_that_takes_only_so_many_at_once_is_seldom_refused_by(most, seconds):
+    """A complaint ends a trial of more lanes, and the next one comes later."""
+    under_way = []
+
+    def answer(model, now):
+        under_way[:] = [end for end in under_way if end > now]
+        if len(under_way) >= most:
+            return None
+        under_way.append(now + seconds)
+        return now + seconds
+
+    model = Model(answer)
+    model.run(300)
+    assert len(model.refused) < 0.02 * len(model.served)
+    assert len(model.served) / 300 > 0.55 * most / seconds
+
+
+def test_what_refused_a_while_is_no_guess_once_it_has_served():
+    tempo = Tempo(1, 100.0)
+    tempo.came(1, SIZE, 0.1, 100.1)
+    tempo.complained(0.1, 110.0)
+    assert tempo.rate < 1
+    for turn in range(100):
+        tempo.look(True, 0.1, 110.0 + turn * 0.1)
+    assert tempo.rate < 1.2
+
+
 def test_a_busy_host_that_complained_once_gets_no_more_than_it_can_use():
     model = Model(refuses(0.5, serves(50)))
     model.run(60)
