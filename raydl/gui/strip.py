@@ -125,6 +125,8 @@ class Graph(tk.Canvas):
     def add(self, speed: float, *, instead: bool = False) -> None:
         """Add one more point, or put it ``instead`` of the newest."""
         if instead:
+            if speed == self._speeds[-1]:
+                return  # it is drawn already
             self._speeds.pop()
         self._speeds.append(speed)
         self.repaint()
